@@ -1,0 +1,1 @@
+"""Measure promptflow's serving, release by release, and report what was measured."""

@@ -1,0 +1,86 @@
+"""Errors that end a command: what happened, what to type next, and the exit code (stable, in README).
+
+Imports nothing of ours. Python's own exceptions stay for programming mistakes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_OK = 0
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class SuiteError(Exception):
+    """A failure that the user can act on."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, then: str = "") -> None:
+        """`message` says what happened and where; `then` is the next command or step."""
+        super().__init__(message)
+        self.message = message
+        self.then = then
+
+    def __str__(self) -> str:
+        """The message, and under it what to do next."""
+        return f"{self.message}\n  next: {self.then}" if self.then else self.message
+
+
+class UsageError(SuiteError):
+    """A wrong command line or a wrong configuration file; nothing was started."""
+
+    exit_code = 2
+
+
+class NothingMeasuredError(SuiteError):
+    """Nothing was selected, or what was measured could not be kept."""
+
+    exit_code = 3
+
+
+class EnvironmentBuildError(SuiteError):
+    """A virtualenv could not be built as its lock says."""
+
+    exit_code = 4
+
+
+class ServerError(SuiteError):
+    """A server (promptflow's or the mock) did not start, did not verify, or died."""
+
+    exit_code = 5
+
+
+class VerificationError(ServerError):
+    """The server answers, but not as the release and the flow should."""
+
+
+class InvalidMeasurementError(SuiteError):
+    """The load ran, but its figures must not be believed."""
+
+    exit_code = 6
+
+
+class NotComparableError(SuiteError):
+    """Results that must not share a table, or derived files that differ from their records."""
+
+    exit_code = 7
+
+
+class RegressionError(SuiteError):
+    """A comparison found the candidate worse than allowed."""
+
+    exit_code = 8
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. Not an `Exception`, so that only clean-up code sees it on its way out."""
+
+
+def did_you_mean(word: str, legal: Iterable[str]) -> str:
+    """Name the nearest legal word, or list them all when none is near."""
+    words = list(legal)
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(words) or 'none'}"

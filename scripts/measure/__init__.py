@@ -1,0 +1,1 @@
+"""The measuring half: starts processes, uses loopback, and ends in records. Never imports `report`."""

@@ -1,0 +1,315 @@
+"""The matrix: reads suite.toml whole, checks it whole, and answers what belongs together.
+
+Owns every value type that suite.toml describes. noxfile imports it, so: the standard library, and
+`packaging`, which nox itself needs. Imports `errors` only.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import tomllib
+import typing
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion, Version
+
+from scripts.errors import UsageError, did_you_mean
+
+ROOT = Path(__file__).resolve().parent.parent
+SUITE_FILE = ROOT / "suite.toml"
+MOCK = "mock"  # stands where a release stands, for runs against the mock API alone
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_PYTHON = re.compile(r"3\.\d{1,2}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """One final promptflow release."""
+
+    version: str
+    uploaded: datetime.date
+    as_of: datetime.date  # dependencies are resolved as of this day
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseLine:
+    """What holds for every release from `since` on, until a newer line applies."""
+
+    since: str
+    flows: tuple[str, ...]  # the flows that these releases can serve
+    requirements: tuple[str, ...]  # "{version}" stands for the release
+    image: tuple[str, ...]  # pins of the release's own image template
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """A serving engine of promptflow."""
+
+    name: str
+    title: str
+    since: str  # the first release that has it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenario:
+    """An engine and a flow that are reported together."""
+
+    engine: str
+    flow: str
+    title: str  # the heading of its section in a report
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """A load profile: who asks, how often, for how long, and of which server set-up."""
+
+    name: str
+    description: str
+    users: int
+    spawn_rate: int  # users started per second
+    run_time_s: int  # ramp included
+    workers: int
+    threads: int  # asked for; engines that have no threads ignore it
+    wait_min_s: float  # between an answer and the next request
+    wait_max_s: float
+    backend_wait_min_s: float  # what the mock API waits
+    backend_wait_max_s: float
+    drain_s: int  # how long requests in flight at the end may take to finish; 0: they are cut off
+    seed: int
+    reported: bool  # whether its runs belong in a report
+
+    @property
+    def ramp_s(self) -> float:
+        """Seconds until all users have started."""
+        return self.users / self.spawn_rate
+
+    def problems(self) -> Iterator[str]:
+        """Say what is inconsistent."""
+        for key in ("users", "spawn_rate", "run_time_s", "workers", "threads"):
+            if getattr(self, key) < 1:
+                yield f"{key} must be at least 1"
+        for key in ("wait_min_s", "backend_wait_min_s", "drain_s"):
+            if getattr(self, key) < 0:
+                yield f"{key} must not be negative"
+        for what in ("wait", "backend_wait"):
+            if getattr(self, f"{what}_max_s") < getattr(self, f"{what}_min_s"):
+                yield f"{what}_max_s is less than {what}_min_s"
+        if self.spawn_rate >= 1 and self.ramp_s >= self.run_time_s:
+            yield f"the ramp ({self.ramp_s:g} s) does not end within run_time_s ({self.run_time_s} s)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tools:
+    """What the harness itself runs on."""
+
+    python: str
+    as_of: datetime.date
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suite:
+    """All of suite.toml, checked."""
+
+    python: str
+    pythons: tuple[str, ...]
+    tools: Tools
+    releases: tuple[Release, ...]  # in version order
+    lines: tuple[ReleaseLine, ...]  # in version order
+    engines: tuple[Engine, ...]
+    scenarios: tuple[Scenario, ...]
+    profiles: tuple[Profile, ...]
+
+    def release(self, version: str) -> Release:
+        """The release row; an unknown one is a UsageError."""
+        return _find(self.releases, "version", version, "release")
+
+    def engine(self, name: str) -> Engine:
+        """The engine; an unknown one is a UsageError."""
+        return _find(self.engines, "name", name, "engine")
+
+    def profile(self, name: str) -> Profile:
+        """The load profile; an unknown one is a UsageError."""
+        return _find(self.profiles, "name", name, "profile")
+
+    def line(self, release: Release) -> ReleaseLine:
+        """The newest release line that is not after the release."""
+        return [line for line in self.lines if Version(line.since) <= Version(release.version)][-1]
+
+    def requirements(self, release: Release) -> tuple[str, ...]:
+        """What the release's virtualenv is resolved from."""
+        line = self.line(release)
+        return (*(text.format(version=release.version) for text in line.requirements), *line.image)
+
+    def has_engine(self, release: Release, engine: Engine) -> bool:
+        """Whether the engine existed in the release."""
+        return Version(engine.since) <= Version(release.version)
+
+    def targets(self) -> list[tuple[Release, Engine]]:
+        """Every release with every engine that it has: one nox session each."""
+        return [(r, e) for r in self.releases for e in self.engines if self.has_engine(r, e)]
+
+    def scenario_flows(self, release: Release, engine: Engine) -> tuple[str, ...]:
+        """The flows of the engine's scenarios that the release can serve."""
+        can_serve = self.line(release).flows
+        return tuple(s.flow for s in self.scenarios if s.engine == engine.name and s.flow in can_serve)
+
+
+def session_name(release: Release, engine: Engine) -> str:
+    """The nox session of a target."""
+    return f"bench-{release.version}-{engine.name}"
+
+
+def load(path: Path = SUITE_FILE) -> Suite:
+    """Read and check the whole file; raise one UsageError that lists everything wrong with it."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path.name} cannot be read: {error}", then=f"correct {path.name}") from error
+    problems: list[str] = []
+    suite = _parse(data, problems)
+    if not problems and suite is not None:
+        problems.extend(_contradictions(suite))
+    if problems or suite is None:
+        listing = "\n".join(f"  - {problem}" for problem in problems)
+        raise UsageError(f"{path.name} has {len(problems)} problem(s):\n{listing}", then=f"edit {path.name}")
+    return suite
+
+
+def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
+    tables = ("suite", "tools", "release", "release_line", "engine", "scenario", "profile")
+    head = _table(data.get("suite", {}))
+    problems.extend(_unknown(data, tables, "table"))
+    problems.extend(_unknown(head, ("python", "pythons"), "[suite]"))
+    python, pythons = head.get("python"), head.get("pythons")
+    if not isinstance(python, str) or not isinstance(pythons, list) or python not in pythons:
+        problems.append("[suite]: `pythons` must list versions such as '3.11', and `python` be one of them")
+    parts = {
+        "tools": [_build(Tools, _table(data.get("tools", {})), "[tools]", problems)],
+        "releases": _rows(Release, data, "release", problems),
+        "lines": _rows(ReleaseLine, data, "release_line", problems),
+        "engines": _named(Engine, data, "engine", problems),
+        "scenarios": _rows(Scenario, data, "scenario", problems),
+        "profiles": _named(Profile, data, "profile", problems),
+    }
+    if problems:
+        return None
+    tools: typing.Any = parts.pop("tools")[0]
+    whole: dict[str, typing.Any] = {key: tuple(rows) for key, rows in parts.items()}
+    try:
+        whole["releases"] = tuple(sorted(whole["releases"], key=lambda row: Version(row.version)))
+        whole["lines"] = tuple(sorted(whole["lines"], key=lambda row: Version(row.since)))
+    except InvalidVersion as error:
+        problems.append(f"[[release]]: {error}")
+        return None
+    return Suite(python=str(python), pythons=tuple(typing.cast("list[str]", pythons)), tools=tools, **whole)
+
+
+def _contradictions(suite: Suite) -> Iterator[str]:
+    """What each row may say, but not together with the others."""
+    for python in (*suite.pythons, suite.tools.python):
+        if not _PYTHON.fullmatch(python):
+            yield f"[suite] pythons: {python!r} is not a Python version such as '3.11'"
+    yield from _twice("[[release]] version", [r.version for r in suite.releases])
+    yield from _twice("[[release_line]] since", [r.since for r in suite.lines])
+    yield from _twice("[[scenario]]", [f"{s.engine} {s.flow}" for s in suite.scenarios])
+    for what, rows in (("release", suite.releases), ("release_line", suite.lines), ("engine", suite.engines)):
+        if not rows:
+            yield f"[{what}]: none declared"
+    yield from _bad_releases(suite)
+    for line in suite.lines:
+        yield from (f"[[release_line]] since {line.since}: {p}" for p in _bad_requirements(line))
+    names = [engine.name for engine in suite.engines]
+    for s in (s for s in suite.scenarios if s.engine not in names):
+        yield f"[[scenario]] {s.flow}: unknown engine {s.engine!r}; {did_you_mean(s.engine, names)}"
+    for profile in suite.profiles:
+        yield from (f"[profile.{profile.name}]: {problem}" for problem in profile.problems())
+
+
+def _bad_releases(suite: Suite) -> Iterator[str]:
+    for release in suite.releases:
+        if release.as_of < release.uploaded:
+            yield f"[[release]] {release.version}: as_of is before uploaded"
+        if suite.lines and Version(suite.lines[0].since) > Version(release.version):
+            yield f"[[release]] {release.version}: no [[release_line]] has a `since` that early"
+
+
+def _bad_requirements(line: ReleaseLine) -> Iterator[str]:
+    for text in (*line.requirements, *line.image):
+        try:
+            Requirement(text.format(version="1.0.0"))
+        except (InvalidRequirement, KeyError, IndexError) as error:
+            yield f"{text!r} is not a requirement: {error}"
+
+
+def _twice(what: str, names: list[str]) -> Iterator[str]:
+    yield from (f"{what}: {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1}))
+
+
+def _unknown(table: Mapping[str, object], known: Collection[str], where: str) -> Iterator[str]:
+    yield from (
+        f"{where} {key}: unknown key; {did_you_mean(key, known)}" for key in table if key not in known
+    )
+
+
+def _table(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {"(not a table)": value}
+
+
+def _rows(cls: type, data: Mapping[str, object], key: str, problems: list[str]) -> list[object]:
+    rows = data.get(key, [])
+    if not isinstance(rows, list):
+        problems.append(f"[{key}]: write [[{key}]] for each row")
+        return []
+    return [_build(cls, _table(row), f"[[{key}]] row {n}", problems) for n, row in enumerate(rows, 1)]
+
+
+def _named(cls: type, data: Mapping[str, object], key: str, problems: list[str]) -> list[object]:
+    tables = _table(data.get(key, {}))
+    built = []
+    for name, table in tables.items():
+        if not NAME.fullmatch(name):
+            problems.append(f"[{key}.{name}]: a name has letters, digits, '_', '.' and '-'")
+        built.append(_build(cls, {"name": name, **_table(table)}, f"[{key}.{name}]", problems))
+    return built
+
+
+def _build(cls: type, table: Mapping[str, object], where: str, problems: list[str]) -> object:
+    """Make one value of the dataclass `cls`; what is wrong is added to `problems`, and None returned."""
+    hints = typing.get_type_hints(cls)
+    before = len(problems)
+    problems.extend(_unknown(table, hints, where))
+    values: dict[str, object] = {}
+    for key, hint in hints.items():
+        if key not in table:
+            problems.append(f"{where}: {key} is missing")
+            continue
+        values[key] = _typed(table[key], hint)
+        if values[key] is None:
+            wanted = "a list of strings" if hint == tuple[str, ...] else hint.__name__
+            problems.append(f"{where} {key}: {table[key]!r} is not {wanted}")
+    return cls(**values) if len(problems) == before else None
+
+
+def _typed(value: object, hint: object) -> object:
+    """The value as the hint says, or None; no guessing, but an int may stand for a float."""
+    if hint == tuple[str, ...]:
+        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        return tuple(typing.cast("list[str]", value)) if fits else None
+    if hint is float and type(value) is int:
+        return float(value)
+    return value if type(value) is hint else None
+
+
+Row = typing.TypeVar("Row")
+
+
+def _find(rows: tuple[Row, ...], key: str, wanted: str, what: str) -> Row:
+    for row in rows:
+        if getattr(row, key) == wanted:
+            return row
+    names = [str(getattr(row, key)) for row in rows]
+    raise UsageError(f"unknown {what} {wanted!r}; {did_you_mean(wanted, names)}", then="nox -l")
