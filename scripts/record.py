@@ -139,7 +139,7 @@ class Generator:
     lag_p50_ms: float  # how late the event loop woke a sleeper
     lag_p99_ms: float
     lag_max_ms: float
-    cpu_s: float  # over the run time
+    cpu_s: float  # of the generator's process, from the first user to the stop
     run_queue_wait_s: float | None  # runnable but waiting for a core; None where the kernel does not tell
     exceptions: int  # raised in the locustfile's own code
 
@@ -149,8 +149,10 @@ class Server:
     """What the server's process tree used."""
 
     ready_s: float  # start of the process to the first good /health
+    settled_s: float  # start of the process until every worker had started and was idle
     cpu_s: float  # user and system, whole tree, over the steady window
     window_s: tuple[float, float]  # that window on the timeline's clock
+    completed: int  # requests completed in that window, failures included
     worker_cpu_s: tuple[float, ...]  # the same for each worker, in order of process id
     memory_start_bytes: int  # PSS of the tree, verified and idle
     memory_end_bytes: int  # PSS of the tree after the load
@@ -225,6 +227,19 @@ class Second:
     p50_ms: float | None  # None: no success
     p95_ms: float | None
     server_cpu_s: float | None  # used in this second by the whole tree; None: not sampled
+
+
+def run_directory(results: Path, record: RunRecord) -> Path:
+    """Where a run lies under a results directory."""
+    asked = record.asked
+    return (
+        results
+        / RUNS.name
+        / asked.profile.name
+        / asked.release
+        / f"{asked.engine}-{asked.flow}"
+        / record.run_id
+    )
 
 
 def _encode(value: object) -> bytes:

@@ -40,6 +40,7 @@ class ReleaseLine:
     """What holds for every release from `since` on, until a newer line applies."""
 
     since: str
+    pythons: tuple[str, ...]  # what the locks cover, lowest first
     flows: tuple[str, ...]  # the flows that these releases can serve
     requirements: tuple[str, ...]  # "{version}" stands for the release
     image: tuple[str, ...]  # pins of the release's own image template
@@ -114,8 +115,7 @@ class Tools:
 class Suite:
     """All of suite.toml, checked."""
 
-    python: str
-    pythons: tuple[str, ...]
+    python: str  # of every committed table
     tools: Tools
     releases: tuple[Release, ...]  # in version order
     lines: tuple[ReleaseLine, ...]  # in version order
@@ -183,10 +183,10 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     tables = ("suite", "tools", "release", "release_line", "engine", "scenario", "profile")
     head = _table(data.get("suite", {}))
     problems.extend(_unknown(data, tables, "table"))
-    problems.extend(_unknown(head, ("python", "pythons"), "[suite]"))
-    python, pythons = head.get("python"), head.get("pythons")
-    if not isinstance(python, str) or not isinstance(pythons, list) or python not in pythons:
-        problems.append("[suite]: `pythons` must list versions such as '3.11', and `python` be one of them")
+    problems.extend(_unknown(head, ("python",), "[suite]"))
+    python = head.get("python")
+    if not isinstance(python, str):
+        problems.append("[suite]: `python` must be a version such as '3.11'")
     parts = {
         "tools": [_build(Tools, _table(data.get("tools", {})), "[tools]", problems)],
         "releases": _rows(Release, data, "release", problems),
@@ -205,14 +205,14 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     except InvalidVersion as error:
         problems.append(f"[[release]]: {error}")
         return None
-    return Suite(python=str(python), pythons=tuple(typing.cast("list[str]", pythons)), tools=tools, **whole)
+    return Suite(python=str(python), tools=tools, **whole)
 
 
 def _contradictions(suite: Suite) -> Iterator[str]:
     """What each row may say, but not together with the others."""
-    for python in (*suite.pythons, suite.tools.python):
+    for python in (suite.python, suite.tools.python, *(p for line in suite.lines for p in line.pythons)):
         if not _PYTHON.fullmatch(python):
-            yield f"[suite] pythons: {python!r} is not a Python version such as '3.11'"
+            yield f"{python!r} is not a Python version such as '3.11'"
     yield from _twice("[[release]] version", [r.version for r in suite.releases])
     yield from _twice("[[release_line]] since", [r.since for r in suite.lines])
     yield from _twice("[[scenario]]", [f"{s.engine} {s.flow}" for s in suite.scenarios])
@@ -222,6 +222,8 @@ def _contradictions(suite: Suite) -> Iterator[str]:
     yield from _bad_releases(suite)
     for line in suite.lines:
         yield from (f"[[release_line]] since {line.since}: {p}" for p in _bad_requirements(line))
+        if suite.python not in line.pythons:
+            yield f"[[release_line]] since {line.since}: pythons leaves out {suite.python}, [suite] python"
     names = [engine.name for engine in suite.engines]
     for s in (s for s in suite.scenarios if s.engine not in names):
         yield f"[[scenario]] {s.flow}: unknown engine {s.engine!r}; {did_you_mean(s.engine, names)}"

@@ -1,0 +1,119 @@
+"""Sessions: what a person can ask for. Each installs what it needs and calls `python -m scripts.<verb>`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))  # nox does not put the project's root there
+
+from scripts import suite  # noqa: E402 - needs the line above
+from scripts.errors import SuiteError  # noqa: E402
+
+nox.needs_version = ">=2026.10.20"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+try:
+    MATRIX = suite.load()
+except SuiteError as error:
+    sys.exit(f"error: {error}")
+
+STOP_S = 30.0  # nox's default of 0.3 s after Ctrl-C is too short to stop servers
+tools_bin: list[Path] = []  # where the tools are, once their session has run
+
+
+def install_locked(session: nox.Session, lock: str) -> None:
+    """Install one of the harness's locks, hashes required."""
+    compiled = ["--compile-bytecode"] if session.venv_backend == "uv" else []
+    session.install("--quiet", "--require-hashes", "--no-deps", *compiled, "-r", f"locks/{lock}.txt")
+
+
+def call(
+    session: nox.Session, verb: str, *args: str, python: str | None = None, install: bool = False
+) -> None:
+    """Call `python -m scripts.<verb>`; its exit code reaches the shell when this is the only session asked for."""
+    run = session.run_install if install else session.run
+    command = (python or str(tools_bin[-1] / "python"), "-m", f"scripts.{verb}", *args, *session.posargs)
+    try:
+        run(*command, external=True, log=False, interrupt_timeout=STOP_S, terminate_timeout=STOP_S)
+    except CommandFailed as failure:
+        alone = len(session._runner.manifest) <= 2  # noqa: PLR2004, SLF001 - itself and `tools`; nox has no public way
+        if alone and failure.return_code is not None:
+            raise SystemExit(failure.return_code) from failure
+        raise
+
+
+@nox.session(python=MATRIX.tools.python, reuse_venv=True, default=False)
+def tools(session: nox.Session) -> None:
+    """Build the virtualenv of the harness itself, from locks/tools.txt; other sessions need it."""
+    install_locked(session, "tools")
+    tools_bin.append(Path(session.bin).resolve())
+
+
+@nox.session(python=MATRIX.tools.python, reuse_venv=True)
+def lint(session: nox.Session) -> None:
+    """Check format, style and types."""
+    install_locked(session, "dev")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("mypy")
+
+
+@nox.session(python=MATRIX.tools.python, reuse_venv=True)
+def tests(session: nox.Session) -> None:
+    """Run the tests, one real benchmark of promptflow among them; `-- -m "not e2e"` leaves the slow ones out."""
+    install_locked(session, "dev")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def lock(session: nox.Session) -> None:
+    """Write a release's lock again: `-- 1.18.5`, `-- tools`, `-- --all`; `-- --check` only looks."""
+    call(session, "lock", python=sys.executable)
+
+
+@nox.session(venv_backend="none", requires=["tools"])
+def collate(session: nox.Session) -> None:
+    """Write everything derived in results/ again from the records; `-- --check` only compares."""
+    call(session, "collate")
+
+
+@nox.session(name="bench-mock", venv_backend="none", requires=["tools"], tags=["bench"])
+def bench_mock(session: nox.Session) -> None:
+    """Load the mock API alone: the ceiling of the generator and the mock; `-- --help` for options."""
+    call(session, "bench", "--mock")
+
+
+@nox.session(name="bench-self", venv_backend="none", requires=["tools"])
+def bench_self(session: nox.Session) -> None:
+    """Measure the suite itself: overhead of a bench session, install, listing, collating."""
+    call(session, "bench_self")
+
+
+def bench(release: suite.Release, engine: suite.Engine) -> None:
+    """Register the session of one target."""
+
+    def run(session: nox.Session) -> None:
+        named = ("--release", release.version, "--engine", engine.name)
+        if not {"--dry-run", "--help"} & set(session.posargs):
+            call(session, "bench", *named, "--install-only", install=True)
+        call(session, "bench", *named)
+
+    flows = ", ".join(MATRIX.scenario_flows(release, engine))
+    run.__doc__ = f"Measure promptflow {release.version} on {engine.title}: {flows}; `-- --help` for options."
+    nox.session(
+        name=suite.session_name(release, engine),
+        venv_backend="none",
+        requires=["tools"],
+        tags=["bench", release.version, engine.name],
+    )(run)
+
+
+for target in MATRIX.targets():
+    bench(*target)

@@ -1,0 +1,123 @@
+"""Brings together what was measured around one load: the recording, the servers' CPU and memory, the mock's counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scripts.errors import InvalidMeasurementError
+from scripts.measure import collect, telemetry
+from scripts.measure.collect import RecordedLoad
+from scripts.measure.loadgen import Samples
+from scripts.measure.process import System
+from scripts.measure.servers import Booted
+from scripts.measure.telemetry import TreeSample
+from scripts.plan import RunSpec
+from scripts.record import Backend, Histograms, Measurements, Second, Server
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gathered:
+    """Everything of a run's record that the load gave."""
+
+    measurements: Measurements
+    histograms: Histograms
+    timeline: list[Second]
+
+
+def after_load(
+    system: System,
+    spec: RunSpec,
+    recording: Path,
+    samples: Samples,
+    mock: Booted,
+    live: Booted | None,
+    memory_before: int,
+    settled_s: float,
+) -> Gathered:
+    """Read the recording, and look at the servers once more before they are stopped."""
+    recorded = collect.read_load(recording)
+    requests = collect.read_requests(recording)
+    ends = [request.end_s for request in requests]
+    server = None
+    if live is not None:
+        server = _server(recorded, ends, samples[live.child.name], live, memory_before, settled_s)
+    own_wait = spec.target.flow.own_wait_s if spec.target else 0.0
+    loaded = samples[(live or mock).child.name]
+    return Gathered(
+        measurements=Measurements(
+            load=collect.load(recorded, requests),
+            generator=collect.generator(recorded),
+            server=server,
+            backend=_backend(system, mock, window(samples[mock.child.name], recorded)),
+        ),
+        histograms=collect.histograms(requests, recorded.all_users_at_s, own_wait),
+        timeline=collect.timeline(recorded, requests, cpu_by_second(loaded, recorded)),
+    )
+
+
+def window(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list[TreeSample]:
+    """The samples between the last user's start and the stop; InvalidMeasurementError with fewer than two."""
+    begin = recorded.stopped_s if recorded.all_users_at_s is None else recorded.all_users_at_s
+    inside = [sample for sample in samples if begin <= sample.at_s <= recorded.stopped_s]
+    if len(inside) < 2:  # noqa: PLR2004 - a difference needs two
+        raise InvalidMeasurementError(
+            f"only {recorded.users_reached} users had started when the load ended; there is no steady window",
+            then="look at locust.log; a slower spawn_rate or a longer run_time_s in suite.toml may be needed",
+        )
+    return inside
+
+
+def cpu_by_second(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list[float | None]:
+    """CPU seconds that the tree used in each second of the load, interpolated between the samples."""
+    if not samples:
+        return []
+    length = max(1, int(recorded.stopped_s - recorded.started_s + 0.5))
+    edges = recorded.started_s + np.arange(length + 1)
+    at = [sample.at_s for sample in samples]
+    total = np.interp(edges, at, [sample.total_cpu_s for sample in samples])
+    covered = [at[0] <= end and begin <= at[-1] for begin, end in zip(edges[:-1], edges[1:], strict=True)]
+    used = [round(float(value), 3) for value in np.diff(total)]
+    return [cpu if inside and cpu >= 0 else None for cpu, inside in zip(used, covered, strict=True)]
+
+
+def _server(
+    recorded: RecordedLoad,
+    ends: Sequence[float],
+    samples: Sequence[TreeSample],
+    live: Booted,
+    memory_before: int,
+    settled_s: float,
+) -> Server:
+    inside = window(samples, recorded)
+    first, last = inside[0], inside[-1]
+    memory_after, kind = telemetry.memory(live.child.pid)
+    workers = sorted(pid for pid in last.cpu_s if pid != live.child.pid)
+    return Server(
+        ready_s=round(live.ready_s, 3),
+        settled_s=round(settled_s, 3),
+        cpu_s=round(last.total_cpu_s - first.total_cpu_s, 3),
+        window_s=(round(first.at_s - recorded.started_s, 3), round(last.at_s - recorded.started_s, 3)),
+        completed=sum(first.at_s < end <= last.at_s for end in ends),
+        worker_cpu_s=tuple(round(last.cpu_s[pid] - first.cpu_s.get(pid, 0.0), 3) for pid in workers),
+        memory_start_bytes=memory_before,
+        memory_end_bytes=memory_after,
+        memory_kind=kind,
+        threads_seen=telemetry.shape(live.child.pid).threads,
+    )
+
+
+def _backend(system: System, mock: Booted, inside: Sequence[TreeSample]) -> Backend:
+    reply = system.request(f"{mock.base}/counts")
+    if reply is None:
+        raise InvalidMeasurementError("the mock API did not tell its counts", then="see mock.log")
+    counts = json.loads(reply.body)
+    return Backend(
+        received=counts["received"],
+        answered=counts["answered"],
+        cpu_s=round(inside[-1].total_cpu_s - inside[0].total_cpu_s, 3),
+    )

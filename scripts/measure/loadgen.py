@@ -1,0 +1,106 @@
+"""The load: locust as a child with a clean environment, watched together with the servers that it loads."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.errors import InvalidMeasurementError
+from scripts.flow import REQUEST_FILE
+from scripts.measure import telemetry
+from scripts.measure.process import LOOPBACK, Child, System
+from scripts.measure.progress import Progress
+from scripts.measure.server import last_lines, require_alive
+from scripts.measure.telemetry import TreeSample
+from scripts.plan import RunSpec
+from scripts.suite import ROOT
+
+LOCUSTFILES = ROOT / "locustfiles"
+_PROGRESS_FILE = "progress.csv"
+_LOOK_S = 0.1
+_RATE_ROWS = 6  # the rate shown is over the last five seconds
+_SAMPLE_S = 1.0
+_LATE_S = 60.0  # beyond run time and drain: start of locust, and writing what it recorded
+
+
+Samples = dict[str, list[TreeSample]]
+"""CPU samples of each server by its name, one a second while the load ran."""
+
+
+def locustfile(spec: RunSpec) -> Path:
+    """The locustfile of a run."""
+    return LOCUSTFILES / ("mock_api.py" if spec.target is None else "score.py")
+
+
+def command(spec: RunSpec, port: int | str, record_to: Path | str) -> tuple[str, ...]:
+    """Locust's command line."""
+    profile = spec.profile
+    argv = [
+        *(sys.executable, "-m", "locust", "-f", str(locustfile(spec)), "--headless", "--only-summary"),
+        *("--host", f"http://{LOOPBACK}:{port}", "--users", f"{profile.users}"),
+        *("--spawn-rate", f"{profile.spawn_rate}", "--run-time", f"{profile.run_time_s}s"),
+        *("--exit-code-on-error", "0", "--wait-min-s", f"{profile.wait_min_s}"),
+        *("--wait-max-s", f"{profile.wait_max_s}", "--seed", f"{spec.seed}", "--record-to", str(record_to)),
+    ]
+    if profile.drain_s:
+        argv += ["--stop-timeout", f"{profile.drain_s}"]
+    if spec.target is not None:
+        argv += ["--request-file", str(spec.target.flow.path / REQUEST_FILE)]
+    return tuple(argv)
+
+
+def watch(
+    system: System,
+    spec: RunSpec,
+    locust: Child,
+    servers: Sequence[Child],
+    record_to: Path,
+    progress: Progress,
+) -> Samples:
+    """Wait for the load's end, sampling the servers; an error as soon as one of them or locust has died."""
+    profile = spec.profile
+    deadline = system.monotonic() + profile.run_time_s + profile.drain_s + _LATE_S
+    samples: Samples = {server.name: [] for server in servers}
+    next_sample, ramping = system.monotonic(), True
+    while locust.code() is None:
+        for server in servers:
+            require_alive(server)
+        if system.monotonic() > deadline:
+            raise InvalidMeasurementError(
+                f"locust did not end within {_LATE_S:g} s of its run time", then=f"see {locust.log}"
+            )
+        if system.monotonic() >= next_sample:
+            next_sample += _SAMPLE_S
+            for server in servers:
+                samples[server.name].append(telemetry.sample(server.pid, system.monotonic()))
+            users, text = status(record_to / _PROGRESS_FILE, profile.run_time_s)
+            if ramping and users >= profile.users:
+                ramping = False
+                progress.done(f"{users} users")
+                progress.phase("load")
+            progress.update(text)
+        system.sleep(_LOOK_S)
+    if locust.code() != 0:
+        raise InvalidMeasurementError(
+            f"locust ended with exit code {locust.code()}; its last lines:\n{last_lines(locust.log)}",
+            then=f"see {locust.log}",
+        )
+    return samples
+
+
+def status(progress: Path, run_time_s: int) -> tuple[int, str]:
+    """Users, and one line about the load now, from the recorder's last rows."""
+    try:
+        with progress.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))[-_RATE_ROWS:]
+        last, before = rows[-1], rows[0]
+        seconds = float(last["t_s"]) - float(before["t_s"])
+        rate = (int(last["requests"]) - int(before["requests"])) / seconds if seconds else 0.0
+        left = max(0.0, run_time_s - float(last["t_s"]))
+        p95 = f"p95 {float(last['p95_ms']):.0f} ms" if last["p95_ms"] else "p95 -"
+    except (OSError, ValueError, KeyError, IndexError, TypeError):  # not there yet, or a row half written
+        return 0, "locust starts"
+    failures = f", {last['failures']} failed" if last["failures"] != "0" else ""
+    return int(last["users"]), f"{last['users']} users, {rate:.1f} rps, {p95}{failures}, {left:.0f} s left"

@@ -1,0 +1,78 @@
+"""What a person sees while it runs: one live line a phase on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+
+_PLAIN_EVERY_S = 10.0  # how often a long phase tells a log that it lives
+
+
+class Progress:
+    """Use as a context manager around the work, so that the live line is gone before anything else prints."""
+
+    def __init__(self, clock: Callable[[], float], console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._clock = clock
+        self._live: Status | None = None
+        self._name = ""
+        self._began = 0.0
+        self._told = 0.0
+
+    def __enter__(self) -> Self:
+        """Nothing to show yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        """Take the live line away; a phase that did not finish is named."""
+        if self._name:
+            self._end("interrupted" if kind else "done")
+
+    def heading(self, text: str) -> None:
+        """Announce what the next phases belong to."""
+        self._console.print(f"[bold]{text}[/bold]")
+
+    def phase(self, name: str) -> None:
+        """Begin a phase."""
+        self._name, self._began = name, self._clock()
+        self._told = self._began
+        if self._console.is_terminal:
+            self._live = self._console.status(f"{name} ...", spinner_style="default")
+            self._live.start()
+
+    def update(self, text: str) -> None:
+        """Say how the phase is getting on."""
+        now = self._clock()
+        if self._live is not None:
+            self._live.update(f"{self._name:<8} {text}")
+        elif now - self._told >= _PLAIN_EVERY_S:
+            self._told = now
+            self._console.print(f"  {self._name:<8} {text}")
+
+    def done(self, result: str) -> float:
+        """End the phase with its result; return the seconds it took."""
+        took = self._clock() - self._began
+        self._end(result)
+        return took
+
+    def abandon(self) -> None:
+        """End a phase that failed."""
+        if self._name:
+            self._end("FAILED")
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(f"  {text}")
+
+    def _end(self, result: str) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._console.print(f"  {self._name:<8} {self._clock() - self._began:6.1f} s  {result}", markup=False)
+        self._name = ""

@@ -1,0 +1,251 @@
+"""One run from start to record: boot, verify, load, collect, stop. Whatever happens, nothing is left running.
+
+Every run that was begun ends in a record, with its outcome; only an interrupted one leaves none, because it
+says nothing about promptflow.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scripts.errors import InvalidMeasurementError, ServerError, SuiteError, VerificationError
+from scripts.measure import digests, gather, keep, loadgen, machine, server, servers, telemetry
+from scripts.measure.environment import Environment
+from scripts.measure.gather import Gathered
+from scripts.measure.locks import Lock
+from scripts.measure.process import System
+from scripts.measure.progress import Progress
+from scripts.measure.servers import Booted, Limits
+from scripts.plan import RunSpec, Target
+from scripts.record import SCHEMA_VERSION, Asked, Machine, Outcome, Ran, RunRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A release's virtualenv and the lock it was built from."""
+
+    environment: Environment
+    lock: Lock
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """What all runs of a session share."""
+
+    system: System
+    progress: Progress
+    results: Path
+    scratch: Path  # every run makes a private folder in it
+    marker: str  # in the environment of all children, for finding leftovers
+    prepared: Prepared | None  # None: the mock API alone
+    tools_lock: str  # digest
+    keep_logs: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """A run that has been recorded."""
+
+    record: RunRecord
+    directory: Path
+    scratch: Path | None  # where its logs lie, if they were kept
+    error: SuiteError | None  # why the outcome is not ok
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is known of a run so far, so that a failure can be recorded with it."""
+
+    phases_s: dict[str, float] = field(default_factory=dict)
+    ran: Ran | None = None
+    gathered: Gathered | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Live:
+    """A release's server, ready for load."""
+
+    booted: Booted
+    settled_s: float
+    memory_bytes: int
+
+
+def run(bench: Bench, spec: RunSpec) -> Done:
+    """Make one run and keep its record."""
+    now = datetime.now(UTC)
+    run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    scratch = bench.scratch / run_id
+    (scratch / "home").mkdir(parents=True)
+    before = machine.describe()
+    if before.cpu_busy_before > machine.BUSY:
+        bench.progress.note(
+            f"warning: {before.cpu_busy_before:.0%} of the cores are busy already; recorded with the run"
+        )
+    found = _Found()
+    error: SuiteError | None = None
+    try:
+        with ExitStack() as stack:
+            _measure(bench, spec, stack, scratch, found)
+            bench.progress.phase("stop")
+        found.phases_s["stop"] = bench.progress.done("nothing left running")
+    except (ServerError, InvalidMeasurementError) as caught:
+        error = caught
+        bench.progress.abandon()
+    record = _record(bench, spec, run_id, now, before, found, error)
+    gathered = found.gathered
+    directory = keep.keep(
+        bench.results,
+        record,
+        gathered.histograms if gathered else None,
+        gathered.timeline if gathered else [],
+    )
+    kept = bench.keep_logs or error is not None
+    if not kept:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Done(record=record, directory=directory, scratch=scratch if kept else None, error=error)
+
+
+def _measure(bench: Bench, spec: RunSpec, stack: ExitStack, scratch: Path, found: _Found) -> None:
+    """Boot, verify, load, collect. What is started is put on the stack, what is learnt into `found`."""
+    system, progress = bench.system, bench.progress
+    env = servers.child_environment(os.environ, scratch / "home", bench.marker)
+    progress.phase("boot")
+    mock = servers.boot_mock(system, stack, spec, env, bench.limits, scratch)
+    live: _Live | None = None
+    if spec.target is None:
+        found.phases_s["boot"] = progress.done("mock API ready")
+    else:
+        booted, settled_s, found.ran = _boot(bench, spec, spec.target, stack, mock, env, scratch)
+        found.phases_s["boot"] = progress.done(f"{found.ran.workers} workers ready")
+        progress.phase("verify")
+        server.verify(
+            system,
+            booted.base,
+            spec.target.flow,
+            spec.release,
+            spec.profile.backend_wait_min_s,
+            bench.limits.verify_s,
+        )
+        found.phases_s["verify"] = progress.done(f"promptflow {spec.release} answers as {spec.flow} should")
+        live = _Live(booted=booted, settled_s=settled_s, memory_bytes=telemetry.memory(booted.child.pid)[0])
+    samples = _load(bench, spec, stack, mock, live, env, scratch, found)
+    progress.phase("collect")
+    found.gathered = gather.after_load(
+        system,
+        spec,
+        scratch / "recorded",
+        samples,
+        mock,
+        live.booted if live else None,
+        live.memory_bytes if live else 0,
+        live.settled_s if live else 0.0,
+    )
+    found.phases_s["collect"] = progress.done(f"{found.gathered.measurements.load.recorded} requests")
+
+
+def _boot(
+    bench: Bench,
+    spec: RunSpec,
+    target: Target,
+    stack: ExitStack,
+    mock: Booted,
+    env: Mapping[str, str],
+    scratch: Path,
+) -> tuple[Booted, float, Ran]:
+    if bench.prepared is None:
+        raise ValueError("a release is measured in its own virtualenv")
+    environment = bench.prepared.environment
+    asked = server.settings(target.engine.name, spec.profile.workers, spec.profile.threads)
+    shipped = server.shipped_command(server.template(environment.site_packages), asked, bench.system, scratch)
+    booted = servers.boot_release(
+        bench.system,
+        stack,
+        shipped,
+        environment,
+        servers.copy_flow(target.flow, scratch / "flow"),
+        {**env, **asked, "MOCK_API_ENDPOINT": f"{mock.base}/"},
+        bench.limits,
+        scratch / "server.log",
+    )
+    settled_s = servers.settle(bench.system, booted, server.workers_of(shipped), bench.limits)
+    shape = telemetry.shape(booted.child.pid)
+    ran = Ran(
+        promptflow=server.live_version(bench.system, booted.base),
+        python=environment.python,
+        command=server.at(shipped, "PORT"),
+        environment={**asked, "MOCK_API_ENDPOINT": "http://127.0.0.1:PORT/"},
+        workers=shape.children,
+        threads=server.threads_of(shape.command),
+        distributions=dict(environment.distributions),
+        bytecode=True,
+    )
+    return booted, settled_s, ran
+
+
+def _load(
+    bench: Bench,
+    spec: RunSpec,
+    stack: ExitStack,
+    mock: Booted,
+    live: _Live | None,
+    env: Mapping[str, str],
+    scratch: Path,
+    found: _Found,
+) -> loadgen.Samples:
+    loaded = live.booted if live else mock
+    into = scratch / "recorded"
+    into.mkdir()
+    bench.progress.phase("ramp")
+    began = bench.system.monotonic()
+    argv = loadgen.command(spec, loaded.port, into)
+    locust = bench.system.start("locust", argv, env=env, cwd=scratch / "home", log=scratch / "locust.log")
+    stack.callback(servers.stop, locust)
+    children = [live.booted.child, mock.child] if live else [mock.child]
+    samples = loadgen.watch(bench.system, spec, locust, children, into, bench.progress)
+    bench.progress.done("ended")
+    found.phases_s["load"] = bench.system.monotonic() - began
+    return samples
+
+
+def _record(
+    bench: Bench,
+    spec: RunSpec,
+    run_id: str,
+    started_at: datetime,
+    before: Machine,
+    found: _Found,
+    error: SuiteError | None,
+) -> RunRecord:
+    outcome: Outcome = "ok"
+    if error is not None:
+        outcome = "verify-failed" if isinstance(error, VerificationError) else "failed"
+    return RunRecord(
+        schema_version=SCHEMA_VERSION,
+        run_id=run_id,
+        started_at=started_at.isoformat(timespec="seconds"),
+        asked=Asked(
+            release=spec.release,
+            engine=spec.engine,
+            flow=spec.flow,
+            profile=spec.profile,
+            python=spec.python,
+            round=spec.round,
+            seed=spec.seed,
+        ),
+        ran=found.ran,
+        digests=digests.of(spec, bench.prepared.lock if bench.prepared else None, bench.tools_lock),
+        machine=before,
+        own_wait_s=spec.target.flow.own_wait_s if spec.target else 0.0,
+        outcome=outcome,
+        reasons=() if error is None else (digests.without_paths(error.message),),
+        phases_s={name: round(seconds, 3) for name, seconds in found.phases_s.items()},
+        measurements=found.gathered.measurements if found.gathered else None,
+    )

@@ -1,0 +1,117 @@
+"""What process trees use: CPU time, memory, threads, ports. Read through psutil.
+
+Starts nothing, and ends nothing but what a harness that was itself killed has left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import psutil
+
+MARKER = "PROMPTFLOW_SERVE_BENCH"  # set in the environment of every child
+_GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TreeSample:
+    """One look at a process and all of its descendants."""
+
+    at_s: float  # monotonic
+    cpu_s: dict[int, float]  # user and system seconds since each process started, by process id
+
+    @property
+    def total_cpu_s(self) -> float:
+        """CPU seconds of the whole tree."""
+        return sum(self.cpu_s.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """What a live tree looks like."""
+
+    children: int  # of the root: gunicorn's workers
+    command: tuple[str, ...]  # the root's, as the kernel has it
+    threads: int  # most threads of any child
+
+
+def sample(root: int, at_s: float) -> TreeSample:
+    """CPU time of the tree; a process that ends meanwhile is left out."""
+    return TreeSample(at_s=at_s, cpu_s={process.pid: cpu for process, cpu in _cpu(_tree(root))})
+
+
+def memory(root: int) -> tuple[int, Literal["pss", "rss"]]:
+    """Memory of the tree in bytes: PSS, which counts shared pages once, or RSS where there is none."""
+    kind: Literal["pss", "rss"] = "pss"
+    total = 0
+    for process in _tree(root):
+        with contextlib.suppress(*_GONE):
+            info = process.memory_full_info()
+            if not hasattr(info, "pss"):
+                kind = "rss"
+            total += getattr(info, "pss", info.rss)
+    return total, kind
+
+
+def shape(root: int) -> Shape:
+    """The tree as it stands."""
+    processes = _tree(root)
+    if not processes:
+        return Shape(children=0, command=(), threads=0)
+    threads = [0]
+    for process in processes[1:]:
+        with contextlib.suppress(*_GONE):
+            threads.append(process.num_threads())
+    try:
+        command = tuple(processes[0].cmdline())
+        children = len(processes[0].children())
+    except _GONE:
+        command, children = (), 0
+    return Shape(children=children, command=command, threads=max(threads))
+
+
+def listens(root: int, port: int) -> bool:
+    """Whether a process of the tree listens on the port; True where the system does not tell."""
+    for process in _tree(root):
+        try:
+            connections = process.net_connections(kind="tcp")
+        except psutil.NoSuchProcess:
+            continue
+        except psutil.AccessDenied:
+            return True
+        if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections):
+            return True
+    return False
+
+
+def end_leftovers(marker: str) -> int:
+    """Kill what a harness that was itself killed has left: processes of this user that carry its marker.
+
+    Call it only while holding the machine's lock: then no live harness owns such a process.
+    """
+    ended = 0
+    for process in psutil.process_iter():
+        with contextlib.suppress(*_GONE, OSError):
+            if process.pid != os.getpid() and process.environ().get(MARKER) == marker:
+                process.kill()
+                ended += 1
+    return ended
+
+
+def _tree(root: int) -> list[psutil.Process]:
+    try:
+        top = psutil.Process(root)
+        return [top, *sorted(top.children(recursive=True), key=lambda process: process.pid)]
+    except _GONE:
+        return []
+
+
+def _cpu(processes: Iterable[psutil.Process]) -> Iterable[tuple[psutil.Process, float]]:
+    for process in processes:
+        with contextlib.suppress(*_GONE):
+            times = process.cpu_times()
+            yield process, times.user + times.system

@@ -1,0 +1,141 @@
+"""From what was asked to the runs to make: every choice is checked here, before anything starts.
+
+Imports `errors`, `suite` and `flow`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts import flow as flows
+from scripts.errors import UsageError, did_you_mean
+from scripts.flow import Flow
+from scripts.suite import MOCK, Engine, Profile, Release, Suite
+
+# Wall time that a run needs beside its load, on 2 cores (results/self.md has the measurement).
+OVERHEAD_S = 11.0
+MAX_ROUNDS = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """What is loaded: a release, served by one of its engines, with a flow."""
+
+    release: Release
+    engine: Engine
+    flow: Flow
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSpec:
+    """One run to make."""
+
+    target: Target | None  # None: the mock API alone
+    profile: Profile
+    python: str
+    round: int  # from 1
+
+    @property
+    def release(self) -> str:
+        """The release's version, or "mock"."""
+        return self.target.release.version if self.target else MOCK
+
+    @property
+    def engine(self) -> str:
+        """The engine's name, or what serves the mock API."""
+        return self.target.engine.name if self.target else "uvicorn"
+
+    @property
+    def flow(self) -> str:
+        """The flow's name, or the mock API's."""
+        return self.target.flow.name if self.target else "mock_api"
+
+    @property
+    def seed(self) -> int:
+        """Every run of a round draws the same think times and backend waits."""
+        return self.profile.seed + self.round - 1
+
+    @property
+    def expected_s(self) -> float:
+        """Estimated wall time."""
+        return self.profile.run_time_s + self.profile.drain_s + OVERHEAD_S
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The runs of one session, in order."""
+
+    runs: tuple[RunSpec, ...]
+
+    @property
+    def expected_s(self) -> float:
+        """Estimated wall time, without building the virtualenv."""
+        return sum(run.expected_s for run in self.runs)
+
+
+def make(
+    suite: Suite,
+    *,
+    release: str,
+    engine: str,
+    flow_names: Sequence[str],
+    profile: str,
+    python: str | None,
+    rounds: int,
+) -> Plan:
+    """The plan of a bench session; UsageError when it asks for what does not exist."""
+    row, motor = suite.release(release), suite.engine(engine)
+    if not suite.has_engine(row, motor):
+        raise UsageError(
+            f"promptflow {row.version} has no {motor.name} engine: it came with {motor.since}",
+            then=f"nox -s bench-{row.version}-flask, or a release from {motor.since} on",
+        )
+    chosen = [flows.find(name) for name in flow_names or suite.scenario_flows(row, motor)]
+    can_serve = suite.line(row).flows
+    for flow in chosen:
+        if flow.path.parent == flows.FLOWS and flow.name not in can_serve:
+            raise UsageError(
+                f"promptflow {row.version} cannot serve {flow.name}",
+                then=f"--flow with one of {', '.join(can_serve)}",
+            )
+    load, chosen_python = suite.profile(profile), _python(suite, row, python)
+    return Plan(
+        runs=tuple(
+            RunSpec(
+                target=Target(release=row, engine=motor, flow=flow),
+                profile=load,
+                python=chosen_python,
+                round=number,
+            )
+            for number in _rounds(rounds)
+            for flow in chosen
+        )
+    )
+
+
+def make_mock(suite: Suite, *, profile: str, rounds: int) -> Plan:
+    """The same load on the mock API alone."""
+    load = suite.profile(profile)
+    return Plan(
+        runs=tuple(
+            RunSpec(target=None, profile=load, python=suite.tools.python, round=number)
+            for number in _rounds(rounds)
+        )
+    )
+
+
+def _python(suite: Suite, release: Release, python: str | None) -> str:
+    covered = suite.line(release).pythons
+    if python is not None and python not in covered:
+        raise UsageError(
+            f"the lock of {release.version} does not cover Python {python}; {did_you_mean(python, covered)}",
+            then=f"--python with one of {', '.join(covered)}",
+        )
+    return python or suite.python
+
+
+def _rounds(rounds: int) -> range:
+    if not 1 <= rounds <= MAX_ROUNDS:
+        raise UsageError(f"--rounds {rounds}: from 1 to {MAX_ROUNDS}", then="--rounds 1")
+    return range(1, rounds + 1)

@@ -1,0 +1,89 @@
+"""Runs that belong together: a cell is one release, engine, flow and profile under one set of conditions.
+
+Pure; imports `store` and `comparability`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from packaging.version import InvalidVersion, Version
+
+from scripts.record import Asked
+from scripts.report import comparability
+from scripts.report.store import Run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """One metric over several runs."""
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """The runs of one release in one scenario and profile that may be pooled."""
+
+    runs: tuple[Run, ...]  # at least one; oldest first
+
+    @property
+    def ok(self) -> tuple[Run, ...]:
+        """The runs whose figures count."""
+        return tuple(run for run in self.runs if run.outcome == "ok")
+
+    @property
+    def newest(self) -> Run:
+        """The newest run that is ok, else the newest: what tables and charts show."""
+        return (self.ok or self.runs)[-1]
+
+    @property
+    def asked(self) -> Asked:
+        """What its runs were asked to do."""
+        return self.newest.record.asked
+
+    @property
+    def outcome(self) -> str:
+        """`ok` when any run is, else the typed word of the newest run."""
+        return self.newest.outcome
+
+    @property
+    def conditions(self) -> str:
+        """Fingerprint of the conditions that its runs share."""
+        return comparability.fingerprint(self.newest.record)
+
+    def spread(self, metric: str) -> Spread | None:
+        """The metric over the runs that are ok; None when none of them tells it."""
+        values = [value for run in self.ok if (value := run.values[metric]) is not None]
+        if not values:
+            return None
+        return Spread(median=statistics.median(values), low=min(values), high=max(values))
+
+
+def cells(runs: Iterable[Run]) -> list[Cell]:
+    """All cells, in an order that depends on what they are and not on how they were found."""
+
+    def key(run: Run) -> tuple[str, ...]:
+        asked = run.record.asked
+        return asked.profile.name, asked.engine, asked.flow, asked.release, comparability.fingerprint(run.record)
+
+    ordered = sorted(runs, key=lambda run: (key(run), run.record.run_id))
+    return [Cell(runs=tuple(group)) for _, group in itertools.groupby(ordered, key)]
+
+
+def best_first(found: Iterable[Cell]) -> list[Cell]:
+    """Cells with good runs first, the newest first among them."""
+    return sorted(found, key=lambda cell: (bool(cell.ok), cell.newest.record.run_id), reverse=True)
+
+
+def release_key(release: str) -> tuple[int, Version, str]:
+    """Sorts releases by version; names that are not versions come first."""
+    try:
+        return 1, Version(release), release
+    except InvalidVersion:
+        return 0, Version("0"), release

@@ -1,0 +1,76 @@
+"""Operational laws of a closed loop: what the load alone allows, and what the workers allow.
+
+Pure arithmetic; imports `suite` and `record` only. The laws are those of Denning and Buzen, "The Operational
+Analysis of Queueing Network Models", ACM Computing Surveys 10 (1978): Little's law applied to a closed loop
+of N users who think for Z seconds and wait R seconds for an answer gives X = N / (R + Z).
+"""
+
+from __future__ import annotations
+
+import math
+
+from scripts.record import Ran, RunRecord
+from scripts.suite import MOCK, Profile
+
+
+def closed_loop_rps(users: float, response_s: float, think_s: float) -> float:
+    """X = N / (R + Z), the throughput of N active users (interactive response time law)."""
+    return users / (response_s + think_s)
+
+
+def response_time_s(users: float, rps: float, think_s: float) -> float:
+    """R = N / X - Z, the same law solved for the response time."""
+    return users / rps - think_s
+
+
+def waiting_users(users: float, rps: float, think_s: float) -> float:
+    """N - X Z: by Little's law X Z users think, so the others wait for an answer."""
+    return users - rps * think_s
+
+
+def mean_users(users: int, spawn_rate: int, run_time_s: float) -> float:
+    """Users active on average over a run whose ramp is counted in.
+
+    locust starts `spawn_rate` users at once, then as many every second: with k such batches the mean user
+    starts (k - 1) / 2 seconds late and is missing for that long.
+    """
+    batches = math.ceil(users / spawn_rate)
+    return users * (1 - (batches - 1) / 2 / run_time_s)
+
+
+def thread_ceiling_rps(workers: int, threads: int, floor_s: float) -> float:
+    """The most that workers x threads can answer when each holds its thread for the floor (utilisation law)."""
+    return workers * threads / floor_s
+
+
+def think_s(profile: Profile) -> float:
+    """Z: the mean wait of a user between an answer and the next request."""
+    return (profile.wait_min_s + profile.wait_max_s) / 2
+
+
+def ideal_s(record: RunRecord) -> float | None:
+    """R0: the mean answer time of a server that adds nothing; None when the flow does not declare its own."""
+    profile = record.asked.profile
+    own = 0.0 if record.asked.release == MOCK else record.own_wait_s
+    return None if own is None else own + (profile.backend_wait_min_s + profile.backend_wait_max_s) / 2
+
+
+def held_at_once(ran: Ran) -> int | None:
+    """How many requests the workers can hold at a time; None where threads do not bound it.
+
+    What ran decides, not the engine's name: under uvicorn (also as gunicorn's worker class) a worker is an
+    event loop that holds any number of requests, and a thread count on the command line means nothing.
+    """
+    if any("uvicorn" in word.lower() for word in ran.command):
+        return None
+    return ran.workers * ran.threads
+
+
+def ceiling_rps(record: RunRecord) -> float | None:
+    """min(N / (R0 + Z), workers x threads / R0): what the load and the workers that really ran allow."""
+    profile, floor = record.asked.profile, ideal_s(record)
+    if floor is None or record.ran is None:
+        return None
+    held = held_at_once(record.ran)
+    by_load = closed_loop_rps(profile.users, floor, think_s(profile))
+    return by_load if held is None or not floor else min(by_load, held / floor)

@@ -1,0 +1,198 @@
+"""The registry of metrics: one row each, computed from one run; a new row reaches every table by itself.
+
+Pure. Imports the record, `distribution` and `laws`. A metric is None where a run cannot tell it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from scripts.record import Counts, Histograms, LocustRow, Measurements, RunRecord, Server
+from scripts.report import distribution, laws
+
+Window = Literal["ramp", "steady"]
+Better = Literal["higher", "lower", "-"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """What a metric is computed from."""
+
+    record: RunRecord
+    measured: Measurements
+    histograms: Histograms
+
+    def counts(self, kind: str, window: Window = "steady") -> Counts | None:
+        """A distribution; None when nothing of that kind was seen."""
+        return self.histograms.windows.get(window, {}).get(kind)
+
+    def whole(self, kind: str) -> Counts | None:
+        """The distribution over ramp and steady state together."""
+        return distribution.merge([self.counts(kind, "ramp"), self.counts(kind, "steady")])
+
+    @property
+    def aggregated(self) -> LocustRow | None:
+        """locust's last row, over all requests; None when it has none."""
+        rows = self.measured.load.locust_rows
+        return rows[-1] if rows else None
+
+    @property
+    def steady_completed(self) -> int:
+        """Requests that ended after the last user had started, failures included."""
+        return distribution.size(self.counts("ok")) + distribution.size(self.counts("failed"))
+
+    @property
+    def steady_s(self) -> float:
+        """Length of the steady window; 0 when not all users ever started."""
+        load = self.measured.load
+        return 0.0 if load.all_users_at_s is None else load.stopped_s - load.all_users_at_s
+
+
+Compute = Callable[[Sample], float | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """One figure of a run."""
+
+    name: str  # ends with its unit where it has one
+    unit: str
+    better: Better
+    meaning: str  # one line, for the glossary
+    headline: bool = False  # a column of the tables across releases
+    compute: Compute
+
+    @property
+    def title(self) -> str:
+        """The name for people, e.g. "overhead p50 (ms)"."""
+        words = self.name.removesuffix(f"_{self.unit}").replace("_", " ")
+        return f"{words} ({self.unit})" if self.unit in {"ms", "s", "rps", "bytes"} else words
+
+
+def derive(record: RunRecord, histograms: Histograms) -> dict[str, float | None]:
+    """Every metric of one run by name; all None when the run measured nothing."""
+    if record.measurements is None:
+        return dict.fromkeys((metric.name for metric in METRICS), None)
+    sample = Sample(record=record, measured=record.measurements, histograms=histograms)
+    return {metric.name: metric.compute(sample) for metric in METRICS}
+
+
+def _percentile(kind: str, percent: float) -> Compute:
+    return lambda sample: distribution.percentile_ms(sample.counts(kind), percent)
+
+
+def _mean(kind: str) -> Compute:
+    return lambda sample: distribution.mean_ms(sample.counts(kind))
+
+
+def _row(value: Callable[[LocustRow], float | None]) -> Compute:
+    return lambda sample: value(sample.aggregated) if sample.aggregated else None
+
+
+def _server(value: Callable[[Server], float | None]) -> Compute:
+    return lambda sample: value(sample.measured.server) if sample.measured.server else None
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _steady_throughput(sample: Sample) -> float | None:
+    return _ratio(sample.steady_completed, sample.steady_s)
+
+
+def _cpu_per_request(sample: Sample) -> float | None:
+    """CPU per second over completions per second: the sampled window may miss the steady one by a moment."""
+    server, rate = sample.measured.server, _steady_throughput(sample)
+    if server is None or not rate:
+        return None
+    seconds = server.window_s[1] - server.window_s[0]
+    return _ratio(server.cpu_s * 1000, seconds * rate)
+
+
+def _memory_growth(sample: Sample) -> float | None:
+    server = sample.measured.server
+    if server is None:
+        return None
+    return _ratio((server.memory_end_bytes - server.memory_start_bytes) * 1000, sample.measured.load.recorded)
+
+
+def _imbalance(server: Server) -> float | None:
+    workers = server.worker_cpu_s
+    return _ratio(max(workers) * len(workers), sum(workers)) if workers else None
+
+
+def _ceiling_use(sample: Sample) -> float | None:
+    ceiling = laws.ceiling_rps(sample.record)
+    return sample.aggregated.requests_per_s / ceiling if sample.aggregated and ceiling else None
+
+
+def _fastest(sample: Sample) -> float | None:
+    counts = sample.whole("ok")
+    return counts.min_us / 1000 if counts else None
+
+
+def _slowest_failure(sample: Sample) -> float | None:
+    counts = sample.whole("failed")
+    return counts.max_us / 1000 if counts else None
+
+
+def _metric(name: str, unit: str, better: Better, compute: Compute, meaning: str, *, headline: bool = False) -> Metric:
+    return Metric(name=name, unit=unit, better=better, meaning=meaning, headline=headline, compute=compute)
+
+
+METRICS: tuple[Metric, ...] = (
+    _metric("throughput_rps", "rps", "higher", _row(lambda row: row.requests_per_s),
+            "all requests, failures included, over the run time with its ramp; locust's own figure", headline=True),
+    _metric("steady_throughput_rps", "rps", "higher", _steady_throughput,
+            "requests that ended after the last user had started, over that time"),
+    _metric("ceiling_use", "ratio", "-", _ceiling_use,
+            "throughput / min(N/(R0+Z), workers x threads / R0): share of what load and workers allow",
+            headline=True),
+    _metric("failure_ratio", "ratio", "lower", _row(lambda row: _ratio(row.failure_count, row.request_count)),
+            "failed requests / all requests", headline=True),
+    _metric("response_time_mean_ms", "ms", "lower", _row(lambda row: row.average_response_time),
+            "mean of all requests, failures and ramp included; locust's own figure"),
+    _metric("steady_response_time_mean_ms", "ms", "lower", _mean("ok"), "exact mean of successes in steady state"),
+    _metric("response_time_min_ms", "ms", "-", _fastest, "fastest success of the whole run"),
+    _metric("response_time_p50_ms", "ms", "lower", _percentile("ok", 50),
+            "median of successes in steady state", headline=True),
+    _metric("response_time_p95_ms", "ms", "lower", _percentile("ok", 95),
+            "95 % of successes in steady state took no longer"),
+    _metric("response_time_p99_ms", "ms", "lower", _percentile("ok", 99),
+            "99 % of successes in steady state took no longer", headline=True),
+    _metric("overhead_mean_ms", "ms", "lower", _mean("overhead"),
+            "exact mean of overhead: response time - the flow's own wait - what the backend waited"),
+    _metric("overhead_p50_ms", "ms", "lower", _percentile("overhead", 50),
+            "median overhead in steady state", headline=True),
+    _metric("overhead_p95_ms", "ms", "lower", _percentile("overhead", 95), "95th percentile of overhead"),
+    _metric("overhead_p99_ms", "ms", "lower", _percentile("overhead", 99),
+            "99th percentile of overhead", headline=True),
+    _metric("backend_call_p50_ms", "ms", "lower", _percentile("backend_call", 50),
+            "median of the part of the overhead that lies around the flow's backend call"),
+    _metric("failed_time_max_ms", "ms", "-", _slowest_failure, "slowest failed request of the whole run"),
+    _metric("in_flight_at_stop", "requests", "-", lambda sample: sample.measured.load.in_flight_at_stop,
+            "requests without an answer when the run ended; in no latency figure"),
+    _metric("cpu_per_request_ms", "ms", "lower", _cpu_per_request,
+            "CPU time of the server's process tree per completed request in steady state", headline=True),
+    _metric("memory_start_bytes", "bytes", "lower", _server(lambda server: server.memory_start_bytes),
+            "memory of the server's process tree, verified and idle"),
+    _metric("memory_end_bytes", "bytes", "lower", _server(lambda server: server.memory_end_bytes),
+            "memory of the server's process tree after the load", headline=True),
+    _metric("memory_growth_per_1000_bytes", "bytes", "lower", _memory_growth,
+            "memory growth from start to end per 1000 requests"),
+    _metric("ready_s", "s", "lower", _server(lambda server: server.ready_s),
+            "start of the server process to its first good /health", headline=True),
+    _metric("worker_imbalance", "ratio", "lower", _server(_imbalance),
+            "CPU time of the busiest worker / mean of the workers; 1 is even"),
+    _metric("mock_cpu_per_request_ms", "ms", "-",
+            lambda sample: _ratio(sample.measured.backend.cpu_s * 1000, sample.steady_completed),
+            "CPU time of the mock API per completed request in steady state"),
+    _metric("generator_lag_p99_ms", "ms", "-", lambda sample: sample.measured.generator.lag_p99_ms,
+            "how late the load generator's event loop woke; above 10 ms the row is bound by the generator"),
+    _metric("generator_cpu_per_request_ms", "ms", "-",
+            lambda sample: _ratio(sample.measured.generator.cpu_s * 1000, sample.measured.load.recorded),
+            "CPU time of the load generator per recorded request"),
+)  # fmt: skip

@@ -1,0 +1,39 @@
+"""What a bench session prints when it ends: the published table of each run, and what tells releases apart.
+
+Pure. Imports the record, `store`, `tables`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from scripts.report import metrics, store, tables, wording
+from scripts.suite import Suite
+
+_TOLD = (
+    "overhead_p50_ms",
+    "overhead_p99_ms",
+    "cpu_per_request_ms",
+    "memory_end_bytes",
+    "ready_s",
+    "generator_lag_p99_ms",
+)
+
+
+def of_session(matrix: Suite, directories: Iterable[Path]) -> str:
+    """The runs of a session, each under its heading."""
+    return "\n\n".join(_of_run(matrix, store.read_run(directory)) for directory in directories)
+
+
+def _of_run(matrix: Suite, run: store.Run) -> str:
+    asked = run.record.asked
+    titles = {(s.engine, s.flow): s.title for s in matrix.scenarios}
+    title = titles.get((asked.engine, asked.flow), f"{asked.engine} {asked.flow}")
+    lines = [f"## promptflow {asked.release}: {title}, profile {asked.profile.name}, {run.outcome}", ""]
+    if run.record.measurements is None:
+        return "\n".join([*lines, *run.reasons])
+    lines.append(tables.published_form(run.record.measurements.load.locust_rows))
+    told = [metric for metric in metrics.METRICS if metric.name in _TOLD and run.values[metric.name] is not None]
+    lines += ["", *(f"{m.title}: {wording.quantity(run.values[m.name], m.unit)}" for m in told)]
+    return "\n".join([*lines, *(f"invalid: {reason}" for reason in run.reasons)])

@@ -1,0 +1,126 @@
+"""Every Markdown table; the only module that knows tabulate.
+
+Pure. A hole shows its typed word in every cell of its row, and its reasons in a note under the table.
+Imports `cells`, `metrics`, `wording` and the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tabulate import tabulate
+
+from scripts.record import LocustRow
+from scripts.report.cells import Cell
+from scripts.report.metrics import METRICS, Metric
+from scripts.report.wording import DASH, code, deviation, listed, quantity
+from scripts.suite import MOCK
+
+PUBLISHED_HEADERS = (
+    "Type", "Name", "Request Count", "Failure Count", "Median Response Time", "Average Response Time",
+    "Min Response Time", "Max Response Time", "Average Content Size", "Requests/s", "Failures/s",
+    "50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%",
+)  # fmt: skip
+_LABELS = 2  # the first two of them are text
+
+
+def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]], labels: int = 1) -> str:
+    """A table whose first `labels` columns are text and whose others are figures."""
+    align = ["left" if n < labels else "right" for n in range(len(headers))]
+    return tabulate(list(rows), headers=list(headers), tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def published_form(rows: Sequence[LocustRow]) -> str:
+    """locust's own rows in the 22 columns of the published report, at full precision."""
+    return markdown(PUBLISHED_HEADERS, [_published_cells(row) for row in rows], _LABELS)
+
+
+def published_hole(outcome: str) -> str:
+    """The same table for a run that is not ok."""
+    row = ["POST", "/score", *[outcome] * (len(PUBLISHED_HEADERS) - _LABELS)]
+    return markdown(PUBLISHED_HEADERS, [row], _LABELS)
+
+
+def side_by_side(published: LocustRow, measured: LocustRow | None, outcome: str) -> str:
+    """Each of the 22 columns: published, measured (or the typed word of its hole) and the deviation."""
+    texts = _published_cells(published)
+    if measured is None:
+        rows = [(h, t, outcome, DASH) for h, t in zip(PUBLISHED_HEADERS, texts, strict=True)]
+        return markdown(("Column", "Published", "Measured", "Deviation"), rows)
+    deviations = [DASH] * _LABELS + [
+        deviation(ours, theirs)
+        for ours, theirs in zip(_figures(measured), _figures(published), strict=True)
+    ]
+    rows = list(zip(PUBLISHED_HEADERS, texts, _published_cells(measured), deviations, strict=True))
+    return markdown(("Column", "Published", "Measured", "Deviation"), rows)
+
+
+def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, link: bool = True) -> str:
+    """Headline metrics, one row a release: medians of the runs that are ok. `absent`: (release, typed word)."""
+    columns = [metric for metric in METRICS if metric.headline and any(cell.spread(metric.name) for cell in found)]
+    headers = ["Release", "Runs", *([metric.title for metric in columns] or ["Outcome"])]
+    rows = [
+        [_name(cell.asked.release, link=link), _runs(cell), *_medians(cell, columns)] for cell in found
+    ]
+    rows += [[release, "0", *[word] * max(1, len(columns))] for release, word in absent]
+    return markdown(headers, rows)
+
+
+def all_metrics(cell: Cell) -> str:
+    """Every metric of a cell: the run shown and, when there are several, their median and range."""
+    several = len(cell.ok) > 1
+    headers = ["Metric", "This run", *(["Median", "Lowest", "Highest"] if several else []), "Better"]
+    rows = []
+    for metric in METRICS:
+        row = [metric.title, quantity(cell.newest.values[metric.name], metric.unit)]
+        if several:
+            spread = cell.spread(metric.name)
+            figures = (spread.median, spread.low, spread.high) if spread else (None, None, None)
+            row += [quantity(figure, metric.unit) for figure in figures]
+        rows.append([*row, metric.better])
+    return markdown(headers, rows)
+
+
+def glossary() -> str:
+    """What every metric means."""
+    rows = [[code(metric.name), metric.unit, metric.better, metric.meaning.replace("|", "¦")] for metric in METRICS]
+    return markdown(["Metric", "Unit", "Better", "Meaning"], rows, labels=4)
+
+
+def _published_cells(row: LocustRow) -> list[str]:
+    first = [row.type, row.name, str(row.request_count), str(row.failure_count)]
+    figures = [repr(float(value)) for value in _figures(row)[2:9]]
+    return [*first, *figures, *(_whole(value) for value in row.percentiles)]
+
+
+def _figures(row: LocustRow) -> list[float]:
+    """The 20 columns that are numbers."""
+    return [
+        row.request_count, row.failure_count, row.median_response_time, row.average_response_time,
+        row.min_response_time, row.max_response_time, row.average_content_size, row.requests_per_s,
+        row.failures_per_s, *row.percentiles,
+    ]  # fmt: skip
+
+
+def _whole(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _name(release: str, *, link: bool) -> str:
+    return f"[{release}](v{release}/README.md)" if link and release != MOCK else release
+
+
+def _runs(cell: Cell) -> str:
+    """`3`, or `3 ok, 1 invalid` when not all are ok, or `0 of 2`."""
+    others = [run.outcome for run in cell.runs if run.outcome != "ok"]
+    if not others:
+        return str(len(cell.ok))
+    parts = [f"{len(cell.ok)} ok", *(f"{others.count(word)} {word}" for word in sorted(set(others)))]
+    return listed(parts)
+
+
+def _medians(cell: Cell, columns: Sequence[Metric]) -> list[str]:
+    if not cell.ok:
+        return [cell.outcome] * max(1, len(columns))
+    spreads = [(cell.spread(metric.name), metric.unit) for metric in columns]
+    return [quantity(spread.median if spread else None, unit) for spread, unit in spreads] or [cell.outcome]

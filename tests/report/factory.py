@@ -1,0 +1,216 @@
+"""Synthetic runs: records, histograms and timelines as a measuring run would leave them, for any outcome."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from pathlib import Path
+
+from scripts import record as r
+from scripts import suite
+from scripts.record import Counts, Histograms, LocustRow, Measurements, Outcome, RunRecord, Second
+
+SUITE = suite.load()
+PERCENTILES = (0.5, 0.66, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999, 1.0)
+MACHINE = r.Machine(
+    cpu_model="Example CPU",
+    cores=8,
+    memory_bytes=16 * 2**30,
+    system="Linux x86_64",
+    kernel="6.1.0",
+    tools_python="3.11.9",
+    load_before=(0.1, 0.1, 0.1),
+    cpu_busy_before=0.01,
+    open_files_limit=65536,
+)
+DIGESTS = r.Digests(
+    lock="1" * 64, flow="f" * 64, locustfile="10c" + "0" * 61, mock_api="a" * 64, profile="b" * 64, tools="c" * 64
+)
+
+
+def counts(values_us: list[int]) -> Counts:
+    """The distribution of these values, exact."""
+    distinct = tuple(sorted(set(values_us)))
+    return Counts(
+        values_us=distinct,
+        counts=tuple(values_us.count(value) for value in distinct),
+        total_us=sum(values_us),
+        max_us=max(values_us),
+        min_us=min(values_us),
+    )
+
+
+def spread_counts(number: int, low_us: int, step_us: int, buckets: int) -> Counts:
+    """`number` values, evenly over `buckets` buckets from `low_us` on."""
+    values = tuple(low_us + step_us * n for n in range(buckets))
+    share, rest = divmod(number, buckets)
+    each = tuple(share + (n < rest) for n in range(buckets))
+    total = sum(value * count for value, count in zip(values, each, strict=True))
+    kept = [(value, count) for value, count in zip(values, each, strict=True) if count]
+    return Counts(
+        values_us=tuple(value for value, _ in kept),
+        counts=tuple(count for _, count in kept),
+        total_us=total,
+        max_us=kept[-1][0],
+        min_us=kept[0][0],
+    )
+
+
+def histograms(steady: int = 9000, ramp: int = 800, failed: int = 5, mean_ms: float = 1286.0, buckets: int = 50) -> Histograms:
+    """Successes from 1251 ms up around `mean_ms`, with overheads and backend calls to match."""
+    low = 1_251_000
+    step = max(1, round((mean_ms * 1000 - low) * 2 / buckets))
+
+    def window(number: int, failures: int) -> dict[str, Counts]:
+        found = {
+            "ok": spread_counts(number, low, step, buckets),
+            "overhead": spread_counts(number, 1_000, step, buckets),
+            "backend_call": spread_counts(number, 600, max(1, step // 2), buckets),
+        }
+        return found | ({"failed": spread_counts(failures, 640, 300, failures)} if failures else {})
+
+    return Histograms(significant_digits=3, windows={"ramp": window(ramp, 0), "steady": window(steady, failed)})
+
+
+def timeline(run_time_s: int = 60, rps: float = 178, users: int = 500, ramp_s: int = 10, seed: int = 1) -> list[Second]:
+    """A ramp, then a steady rate with some noise; nothing completes in the first second."""
+    noise = random.Random(seed)
+    rows = []
+    for second in range(run_time_s):
+        active = min(users, users * (second + 1) // ramp_s)
+        done = round(rps * active / users * noise.uniform(0.9, 1.1)) if second else 0
+        p50 = noise.uniform(1258, 1275) if done else None
+        rows.append(
+            Second(
+                second=second,
+                users=active,
+                requests=done,
+                failures=1 if second in {23, 41} else 0,
+                p50_ms=p50,
+                p95_ms=p50 and p50 + noise.uniform(40, 260),
+                server_cpu_s=None if second == 0 else round(done * 0.0064, 3),
+            )
+        )
+    return rows
+
+
+def locust_rows(name: str, number: int, failed: int, mean_ms: float, rps: float, minimum_ms: float) -> tuple[LocustRow, ...]:
+    """locust's row of a request and its Aggregated row."""
+    row = LocustRow(
+        type="POST",
+        name=name,
+        request_count=number,
+        failure_count=failed,
+        median_response_time=1300.0,
+        average_response_time=mean_ms,
+        min_response_time=minimum_ms,
+        max_response_time=1674.347330999808,
+        average_content_size=136.25,
+        requests_per_s=rps,
+        failures_per_s=rps * failed / number if number else 0.0,
+        percentiles=tuple(float(1200 + 100 * math.ceil(share * 3)) for share in PERCENTILES),
+    )
+    return row, dataclasses.replace(row, type="", name="Aggregated")
+
+
+def measurements(
+    *, mock: bool = False, failed: int = 5, mean_ms: float = 1286.0, rps: float = 166.0, number: int = 9805,
+    in_flight: int = 230, ready_s: float = 1.5, run_time_s: float = 60.0, minimum_ms: float | None = None,
+) -> Measurements:  # fmt: skip
+    """What a run of the report profile may have measured."""
+    kinds = (r.Failure(kind="keepalive_race", message="Connection reset by peer", count=failed),) if failed else ()
+    fastest = minimum_ms if minimum_ms is not None else 0.64 if failed else 1251.5
+    server = r.Server(
+        ready_s=ready_s,
+        cpu_s=57.6,
+        window_s=(10.0, run_time_s),
+        worker_cpu_s=(7.2, 7.0, 7.4, 7.2, 7.2, 7.1, 7.3, 7.2),
+        memory_start_bytes=800 * 2**20,
+        memory_end_bytes=880 * 2**20,
+        memory_kind="pss",
+        threads_seen=5,
+    )
+    return Measurements(
+        load=r.Load(
+            started_s=0.0,
+            all_users_at_s=10.0,
+            stopped_s=run_time_s,
+            users_reached=500,
+            recorded=number,
+            in_flight_at_stop=in_flight,
+            failures=kinds,
+            locust_rows=locust_rows("/" if mock else "/score", number, failed, mean_ms, rps, fastest),
+        ),
+        generator=r.Generator(
+            locust="2.47.0",
+            user_class="FastHttpUser",
+            options={"users": "500"},
+            lag_p50_ms=0.4,
+            lag_p99_ms=3.2,
+            lag_max_ms=9.0,
+            cpu_s=4.9,
+            run_queue_wait_s=0.2,
+            exceptions=0,
+        ),
+        server=None if mock else server,
+        backend=r.Backend(received=number, answered=number, cpu_s=3.6),
+    )
+
+
+def command(engine: str, workers: int, threads: int) -> tuple[str, ...]:
+    """How an engine's server is started."""
+    if engine == "fastapi":
+        return ("gunicorn", "--worker-class", "uvicorn.workers.UvicornWorker", "-w", str(workers), "app")
+    if engine == "uvicorn":
+        return ("python", "-m", "uvicorn", "mock_api_app:app")
+    return ("gunicorn", "-w", str(workers), "--threads", str(threads), "app")
+
+
+def record(
+    *, release: str = "1.12.0", engine: str = "fastapi", flow: str = "static_async", profile: str = "report",
+    number: int = 1, outcome: Outcome = "ok", reasons: tuple[str, ...] = (), measured: Measurements | None = None,
+    machine: r.Machine = MACHINE, digests: r.Digests = DIGESTS,
+) -> RunRecord:  # fmt: skip
+    """Run `number` of a cell; `measured` is made up unless the outcome has none or it is given."""
+    load = SUITE.profile(profile)
+    mock = release == suite.MOCK
+    if measured is None and outcome in {"ok", "invalid"}:
+        measured = measurements(mock=mock)
+    ran = r.Ran(
+        promptflow="" if mock else release,
+        python="3.11.9",
+        command=command(engine, load.workers, load.threads),
+        environment={"PROMPTFLOW_WORKER_NUM": str(load.workers)},
+        workers=1 if mock else load.workers,
+        threads=load.threads if engine == "flask" else 1,
+        distributions={"promptflow": release},
+        bytecode=True,
+    )
+    return RunRecord(
+        schema_version=r.SCHEMA_VERSION,
+        run_id=f"202611{number // 1440 % 28 + 1:02}T{number // 60 % 24:02}{number % 60:02}00Z-{number:06x}",
+        started_at="2026-11-01T00:00:00Z",
+        asked=r.Asked(release=release, engine=engine, flow=flow, profile=load, python="3.11", round=number, seed=42),
+        ran=None if outcome == "cannot-install" else ran,
+        digests=dataclasses.replace(digests, profile=(load.name.encode().hex() + digests.profile)[:64]),
+        machine=machine,
+        own_wait_s=None if mock else 0.25,
+        outcome=outcome,
+        reasons=reasons,
+        phases_s={"load": 60.0},
+        measurements=measured,
+    )
+
+
+def write(results: Path, made: RunRecord, found: Histograms | None = None, seconds: list[Second] | None = None) -> Path:
+    """Write a run under a results directory, and return its own."""
+    asked = made.asked
+    cell = results / "runs" / asked.profile.name / asked.release / f"{asked.engine}-{asked.flow}"
+    directory = cell / made.run_id
+    directory.mkdir(parents=True)
+    (directory / r.RECORD_FILE).write_bytes(r.encode_record(made))
+    if made.measurements is not None:
+        (directory / r.HISTOGRAMS_FILE).write_bytes(r.encode_histograms(found or histograms()))
+        (directory / r.TIMELINE_FILE).write_bytes(r.encode_timeline(seconds or timeline()))
+    return directory
