@@ -34,9 +34,7 @@ def install_locked(session: nox.Session, lock: str) -> None:
     session.install("--quiet", "--require-hashes", "--no-deps", *compiled, "-r", f"locks/{lock}.txt")
 
 
-def call(
-    session: nox.Session, verb: str, *args: str, python: str | None = None, install: bool = False
-) -> None:
+def call(session: nox.Session, verb: str, *args: str, python: str | None = None, install: bool = False) -> None:
     """Call `python -m scripts.<verb>`; its exit code reaches the shell when this is the only session asked for."""
     run = session.run_install if install else session.run
     command = (python or str(tools_bin[-1] / "python"), "-m", f"scripts.{verb}", *args, *session.posargs)

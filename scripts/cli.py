@@ -35,9 +35,7 @@ def parser(verb: str, description: str) -> Parser:
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:
     """Call `main` with the command line and leave the process with its exit code."""
-    logging.basicConfig(
-        level=os.environ.get("LOGLEVEL", "WARNING").upper(), format="%(levelname)s: %(message)s"
-    )
+    logging.basicConfig(level=os.environ.get("LOGLEVEL", "WARNING").upper(), format="%(levelname)s: %(message)s")
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()

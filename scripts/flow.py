@@ -46,9 +46,7 @@ def find(name_or_path: str) -> Flow:
             then="--flow with a name from flows/, or with the path of a flow directory",
         )
     if path.name in known and path.parent != FLOWS:
-        raise UsageError(
-            f"{path.name!r} is the name of a flow of the suite", then="rename your flow directory"
-        )
+        raise UsageError(f"{path.name!r} is the name of a flow of the suite", then="rename your flow directory")
     return read(path)
 
 
@@ -59,15 +57,11 @@ def read(path: Path) -> Flow:
             f"flow directory {path.name!r}: a name has letters, digits, '_', '.' and '-'", then="rename it"
         )
     if not any((path / name).is_file() for name in _DEFINITIONS):
-        raise UsageError(
-            f"flow {path.name!r} has none of {', '.join(_DEFINITIONS)}", then=f"add one to {path}"
-        )
+        raise UsageError(f"flow {path.name!r} has none of {', '.join(_DEFINITIONS)}", then=f"add one to {path}")
     bench = _bench(path)
     own_wait = bench.get("own_wait_s")
     answer_in, answer = bench.get("answer_in"), bench.get("answer", {})
-    if own_wait is not None and (
-        isinstance(own_wait, bool) or not isinstance(own_wait, int | float) or own_wait < 0
-    ):
+    if own_wait is not None and (isinstance(own_wait, bool) or not isinstance(own_wait, int | float) or own_wait < 0):
         raise _wrong(path, "own_wait_s must be a number of seconds, not negative")
     if answer_in is not None and not isinstance(answer_in, str):
         raise _wrong(path, "answer_in must be the name of an output")
@@ -99,9 +93,7 @@ def _request(path: Path) -> bytes:
     try:
         body = (path / REQUEST_FILE).read_bytes()
         if not isinstance(json.loads(body), dict):
-            raise UsageError(
-                f"{path / REQUEST_FILE} is not a JSON object", then="write the body of a POST /score"
-            )
+            raise UsageError(f"{path / REQUEST_FILE} is not a JSON object", then="write the body of a POST /score")
     except FileNotFoundError as error:
         raise UsageError(
             f"flow {path.name!r} has no {REQUEST_FILE}",

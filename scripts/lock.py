@@ -14,13 +14,9 @@ from scripts.measure.process import RealSystem, terminate_as_exception
 def main(argv: list[str]) -> int:
     """Resolve the locks that are named."""
     parser = cli.parser("lock", "Resolve dependencies as of a date and write hash-pinned locks.")
-    parser.add_argument(
-        "names", nargs="*", metavar="RELEASE|tools", help="a release of suite.toml, or the harness"
-    )
+    parser.add_argument("names", nargs="*", metavar="RELEASE|tools", help="a release of suite.toml, or the harness")
     parser.add_argument("--all", action="store_true", help="every release, and the harness")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; refuse missing, stale or altered locks"
-    )
+    parser.add_argument("--check", action="store_true", help="write nothing; refuse missing, stale or altered locks")
     args = parser.parse_args(argv)
     matrix = suite.load()
     everything = [release.version for release in matrix.releases] + ["tools"]

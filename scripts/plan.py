@@ -119,8 +119,7 @@ def make_mock(suite: Suite, *, profile: str, rounds: int) -> Plan:
     load = suite.profile(profile)
     return Plan(
         runs=tuple(
-            RunSpec(target=None, profile=load, python=suite.tools.python, round=number)
-            for number in _rounds(rounds)
+            RunSpec(target=None, profile=load, python=suite.tools.python, round=number) for number in _rounds(rounds)
         )
     )
 

@@ -232,14 +232,7 @@ class Second:
 def run_directory(results: Path, record: RunRecord) -> Path:
     """Where a run lies under a results directory."""
     asked = record.asked
-    return (
-        results
-        / RUNS.name
-        / asked.profile.name
-        / asked.release
-        / f"{asked.engine}-{asked.flow}"
-        / record.run_id
-    )
+    return results / RUNS.name / asked.profile.name / asked.release / f"{asked.engine}-{asked.flow}" / record.run_id
 
 
 def _encode(value: object) -> bytes:

@@ -252,9 +252,7 @@ def _twice(what: str, names: list[str]) -> Iterator[str]:
 
 
 def _unknown(table: Mapping[str, object], known: Collection[str], where: str) -> Iterator[str]:
-    yield from (
-        f"{where} {key}: unknown key; {did_you_mean(key, known)}" for key in table if key not in known
-    )
+    yield from (f"{where} {key}: unknown key; {did_you_mean(key, known)}" for key in table if key not in known)
 
 
 def _table(value: object) -> Mapping[str, object]:

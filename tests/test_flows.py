@@ -1,4 +1,4 @@
-"""The flows: what they wait, ask, answer and refuse. Their code really runs; promptflow and aiohttp are stubs."""
+"""The flows: what they wait, ask, answer and refuse. Their code runs; promptflow and aiohttp are stubs."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from scripts.record import Counts, Failure, Generator, Histograms, Load, LocustR
 
 SIGNIFICANT_DIGITS = 4  # 0.1 ms at 1.25 s
 _LONGEST_US = 3_600_000_000
+_BUCKETS = HdrHistogram(1, _LONGEST_US, SIGNIFICANT_DIGITS)  # defines the buckets; holds no values
 _LOAD_FILE, _REQUESTS_FILE = "load.json", "requests.csv"
 OK = "ok"
 
@@ -91,9 +92,7 @@ def read_requests(directory: Path) -> list[Request]:
             rows = [{key: value or None for key, value in row.items()} for row in csv.DictReader(stream)]
         requests = msgspec.convert(rows, type=list[Request], strict=False)
     except (OSError, csv.Error, msgspec.ValidationError) as error:
-        raise InvalidMeasurementError(
-            f"the request log cannot be read: {error}", then="see locust.log"
-        ) from error
+        raise InvalidMeasurementError(f"the request log cannot be read: {error}", then="see locust.log") from error
     return sorted(requests, key=lambda request: request.end_s)
 
 
@@ -126,9 +125,7 @@ def generator(recorded: RecordedLoad) -> Generator:
     )
 
 
-def histograms(
-    requests: Iterable[Request], all_users_at_s: float | None, own_wait_s: float | None
-) -> Histograms:
+def histograms(requests: Iterable[Request], all_users_at_s: float | None, own_wait_s: float | None) -> Histograms:
     """Distributions of each window: `ok`, `failed`, and of successes that tell it `overhead` and `backend_call`.
 
     overhead = response time - (own wait + the backend's wait): what promptflow, gunicorn and the loopback add.
@@ -151,33 +148,25 @@ def histograms(
             kinds["backend_call"].append((request.node_s - request.backend_s) * 1000)
     return Histograms(
         significant_digits=SIGNIFICANT_DIGITS,
-        windows={
-            window: {kind: counts(ms) for kind, ms in kinds.items()} for window, kinds in values.items()
-        },
+        windows={window: {kind: counts(ms) for kind, ms in kinds.items()} for window, kinds in values.items()},
     )
 
 
 def counts(values_ms: Sequence[float]) -> Counts:
     """An HdrHistogram of times, as text. A time below one microsecond counts as one."""
     micros = [max(1, round(value * 1000)) for value in values_ms]
-    histogram = HdrHistogram(1, _LONGEST_US, SIGNIFICANT_DIGITS)
-    for value in micros:
-        histogram.record_value(min(value, _LONGEST_US))
-    buckets = list(histogram.get_recorded_iterator())
+    buckets = Counter(_BUCKETS.get_lowest_equivalent_value(min(value, _LONGEST_US)) for value in micros)
+    values = sorted(buckets)
     return Counts(
-        values_us=tuple(
-            histogram.get_lowest_equivalent_value(bucket.value_iterated_to) for bucket in buckets
-        ),
-        counts=tuple(bucket.count_at_value_iterated_to for bucket in buckets),
+        values_us=tuple(values),
+        counts=tuple(buckets[value] for value in values),
         total_us=sum(micros),
         max_us=max(micros, default=0),
         min_us=min(micros, default=0),
     )
 
 
-def timeline(
-    recorded: RecordedLoad, requests: Iterable[Request], server_cpu: Sequence[float | None]
-) -> list[Second]:
+def timeline(recorded: RecordedLoad, requests: Iterable[Request], server_cpu: Sequence[float | None]) -> list[Second]:
     """One row for each full or last second of the load."""
     length = max(1, int(recorded.stopped_s - recorded.started_s + 0.5))
     done: list[list[Request]] = [[] for _ in range(length)]
@@ -188,9 +177,7 @@ def timeline(
         _second(
             number,
             completed,
-            recorded.users_by_second[min(number, len(recorded.users_by_second) - 1)]
-            if recorded.users_by_second
-            else 0,
+            recorded.users_by_second[min(number, len(recorded.users_by_second) - 1)] if recorded.users_by_second else 0,
             server_cpu[number] if number < len(server_cpu) else None,
         )
         for number, completed in enumerate(done)

@@ -102,9 +102,7 @@ def _create(path: Path, python: str, uv: str, system: System, log: Path) -> None
                 f"Python {python} is not installed",
                 then=f"uv python install {python}, or choose another --python",
             )
-        raise EnvironmentBuildError(
-            f"no virtualenv for Python {python}:\n{_tail(done.output)}", then=f"see {log}"
-        )
+        raise EnvironmentBuildError(f"no virtualenv for Python {python}:\n{_tail(done.output)}", then=f"see {log}")
 
 
 def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None:
@@ -133,9 +131,7 @@ def _read(path: Path, python: str, lock: Lock, *, built: bool) -> Environment:
             f"the virtualenv of {lock.path.stem} holds what its lock does not: {', '.join(sorted(foreign)[:5])}",
             then=f"rm -r {path.relative_to(ROOT)}, then repeat this command",
         )
-    version = re.search(
-        r"^version_info = (\S+)$", (path / "pyvenv.cfg").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    version = re.search(r"^version_info = (\S+)$", (path / "pyvenv.cfg").read_text(encoding="utf-8"), re.MULTILINE)
     return Environment(
         path=path,
         python=version[1] if version else python,

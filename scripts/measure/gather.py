@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def cpu_by_second(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list
     edges = recorded.started_s + np.arange(length + 1)
     at = [sample.at_s for sample in samples]
     total = np.interp(edges, at, [sample.total_cpu_s for sample in samples])
-    covered = [at[0] <= end and begin <= at[-1] for begin, end in zip(edges[:-1], edges[1:], strict=True)]
+    covered = [at[0] <= end and begin <= at[-1] for begin, end in itertools.pairwise(edges)]
     used = [round(float(value), 3) for value in np.diff(total)]
     return [cpu if inside and cpu >= 0 else None for cpu, inside in zip(used, covered, strict=True)]
 

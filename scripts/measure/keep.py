@@ -36,6 +36,12 @@ def require_writable(results: Path) -> None:
         ) from error
 
 
+def remove_torsos(results: Path) -> None:
+    """Remove what a harness that was killed while writing has left."""
+    for torso in (results / "runs").rglob(f"*{TORSO}"):
+        shutil.rmtree(torso, ignore_errors=True)
+
+
 def keep(results: Path, record: RunRecord, histograms: Histograms | None, timeline: list[Second]) -> Path:
     """Write the run and return its directory; NothingMeasuredError when the disk refuses, and no torso."""
     final = run_directory(results, record)

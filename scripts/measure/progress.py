@@ -27,9 +27,7 @@ class Progress:
         """Nothing to show yet."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Take the live line away; a phase that did not finish is named."""
         if self._name:
             self._end("interrupted" if kind else "done")

@@ -37,9 +37,7 @@ def template(site_packages: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ServerError(
-            f"the release ships no server command ({_TEMPLATE})", then="see its wheel"
-        ) from error
+        raise ServerError(f"the release ships no server command ({_TEMPLATE})", then="see its wheel") from error
 
 
 def shipped_command(script: str, settings: Mapping[str, str], system: System, cwd: Path) -> tuple[str, ...]:
@@ -51,15 +49,11 @@ def shipped_command(script: str, settings: Mapping[str, str], system: System, cw
             .render(env={"conda_env_name": _CONDA_ENVIRONMENT}, connection_yaml_paths=[], show_comment=False)
         )
     except jinja2.TemplateError as error:
-        raise ServerError(
-            f"the release's server script cannot be rendered: {error}", then="see its wheel"
-        ) from error
+        raise ServerError(f"the release's server script cannot be rendered: {error}", then="see its wheel") from error
     # Text, not a file: bash reads the function definitions first, then the release's own lines.
     argv = ["bash", "--noprofile", "--norc", "-c", _INERT_SHELL + rendered]
     done = system.run(argv, env=dict(settings), cwd=cwd, timeout_s=_EXPAND_S)
-    commands = [
-        tuple(line.split("\0")[:-1]) for line in done.output.splitlines() if line.startswith("gunicorn\0")
-    ]
+    commands = [tuple(line.split("\0")[:-1]) for line in done.output.splitlines() if line.startswith("gunicorn\0")]
     if len(commands) != 1 or commands[0].count("-b") != 1:
         raise ServerError(
             f"the release's server script starts {len(commands)} gunicorn commands with one -b each, not 1:\n"
@@ -99,9 +93,7 @@ def require_alive(child: Child) -> None:
     code = child.code()
     if code is not None:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise ServerError(
-            f"{child.name} {how}; its last lines:\n{last_lines(child.log)}", then=f"see {child.log}"
-        )
+        raise ServerError(f"{child.name} {how}; its last lines:\n{last_lines(child.log)}", then=f"see {child.log}")
 
 
 def last_lines(log: Path, lines: int = 12) -> str:
@@ -111,9 +103,7 @@ def last_lines(log: Path, lines: int = 12) -> str:
     return "    (no log)"
 
 
-def verify(
-    system: System, base: str, flow: Flow, release: str, backend_wait_s: float, limit_s: float
-) -> None:
+def verify(system: System, base: str, flow: Flow, release: str, backend_wait_s: float, limit_s: float) -> None:
     """Ask once before any load; VerificationError says how the answer differs from a good one."""
     version = live_version(system, base)
     if version != release:
@@ -124,9 +114,7 @@ def verify(
     reply = system.request(f"{base}/score", body=flow.request, timeout_s=limit_s)
     wrong = _what_is_wrong(reply, flow, backend_wait_s)
     if wrong:
-        raise VerificationError(
-            f"{flow.name} does not verify: {wrong}", then=f"correct {flow.path} or its bench.toml"
-        )
+        raise VerificationError(f"{flow.name} does not verify: {wrong}", then=f"correct {flow.path} or its bench.toml")
 
 
 def live_version(system: System, base: str) -> str:

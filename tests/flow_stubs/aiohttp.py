@@ -6,8 +6,8 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Self
 
 

@@ -1,0 +1,310 @@
+"""The locustfiles as users run them: real locust, real sockets, small servers that keep books."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import select
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).resolve().parent.parent
+ANSWER_S = 0.15
+GOOD = {"answer": {"total_time_sec": 0.1, "pf_node_time_sec": 0.11, "type": "static_async"}}
+WRONG = {"answer": {"type": "another"}}
+
+
+class _Flow(BaseHTTPRequestHandler):
+    """Answers after a while; every 7th answer is a wrong one and every 11th a status 500."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))  # type: ignore[attr-defined]
+        number = len(self.server.bodies)  # type: ignore[attr-defined]
+        time.sleep(ANSWER_S)
+        body = json.dumps(WRONG if number % 7 == 0 else GOOD).encode()
+        self.send_response(500 if number % 11 == 0 else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
+        """Say nothing."""
+
+
+class FlowServer(ThreadingHTTPServer):
+    """Keeps the body of every request that it was given."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Flow)
+        self.bodies: list[bytes] = []
+
+
+@pytest.fixture
+def flow() -> Iterator[FlowServer]:
+    """Serve a stand-in for promptflow."""
+    with FlowServer() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+class RacingServer:
+    """Answers the first request of a connection, and resets the connection when a second one arrives.
+
+    To a client that is what a keep-alive race looks like: the server closes, unread, what it had thought idle.
+    """
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.connections = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        body = json.dumps(GOOD).encode()
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        select.select([connection], [], [], 30)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+
+def locust(directory: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a locustfile in a clean directory with a clean environment."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "PYTHONDONTWRITEBYTECODE": "1"}
+    argv = [sys.executable, "-m", "locust", "-f", str(ROOT / "locustfiles" / name), *options]
+    return subprocess.run(
+        argv, cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def record(
+    directory: Path, name: str, port: int, *options: str
+) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """Run a locustfile with a recording; give the request log and the summary."""
+    to = directory / "recording"
+    load = (
+        "--headless",
+        "--exit-code-on-error",
+        "0",
+        "--host",
+        f"http://127.0.0.1:{port}",
+        "--record-to",
+        str(to),
+    )
+    ended = locust(directory, name, *load, *options)
+    assert ended.returncode == 0, ended.stderr
+    with (to / "requests.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    summary: dict[str, Any] = json.loads((to / "load.json").read_text(encoding="utf-8"))
+    return rows, summary
+
+
+def outcomes(rows: list[dict[str, str]]) -> dict[str, int]:
+    """Count the rows of each outcome."""
+    found = [row["outcome"] for row in rows]
+    return {outcome: found.count(outcome) for outcome in set(found)}
+
+
+SHORT_WAITS = ("--wait-min-s", "0.1", "--wait-max-s", "0.2")
+
+
+def test_books_balance(tmp_path: Path, flow: FlowServer) -> None:
+    """Every request that the server was given is recorded, or counted as cut off at the stop."""
+    rows, load = record(
+        tmp_path, "score.py", flow.server_port, *("-u", "5", "-r", "5", "-t", "3s"), *SHORT_WAITS
+    )
+    assert len(rows) + load["in_flight_at_stop"] == len(flow.bodies)
+    assert load["in_flight_at_stop"] == len(load["in_flight_age_ms"]) > 0
+    assert set(flow.bodies) == {(ROOT / "flows" / "static_async" / "request.json").read_bytes()}
+    assert 2.9 < load["stopped_s"] - load["started_s"] < 3.5
+    assert (load["users_reached"], load["users_by_second"], load["exceptions"]) == (5, [5, 5, 5], 0)
+    assert load["started_s"] <= load["all_users_at_s"] < load["started_s"] + 1
+    assert "127.0.0.1:PORT" in load["options"]["host"]
+    assert str(flow.server_port) not in json.dumps(load["options"])
+
+
+def test_outcomes(tmp_path: Path, flow: FlowServer) -> None:
+    """Wrong answers and statuses are failures of their kind, for the recording and for locust alike."""
+    rows, load = record(
+        tmp_path, "score.py", flow.server_port, *("-u", "5", "-r", "5", "-t", "3s"), *SHORT_WAITS
+    )
+    found = outcomes(rows)
+    assert set(found) == {"ok", "wrong_answer", "status"}
+    failed = found["wrong_answer"] + found["status"]
+    assert sum(failure["count"] for failure in load["failures"]) == failed
+    assert "type is 'another', expected 'static_async'" in [
+        failure["message"] for failure in load["failures"]
+    ]
+    score, total = load["locust_rows"]
+    assert (score["type"], score["name"], score["request_count"], score["failure_count"]) == (
+        *("POST", "/score"),
+        *(len(rows), failed),
+    )
+    assert total["max_response_time"] == max(float(row["response_time_ms"]) for row in rows)
+    good = [row for row in rows if row["outcome"] == "ok"]
+    assert {(row["backend_s"], row["node_s"]) for row in good} == {("0.1", "0.11")}
+    assert min(float(row["response_time_ms"]) for row in rows) >= ANSWER_S * 1000
+
+
+def test_drain(tmp_path: Path, flow: FlowServer) -> None:
+    """With --stop-timeout the requests in flight at the stop finish and are recorded."""
+    options = ("-u", "5", "-r", "5", "-t", "1s", "--stop-timeout", "5")
+    rows, load = record(tmp_path, "score.py", flow.server_port, *options, *SHORT_WAITS)
+    assert load["in_flight_at_stop"] == 0
+    assert len(rows) == len(flow.bodies)
+    assert any(
+        float(row["start_s"]) + float(row["response_time_ms"]) / 1000 > load["stopped_s"] for row in rows
+    )
+
+
+def test_think_times_repeat(tmp_path: Path, flow: FlowServer) -> None:
+    """A user asks at once, and then waits what its seed and number say."""
+    options = ("-u", "2", "-r", "2", "-t", "3s", "--seed", "7", "--wait-min-s", "0.2", "--wait-max-s", "0.6")
+    rows, load = record(tmp_path, "score.py", flow.server_port, *options)
+    for user in ("0", "1"):
+        draws = random.Random(f"7-{user}")  # noqa: S311 - the user draws the same
+        first, *later = (row for row in rows if row["user"] == user)
+        assert first["idle_s"] == ""
+        assert float(first["start_s"]) - load["started_s"] < 0.5
+        assert len(later) > 2
+        for row in later:
+            assert 0 <= float(row["idle_s"]) - draws.uniform(0.2, 0.6) < 0.1
+
+
+def test_keepalive_race(tmp_path: Path) -> None:
+    """A POST on a connection that the server closes just then is a keep-alive race, and is not sent again."""
+    server = RacingServer()
+    options = ("-u", "2", "-r", "2", "-t", "5s", "--wait-min-s", "1.05", "--wait-max-s", "1.1")
+    rows, load = record(tmp_path, "score.py", server.port, *options)
+    server.close()
+    for user in ("0", "1"):
+        found = [row["outcome"] for row in rows if row["user"] == user]
+        assert found[:4] == ["ok", "keepalive_race", "ok", "keepalive_race"]
+    assert outcomes(rows)["ok"] == server.connections
+    assert [failure["kind"] for failure in load["failures"]] == ["keepalive_race"]
+
+
+def test_refused_connection(tmp_path: Path) -> None:
+    """Without a server every request is a failed connection, and the recording is complete all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    rows, load = record(tmp_path, "score.py", port, *("-u", "1", "-t", "1s"), *SHORT_WAITS)
+    assert set(outcomes(rows)) == {"connection"}
+    message = load["failures"][0]["message"]
+    assert "refused" in message
+    assert str(port) not in message
+
+
+def test_mock_api(tmp_path: Path) -> None:
+    """The control arm loads the real mock API, and the books of both sides balance."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = ["-m", "uvicorn", "scripts.measure.mock_api_app:app", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {"PATH": os.environ["PATH"], "MIN_WAIT_TIME_SEC": "0.1", "MAX_WAIT_TIME_SEC": "0.2"}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    with subprocess.Popen(
+        [sys.executable, *server],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as mock:
+        try:
+            wait_for_port(port)
+            rows, load = record(
+                tmp_path, "mock_api.py", port, *("-u", "5", "-r", "5", "-t", "2s"), *SHORT_WAITS
+            )
+            received = mock_counts(port)["received"]
+        finally:
+            mock.terminate()
+    assert set(outcomes(rows)) == {"ok"}
+    assert len(rows) + load["in_flight_at_stop"] == received
+    for row in rows:
+        assert 0.1 <= float(row["backend_s"]) <= float(row["response_time_ms"]) / 1000 + 0.002
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until something listens; TimeoutError after 15 s."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError("the server did not start")
+
+
+def mock_counts(port: int) -> dict[str, int]:
+    """Ask the mock API what it has counted."""
+    with socket.create_connection(("127.0.0.1", port)) as caller:
+        caller.sendall(b"GET /counts HTTP/1.0\r\n\r\n")
+        reply = b"".join(iter(lambda: caller.recv(4096), b""))
+    counts: dict[str, int] = json.loads(reply.partition(b"\r\n\r\n")[2])
+    return counts
+
+
+@pytest.mark.parametrize("name", ["score.py", "mock_api.py"])
+def test_by_hand(tmp_path: Path, name: str, flow: FlowServer) -> None:
+    """A locustfile runs under plain locust with nothing but a host, and leaves no file behind."""
+    host = f"http://127.0.0.1:{flow.server_port}"
+    ended = locust(tmp_path, name, "--headless", "--host", host, "-t", "1s", "--exit-code-on-error", "0")
+    assert ended.returncode == 0, ended.stderr
+    assert "Aggregated" in ended.stderr + ended.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help(tmp_path: Path) -> None:
+    """Every option of the locustfile is in its help."""
+    text = locust(tmp_path, "score.py", "--help").stdout
+    for option in ("wait-min-s", "wait-max-s", "seed", "request-file", "bench-file", "record-to"):
+        assert f"--{option} " in text
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "message"),
+    [("--request-file", None, "cannot be read"), ("--bench-file", "answer = 1", "must be a name")],
+)
+def test_unusable_files(tmp_path: Path, option: str, content: str | None, message: str) -> None:
+    """A file that cannot be used ends locust before it has sent anything, with what is wrong."""
+    file = tmp_path / "file"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    ended = locust(
+        tmp_path, "score.py", "--headless", "--host", "http://127.0.0.1:9", "-t", "1s", option, str(file)
+    )
+    assert ended.returncode == 1
+    assert message in ended.stderr
