@@ -53,9 +53,7 @@ class Answer:
 class Expected:
     """What makes a reply a good answer."""
 
-    answer_in: str | None = (
-        None  # the field of the reply that holds the answer; None: the reply is the answer
-    )
+    answer_in: str | None = None  # the field of the reply that holds the answer; None: the reply is the answer
     fields: Mapping[str, object]  # what the answer must hold
 
     def check(self, body: bytes) -> Answer:
@@ -71,9 +69,7 @@ class Expected:
         for name, value in self.fields.items():
             if answer.get(name) != value:
                 raise WrongAnswerError(f"{name} is {answer.get(name)!r}, expected {value!r}")
-        return Answer(
-            backend_s=_seconds(answer.get("total_time_sec")), node_s=_seconds(answer.get("pf_node_time_sec"))
-        )
+        return Answer(backend_s=_seconds(answer.get("total_time_sec")), node_s=_seconds(answer.get("pf_node_time_sec")))
 
 
 def _seconds(value: object) -> float | None:

@@ -1,6 +1,8 @@
 """The same load on the mock API alone: what the load generator and the mock can do without promptflow.
 
 By hand: locust -f locustfiles/mock_api.py --host http://127.0.0.1:8090
+Its own options are those of score.py without the two files. A GET that meets a connection just closed is sent
+again by the client (a POST never is), so there are no keep-alive races here.
 """
 
 from __future__ import annotations

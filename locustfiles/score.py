@@ -1,6 +1,12 @@
 """Load on a served flow: every user posts the flow's request.json to /score.
 
 By hand: locust -f locustfiles/score.py --host http://127.0.0.1:8080
+Its own options, which locust's --help does not list because it comes before the locustfile is read:
+  --request-file FILE             body of every request (flows/static_async/request.json)
+  --bench-file FILE               says what a good answer is (bench.toml beside the request file, if it is there)
+  --wait-min-s S, --wait-max-s S  shortest and longest pause of a user between requests (1 and 2)
+  --seed N                        of the pauses (42)
+  --record-to DIR                 write every request, a summary and the progress into DIR (nothing is written)
 """
 
 from __future__ import annotations

@@ -127,9 +127,7 @@ def test_request(flow: str) -> None:
     assert request == {"question": "Test question", "chat_history": []}
 
 
-@pytest.mark.parametrize(
-    ("flow", "answer_in"), [(DAGS[0], "answer"), (DAGS[1], "answer"), ("flex_async", None)]
-)
+@pytest.mark.parametrize(("flow", "answer_in"), [(DAGS[0], "answer"), (DAGS[1], "answer"), ("flex_async", None)])
 def test_bench_file(flow: str, answer_in: str | None) -> None:
     """A flow declares where its answer is and that it carries its name."""
     assert bench(flow).get("answer_in") == answer_in

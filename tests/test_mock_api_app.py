@@ -39,9 +39,7 @@ def running() -> Iterator[tuple[str, int]]:
     """Serve the mock; give its URL and port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    variables = environment(
-        MIN_WAIT_TIME_SEC=str(LEAST_S), MAX_WAIT_TIME_SEC=str(MOST_S), MOCK_SEED=str(SEED)
-    )
+    variables = environment(MIN_WAIT_TIME_SEC=str(LEAST_S), MAX_WAIT_TIME_SEC=str(MOST_S), MOCK_SEED=str(SEED))
     with subprocess.Popen(command(port), cwd=ROOT, env=variables, stderr=subprocess.DEVNULL) as process:
         try:
             wait_for_port(port)

@@ -20,11 +20,10 @@ _ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:[\w.+@-]+/)+")
 
 def of(spec: RunSpec, lock: Lock | None, tools_lock: str) -> Digests:
     """The digests of a run."""
-    recorder = loadgen.LOCUSTFILES / "recorder.py"
     return Digests(
         lock=lock.digest if lock else "",
         flow=spec.target.flow.digest if spec.target else "",
-        locustfile=_files(loadgen.locustfile(spec), recorder),
+        locustfile=_files(*sorted(loadgen.LOCUSTFILES.glob("*.py"))),
         mock_api=_files(ROOT / "scripts" / "measure" / "mock_api_app.py"),
         profile=hashlib.sha256(msgspec.json.encode(spec.profile, order="sorted")).hexdigest(),
         tools=tools_lock,
