@@ -1,0 +1,169 @@
+"""Measure the suite itself: `python -m scripts.bench_self` prints a table and keeps it in results/self.md.
+
+What a person waits for: the overhead of a bench session over its load, building a virtualenv, listing sessions,
+and collating 20, 200 and 2000 records (copies of the committed ones under other releases). Nothing else may run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from scripts import cli, suite
+from scripts.errors import NothingMeasuredError, SuiteError
+from scripts.measure import environment, locks, machine
+from scripts.measure.process import RealSystem, System, terminate_as_exception
+from scripts.record import RECORD_FILE, RUNS, read_record
+from scripts.report import tables
+from scripts.suite import ROOT
+
+RELEASE, ENGINE = "1.12.0", "fastapi"
+COLLATE_SIZES = (20, 200, 2000)
+RUNS_A_RELEASE = 6
+_TIMEOUT_S = 1800.0
+_MIB = 1024**2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One figure, and what it should be."""
+
+    what: str
+    measured: str
+    wanted: str
+
+
+def main(argv: list[str]) -> int:
+    """Measure everything, print it, and write results/self.md."""
+    parser = cli.parser("bench_self", "Measure the suite itself; nothing else may run meanwhile. About 7 minutes.")
+    parser.add_argument("--skip-load", action="store_true", help="leave the bench session out (it takes 2.5 minutes)")
+    args = parser.parse_args(argv)
+    terminate_as_exception()
+    system, matrix, before = RealSystem(), suite.load(), machine.describe()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="promptflow-serve-bench-") as name:
+        scratch = Path(name)
+        steps = [_listing(system), _collating(system, scratch), _building(matrix, system, scratch)]
+        if not args.skip_load:
+            steps.append(_session(system, scratch))
+        for step in steps:
+            for row in step:
+                print(f"{row.what}: {row.measured}", flush=True)
+                rows.append(row)
+    table = tables.markdown(("What", "Measured", "Wanted"), [(row.what, row.measured, row.wanted) for row in rows])
+    text = (
+        "# The suite itself\n\nWhat a person waits for, measured by `nox -s bench-self` on "
+        f"{before.cores} cores ({before.cpu_model}), Python {before.tools_python}, "
+        f"{datetime.now(UTC):%Y-%m-%d}; {before.cpu_busy_before:.0%} of the cores were busy before.\n\n{table}\n"
+    )
+    if not args.skip_load:
+        (ROOT / "results" / "self.md").write_text(text, encoding="utf-8")
+        print("wrote results/self.md")
+    return 0
+
+
+def _listing(system: System) -> Iterator[Row]:
+    """`nox -l`, with the nox of the virtualenv that called this one, or the one on the path."""
+    nox = shutil.which("nox")
+    if nox is None:
+        raise SuiteError("there is no nox on the path", then="nox -s bench-self")
+    took = statistics.median(_timed(system, [nox, "-l"]) for _ in range(5))
+    yield Row(what="`nox -l`, median of 5", measured=f"{took:.2f} s", wanted="<= 1.5 s")
+
+
+def _collating(system: System, scratch: Path) -> Iterator[Row]:
+    templates = sorted(path.parent for path in (ROOT / "results" / RUNS.name).glob(f"report*/[0-9]*/*/*/{RECORD_FILE}"))
+    templates = [path for path in templates if read_record(path).outcome == "ok"]
+    if not templates:
+        raise NothingMeasuredError("there are no records to copy", then=f"nox -s bench-{RELEASE}-{ENGINE}")
+    for size in COLLATE_SIZES:
+        results = scratch / f"collate-{size}"
+        _copies(templates, results, size)
+        took = _timed(system, [sys.executable, "-m", "scripts.collate", "--results", str(results)])
+        most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _rss_unit() / _MIB
+        wanted = "<= 10 s, <= 400 MB" if size == 200 else "linear"  # noqa: PLR2004 - the stated size
+        yield Row(what=f"collate of {size} records", measured=f"{took:.1f} s, {most:.0f} MiB", wanted=wanted)
+
+
+def _copies(templates: Sequence[Path], results: Path, size: int) -> None:
+    """Write `size` records like the templates: every release has six, under its own name."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    for number in range(size):
+        template = templates[number % len(templates)]
+        record = json.loads((template / RECORD_FILE).read_bytes())
+        record["asked"]["release"] = f"{number // RUNS_A_RELEASE + 1}.0.0"
+        record["run_id"] = f"{start + timedelta(minutes=number):%Y%m%dT%H%M%SZ}-{number:06x}"
+        asked = record["asked"]
+        place = results / RUNS.name / asked["profile"]["name"] / asked["release"]
+        place = place / f"{asked['engine']}-{asked['flow']}" / record["run_id"]
+        shutil.copytree(template, place)
+        (place / RECORD_FILE).write_text(json.dumps(record), encoding="utf-8")
+
+
+def _building(matrix: suite.Suite, system: System, scratch: Path) -> Iterator[Row]:
+    """Build a release's virtualenv twice; the first fills uv's cache, the second counts."""
+    lock = locks.read(locks.of_release(matrix, matrix.release(RELEASE)))
+    took = 0.0
+    for label in ("self-cold", "self-warm"):
+        began = system.monotonic()
+        built = environment.build(
+            label, lock, matrix.python, uv=environment.find_uv(), system=system, log=scratch / "install.log"
+        )
+        took = system.monotonic() - began
+        shutil.rmtree(built.path)
+    yield Row(what=f"virtualenv of {RELEASE} from a warm cache", measured=f"{took:.1f} s", wanted="<= 10 s")
+
+
+def _session(system: System, scratch: Path) -> Iterator[Row]:
+    """A whole bench session on the report profile, as a person types it, and its parts."""
+    results = scratch / "session"
+    argv = [str(shutil.which("nox")), "-s", f"bench-{RELEASE}-{ENGINE}", "--", "--results", str(results)]
+    took = _timed(system, argv)
+    records = [read_record(path.parent) for path in sorted(results.rglob(RECORD_FILE))]
+    load = sum(record.asked.profile.run_time_s for record in records)
+    if not load:
+        raise NothingMeasuredError("the session recorded nothing", then=f"nox -s bench-{RELEASE}-{ENGINE}")
+    yield Row(
+        what=f"wall time of `nox -s bench-{RELEASE}-{ENGINE}` over its load",
+        measured=f"{took:.1f} s / {load} s = {took / load:.3f}",
+        wanted="<= 1.2",
+    )
+    for phase in records[0].phases_s:
+        seconds = [record.phases_s.get(phase, 0.0) for record in records]
+        yield Row(
+            what=f"of it, phase {phase}", measured=" + ".join(f"{value:.1f}" for value in seconds) + " s", wanted=""
+        )
+    rest = took - sum(sum(record.phases_s.values()) for record in records)
+    yield Row(what="of it, nox, imports, looking at the machine, tables", measured=f"{rest:.1f} s", wanted="")
+
+
+def _timed(system: System, argv: Sequence[str]) -> float:
+    """Wall time of a command; SuiteError when it fails."""
+    began = system.monotonic()
+    done = system.run(argv, env=_environment(os.environ), cwd=ROOT, timeout_s=_TIMEOUT_S)
+    if done.code != 0:
+        raise SuiteError(f"{' '.join(argv[:4])} ... ended with {done.code}:\n{done.output[-2000:]}", then="see above")
+    return system.monotonic() - began
+
+
+def _environment(outer: Mapping[str, str]) -> dict[str, str]:
+    """What a user's shell has, without what this nox session has put there."""
+    return {key: value for key, value in outer.items() if not key.startswith("NOX_")}
+
+
+def _rss_unit() -> int:
+    """Bytes in a unit of ru_maxrss: Linux counts in KiB, macOS in bytes."""
+    return 1 if sys.platform == "darwin" else 1024
+
+
+if __name__ == "__main__":
+    cli.run(main)
