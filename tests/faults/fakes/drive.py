@@ -1,0 +1,123 @@
+"""A bench session whose release is the fake beside this file: what `python -m scripts.bench` does after planning.
+
+Run as `python -m tests.faults.fakes.drive`; it ends with the exit codes of `scripts.bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scripts import bench, cli, flow, suite
+from scripts.measure import session
+from scripts.measure.environment import Environment
+from scripts.measure.keep import TORSO
+from scripts.measure.locks import Lock
+from scripts.measure.process import Child, RealSystem, System, terminate_as_exception
+from scripts.measure.progress import Progress
+from scripts.measure.runner import Prepared
+from scripts.measure.servers import Limits
+from scripts.plan import Plan, RunSpec, Target
+from scripts.report import summary
+from scripts.suite import Profile, Suite
+
+RELEASE, ENGINE = "1.12.0", "flask"
+PROFILE = "fault"
+USERS = 5
+
+
+class Unlucky(RealSystem):
+    """The real outside at its worst moments."""
+
+    def __init__(self, taken: list[int], interrupt_at: str) -> None:
+        self._taken = taken
+        self._interrupt_at = interrupt_at
+
+    def free_port(self) -> int:
+        """A port that somebody else has, as long as there is one."""
+        return self._taken.pop(0) if self._taken else super().free_port()
+
+    def start(self, name: str, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Child:
+        """Start a child; Ctrl-C may come before anybody knows of it."""
+        child = super().start(name, argv, env=env, cwd=cwd, log=log)
+        if name == self._interrupt_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return child
+
+
+def interrupt_while_keeping(event: str, arguments: tuple[object, ...]) -> None:
+    """Press Ctrl-C when a record has been written and not yet moved to its place (an audit hook)."""
+    if event == "os.rename" and str(arguments[0]).endswith(TORSO):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def main(argv: list[str]) -> int:
+    """Make the runs, print the summary, and end as the bench verb does."""
+    args = _arguments(argv)
+    matrix = suite.load()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests run in the background are started without
+    terminate_as_exception()
+    if args.interrupt_at == "keep":
+        sys.addaudithook(interrupt_while_keeping)
+    options = session.Options(
+        results=args.at / "results", scratch=args.at / "scratch", limits=Limits(boot_s=args.boot_s, verify_s=20.0)
+    )
+    plan = _plan(matrix, args)
+
+    def prepare(_matrix: Suite, _spec: RunSpec, _system: System, _progress: Progress) -> Prepared:
+        return _prepared(args.at / "environment")
+
+    done = session.make(
+        matrix, plan, options, Unlucky(args.taken, args.interrupt_at), Progress(time.monotonic), prepare
+    )
+    print(summary.of_session(matrix, [one.directory for one in done]))  # noqa: T201 - as the verb does
+    return bench._verdict([one for one in done if one.error is not None])  # how quiet the machine is, is no fault
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--at", type=Path, required=True, help="holds flow, environment, results and scratch")
+    parser.add_argument("--boot-s", type=float, default=20.0)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--taken", type=int, nargs="*", default=[], metavar="PORT")
+    parser.add_argument("--interrupt-at", default="", metavar="CHILD|keep")
+    return parser.parse_args(argv)
+
+
+def _plan(matrix: Suite, args: argparse.Namespace) -> Plan:
+    profile: Profile = dataclasses.replace(
+        matrix.profile("smoke"),
+        name=PROFILE,
+        users=USERS,
+        spawn_rate=USERS,
+        run_time_s=3,
+        wait_min_s=0.05,
+        wait_max_s=0.1,
+        backend_wait_min_s=0.0,
+        backend_wait_max_s=0.0,
+    )
+    target = Target(release=matrix.release(RELEASE), engine=matrix.engine(ENGINE), flow=flow.read(args.at / "flow"))
+    rounds = range(1, args.rounds + 1)
+    return Plan(runs=tuple(RunSpec(target=target, profile=profile, python="3.11", round=n) for n in rounds))
+
+
+def _prepared(path: Path) -> Prepared:
+    environment = Environment(
+        path=path,
+        python=platform.python_version(),
+        site_packages=path / "lib" / "python3.11" / "site-packages",
+        distributions={},
+        built=False,
+    )
+    return Prepared(environment=environment, lock=Lock(path=Path(sys.executable), digest="0" * 64, pins={}))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,163 @@
+"""A server that fails on request: stands where gunicorn stands in a release's virtualenv.
+
+A master binds and forks workers that answer /health, /version and /score, as promptflow's server does. How it
+behaves is read from behaviour.json in the working directory, which is the copy of the flow. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import FrameType
+from typing import ClassVar
+
+
+class Worker(ThreadingHTTPServer):
+    """Serves a socket that the master has bound."""
+
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket, behaviour: dict[str, str]) -> None:
+        super().__init__(("", 0), Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.behaviour = behaviour
+        self.scored = 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection, kept alive."""
+
+    protocol_version = "HTTP/1.1"
+    server: Worker
+    bodies: ClassVar[dict[str, object]] = {
+        "ok": {"answer": {"type": "fake", "total_time_sec": 0.0, "pf_node_time_sec": 0.0}},
+        "wrong": {"answer": {"type": "something else"}},
+        "status500": {"error": {"message": "the flow raised"}},
+    }
+
+    def do_GET(self) -> None:
+        """Health and version."""
+        self._reply(200, {"status": "Healthy", "version": self.server.behaviour["version"]})
+
+    def do_POST(self) -> None:
+        """Answer as told, and fall over under load if told so."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        note(self.server.behaviour, "score")
+        answer = self.server.behaviour["answer"]
+        if answer == "hang":
+            time.sleep(60)
+        self.server.scored += 1
+        if self.server.scored == int(self.server.behaviour["fail_at_request"]):
+            UNDER_LOAD[self.server.behaviour["load"]]()
+        self._reply(500 if answer == "status500" else 200, self.bodies[answer])
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Stay quiet."""
+
+    def _reply(self, status: int, body: object) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def note(behaviour: dict[str, str], event: str) -> None:
+    """Leave a line for the test that waits for it."""
+    with Path(behaviour["events"]).open("a", encoding="utf-8") as stream:
+        stream.write(f"{event}\n")
+
+
+def say(text: str) -> None:
+    """Write a line into the server's log."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def die() -> None:
+    """Take the master away, as the kernel does when memory runs out."""
+    say("worker: out of memory (as told)")
+    os.kill(os.getppid(), signal.SIGKILL)
+
+
+def fill_disk() -> None:
+    """Leave no room on the disk that holds the working directory."""
+    with Path("filler").open("wb", buffering=0) as stream:
+        try:
+            while True:
+                stream.write(b"x" * 4096)
+        except OSError:
+            return
+
+
+UNDER_LOAD: dict[str, Callable[[], None]] = {"ok": lambda: None, "die": die, "fill_disk": fill_disk}
+
+
+def bound(address: str) -> socket.socket:
+    """Bind and listen; a taken address ends the process with gunicorn's own words."""
+    host, port = address.split(":")
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, int(port)))
+    except OSError:
+        say(f"[ERROR] Connection in use: {(host, int(port))}")
+        sys.exit(1)
+    listener.listen(128)
+    listener.setblocking(False)  # several workers wake up for one connection; only one of them gets it
+    return listener
+
+
+def main() -> None:
+    """Boot as told, then serve until SIGTERM."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-w", type=int, required=True)
+    parser.add_argument("-b", required=True)
+    args, _ = parser.parse_known_args()
+    behaviour: dict[str, str] = json.loads(Path("behaviour.json").read_text(encoding="utf-8"))
+    if behaviour["sigterm"] == "ignore":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    say("[INFO] Starting gunicorn (a fake)")
+    note(behaviour, "boot")
+    if behaviour["boot"] == "die":
+        say("ModuleNotFoundError: No module named 'promptflow' (as told)")
+        sys.exit(3)
+    if behaviour["boot"] == "never_ready":
+        time.sleep(60)
+    serve(bound(args.b), args.w, behaviour)
+
+
+def serve(listener: socket.socket, count: int, behaviour: dict[str, str]) -> None:
+    """Fork the workers, and end them on SIGTERM unless they are to outlive the master."""
+    workers: list[int] = []
+    for _ in range(count):
+        pid = os.fork()
+        if pid == 0:
+            if behaviour["sigterm"] == "workers_stay":
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            Worker(listener, behaviour).serve_forever()
+        workers.append(pid)
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        for pid in workers:
+            os.kill(pid, signal.SIGTERM)
+        sys.exit(0)
+
+    if behaviour["sigterm"] != "ignore":
+        signal.signal(signal.SIGTERM, end)
+    while True:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Command lines that ask for what does not exist: each is answered before anything starts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.suite import ROOT
+from tests.faults.checkout import Checkout, copied
+from tests.faults.world import started
+
+pytestmark = pytest.mark.e2e
+
+TARGET = ("--release", "1.12.0", "--engine", "fastapi")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Checkout:
+    """The checkout itself: these commands write nothing."""
+    return Checkout(root=ROOT, machine_lock=tmp_path / "machine.lock")
+
+
+@pytest.mark.parametrize(
+    ("args", "said", "then"),
+    [
+        (["--release", "1.21.0", "--engine", "flask"], "unknown release '1.21.0'; did you mean '1.12.0'?", "nox -l"),
+        (["--release", "1.12.0", "--engine", "fastap"], "unknown engine 'fastap'; did you mean 'fastapi'?", "nox -l"),
+        ([*TARGET, "--profile", "smokes"], "unknown profile 'smokes'; did you mean 'smoke'?", "nox -l"),
+        ([*TARGET, "--flow", "static_asink"], "did you mean 'static_async'?", "--flow with a name from flows/"),
+        ([*TARGET, "--profil", "smoke"], "did you mean '--profile'?", "python -m scripts.bench --help"),
+        ([*TARGET, "--python", "3.13"], "does not cover Python 3.13; did you mean '3.1", "--python with one of 3.9"),
+        ([*TARGET, "--rounds", "0"], "--rounds 0: from 1 to 1000", "--rounds 1"),
+        ([*TARGET, "--rounds", "many"], "invalid int value: 'many'", "python -m scripts.bench --help"),
+        (["--release", "1.12.0"], "name --release and --engine, or --mock", "python -m scripts.bench --help"),
+    ],
+    ids=["release", "engine", "profile", "flow", "option", "python", "rounds", "number", "target"],
+)
+def test_a_wrong_word_is_answered_with_the_nearest(here: Checkout, args: list[str], said: str, then: str) -> None:
+    """A word that is not known ends the command with exit code 2, the nearest known one, and the next command."""
+    ended = here.call("bench", *args)
+    assert ended.code == 2
+    assert ended.err.startswith("error: ")
+    assert said in ended.err
+    assert f"\n  next: {then}" in ended.err
+    assert ended.out == ""
+    assert not here.machine_lock.exists()
+
+
+def test_a_flow_without_its_request_is_refused(here: Checkout, tmp_path: Path) -> None:
+    """A flow directory without request.json ends the command with exit code 2, and says what to write."""
+    flow = tmp_path / "mine"
+    shutil.copytree(ROOT / "flows" / "static_async", flow)
+    (flow / "request.json").unlink()
+    ended = here.call("bench", *TARGET, "--flow", str(flow))
+    assert ended.code == 2
+    assert "flow 'mine' has no request.json" in ended.err
+    assert f"next: write the body of a POST /score into {flow / 'request.json'}" in ended.err
+
+
+def test_an_engine_that_the_release_never_had_is_refused(tmp_path: Path) -> None:
+    """An engine that came with a later release ends the command with exit code 2, naming that release."""
+    checkout = copied(tmp_path / "copy")
+    matrix = checkout.root / "suite.toml"
+    text = matrix.read_text(encoding="utf-8")
+    assert 'since = "1.10.0"' in text
+    matrix.write_text(text.replace('since = "1.10.0"', 'since = "1.17.0"'), encoding="utf-8")
+    ended = checkout.call("bench", *TARGET)
+    assert ended.code == 2
+    assert "promptflow 1.12.0 has no fastapi engine: it came with 1.17.0" in ended.err
+    assert "next: nox -s bench-1.12.0-flask, or a release from 1.17.0 on" in ended.err
+
+
+def test_the_exit_code_passes_through_nox(tmp_path: Path) -> None:
+    """A single nox session ends in the shell with the exit code of the command that it called."""
+    argv = [sys.executable, "-m", "nox", "--session", "bench-1.12.0-fastapi", "--", "--profile", "nope"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    lock = str(tmp_path / "machine.lock")
+    ended = started(argv, ROOT, {"PROMPTFLOW_SERVE_BENCH_LOCK": lock, "PATH": path}).end()
+    assert ended.code == 2, ended.err
+    assert "error: unknown profile 'nope'; known: " in ended.out + ended.err

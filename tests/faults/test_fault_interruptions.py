@@ -1,0 +1,140 @@
+"""Somebody interrupts, terminates or kills a session, or starts a second one beside it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.world import Session, World
+
+pytestmark = pytest.mark.e2e
+
+EXIT_CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+WORDS = {130: "interrupted", 143: "terminated"}
+
+
+def to_boot(world: World, sigterm: str = "ok") -> Session:
+    """A session whose server is booting."""
+    world.behave(boot="never_ready", sigterm=sigterm)
+    session = world.start()
+    session.wait_until(lambda: world.came_to("boot"))
+    return session
+
+
+def to_verify(world: World, sigterm: str = "ok", **variables: str) -> Session:
+    """A session that waits for the first answer."""
+    world.behave(answer="hang", sigterm=sigterm)
+    session = world.start(**variables)
+    session.wait_until(lambda: world.came_to("score"))
+    return session
+
+
+def to_load(world: World, sigterm: str = "ok") -> Session:
+    """A session under load."""
+    world.behave(sigterm=sigterm)
+    session = world.start()
+    session.wait_until(world.loads)
+    return session
+
+
+def to_collect(world: World) -> Session:
+    """A session that waits for the mock's counts, because the mock has been halted."""
+    session = to_load(world)
+    session.wait_until(lambda: any(world.at.glob("scratch/*/recorded/load.json")))
+    (mock,) = world.processes("mock_api_app")
+    mock.suspend()
+    session.wait_until(lambda: not world.processes("locust "))
+    return session
+
+
+@pytest.mark.parametrize("phase", [to_boot, to_verify, to_load, to_collect])
+@pytest.mark.parametrize(("number", "code"), EXIT_CODES, ids=["SIGINT", "SIGTERM"])
+def test_an_interrupted_session_stops_everything(
+    world: World, phase: Callable[[World], Session], number: signal.Signals, code: int
+) -> None:
+    """Ctrl-C or SIGTERM in any phase stops all processes, keeps no record, and ends with 130 or 143."""
+    session = phase(world)
+    session.signal(number)
+    for halted in world.processes("mock_api_app"):
+        halted.resume()
+    ended = session.end()
+    assert ended.code == code, ended.err
+    assert ended.err.endswith(f"{WORDS[code]}: everything that was started has been stopped\n")
+    assert "Traceback" not in ended.err
+    assert world.records() == []
+    assert world.left() == []
+
+
+def test_a_second_interrupt_does_not_disturb_the_cleaning_up(world: World) -> None:
+    """Somebody who presses Ctrl-C again and again still leaves no server that ignores SIGTERM."""
+    session = to_verify(world, sigterm="ignore", FORCE_COLOR="1")  # with a live line, as on a terminal: it has a thread
+    for _ in range(3):
+        session.signal(signal.SIGINT)
+        assert session.runs_on(0.5)  # the server has 5 s before it is killed
+    ended = session.end()
+    assert ended.code == 130, ended.err
+    assert "Traceback" not in ended.err
+    assert world.left() == []
+
+
+def test_an_interrupt_just_after_a_start_misses_no_process(world: World) -> None:
+    """Ctrl-C in the moment between the start of a server and the note of it leaves no server."""
+    world.behave(boot="never_ready", sigterm="ignore")
+    ended = world.run("--interrupt-at", "server")
+    assert ended.code == 130, ended.err
+    assert world.left() == []
+
+
+def test_an_interrupt_while_a_record_is_kept_leaves_no_torso(world: World) -> None:
+    """Ctrl-C between the writing of a record and its move to its place waits for the record."""
+    world.behave(answer="wrong")
+    ended = world.run("--interrupt-at", "keep")
+    assert ended.code == 130, ended.err
+    assert [record.outcome for record in world.records()] == ["verify-failed"]
+    assert world.left() == []
+
+
+def test_finished_runs_survive_an_interrupt(world: World) -> None:
+    """The rounds before the one that is interrupted stay, and the interrupted one leaves no record."""
+    session = world.start("--rounds", "2")
+    session.wait_until(lambda: len(world.records()) == 1)
+    kept = world.record_bytes()
+    session.wait_until(lambda: bool(world.processes("locust ")))
+    session.signal(signal.SIGINT)
+    assert session.end().code == 130
+    assert [record.outcome for record in world.records()] == ["ok"]
+    assert world.record_bytes() == kept
+    assert world.left() == []
+
+
+@pytest.mark.parametrize("phase", [to_boot, to_load])
+def test_what_a_killed_session_left_is_ended_by_the_next(world: World, phase: Callable[[World, str], Session]) -> None:
+    """After kill -9 the next session ends the leftovers, removes the torso, and succeeds."""
+    session = phase(world, "ignore")
+    session.signal(signal.SIGKILL)
+    assert session.end().code == -signal.SIGKILL
+    leftovers = world.processes()
+    assert leftovers  # a server that ignores the SIGTERM which the kernel sent in the session's name
+    torso = world.results / "runs" / "fault" / "20240101T000000Z-abcdef.tmp"
+    torso.mkdir(parents=True)
+    world.behave()
+    ended = world.run()
+    assert ended.code == 0, ended.err
+    assert not [process for process in leftovers if process.is_running()]
+    assert [record.outcome for record in world.records()] == ["ok"]
+    assert world.left() == []
+
+
+def test_a_second_session_on_the_machine_is_refused(world: World) -> None:
+    """A session that finds another one refuses with exit code 2, and leaves that one alone."""
+    first = to_load(world)
+    second = world.run()
+    assert second.code == 2
+    assert "another measurement runs on this machine" in second.err
+    assert "next: wait until it has ended, then repeat this command" in second.err
+    ended = first.end()
+    assert ended.code == 0, ended.err
+    assert [record.outcome for record in world.records()] == ["ok"]
+    assert world.left() == []
