@@ -22,7 +22,7 @@ from scripts import cli, suite
 from scripts.errors import NothingMeasuredError, SuiteError
 from scripts.measure import environment, locks, machine
 from scripts.measure.process import RealSystem, System, terminate_as_exception
-from scripts.record import RECORD_FILE, RUNS, read_record
+from scripts.record_files import RECORD_FILE, RUNS, read_record
 from scripts.report import tables
 from scripts.suite import ROOT
 

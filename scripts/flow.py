@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.errors import UsageError, did_you_mean
-from scripts.suite import NAME, ROOT
+from scripts.suite import ROOT
+from scripts.toml_rows import NAME
 
 FLOWS = ROOT / "flows"
 REQUEST_FILE, BENCH_FILE = "request.json", "bench.toml"

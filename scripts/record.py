@@ -1,8 +1,7 @@
 """The run record: what one run asked for, what really ran, where, how it ended, and what was measured.
 
-The only thing that the measuring and the reporting half share. One directory per run, never rewritten:
-`record.json` (a RunRecord), `histograms.json` (Histograms) and `timeline.csv` (one row a second).
-Imports nothing of ours but `errors` and `suite`.
+The only thing that the measuring and the reporting half share; `record_files` writes and reads it.
+Imports nothing of ours but `suite`.
 
 Schema history
   1  the first.
@@ -10,28 +9,14 @@ Schema history
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
-
-import msgspec
 
 from scripts.suite import Profile
 
 SCHEMA_VERSION = 1
-RUNS = Path("results") / "runs"
-RECORD_FILE, HISTOGRAMS_FILE, TIMELINE_FILE = "record.json", "histograms.json", "timeline.csv"
-RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 
 Outcome = Literal["ok", "invalid", "failed", "verify-failed", "cannot-install", "not-applicable"]
-
-
-class RecordError(Exception):
-    """A record that cannot be read: truncated, foreign, or of another schema."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,6 +155,16 @@ class Backend:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Disturbance:
+    """What else the machine did in the steady window, in CPU seconds of all cores."""
+
+    window_s: float  # length of the window
+    busy_s: float  # everything
+    other_s: float  # what was neither the servers', nor the generator's, nor the harness's
+    stolen_s: float  # taken by the hypervisor; 0 where the system does not tell
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Measurements:
     """Everything that was measured, raw enough to derive new metrics later."""
 
@@ -177,6 +172,7 @@ class Measurements:
     generator: Generator
     server: Server | None  # None for the mock API alone
     backend: Backend
+    disturbance: Disturbance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,99 +223,3 @@ class Second:
     p50_ms: float | None  # None: no success
     p95_ms: float | None
     server_cpu_s: float | None  # used in this second by the whole tree; None: not sampled
-
-
-def run_directory(results: Path, record: RunRecord) -> Path:
-    """Where a run lies under a results directory."""
-    asked = record.asked
-    return results / RUNS.name / asked.profile.name / asked.release / f"{asked.engine}-{asked.flow}" / record.run_id
-
-
-def _encode(value: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
-
-
-def encode_record(record: RunRecord) -> bytes:
-    """Indented JSON that git can delta."""
-    return _encode(record)
-
-
-def encode_histograms(histograms: Histograms) -> bytes:
-    """One line for each list, so that a file of thousands of buckets stays a few lines."""
-    plain = msgspec.to_builtins(histograms)
-    lines = []
-    for window, kinds in plain["windows"].items():
-        for kind, counts in kinds.items():
-            body = msgspec.json.encode(counts).decode()
-            lines.append(f'{{"window":"{window}","kind":"{kind}","counts":{body}}}')
-    head = f'{{"significant_digits":{histograms.significant_digits},"distributions":[\n'
-    return (head + ",\n".join(lines) + "\n]}\n").encode()
-
-
-def encode_timeline(seconds: list[Second]) -> bytes:
-    """CSV with a header; an empty cell is None."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(Second))
-    for row in seconds:
-        writer.writerow("" if value is None else value for value in dataclasses.astuple(row))
-    return out.getvalue().encode()
-
-
-def read_record(directory: Path) -> RunRecord:
-    """Read `record.json`; RecordError says what is wrong with it, without the path."""
-    try:
-        data = (directory / RECORD_FILE).read_bytes()
-        version = msgspec.json.decode(data, type=dict[str, msgspec.Raw]).get("schema_version")
-        if version is None:
-            raise RecordError("not a run record: it has no schema_version")
-        if bytes(version) != str(SCHEMA_VERSION).encode():
-            known = f"this suite reads schema_version {SCHEMA_VERSION}"
-            raise RecordError(f"schema_version {bytes(version).decode(errors='replace')[:20]}; {known}")
-        record = msgspec.json.decode(data, type=RunRecord)
-    except (OSError, msgspec.DecodeError) as error:
-        raise RecordError(f"{RECORD_FILE} cannot be read: {_plain(error)}") from error
-    if record.run_id != directory.name or not RUN_ID.fullmatch(record.run_id):
-        raise RecordError(f"run_id {record.run_id!r} is not the name of its directory")
-    return record
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Distribution:
-    window: Literal["ramp", "steady"]
-    kind: str
-    counts: Counts
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _HistogramsFile:
-    significant_digits: int
-    distributions: tuple[_Distribution, ...]
-
-
-def read_histograms(directory: Path) -> Histograms:
-    """Read `histograms.json`; RecordError when it cannot be."""
-    try:
-        found = msgspec.json.decode((directory / HISTOGRAMS_FILE).read_bytes(), type=_HistogramsFile)
-    except (OSError, msgspec.DecodeError) as error:
-        raise RecordError(f"{HISTOGRAMS_FILE} cannot be read: {_plain(error)}") from error
-    windows: dict[Literal["ramp", "steady"], dict[str, Counts]] = {"ramp": {}, "steady": {}}
-    for row in found.distributions:
-        if len(row.counts.values_us) != len(row.counts.counts):
-            raise RecordError(f"{HISTOGRAMS_FILE}: {row.window} {row.kind} has values without counts")
-        windows[row.window][row.kind] = row.counts
-    return Histograms(significant_digits=found.significant_digits, windows=windows)
-
-
-def read_timeline(directory: Path) -> list[Second]:
-    """Read `timeline.csv`; RecordError when it cannot be."""
-    try:
-        with (directory / TIMELINE_FILE).open(encoding="utf-8", newline="") as stream:
-            rows = [{k: v or None for k, v in row.items()} for row in csv.DictReader(stream)]
-        return msgspec.convert(rows, type=list[Second], strict=False)
-    except (OSError, UnicodeDecodeError, csv.Error, msgspec.ValidationError) as error:
-        raise RecordError(f"{TIMELINE_FILE} cannot be read: {_plain(error)}") from error
-
-
-def _plain(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

@@ -1,7 +1,7 @@
 """The matrix: reads suite.toml whole, checks it whole, and answers what belongs together.
 
 Owns every value type that suite.toml describes. noxfile imports it, so: the standard library, and
-`packaging`, which nox itself needs. Imports `errors` only.
+`packaging`, which nox itself needs. Imports `errors` and `toml_rows`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import datetime
 import re
 import tomllib
 import typing
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
+from scripts import toml_rows
 from scripts.errors import UsageError, did_you_mean
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITE_FILE = ROOT / "suite.toml"
 MOCK = "mock"  # stands where a release stands, for runs against the mock API alone
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
 
@@ -181,31 +181,42 @@ def load(path: Path = SUITE_FILE) -> Suite:
 
 def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     tables = ("suite", "tools", "release", "release_line", "engine", "scenario", "profile")
-    head = _table(data.get("suite", {}))
-    problems.extend(_unknown(data, tables, "table"))
-    problems.extend(_unknown(head, ("python",), "[suite]"))
+    head = toml_rows.table(data.get("suite", {}))
+    problems.extend(toml_rows.unknown(data, tables, "table"))
+    problems.extend(toml_rows.unknown(head, ("python",), "[suite]"))
     python = head.get("python")
     if not isinstance(python, str):
         problems.append("[suite]: `python` must be a version such as '3.11'")
     parts = {
-        "tools": [_build(Tools, _table(data.get("tools", {})), "[tools]", problems)],
-        "releases": _rows(Release, data, "release", problems),
-        "lines": _rows(ReleaseLine, data, "release_line", problems),
-        "engines": _named(Engine, data, "engine", problems),
-        "scenarios": _rows(Scenario, data, "scenario", problems),
-        "profiles": _named(Profile, data, "profile", problems),
+        "tools": [toml_rows.build(Tools, toml_rows.table(data.get("tools", {})), "[tools]", problems)],
+        "releases": toml_rows.rows(Release, data, "release", problems),
+        "lines": toml_rows.rows(ReleaseLine, data, "release_line", problems),
+        "engines": toml_rows.named(Engine, data, "engine", problems),
+        "scenarios": toml_rows.rows(Scenario, data, "scenario", problems),
+        "profiles": toml_rows.named(Profile, data, "profile", problems),
     }
+    problems.extend(_bad_versions(parts))
     if problems:
         return None
     tools: typing.Any = parts.pop("tools")[0]
     whole: dict[str, typing.Any] = {key: tuple(rows) for key, rows in parts.items()}
-    try:
-        whole["releases"] = tuple(sorted(whole["releases"], key=lambda row: Version(row.version)))
-        whole["lines"] = tuple(sorted(whole["lines"], key=lambda row: Version(row.since)))
-    except InvalidVersion as error:
-        problems.append(f"[[release]]: {error}")
-        return None
+    whole["releases"] = tuple(sorted(whole["releases"], key=lambda row: Version(row.version)))
+    whole["lines"] = tuple(sorted(whole["lines"], key=lambda row: Version(row.since)))
     return Suite(python=str(python), tools=tools, **whole)
+
+
+def _bad_versions(parts: Mapping[str, list[object]]) -> Iterator[str]:
+    """Versions that cannot be ordered; a row that was refused already is None and passed over."""
+    for key, where in (
+        ("releases", "[[release]] version"),
+        ("lines", "[[release_line]] since"),
+        ("engines", "[engine] since"),
+    ):
+        for text in [getattr(row, where.split()[-1]) for row in parts[key] if row is not None]:
+            try:
+                Version(text)
+            except InvalidVersion:
+                yield f"{where}: {text!r} is not a version"
 
 
 def _contradictions(suite: Suite) -> Iterator[str]:
@@ -227,6 +238,9 @@ def _contradictions(suite: Suite) -> Iterator[str]:
     names = [engine.name for engine in suite.engines]
     for s in (s for s in suite.scenarios if s.engine not in names):
         yield f"[[scenario]] {s.flow}: unknown engine {s.engine!r}; {did_you_mean(s.engine, names)}"
+    flows = sorted({flow for line in suite.lines for flow in line.flows})
+    for s in (s for s in suite.scenarios if s.flow not in flows):
+        yield f"[[scenario]] {s.flow}: no release line serves this flow; {did_you_mean(s.flow, flows)}"
     for profile in suite.profiles:
         yield from (f"[profile.{profile.name}]: {problem}" for problem in profile.problems())
 
@@ -243,65 +257,12 @@ def _bad_requirements(line: ReleaseLine) -> Iterator[str]:
     for text in (*line.requirements, *line.image):
         try:
             Requirement(text.format(version="1.0.0"))
-        except (InvalidRequirement, KeyError, IndexError) as error:
+        except (ValueError, KeyError, IndexError) as error:
             yield f"{text!r} is not a requirement: {error}"
 
 
 def _twice(what: str, names: list[str]) -> Iterator[str]:
     yield from (f"{what}: {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1}))
-
-
-def _unknown(table: Mapping[str, object], known: Collection[str], where: str) -> Iterator[str]:
-    yield from (f"{where} {key}: unknown key; {did_you_mean(key, known)}" for key in table if key not in known)
-
-
-def _table(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {"(not a table)": value}
-
-
-def _rows(cls: type, data: Mapping[str, object], key: str, problems: list[str]) -> list[object]:
-    rows = data.get(key, [])
-    if not isinstance(rows, list):
-        problems.append(f"[{key}]: write [[{key}]] for each row")
-        return []
-    return [_build(cls, _table(row), f"[[{key}]] row {n}", problems) for n, row in enumerate(rows, 1)]
-
-
-def _named(cls: type, data: Mapping[str, object], key: str, problems: list[str]) -> list[object]:
-    tables = _table(data.get(key, {}))
-    built = []
-    for name, table in tables.items():
-        if not NAME.fullmatch(name):
-            problems.append(f"[{key}.{name}]: a name has letters, digits, '_', '.' and '-'")
-        built.append(_build(cls, {"name": name, **_table(table)}, f"[{key}.{name}]", problems))
-    return built
-
-
-def _build(cls: type, table: Mapping[str, object], where: str, problems: list[str]) -> object:
-    """Make one value of the dataclass `cls`; what is wrong is added to `problems`, and None returned."""
-    hints = typing.get_type_hints(cls)
-    before = len(problems)
-    problems.extend(_unknown(table, hints, where))
-    values: dict[str, object] = {}
-    for key, hint in hints.items():
-        if key not in table:
-            problems.append(f"{where}: {key} is missing")
-            continue
-        values[key] = _typed(table[key], hint)
-        if values[key] is None:
-            wanted = "a list of strings" if hint == tuple[str, ...] else hint.__name__
-            problems.append(f"{where} {key}: {table[key]!r} is not {wanted}")
-    return cls(**values) if len(problems) == before else None
-
-
-def _typed(value: object, hint: object) -> object:
-    """The value as the hint says, or None; no guessing, but an int may stand for a float."""
-    if hint == tuple[str, ...]:
-        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        return tuple(typing.cast("list[str]", value)) if fits else None
-    if hint is float and type(value) is int:
-        return float(value)
-    return value if type(value) is hint else None
 
 
 Row = typing.TypeVar("Row")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 FLOWS = Path(__file__).resolve().parent.parent / "flows"
 STUBS = Path(__file__).resolve().parent / "flow_stubs"
 DAGS = ("static_sync", "static_async")

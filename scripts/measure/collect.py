@@ -79,7 +79,7 @@ def read_load(directory: Path) -> RecordedLoad:
     """Read `load.json`; InvalidMeasurementError when the recording is not complete."""
     try:
         return msgspec.json.decode((directory / _LOAD_FILE).read_bytes(), type=RecordedLoad)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise InvalidMeasurementError(
             f"the load generator left no complete recording ({type(error).__name__})", then="see locust.log"
         ) from error
@@ -91,7 +91,7 @@ def read_requests(directory: Path) -> list[Request]:
         with (directory / _REQUESTS_FILE).open(encoding="utf-8", newline="") as stream:
             rows = [{key: value or None for key, value in row.items()} for row in csv.DictReader(stream)]
         requests = msgspec.convert(rows, type=list[Request], strict=False)
-    except (OSError, csv.Error, msgspec.ValidationError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error, msgspec.ValidationError) as error:
         raise InvalidMeasurementError(f"the request log cannot be read: {error}", then="see locust.log") from error
     return sorted(requests, key=lambda request: request.end_s)
 

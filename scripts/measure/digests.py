@@ -33,7 +33,7 @@ def of(spec: RunSpec, lock: Lock | None, tools_lock: str) -> Digests:
 def without_paths(text: str) -> str:
     """The text with this machine's directories taken out: a record is public."""
     for path in (ROOT, Path.home(), Path(tempfile.gettempdir())):
-        text = text.replace(f"{path}/", "")
+        text = re.sub(rf"{re.escape(str(path))}(?:/|(?![\w.@+-]))", "", text)
     return _ABSOLUTE.sub("", text)
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,9 +17,11 @@ from scripts.measure.collect import RecordedLoad
 from scripts.measure.loadgen import Samples
 from scripts.measure.process import System
 from scripts.measure.servers import Booted
-from scripts.measure.telemetry import TreeSample
+from scripts.measure.telemetry import MachineSample, TreeSample
 from scripts.plan import RunSpec
-from scripts.record import Backend, Histograms, Measurements, Second, Server
+from scripts.record import Backend, Disturbance, Histograms, Measurements, Second, Server
+
+Timed = TypeVar("Timed", TreeSample, MachineSample)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,22 +49,23 @@ def after_load(
     ends = [request.end_s for request in requests]
     server = None
     if live is not None:
-        server = _server(recorded, ends, samples[live.child.name], live, memory_before, settled_s)
+        server = _server(recorded, ends, samples.trees[live.child.name], live, memory_before, settled_s)
     own_wait = spec.target.flow.own_wait_s if spec.target else 0.0
-    loaded = samples[(live or mock).child.name]
+    loaded = samples.trees[(live or mock).child.name]
     return Gathered(
         measurements=Measurements(
             load=collect.load(recorded, requests),
             generator=collect.generator(recorded),
             server=server,
-            backend=_backend(system, mock, window(samples[mock.child.name], recorded)),
+            backend=_backend(system, mock, window(samples.trees[mock.child.name], recorded)),
+            disturbance=_disturbance(samples, recorded),
         ),
         histograms=collect.histograms(requests, recorded.all_users_at_s, own_wait),
         timeline=collect.timeline(recorded, requests, cpu_by_second(loaded, recorded)),
     )
 
 
-def window(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list[TreeSample]:
+def window(samples: Sequence[Timed], recorded: RecordedLoad) -> list[Timed]:
     """The samples between the last user's start and the stop; InvalidMeasurementError with fewer than two."""
     begin = recorded.stopped_s if recorded.all_users_at_s is None else recorded.all_users_at_s
     inside = [sample for sample in samples if begin <= sample.at_s <= recorded.stopped_s]
@@ -109,6 +113,20 @@ def _server(
         memory_end_bytes=memory_after,
         memory_kind=kind,
         threads_seen=telemetry.shape(live.child.pid).threads,
+    )
+
+
+def _disturbance(samples: Samples, recorded: RecordedLoad) -> Disturbance:
+    """What the rest of the machine did meanwhile: busy time that is neither this process's nor a child's."""
+    inside = window(samples.machine, recorded)
+    first, last = inside[0], inside[-1]
+    trees = [window(tree, recorded) for tree in samples.trees.values()]
+    ours = sum(tree[-1].total_cpu_s - tree[0].total_cpu_s for tree in trees) + last.own_s - first.own_s
+    return Disturbance(
+        window_s=round(last.at_s - first.at_s, 3),
+        busy_s=round(last.busy_s - first.busy_s, 3),
+        other_s=round(max(0.0, last.busy_s - first.busy_s - ours), 3),
+        stolen_s=round(last.stolen_s - first.stolen_s, 3),
     )
 
 

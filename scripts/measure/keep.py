@@ -7,13 +7,12 @@ import shutil
 from pathlib import Path
 
 from scripts.errors import NothingMeasuredError, UsageError
-from scripts.record import (
+from scripts.measure.process import shielded
+from scripts.record import Histograms, RunRecord, Second
+from scripts.record_files import (
     HISTOGRAMS_FILE,
     RECORD_FILE,
     TIMELINE_FILE,
-    Histograms,
-    RunRecord,
-    Second,
     encode_histograms,
     encode_record,
     encode_timeline,
@@ -42,6 +41,7 @@ def remove_torsos(results: Path) -> None:
         shutil.rmtree(torso, ignore_errors=True)
 
 
+@shielded()  # from Ctrl-C: what was measured is kept whole
 def keep(results: Path, record: RunRecord, histograms: Histograms | None, timeline: list[Second]) -> Path:
     """Write the run and return its directory; NothingMeasuredError when the disk refuses, and no torso."""
     final = run_directory(results, record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.errors import InvalidMeasurementError
@@ -13,7 +14,7 @@ from scripts.measure import telemetry
 from scripts.measure.process import LOOPBACK, Child, System
 from scripts.measure.progress import Progress
 from scripts.measure.server import last_lines, require_alive
-from scripts.measure.telemetry import TreeSample
+from scripts.measure.telemetry import MachineSample, TreeSample
 from scripts.plan import RunSpec
 from scripts.suite import ROOT
 
@@ -25,8 +26,12 @@ _SAMPLE_S = 1.0
 _LATE_S = 60.0  # beyond run time and drain: start of locust, and writing what it recorded
 
 
-Samples = dict[str, list[TreeSample]]
-"""CPU samples of each server by its name, one a second while the load ran."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Samples:
+    """CPU time, sampled once a second while the load ran."""
+
+    trees: dict[str, list[TreeSample]]  # of each server and of locust, by its name
+    machine: list[MachineSample]
 
 
 def locustfile(spec: RunSpec) -> Path:
@@ -62,7 +67,7 @@ def watch(
     """Wait for the load's end, sampling the servers; an error as soon as one of them or locust has died."""
     profile = spec.profile
     deadline = system.monotonic() + profile.run_time_s + profile.drain_s + _LATE_S
-    samples: Samples = {server.name: [] for server in servers}
+    samples = Samples(trees={child.name: [] for child in (*servers, locust)}, machine=[])
     next_sample, ramping = system.monotonic(), True
     while locust.code() is None:
         for server in servers:
@@ -73,8 +78,9 @@ def watch(
             )
         if system.monotonic() >= next_sample:
             next_sample += _SAMPLE_S
-            for server in servers:
-                samples[server.name].append(telemetry.sample(server.pid, system.monotonic()))
+            for child in (*servers, locust):
+                samples.trees[child.name].append(telemetry.sample(child.pid, system.monotonic()))
+            samples.machine.append(telemetry.machine_sample(system.monotonic()))
             users, text = status(record_to / _PROGRESS_FILE, profile.run_time_s)
             if ramping and users >= profile.users:
                 ramping = False
@@ -99,8 +105,9 @@ def status(progress: Path, run_time_s: int) -> tuple[int, str]:
         seconds = float(last["t_s"]) - float(before["t_s"])
         rate = (int(last["requests"]) - int(before["requests"])) / seconds if seconds else 0.0
         left = max(0.0, run_time_s - float(last["t_s"]))
+        failed = int(last["failures"])
         p95 = f"p95 {float(last['p95_ms']):.0f} ms" if last["p95_ms"] else "p95 -"
     except (OSError, ValueError, KeyError, IndexError, TypeError):  # not there yet, or a row half written
         return 0, "locust starts"
-    failures = f", {last['failures']} failed" if last["failures"] != "0" else ""
+    failures = f", {failed} failed" if failed else ""
     return int(last["users"]), f"{last['users']} users, {rate:.1f} rps, {p95}{failures}, {left:.0f} s left"

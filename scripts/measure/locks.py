@@ -111,12 +111,10 @@ def read(inputs: Inputs) -> Lock:
 
 def write(inputs: Inputs, *, uv: str, env: Mapping[str, str], system: System) -> Path:
     """Resolve and write a lock; EnvironmentBuildError quotes the resolver when it finds no solution."""
-    resolved = system.run(
-        resolve_command(inputs, uv),
-        env=env,
-        cwd=ROOT,
-        timeout_s=_RESOLVE_S,
-    )
+    try:
+        resolved = system.run(resolve_command(inputs, uv), env=env, cwd=ROOT, timeout_s=_RESOLVE_S)
+    except TimeoutError as error:
+        raise EnvironmentBuildError(f"{inputs.name} cannot be resolved: {error}", then=inputs.command) from error
     if resolved.code != 0:
         raise EnvironmentBuildError(
             f"{inputs.name} cannot be resolved as of {inputs.as_of}:\n{_tail(resolved.output)}",

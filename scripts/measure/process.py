@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LIBC = ctypes.CDLL(None)  # loaded here, since little is safe between fork and exec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +132,7 @@ class RealSystem:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads yet
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call
             )
         return RealChild(name, popen, log)
 
@@ -145,7 +146,7 @@ class RealSystem:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads yet
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call
         )
         try:
             output, _ = popen.communicate(timeout=timeout_s)
@@ -188,8 +189,9 @@ class RealSystem:
 
 
 def _end_with_parent() -> None:
-    """In the child, before exec: let the kernel send SIGTERM when the harness dies, even of SIGKILL."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """Let the kernel send this process SIGTERM when its parent dies, even of SIGKILL. Linux only."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> None:
@@ -200,17 +202,28 @@ def terminate_as_exception() -> None:
     """Turn SIGTERM and SIGHUP into `Terminated`, so that clean-up runs as it does for Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
+    if "NOX_CURRENT_SESSION" in os.environ:  # nox does not pass SIGTERM on to what it has started
+        _end_with_parent()
 
 
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM while cleaning up; they are delivered at the end."""
-    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    """Hold back Ctrl-C and SIGTERM in what must not be left half done; the first is delivered at the end.
+
+    By handlers and not by a mask: a masked signal goes to any other thread, e.g. that of the live line, and
+    Python then raises in the main thread all the same.
+    """
+    held: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
+        for number in before:
+            signal.signal(number, lambda number, _frame: held.append(number))
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
 
 
 def wait_until(

@@ -34,7 +34,7 @@ class Progress:
 
     def heading(self, text: str) -> None:
         """Announce what the next phases belong to."""
-        self._console.print(f"[bold]{text}[/bold]")
+        self._console.print(text, style="bold", markup=False)
 
     def phase(self, name: str) -> None:
         """Begin a phase."""
@@ -66,7 +66,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(f"  {text}")
+        self._console.print(f"  {text}", markup=False)
 
     def _end(self, result: str) -> None:
         if self._live is not None:

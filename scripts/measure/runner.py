@@ -15,16 +15,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scripts.errors import InvalidMeasurementError, ServerError, SuiteError, VerificationError
+from scripts.errors import InvalidMeasurementError, NothingMeasuredError, ServerError, SuiteError, VerificationError
 from scripts.measure import digests, gather, keep, loadgen, machine, server, servers, telemetry
 from scripts.measure.environment import Environment
 from scripts.measure.gather import Gathered
 from scripts.measure.locks import Lock
-from scripts.measure.process import System
+from scripts.measure.process import System, shielded
 from scripts.measure.progress import Progress
 from scripts.measure.servers import Booted, Limits
 from scripts.plan import RunSpec, Target
 from scripts.record import SCHEMA_VERSION, Asked, Machine, Outcome, Ran, RunRecord
+
+_FULL_BYTES = 65_536  # with less free, a disk cannot take a log or a recording
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,8 +98,8 @@ def run(bench: Bench, spec: RunSpec) -> Done:
             _measure(bench, spec, stack, scratch, found)
             bench.progress.phase("stop")
         found.phases_s["stop"] = bench.progress.done("nothing left running")
-    except (ServerError, InvalidMeasurementError) as caught:
-        error = caught
+    except (ServerError, InvalidMeasurementError, OSError) as caught:
+        error = _explained(caught, scratch)
         bench.progress.abandon()
     record = _record(bench, spec, run_id, now, before, found, error)
     gathered = found.gathered
@@ -111,6 +113,18 @@ def run(bench: Bench, spec: RunSpec) -> Done:
     if not kept:
         shutil.rmtree(scratch, ignore_errors=True)
     return Done(record=record, directory=directory, scratch=scratch if kept else None, error=error)
+
+
+def _explained(error: SuiteError | OSError, scratch: Path) -> SuiteError:
+    """Blame a full disk, which shows as anything, and give the system's own errors a next step."""
+    message = error.message if isinstance(error, SuiteError) else str(error)
+    if shutil.disk_usage(scratch).free < _FULL_BYTES:
+        return NothingMeasuredError(
+            f"the disk of the logs is full: {message}", then=f"make room on the disk of {scratch}, then repeat"
+        )
+    if isinstance(error, OSError):
+        return NothingMeasuredError(f"the system refused: {message}", then=f"see the logs in {scratch}")
+    return error
 
 
 def _measure(bench: Bench, spec: RunSpec, stack: ExitStack, scratch: Path, found: _Found) -> None:
@@ -206,8 +220,9 @@ def _load(
     bench.progress.phase("ramp")
     began = bench.system.monotonic()
     argv = loadgen.command(spec, loaded.port, into)
-    locust = bench.system.start("locust", argv, env=env, cwd=scratch / "home", log=scratch / "locust.log")
-    stack.callback(servers.stop, locust)
+    with shielded():
+        locust = bench.system.start("locust", argv, env=env, cwd=scratch / "home", log=scratch / "locust.log")
+        stack.callback(servers.stop, locust)
     children = [live.booted.child, mock.child] if live else [mock.child]
     samples = loadgen.watch(bench.system, spec, locust, children, into, bench.progress)
     bench.progress.done("ended")

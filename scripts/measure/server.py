@@ -1,8 +1,8 @@
 """A release's server: the command that the release itself ships, started on loopback, ready and verified.
 
 The command is not ours. Each release ships `run.jinja2`, the shell script that its exported image runs. The
-script is rendered, and read by a shell in which every command does nothing, except that `gunicorn` prints its
-arguments. So what we start is what the script would have started, with two replacements: the address
+script is rendered, and read by a restricted shell that can run no program and write no file; in it `gunicorn`
+prints its arguments. So what we start is what the script would have started, with two replacements: the address
 it listens on, and gunicorn's path.
 """
 
@@ -24,9 +24,10 @@ _TEMPLATE = Path("promptflow/_sdk/data/docker/runit/promptflow-serve/run.jinja2"
 _EXPAND_S = 20
 _CONDA_ENVIRONMENT = "promptflow-serve"  # a name for the template; nothing uses it
 _INERT_SHELL = """
-PATH=/nonexistent
+PATH=/nonexistent; readonly PATH
 echo() { :; }; ls() { :; }; cd() { :; }; pf() { :; }; conda() { :; }
 gunicorn() { printf '%s\\0' gunicorn "$@"; printf '\\n'; }
+set -r
 """
 _CLOCK_SLACK_S = 0.001  # asyncio may wake a sleeper up to one clock tick early
 
@@ -52,11 +53,14 @@ def shipped_command(script: str, settings: Mapping[str, str], system: System, cw
         raise ServerError(f"the release's server script cannot be rendered: {error}", then="see its wheel") from error
     # Text, not a file: bash reads the function definitions first, then the release's own lines.
     argv = ["bash", "--noprofile", "--norc", "-c", _INERT_SHELL + rendered]
-    done = system.run(argv, env=dict(settings), cwd=cwd, timeout_s=_EXPAND_S)
+    try:
+        done = system.run(argv, env=dict(settings), cwd=cwd, timeout_s=_EXPAND_S)
+    except TimeoutError as error:
+        raise ServerError(f"the release's server script does not end: {error}", then="see run.jinja2") from error
     commands = [tuple(line.split("\0")[:-1]) for line in done.output.splitlines() if line.startswith("gunicorn\0")]
-    if len(commands) != 1 or commands[0].count("-b") != 1:
+    if len(commands) != 1 or any(commands[0].count(option) != 1 for option in ("-b", "-w")):
         raise ServerError(
-            f"the release's server script starts {len(commands)} gunicorn commands with one -b each, not 1:\n"
+            f"the release's server script starts {len(commands)} gunicorn commands, not 1 with one -b and one -w:\n"
             f"    {done.output.strip()[:500]}",
             then="see run.jinja2 in its wheel",
         )

@@ -148,8 +148,9 @@ def _boot(
     for attempt in range(1, _PORT_TRIES + 1):
         port = system.free_port()
         began = system.monotonic()
-        child = system.start(name, command(port), env=env, cwd=cwd, log=log)
-        stack.callback(stop, child)
+        with shielded():  # or Ctrl-C between the two would leave a process that nobody knows of
+            child = system.start(name, command(port), env=env, cwd=cwd, log=log)
+            stack.callback(stop, child)
         try:
             wait_until(system, "/health", met=_answering(system, child, port), deadline_s=limits.boot_s)
         except TimeoutError as error:

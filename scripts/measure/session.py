@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scripts.errors import EnvironmentBuildError
 from scripts.measure import environment, keep, locks, machine, telemetry
 from scripts.measure.process import System
 from scripts.measure.progress import Progress
@@ -64,6 +65,13 @@ def prepare(matrix: Suite, spec: RunSpec, system: System, progress: Progress) ->
     log = SCRATCH / f"install-{spec.release}.log"
     uv = environment.find_uv()
     built = environment.build(spec.release, lock, spec.python, uv=uv, system=system, log=log)
+    mismatches = environment.image_mismatches(built)
+    if mismatches:
+        raise EnvironmentBuildError(
+            f"the virtualenv of {spec.release} is not what its own image holds:\n"
+            + "\n".join(f"  - {mismatch}" for mismatch in mismatches),
+            then=f"correct `image` of the release line in suite.toml, then nox -s lock -- {spec.release}",
+        )
     verb = "built" if built.built else "already built"
     progress.done(f"promptflow {spec.release} on Python {built.python}, {len(built.distributions)} packages, {verb}")
     return Prepared(environment=built, lock=lock)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -31,6 +32,16 @@ class TreeSample:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MachineSample:
+    """One look at the whole machine, in CPU seconds since it was booted."""
+
+    at_s: float  # monotonic
+    busy_s: float  # of all cores, not idle and not waiting for a disk
+    stolen_s: float  # taken by the hypervisor; 0 where the system does not tell
+    own_s: float  # used by this process
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
     """What a live tree looks like."""
 
@@ -42,6 +53,18 @@ class Shape:
 def sample(root: int, at_s: float) -> TreeSample:
     """CPU time of the tree; a process that ends meanwhile is left out."""
     return TreeSample(at_s=at_s, cpu_s={process.pid: cpu for process, cpu in _cpu(_tree(root))})
+
+
+def machine_sample(at_s: float) -> MachineSample:
+    """CPU time of the whole machine."""
+    times = psutil.cpu_times()
+    kinds = ("user", "nice", "system", "irq", "softirq")
+    return MachineSample(
+        at_s=at_s,
+        busy_s=sum(getattr(times, kind, 0.0) for kind in kinds),
+        stolen_s=getattr(times, "steal", 0.0),
+        own_s=time.process_time(),
+    )
 
 
 def memory(root: int) -> tuple[int, Literal["pss", "rss"]]:

@@ -30,7 +30,7 @@ DARK = {
     "text": "#e6edf3", "background": "#0d1117", "grid": "#30363d", "edge": "#6e7681",
     "first": "#56b4e9", "second": "#e69f00", "users": "#2fc49a",
 }  # fmt: skip
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {  # matplotlib's types want every key spelt out
     "svg.hashsalt": "promptflow-serve-bench",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -79,7 +79,7 @@ def _figure(title: str, timeline: list[Second], floor_ms: float | None, all_user
     figure = Figure(figsize=(WIDTH_PX / _POINTS_PER_INCH, HEIGHT_PX / _POINTS_PER_INCH), dpi=_POINTS_PER_INCH)
     figure.suptitle(title, x=0.075, y=0.98, ha="left", va="top", fontsize=13, fontweight="bold")
     rates, times, users = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
-    figure.subplots_adjust(left=0.075, right=0.985, top=0.885, bottom=0.07, hspace=0.28)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.9, bottom=0.07, hspace=0.28)
     seconds = [row.second for row in timeline]
     _rates(rates, seconds, timeline)
     _times(times, seconds, timeline, floor_ms)
@@ -103,8 +103,8 @@ def _rates(axes: Axes, seconds: list[int], timeline: list[Second]) -> None:
 
 def _times(axes: Axes, seconds: list[int], timeline: list[Second], floor_ms: float | None) -> None:
     p50, p95 = ([_or_gap(getattr(row, name)) for row in timeline] for name in ("p50_ms", "p95_ms"))
-    axes.plot(seconds, p95, color=LIGHT["second"], marker=".", markersize=3, label="p95")
-    axes.plot(seconds, p50, color=LIGHT["first"], marker=".", markersize=3, label="p50")
+    for label, values, colour in (("p95", p95, LIGHT["second"]), ("p50", p50, LIGHT["first"])):
+        axes.plot(seconds, values, color=colour, marker=".", markevery=_lone(values), label=label)
     seen = [value for value in (*p50, *p95) if not math.isnan(value)]
     if floor_ms is not None:
         axes.axhline(floor_ms, color=LIGHT["text"], linewidth=0.8, linestyle=(0, (4, 3)), label="floor")
@@ -118,7 +118,8 @@ def _times(axes: Axes, seconds: list[int], timeline: list[Second], floor_ms: flo
 
 
 def _dress(axes: Axes, title: str, unit: str) -> None:
-    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_title(title, loc="left", fontsize=10, y=1.0)  # a given y spares matplotlib a layout pass
+    axes.locator_params(axis="y", nbins=5, integer=True)
     axes.set_ylabel(unit)
     axes.yaxis.set_label_coords(-0.055, 0.5)
     axes.tick_params(length=3)
@@ -132,13 +133,21 @@ def _legend(axes: Axes) -> None:
 def _mark_ramp(panels: tuple[Axes, ...], at_s: float) -> None:
     for axes in panels:
         axes.axvline(at_s, color=LIGHT["edge"], linewidth=0.8, linestyle=(0, (1, 2)))
-    panels[-1].annotate(
-        "last user started", (at_s, 0), xytext=(5, 5), textcoords="offset points", fontsize=8.5
-    )
+    panels[-1].annotate("last user started", (at_s, 0), xytext=(5, 5), textcoords="offset points", fontsize=8.5)
 
 
 def _or_gap(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def _lone(values: list[float]) -> list[int]:
+    """Places of values between gaps: a line through one point is invisible, so these get a marker."""
+    padded = [math.nan, *values, math.nan]
+    return [
+        n
+        for n, value in enumerate(values)
+        if not math.isnan(value) and math.isnan(padded[n]) and math.isnan(padded[n + 2])
+    ]
 
 
 def _darkened(svg: str) -> str:

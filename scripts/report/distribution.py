@@ -29,7 +29,7 @@ def carries(number: int, percent: float) -> bool:
 
     That asks for 100 values for 99 %, 1000 for 99.9 % and 10000 for 99.99 %.
     """
-    return round(number * (100 - percent), 6) >= 100
+    return round(number * (1 - percent / 100), 6) >= 1
 
 
 def percentile_ms(counts: Counts | None, percent: float) -> float | None:

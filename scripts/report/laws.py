@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from scripts.record import Ran, RunRecord
-from scripts.suite import MOCK, Profile
+from scripts.suite import Profile
 
 
 def closed_loop_rps(users: float, response_s: float, think_s: float) -> float:
@@ -50,8 +50,7 @@ def think_s(profile: Profile) -> float:
 
 def ideal_s(record: RunRecord) -> float | None:
     """R0: the mean answer time of a server that adds nothing; None when the flow does not declare its own."""
-    profile = record.asked.profile
-    own = 0.0 if record.asked.release == MOCK else record.own_wait_s
+    profile, own = record.asked.profile, record.own_wait_s
     return None if own is None else own + (profile.backend_wait_min_s + profile.backend_wait_max_s) / 2
 
 
@@ -69,8 +68,8 @@ def held_at_once(ran: Ran) -> int | None:
 def ceiling_rps(record: RunRecord) -> float | None:
     """min(N / (R0 + Z), workers x threads / R0): what the load and the workers that really ran allow."""
     profile, floor = record.asked.profile, ideal_s(record)
-    if floor is None or record.ran is None:
+    if floor is None or floor + think_s(profile) == 0:  # nothing waits: nothing bounds the load
         return None
-    held = held_at_once(record.ran)
+    held = held_at_once(record.ran) if record.ran else None  # the mock API alone has no promptflow server
     by_load = closed_loop_rps(profile.users, floor, think_s(profile))
     return by_load if held is None or not floor else min(by_load, held / floor)

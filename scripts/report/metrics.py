@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from scripts.record import Counts, Histograms, LocustRow, Measurements, RunRecord, Server
+from scripts.record import Counts, Disturbance, Histograms, LocustRow, Measurements, RunRecord, Server
 from scripts.report import distribution, laws
 
 Window = Literal["ramp", "steady"]
@@ -34,7 +34,7 @@ class Sample:
 
     @property
     def aggregated(self) -> LocustRow | None:
-        """locust's last row, over all requests; None when it has none."""
+        """The last row of locust's statistics, over all requests; None when it has none."""
         rows = self.measured.load.locust_rows
         return rows[-1] if rows else None
 
@@ -42,6 +42,12 @@ class Sample:
     def steady_completed(self) -> int:
         """Requests that ended after the last user had started, failures included."""
         return distribution.size(self.counts("ok")) + distribution.size(self.counts("failed"))
+
+    @property
+    def window_completed(self) -> int:
+        """Requests completed in the window over which CPU time was counted."""
+        server = self.measured.server
+        return server.completed if server else self.steady_completed
 
     @property
     def steady_s(self) -> float:
@@ -65,10 +71,15 @@ class Metric:
     compute: Compute
 
     @property
+    def words(self) -> str:
+        """The name for people, without its unit, e.g. "overhead p50"."""
+        ending = "" if self.unit == "ratio" else f"_{self.unit}"
+        return self.name.removesuffix(ending).replace("_", " ").replace("cpu", "CPU")
+
+    @property
     def title(self) -> str:
-        """The name for people, e.g. "overhead p50 (ms)"."""
-        words = self.name.removesuffix(f"_{self.unit}").replace("_", " ")
-        return f"{words} ({self.unit})" if self.unit in {"ms", "s", "rps", "bytes"} else words
+        """The heading of its column, e.g. "overhead p50 (ms)"; bytes carry their unit in each cell."""
+        return f"{self.words} ({self.unit})" if self.unit in {"ms", "s", "rps"} else self.words
 
 
 def derive(record: RunRecord, histograms: Histograms) -> dict[str, float | None]:
@@ -103,15 +114,6 @@ def _steady_throughput(sample: Sample) -> float | None:
     return _ratio(sample.steady_completed, sample.steady_s)
 
 
-def _cpu_per_request(sample: Sample) -> float | None:
-    """CPU per second over completions per second: the sampled window may miss the steady one by a moment."""
-    server, rate = sample.measured.server, _steady_throughput(sample)
-    if server is None or not rate:
-        return None
-    seconds = server.window_s[1] - server.window_s[0]
-    return _ratio(server.cpu_s * 1000, seconds * rate)
-
-
 def _memory_growth(sample: Sample) -> float | None:
     server = sample.measured.server
     if server is None:
@@ -125,8 +127,19 @@ def _imbalance(server: Server) -> float | None:
 
 
 def _ceiling_use(sample: Sample) -> float | None:
-    ceiling = laws.ceiling_rps(sample.record)
-    return sample.aggregated.requests_per_s / ceiling if sample.aggregated and ceiling else None
+    """Of the steady state, because the laws behind the ceiling hold there and not in the ramp."""
+    ceiling, reached = laws.ceiling_rps(sample.record), _steady_throughput(sample)
+    return None if ceiling is None or reached is None else _ratio(reached, ceiling)
+
+
+def _of_machine(seconds: Callable[[Disturbance], float]) -> Compute:
+    """CPU seconds as a share of what all cores had in that window."""
+
+    def share(sample: Sample) -> float | None:
+        found = sample.measured.disturbance
+        return _ratio(seconds(found), found.window_s * sample.record.machine.cores)
+
+    return share
 
 
 def _fastest(sample: Sample) -> float | None:
@@ -149,7 +162,7 @@ METRICS: tuple[Metric, ...] = (
     _metric("steady_throughput_rps", "rps", "higher", _steady_throughput,
             "requests that ended after the last user had started, over that time"),
     _metric("ceiling_use", "ratio", "-", _ceiling_use,
-            "throughput / min(N/(R0+Z), workers x threads / R0): share of what load and workers allow",
+            "steady throughput / min(N/(R0+Z), workers x threads / R0): share of what load and workers allow",
             headline=True),
     _metric("failure_ratio", "ratio", "lower", _row(lambda row: _ratio(row.failure_count, row.request_count)),
             "failed requests / all requests", headline=True),
@@ -175,24 +188,30 @@ METRICS: tuple[Metric, ...] = (
     _metric("failed_time_max_ms", "ms", "-", _slowest_failure, "slowest failed request of the whole run"),
     _metric("in_flight_at_stop", "requests", "-", lambda sample: sample.measured.load.in_flight_at_stop,
             "requests without an answer when the run ended; in no latency figure"),
-    _metric("cpu_per_request_ms", "ms", "lower", _cpu_per_request,
+    _metric("cpu_per_request_ms", "ms", "lower", _server(lambda server: _ratio(server.cpu_s * 1000, server.completed)),
             "CPU time of the server's process tree per completed request in steady state", headline=True),
     _metric("memory_start_bytes", "bytes", "lower", _server(lambda server: server.memory_start_bytes),
             "memory of the server's process tree, verified and idle"),
     _metric("memory_end_bytes", "bytes", "lower", _server(lambda server: server.memory_end_bytes),
             "memory of the server's process tree after the load", headline=True),
-    _metric("memory_growth_per_1000_bytes", "bytes", "lower", _memory_growth,
+    _metric("memory_growth_per_1000_requests_bytes", "bytes", "lower", _memory_growth,
             "memory growth from start to end per 1000 requests"),
     _metric("ready_s", "s", "lower", _server(lambda server: server.ready_s),
             "start of the server process to its first good /health", headline=True),
+    _metric("settled_s", "s", "lower", _server(lambda server: server.settled_s),
+            "start of the server process until every worker had started and was idle"),
     _metric("worker_imbalance", "ratio", "lower", _server(_imbalance),
             "CPU time of the busiest worker / mean of the workers; 1 is even"),
     _metric("mock_cpu_per_request_ms", "ms", "-",
-            lambda sample: _ratio(sample.measured.backend.cpu_s * 1000, sample.steady_completed),
+            lambda sample: _ratio(sample.measured.backend.cpu_s * 1000, sample.window_completed),
             "CPU time of the mock API per completed request in steady state"),
     _metric("generator_lag_p99_ms", "ms", "-", lambda sample: sample.measured.generator.lag_p99_ms,
             "how late the load generator's event loop woke; above 10 ms the row is bound by the generator"),
     _metric("generator_cpu_per_request_ms", "ms", "-",
             lambda sample: _ratio(sample.measured.generator.cpu_s * 1000, sample.measured.load.recorded),
             "CPU time of the load generator per recorded request"),
+    _metric("other_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.other_s),
+            "share of the machine's CPU that went to neither servers nor generator in steady state"),
+    _metric("stolen_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.stolen_s),
+            "share of the machine's CPU that the hypervisor took in steady state"),
 )  # fmt: skip

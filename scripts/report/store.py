@@ -10,16 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.record import (
-    RUNS,
-    Histograms,
-    Outcome,
-    RecordError,
-    RunRecord,
-    read_histograms,
-    read_record,
-    read_timeline,
-)
+from scripts.record import Histograms, Outcome, RunRecord
+from scripts.record_files import RUNS, RecordError, read_histograms, read_record, read_timeline
 from scripts.report import metrics, validity
 
 _NO_HISTOGRAMS = Histograms(significant_digits=1, windows={"ramp": {}, "steady": {}})
@@ -75,6 +67,7 @@ def _directories(root: Path, unreported: Collection[str]) -> list[Path]:
 
 
 def read_run(directory: Path) -> Run:
+    """Read one run and derive its metrics; RecordError when it is not whole or lies in the wrong place."""
     record = read_record(directory)
     asked = record.asked
     expected = (asked.profile.name, asked.release, f"{asked.engine}-{asked.flow}")

@@ -31,7 +31,7 @@ def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]], labels: int 
 
 
 def published_form(rows: Sequence[LocustRow]) -> str:
-    """locust's own rows in the 22 columns of the published report, at full precision."""
+    """Rows of locust's own statistics in the 22 columns of the published report, at full precision."""
     return markdown(PUBLISHED_HEADERS, [_published_cells(row) for row in rows], _LABELS)
 
 
@@ -48,8 +48,7 @@ def side_by_side(published: LocustRow, measured: LocustRow | None, outcome: str)
         rows = [(h, t, outcome, DASH) for h, t in zip(PUBLISHED_HEADERS, texts, strict=True)]
         return markdown(("Column", "Published", "Measured", "Deviation"), rows)
     deviations = [DASH] * _LABELS + [
-        deviation(ours, theirs)
-        for ours, theirs in zip(_figures(measured), _figures(published), strict=True)
+        deviation(ours, theirs) for ours, theirs in zip(_figures(measured), _figures(published), strict=True)
     ]
     rows = list(zip(PUBLISHED_HEADERS, texts, _published_cells(measured), deviations, strict=True))
     return markdown(("Column", "Published", "Measured", "Deviation"), rows)
@@ -59,9 +58,7 @@ def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, l
     """Headline metrics, one row a release: medians of the runs that are ok. `absent`: (release, typed word)."""
     columns = [metric for metric in METRICS if metric.headline and any(cell.spread(metric.name) for cell in found)]
     headers = ["Release", "Runs", *([metric.title for metric in columns] or ["Outcome"])]
-    rows = [
-        [_name(cell.asked.release, link=link), _runs(cell), *_medians(cell, columns)] for cell in found
-    ]
+    rows = [[_name(cell.asked.release, link=link), _runs(cell), *_medians(cell, columns)] for cell in found]
     rows += [[release, "0", *[word] * max(1, len(columns))] for release, word in absent]
     return markdown(headers, rows)
 
@@ -111,11 +108,14 @@ def _name(release: str, *, link: bool) -> str:
 
 
 def _runs(cell: Cell) -> str:
-    """`3`, or `3 ok, 1 invalid` when not all are ok, or `0 of 2`."""
+    """`3`, or `3 ok and 1 invalid` when not all are ok, or `2 failed`."""
     others = [run.outcome for run in cell.runs if run.outcome != "ok"]
     if not others:
         return str(len(cell.ok))
-    parts = [f"{len(cell.ok)} ok", *(f"{others.count(word)} {word}" for word in sorted(set(others)))]
+    parts = [
+        *([f"{len(cell.ok)} ok"] if cell.ok else []),
+        *(f"{others.count(word)} {word}" for word in sorted(set(others))),
+    ]
     return listed(parts)
 
 

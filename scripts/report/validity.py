@@ -16,7 +16,7 @@ def reasons(record: RunRecord) -> tuple[str, ...]:
     """Why the run is not valid; empty when it is."""
     if record.outcome != "ok" or record.measurements is None:
         return record.reasons
-    return tuple([*_generator(record, record.measurements), *_server(record, record.measurements)])
+    return (*_generator(record, record.measurements), *_server(record, record.measurements))
 
 
 def _generator(record: RunRecord, measured: Measurements) -> Iterator[str]:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-DASH = "–"
+DASH = "\u2013"
 _MIB = 2**20
+_MANY_PERCENT = 1000  # from here on a decimal says nothing
 
 
 def significant(value: float) -> str:
-    """Four significant digits, never an exponent: 0.001235, 12.35, 12350."""
+    """Four significant digits, never an exponent and never less than the whole number: 0.001235, 12.35, 12350."""
     if value == 0:
         return "0"
-    size = abs(value)
-    decimals = 0 if size >= 1000 else 3
-    while size < 100 and decimals < 9 and size * 10 ** (decimals - 3) < 1:
-        decimals += 1
-    if 1 <= size < 1000:
-        decimals = 1 if size >= 100 else 2 if size >= 10 else 3
-    return f"{value:.{decimals}f}"
+    decimals = 3 - math.floor(math.log10(abs(value)))
+    return f"{value:.{max(0, decimals)}f}"
 
 
 def quantity(value: float | None, unit: str) -> str:
@@ -32,9 +29,12 @@ def quantity(value: float | None, unit: str) -> str:
 
 def deviation(measured: float, published: float) -> str:
     """By how much `measured` differs from `published`, in percent."""
+    if measured == published:
+        return "0.0 %"
     if published == 0:
-        return "0.0 %" if measured == 0 else DASH
-    return f"{(measured - published) / published * 100:+.1f} %"
+        return DASH
+    percent = (measured - published) / published * 100
+    return f"{percent:+.{0 if abs(percent) >= _MANY_PERCENT else 1}f} %"
 
 
 def code(text: str) -> str:

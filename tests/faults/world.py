@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from scripts import record
+from scripts import record_files
 from scripts.measure.keep import TORSO
 from scripts.measure.telemetry import MARKER
 from scripts.record import RunRecord
@@ -166,7 +166,7 @@ class World:
     def records(self) -> list[RunRecord]:
         """The records of the runs kept here, oldest first."""
         found = sorted(self.results.glob("runs/fault/*/*/*/record.json"))
-        return [record.read_record(path.parent) for path in found if path.parent.suffix != TORSO]
+        return [record_files.read_record(path.parent) for path in found if path.parent.suffix != TORSO]
 
     def record_bytes(self) -> dict[str, bytes]:
         """Every file of those runs."""

@@ -8,8 +8,10 @@ import random
 from pathlib import Path
 
 from scripts import record as r
-from scripts import suite
+from scripts import record_files, suite
 from scripts.record import Counts, Histograms, LocustRow, Measurements, Outcome, RunRecord, Second
+from scripts.report import metrics
+from scripts.report.store import Run
 
 SUITE = suite.load()
 PERCENTILES = (0.5, 0.66, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999, 1.0)
@@ -57,7 +59,9 @@ def spread_counts(number: int, low_us: int, step_us: int, buckets: int) -> Count
     )
 
 
-def histograms(steady: int = 9000, ramp: int = 800, failed: int = 5, mean_ms: float = 1286.0, buckets: int = 50) -> Histograms:
+def histograms(
+    steady: int = 9000, ramp: int = 800, failed: int = 5, mean_ms: float = 1286.0, buckets: int = 50
+) -> Histograms:
     """Successes from 1251 ms up around `mean_ms`, with overheads and backend calls to match."""
     low = 1_251_000
     step = max(1, round((mean_ms * 1000 - low) * 2 / buckets))
@@ -75,7 +79,7 @@ def histograms(steady: int = 9000, ramp: int = 800, failed: int = 5, mean_ms: fl
 
 def timeline(run_time_s: int = 60, rps: float = 178, users: int = 500, ramp_s: int = 10, seed: int = 1) -> list[Second]:
     """A ramp, then a steady rate with some noise; nothing completes in the first second."""
-    noise = random.Random(seed)
+    noise = random.Random(seed)  # noqa: S311 - nothing secret
     rows = []
     for second in range(run_time_s):
         active = min(users, users * (second + 1) // ramp_s)
@@ -95,8 +99,10 @@ def timeline(run_time_s: int = 60, rps: float = 178, users: int = 500, ramp_s: i
     return rows
 
 
-def locust_rows(name: str, number: int, failed: int, mean_ms: float, rps: float, minimum_ms: float) -> tuple[LocustRow, ...]:
-    """locust's row of a request and its Aggregated row."""
+def locust_rows(
+    name: str, number: int, failed: int, mean_ms: float, rps: float, minimum_ms: float
+) -> tuple[LocustRow, ...]:
+    """A row of locust's statistics for a request and its Aggregated row."""
     row = LocustRow(
         type="POST",
         name=name,
@@ -116,15 +122,17 @@ def locust_rows(name: str, number: int, failed: int, mean_ms: float, rps: float,
 
 def measurements(
     *, mock: bool = False, failed: int = 5, mean_ms: float = 1286.0, rps: float = 166.0, number: int = 9805,
-    in_flight: int = 230, ready_s: float = 1.5, run_time_s: float = 60.0, minimum_ms: float | None = None,
+    in_flight: int = 230, ready_s: float = 1.5, minimum_ms: float | None = None,
 ) -> Measurements:  # fmt: skip
     """What a run of the report profile may have measured."""
     kinds = (r.Failure(kind="keepalive_race", message="Connection reset by peer", count=failed),) if failed else ()
     fastest = minimum_ms if minimum_ms is not None else 0.64 if failed else 1251.5
     server = r.Server(
         ready_s=ready_s,
+        settled_s=ready_s + 4.5,
         cpu_s=57.6,
-        window_s=(10.0, run_time_s),
+        window_s=(10.0, 60.0),
+        completed=9000,
         worker_cpu_s=(7.2, 7.0, 7.4, 7.2, 7.2, 7.1, 7.3, 7.2),
         memory_start_bytes=800 * 2**20,
         memory_end_bytes=880 * 2**20,
@@ -135,7 +143,7 @@ def measurements(
         load=r.Load(
             started_s=0.0,
             all_users_at_s=10.0,
-            stopped_s=run_time_s,
+            stopped_s=60.0,
             users_reached=500,
             recorded=number,
             in_flight_at_stop=in_flight,
@@ -154,6 +162,7 @@ def measurements(
             exceptions=0,
         ),
         server=None if mock else server,
+        disturbance=r.Disturbance(window_s=50.0, busy_s=80.0, other_s=4.0, stolen_s=1.0),
         backend=r.Backend(received=number, answered=number, cpu_s=3.6),
     )
 
@@ -162,15 +171,12 @@ def command(engine: str, workers: int, threads: int) -> tuple[str, ...]:
     """How an engine's server is started."""
     if engine == "fastapi":
         return ("gunicorn", "--worker-class", "uvicorn.workers.UvicornWorker", "-w", str(workers), "app")
-    if engine == "uvicorn":
-        return ("python", "-m", "uvicorn", "mock_api_app:app")
     return ("gunicorn", "-w", str(workers), "--threads", str(threads), "app")
 
 
 def record(
     *, release: str = "1.12.0", engine: str = "fastapi", flow: str = "static_async", profile: str = "report",
     number: int = 1, outcome: Outcome = "ok", reasons: tuple[str, ...] = (), measured: Measurements | None = None,
-    machine: r.Machine = MACHINE, digests: r.Digests = DIGESTS,
 ) -> RunRecord:  # fmt: skip
     """Run `number` of a cell; `measured` is made up unless the outcome has none or it is given."""
     load = SUITE.profile(profile)
@@ -178,11 +184,11 @@ def record(
     if measured is None and outcome in {"ok", "invalid"}:
         measured = measurements(mock=mock)
     ran = r.Ran(
-        promptflow="" if mock else release,
+        promptflow=release,
         python="3.11.9",
         command=command(engine, load.workers, load.threads),
         environment={"PROMPTFLOW_WORKER_NUM": str(load.workers)},
-        workers=1 if mock else load.workers,
+        workers=load.workers,
         threads=load.threads if engine == "flask" else 1,
         distributions={"promptflow": release},
         bytecode=True,
@@ -192,10 +198,10 @@ def record(
         run_id=f"202611{number // 1440 % 28 + 1:02}T{number // 60 % 24:02}{number % 60:02}00Z-{number:06x}",
         started_at="2026-11-01T00:00:00Z",
         asked=r.Asked(release=release, engine=engine, flow=flow, profile=load, python="3.11", round=number, seed=42),
-        ran=None if outcome == "cannot-install" else ran,
-        digests=dataclasses.replace(digests, profile=(load.name.encode().hex() + digests.profile)[:64]),
-        machine=machine,
-        own_wait_s=None if mock else 0.25,
+        ran=None if mock or outcome == "cannot-install" else ran,
+        digests=dataclasses.replace(DIGESTS, profile=(load.name.encode().hex()[-12:] + DIGESTS.profile)[:64]),
+        machine=MACHINE,
+        own_wait_s=0.0 if mock else 0.25,
         outcome=outcome,
         reasons=reasons,
         phases_s={"load": 60.0},
@@ -205,12 +211,16 @@ def record(
 
 def write(results: Path, made: RunRecord, found: Histograms | None = None, seconds: list[Second] | None = None) -> Path:
     """Write a run under a results directory, and return its own."""
-    asked = made.asked
-    cell = results / "runs" / asked.profile.name / asked.release / f"{asked.engine}-{asked.flow}"
-    directory = cell / made.run_id
+    directory = record_files.run_directory(results, made)
     directory.mkdir(parents=True)
-    (directory / r.RECORD_FILE).write_bytes(r.encode_record(made))
+    (directory / record_files.RECORD_FILE).write_bytes(record_files.encode_record(made))
     if made.measurements is not None:
-        (directory / r.HISTOGRAMS_FILE).write_bytes(r.encode_histograms(found or histograms()))
-        (directory / r.TIMELINE_FILE).write_bytes(r.encode_timeline(seconds or timeline()))
+        (directory / record_files.HISTOGRAMS_FILE).write_bytes(record_files.encode_histograms(found or histograms()))
+        (directory / record_files.TIMELINE_FILE).write_bytes(record_files.encode_timeline(seconds or timeline()))
     return directory
+
+
+def run(made: RunRecord, found: Histograms | None = None) -> Run:
+    """A run as it is after reading, without files."""
+    values = metrics.derive(made, found or histograms())
+    return Run(directory=Path(), record=made, values=values, outcome=made.outcome, reasons=made.reasons)

@@ -1,0 +1,123 @@
+"""Records as files: one directory a run, never rewritten. Encodes, and reads back with every type checked.
+
+`record.json` (a RunRecord), `histograms.json` (Histograms) and `timeline.csv` (one row a second).
+Imports the record only.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from scripts.record import SCHEMA_VERSION, Counts, Histograms, RunRecord, Second
+
+RUNS = Path("results") / "runs"
+RECORD_FILE, HISTOGRAMS_FILE, TIMELINE_FILE = "record.json", "histograms.json", "timeline.csv"
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+
+
+class RecordError(Exception):
+    """A record that cannot be read: truncated, foreign, or of another schema."""
+
+
+def run_directory(results: Path, record: RunRecord) -> Path:
+    """Where a run lies under a results directory."""
+    asked = record.asked
+    return results / RUNS.name / asked.profile.name / asked.release / f"{asked.engine}-{asked.flow}" / record.run_id
+
+
+def _encode(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def encode_record(record: RunRecord) -> bytes:
+    """Indented JSON that git can delta."""
+    return _encode(record)
+
+
+def encode_histograms(histograms: Histograms) -> bytes:
+    """One line for each list, so that a file of thousands of buckets stays a few lines."""
+    plain = msgspec.to_builtins(histograms)
+    lines = []
+    for window, kinds in plain["windows"].items():
+        for kind, counts in kinds.items():
+            body = msgspec.json.encode(counts).decode()
+            lines.append(f'{{"window":"{window}","kind":"{kind}","counts":{body}}}')
+    head = f'{{"significant_digits":{histograms.significant_digits},"distributions":[\n'
+    return (head + ",\n".join(lines) + "\n]}\n").encode()
+
+
+def encode_timeline(seconds: list[Second]) -> bytes:
+    """CSV with a header; an empty cell is None."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(field.name for field in dataclasses.fields(Second))
+    for row in seconds:
+        writer.writerow("" if value is None else value for value in dataclasses.astuple(row))
+    return out.getvalue().encode()
+
+
+def read_record(directory: Path) -> RunRecord:
+    """Read `record.json`; RecordError says what is wrong with it, without the path."""
+    try:
+        data = (directory / RECORD_FILE).read_bytes()
+        version = msgspec.json.decode(data, type=dict[str, msgspec.Raw]).get("schema_version")
+        if version is None:
+            raise RecordError("not a run record: it has no schema_version")
+        if bytes(version) != str(SCHEMA_VERSION).encode():
+            known = f"this suite reads schema_version {SCHEMA_VERSION}"
+            raise RecordError(f"schema_version {bytes(version).decode(errors='replace')[:20]}; {known}")
+        record = msgspec.json.decode(data, type=RunRecord)
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise RecordError(f"{RECORD_FILE} cannot be read: {_plain(error)}") from error
+    if record.run_id != directory.name or not RUN_ID.fullmatch(record.run_id):
+        raise RecordError(f"run_id {record.run_id!r} is not the name of its directory")
+    return record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Distribution:
+    window: Literal["ramp", "steady"]
+    kind: str
+    counts: Counts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _HistogramsFile:
+    significant_digits: int
+    distributions: tuple[_Distribution, ...]
+
+
+def read_histograms(directory: Path) -> Histograms:
+    """Read `histograms.json`; RecordError when it cannot be."""
+    try:
+        found = msgspec.json.decode((directory / HISTOGRAMS_FILE).read_bytes(), type=_HistogramsFile)
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise RecordError(f"{HISTOGRAMS_FILE} cannot be read: {_plain(error)}") from error
+    windows: dict[Literal["ramp", "steady"], dict[str, Counts]] = {"ramp": {}, "steady": {}}
+    for row in found.distributions:
+        if len(row.counts.values_us) != len(row.counts.counts):
+            raise RecordError(f"{HISTOGRAMS_FILE}: {row.window} {row.kind} has values without counts")
+        windows[row.window][row.kind] = row.counts
+    return Histograms(significant_digits=found.significant_digits, windows=windows)
+
+
+def read_timeline(directory: Path) -> list[Second]:
+    """Read `timeline.csv`; RecordError when it cannot be."""
+    try:
+        with (directory / TIMELINE_FILE).open(encoding="utf-8", newline="") as stream:
+            rows = [{k: v or None for k, v in row.items()} for row in csv.DictReader(stream)]
+        return msgspec.convert(rows, type=list[Second], strict=False)
+    except (OSError, UnicodeDecodeError, csv.Error, msgspec.ValidationError) as error:
+        raise RecordError(f"{TIMELINE_FILE} cannot be read: {_plain(error)}") from error
+
+
+def _plain(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

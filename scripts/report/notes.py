@@ -1,0 +1,144 @@
+"""The sentences around a table: how runs ended, how they were served and loaded, how to repeat them.
+
+Pure; imports `cells`, `comparability`, `laws`, `metrics` and `wording`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+from scripts.errors import UsageError
+from scripts.record import Asked, Measurements, Ran, RunRecord
+from scripts.report import comparability, laws
+from scripts.report.cells import Cell
+from scripts.report.metrics import METRICS, Metric
+from scripts.report.store import Run
+from scripts.report.wording import code, listed, quantity, significant
+from scripts.suite import MOCK, Profile, Suite, session_name
+
+_GIB = 2**30
+
+
+def machines(shown: Iterable[Cell]) -> list[str]:
+    """The machines and Pythons that figures come from; without a figure, those of the runs that have none."""
+    records = [cell.newest.record for cell in shown]
+    return sorted({_machine(record) for record in records if record.ran} or {_machine(r) for r in records})
+
+
+def _machine(record: RunRecord) -> str:
+    found, python = record.machine, record.ran.python if record.ran else record.asked.python
+    memory = f"{found.memory_bytes / _GIB:.0f} GiB"
+    return f"{found.cpu_model}, {found.cores} cores, {memory} memory, {found.system}, Python {python}"
+
+
+def config(profile: Profile) -> str:
+    """The Config block of the published report."""
+    return "\n".join([
+        f"USERS={profile.users}",
+        f"HATCH_RATE={profile.spawn_rate}",
+        f"RUN_TIME={profile.run_time_s}s",
+        f"PROMPTFLOW_WORKER_NUM={profile.workers}",
+        f"PROMPTFLOW_WORKER_THREADS={profile.threads}",
+    ])  # fmt: skip
+
+
+def run_link(run: Run) -> str:
+    """A link from a release's page to a run's directory."""
+    asked = run.record.asked
+    run_id = run.record.run_id
+    return f"[{run_id}](../runs/{asked.profile.name}/{asked.release}/{asked.engine}-{asked.flow}/{run_id}/record.json)"
+
+
+def not_ok(cell: Cell) -> list[str]:
+    """The reasons of every run of a cell that is not ok."""
+    bad = [run for run in cell.runs if run.outcome != "ok"]
+    return [
+        f"{run.record.asked.release}, run {run.record.run_id}: {run.outcome}: "
+        + ("; ".join(code(reason) for reason in run.reasons) or "no reason recorded")
+        for run in bad
+    ]
+
+
+def differing(first: Cell, other: Cell) -> str:
+    """In what the conditions of two cells differ, with both values."""
+    found = comparability.differences(first.newest.record, other.newest.record)
+    return listed([f"{d.name} ({code(d.first)} there, {code(d.second)} here)" for d in found])
+
+
+def section(matrix: Suite, cell: Cell) -> list[str]:
+    """Everything to say under the table of a cell."""
+    run = cell.newest
+    lines = [_outcome(cell, run), *(f"Not ok: {line}." for line in not_ok(cell))]
+    if run.outcome == "ok" and run.record.measurements is not None:
+        lines += [_exact(cell), _failures(run.record.measurements), _generator(run.record.measurements, run.values)]
+    if run.record.ran is not None:
+        lines.append(_server(run.record.asked, run.record.ran))
+    lines.append(f"Repeat it: {_repeat(matrix, run.record.asked)}.")
+    return lines
+
+
+def other_conditions(shown: Cell, others: Iterable[Cell]) -> Iterator[str]:
+    """That there are runs which must not be pooled with those shown."""
+    for other in others:
+        what = differing(other, shown)
+        yield f"{len(other.runs)} more run(s) under other conditions are not pooled with these; they differ in {what}."
+
+
+def _outcome(cell: Cell, run: Run) -> str:
+    if run.outcome != "ok":
+        return f"Outcome: {run.outcome}. No run of {len(cell.runs)} is ok; the newest is {run_link(run)}."
+    which = "the only run" if len(cell.runs) == 1 else f"the newest of {len(cell.ok)} ok run(s) of {len(cell.runs)}"
+    return f"Outcome: ok. Table and chart show {run_link(run)}, {which}."
+
+
+def _exact(cell: Cell) -> str:
+    """The headline metrics of the run shown."""
+    values = cell.newest.values
+    known = [m for m in METRICS if m.headline and values[m.name] is not None]
+    return f"Exactly: {listed([f'{m.words} {quantity(values[m.name], m.unit)}{_unit(m)}' for m in known])}."
+
+
+def _unit(metric: Metric) -> str:
+    return f" {metric.unit}" if metric.unit in {"ms", "s", "rps"} else ""
+
+
+def _failures(measured: Measurements) -> str:
+    found = [f"{f.count} {code(f.kind)} ({code(f.message)})" for f in measured.load.failures]
+    return f"Failures: {listed(found)}." if found else "Failures: none."
+
+
+def _generator(measured: Measurements, values: dict[str, float | None]) -> str:
+    own = measured.generator
+    waited = "" if own.run_queue_wait_s is None else f", waited {significant(own.run_queue_wait_s)} s for a core"
+    return (
+        f"Load generator: locust {own.locust}, {own.user_class}; its event loop woke {significant(own.lag_p99_ms)} ms "
+        f"late at the 99th percentile, used {significant(own.cpu_s)} s of CPU "
+        f"({quantity(values['generator_cpu_per_request_ms'], 'ms')} ms a request){waited}; "
+        f"{own.exceptions} exceptions of its own."
+    )
+
+
+def _server(asked: Asked, ran: Ran) -> str:
+    held = laws.held_at_once(ran)
+    threads = "threads do not apply" if held is None else f"{ran.threads} threads each"
+    return (
+        f"Server as started: {code(shlex.join(ran.command))}; {ran.workers} workers ran, {threads} "
+        f"(asked: {asked.profile.workers} workers, {asked.profile.threads} threads)."
+    )
+
+
+def _repeat(matrix: Suite, asked: Asked) -> str:
+    try:
+        session = (
+            "bench-mock"
+            if asked.release == MOCK
+            else session_name(matrix.release(asked.release), matrix.engine(asked.engine))
+        )
+    except UsageError:
+        return "suite.toml no longer declares it"
+    options = ["--profile", asked.profile.name]
+    if asked.release != MOCK:
+        options += ["--flow", asked.flow]
+        options += ["--python", asked.python] if asked.python != matrix.python else []
+    return code(shlex.join(["nox", "-s", session, "--", *options]))

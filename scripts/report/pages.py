@@ -1,0 +1,53 @@
+"""Everything that is derived from the records: which files there should be under results/, and their bytes.
+
+Reads, computes, writes nothing. Imports the rest of this package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.errors import NothingMeasuredError
+from scripts.report import overview, published, release_page, store, tidy
+from scripts.report.cells import Cell, cells
+from scripts.report.store import Skipped
+from scripts.suite import MOCK, Suite
+
+# All that is ever derived; whatever else lies under results/ is not touched.
+PATTERNS = ("README.md", "summary.csv", "v*/README.md", "v*/*.svg")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Derived:
+    """What results/ should hold."""
+
+    files: dict[str, bytes]  # by path relative to results/, with forward slashes
+    skipped: tuple[Skipped, ...]
+
+
+def derive(results: Path, matrix: Suite) -> Derived:
+    """Compute every derived file; NothingMeasuredError when there is no record that can be reported."""
+    found = store.read(results, [profile.name for profile in matrix.profiles if not profile.reported])
+    if not found.runs:
+        left_out = "".join(f"\n  - {one.path}: {one.reason}" for one in found.skipped)
+        raise NothingMeasuredError(
+            f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
+        )
+    reports = published.read(results)
+    grouped = cells(found.runs)
+    files = {
+        "README.md": overview.render(matrix, grouped, found.skipped, list(reports)),
+        "summary.csv": tidy.summary(grouped),
+    }
+    for release, own in _by_release(grouped).items():
+        files |= release_page.render(matrix, release, own, reports.get(release))
+    return Derived(files=files, skipped=found.skipped)
+
+
+def _by_release(grouped: list[Cell]) -> dict[str, list[Cell]]:
+    found: dict[str, list[Cell]] = {}
+    for cell in grouped:
+        if cell.asked.release != MOCK:
+            found.setdefault(cell.asked.release, []).append(cell)
+    return found

@@ -1,0 +1,142 @@
+"""results/v<release>/: the page of one release in the form of the published report, and its charts.
+
+Imports `cells`, `charts`, `findings`, `headings`, `notes`, `published`, `tables`, `templates`; reads timelines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts.record_files import read_timeline
+from scripts.report import charts, headings, laws, notes, tables, templates
+from scripts.report.cells import Cell, best_first
+from scripts.report.findings import Finding, findings
+from scripts.report.published import Published, PublishedScenario
+from scripts.suite import Suite
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """One scenario under one profile."""
+
+    title: str
+    table: str
+    chart: str | None  # file name without its ending; None for a hole
+    notes: list[str]
+    metrics: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One profile."""
+
+    profile: str
+    description: str
+    config: str
+    sections: list[Section]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """One scenario, published and measured."""
+
+    title: str
+    about: str
+    table: str
+
+
+def render(matrix: Suite, release: str, found: Sequence[Cell], report: Published | None) -> dict[str, bytes]:
+    """The files of one release, by path relative to results/. `found`: all its cells."""
+    folder = f"v{release}"
+    profiles = [_shown(matrix, group) for group in headings.by_profile(matrix, found)]
+    shown = [cell for group in profiles for cell, _ in group]
+    files: dict[str, bytes] = {}
+    for cell in shown:
+        if cell.ok:
+            picture = _draw(matrix, cell)
+            files[f"{folder}/{_chart(cell)}.svg"] = picture.light
+            files[f"{folder}/{_chart(cell)}-dark.svg"] = picture.dark
+    page = templates.render(
+        "release.md.j2",
+        release=release,
+        parts=[_part(matrix, group) for group in profiles],
+        machines=notes.machines(shown),
+        width=charts.WIDTH_PX,
+        published=report,
+        comparisons=_comparisons(report, shown) if report else [],
+        findings=_findings(report, shown) if report else [],
+    )
+    return {f"{folder}/README.md": page, **files}
+
+
+def _shown(matrix: Suite, group: Sequence[Cell]) -> list[tuple[Cell, list[Cell]]]:
+    """For each scenario of a profile the cell to show, and the others, whose conditions differ."""
+    ordered = [best_first(same) for same in headings.by_scenario(matrix, group)]
+    return [(first, others) for first, *others in ordered]
+
+
+def _part(matrix: Suite, group: Sequence[tuple[Cell, list[Cell]]]) -> Part:
+    profile = group[0][0].asked.profile
+    return Part(
+        profile=profile.name,
+        description=profile.description,
+        config=notes.config(profile),
+        sections=[_section(matrix, cell, others) for cell, others in group],
+    )
+
+
+def _section(matrix: Suite, cell: Cell, others: Sequence[Cell]) -> Section:
+    measured = cell.newest.record.measurements
+    good = cell.newest.outcome == "ok" and measured is not None
+    return Section(
+        title=headings.title(matrix, cell.asked),
+        table=tables.published_form(measured.load.locust_rows)
+        if good and measured is not None
+        else tables.published_hole(cell.outcome),
+        chart=_chart(cell) if good else None,
+        notes=[*notes.section(matrix, cell), *notes.other_conditions(cell, others)],
+        metrics=tables.all_metrics(cell) if good else None,
+    )
+
+
+def _chart(cell: Cell) -> str:
+    asked = cell.asked
+    return f"{asked.profile.name}-{asked.engine}-{asked.flow}"
+
+
+def _draw(matrix: Suite, cell: Cell) -> charts.Picture:
+    run = cell.newest
+    floor_s, measured = laws.ideal_s(run.record), run.record.measurements
+    return charts.draw(
+        f"{headings.title(matrix, cell.asked)} · promptflow {cell.asked.release} · {cell.asked.profile.name}",
+        read_timeline(run.directory),
+        None if floor_s is None else floor_s * 1000,
+        measured.load.all_users_at_s if measured else None,
+    )
+
+
+def _comparisons(report: Published, shown: Sequence[Cell]) -> list[Comparison]:
+    """Each published scenario beside every profile under which we measured it."""
+    found = []
+    for one in report.scenarios:
+        cells = [cell for cell in shown if (cell.asked.engine, cell.asked.flow) == (one.engine, one.flow)]
+        found += [_comparison(one, cell) for cell in cells] or [_comparison(one, None)]
+    return found
+
+
+def _comparison(published: PublishedScenario, cell: Cell | None) -> Comparison:
+    if cell is None:
+        table = tables.side_by_side(published.rows[0], None, "not measured")
+        return Comparison(title=published.title, about="There is no run of it yet.", table=table)
+    measured = cell.newest.record.measurements if cell.ok else None
+    row = measured.load.locust_rows[0] if measured and measured.load.locust_rows else None
+    return Comparison(
+        title=f"{published.title}, profile {cell.asked.profile.name}",
+        about=f"Measured: run {notes.run_link(cell.newest)}.",
+        table=tables.side_by_side(published.rows[0], row, cell.outcome),
+    )
+
+
+def _findings(report: Published, shown: Sequence[Cell]) -> list[Finding]:
+    return findings(report, [cell.newest for cell in shown if cell.ok])

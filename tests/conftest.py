@@ -1,0 +1,36 @@
+"""What every test lives under: no processes unless it is marked for them; and the fake outside, for those that ask."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import NoReturn
+
+import pytest
+
+from scripts.measure import machine, telemetry
+from tests.fakes import values
+from tests.fakes.system import FakeSystem
+
+MAY_START_PROCESSES = ("e2e", "process")
+
+
+@pytest.fixture(autouse=True)
+def no_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit test that would start a process fails."""
+    if any(request.node.get_closest_marker(name) for name in MAY_START_PROCESSES):
+        return
+
+    def refuse(*_arguments: object, **_options: object) -> NoReturn:
+        pytest.fail("a unit test starts no process; mark it `process` or `e2e`")
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> FakeSystem:
+    """A fake outside, on which the looks at process trees and at the machine depend as well."""
+    system = FakeSystem()
+    for look in ("sample", "machine_sample", "memory", "shape", "listens"):
+        monkeypatch.setattr(telemetry, look, getattr(system, look))
+    monkeypatch.setattr(machine, "describe", lambda: values.MACHINE)
+    return system

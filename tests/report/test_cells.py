@@ -1,0 +1,79 @@
+"""Pooling runs into cells, and the order in which they are printed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from scripts.record import RunRecord
+from scripts.report import headings
+from scripts.report.cells import Spread, best_first, cells, release_key
+from tests.report import factory
+from tests.report.factory import run
+
+
+def elsewhere(record: RunRecord) -> RunRecord:
+    """The same run on another machine."""
+    return dataclasses.replace(record, machine=dataclasses.replace(record.machine, cores=2))
+
+
+def test_runs_of_one_cell_are_pooled() -> None:
+    """Median, lowest and highest are over the ok runs; the newest ok run is the one shown."""
+    ready = [1.0, 4.0, 2.0]
+    runs = [run(factory.record(number=n, measured=factory.measurements(ready_s=s))) for n, s in enumerate(ready, 1)]
+    runs.append(run(factory.record(number=4, outcome="failed")))
+    (cell,) = cells(reversed(runs))
+    assert cell.spread("ready_s") == Spread(median=2.0, low=1.0, high=4.0)
+    assert (cell.newest.record.asked.round, cell.outcome, len(cell.runs)) == (3, "ok", 4)
+
+
+def test_cell_without_a_good_run_has_the_newest_outcome() -> None:
+    """A hole keeps its typed word, and has no figures even if some were measured."""
+    runs = [run(factory.record(number=1, outcome="failed")), run(factory.record(number=2, outcome="invalid"))]
+    (cell,) = cells(runs)
+    assert (cell.outcome, cell.spread("ready_s")) == ("invalid", None)
+
+
+def test_other_conditions_are_never_pooled() -> None:
+    """The same release on another machine is another cell."""
+    found = cells([run(factory.record(number=1)), run(elsewhere(factory.record(number=2)))])
+    assert [len(cell.runs) for cell in found] == [1, 1]
+
+
+def test_best_cells_come_first() -> None:
+    """A cell with a good run comes before a newer hole."""
+    found = cells([run(factory.record(number=1)), run(elsewhere(factory.record(number=2, outcome="failed")))])
+    assert [cell.outcome for cell in best_first(found)] == ["ok", "failed"]
+
+
+def test_releases_sort_by_version() -> None:
+    """1.9 comes before 1.10, and what is no version before both."""
+    assert sorted(["1.10.0", "1.9.0", "local"], key=release_key) == ["local", "1.9.0", "1.10.0"]
+
+
+def test_tables_hold_one_set_of_conditions() -> None:
+    """Cells are split by conditions; the table of the newest good run leads, its newest release on top."""
+    runs = [
+        run(factory.record(release="1.9.0", number=1)),
+        run(factory.record(release="1.10.0", number=2)),
+        run(elsewhere(factory.record(release="1.9.0", number=3))),
+    ]
+    made = headings.by_conditions(cells(runs))
+    assert [[cell.asked.release for cell in table] for table in made] == [["1.9.0"], ["1.10.0", "1.9.0"]]
+
+
+def test_scenarios_follow_the_matrix_and_the_mock_is_last() -> None:
+    """Declared scenarios come in their order with their titles, then others, then the mock API alone."""
+    pairs = [("uvicorn", "mock_api"), ("flask", "flex_async"), ("fastapi", "static_async"), ("flask", "static_sync")]
+    runs = [run(factory.record(release="mock", engine="uvicorn", flow="mock_api"))]
+    runs += [run(factory.record(engine=engine, flow=flow)) for engine, flow in pairs[1:]]
+    made = headings.by_scenario(factory.SUITE, cells(runs))
+    assert [headings.title(factory.SUITE, table[0].asked) for table in made] == [
+        "Flask + Sync Function Nodes", "FastApi + Async Function Nodes", "Flask + flex_async", "The mock API alone",
+    ]  # fmt: skip
+
+
+def test_profiles_follow_the_matrix() -> None:
+    """The profile that suite.toml declares first is printed first."""
+    runs = [run(factory.record(profile=name)) for name in ("report-8-threads", "report")]
+    made = headings.by_profile(factory.SUITE, cells(runs))
+    assert [table[0].asked.profile.name for table in made] == ["report", "report-8-threads"]

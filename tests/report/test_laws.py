@@ -1,0 +1,51 @@
+"""The laws of a closed loop, against figures worked out by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from scripts.report import laws
+from tests.report import factory
+
+
+def test_closed_loop_law_and_its_inverse() -> None:
+    """N/(R+Z) and N/X - Z are inverse to each other, and N - X Z are the users who wait."""
+    assert laws.closed_loop_rps(500, 1.287, 1.5) == pytest.approx(179.4, abs=0.05)
+    assert laws.response_time_s(500, 179.4, 1.5) == pytest.approx(1.287, abs=0.001)
+    assert laws.waiting_users(500, 42.7, 1.5) == pytest.approx(435.95)
+
+
+def test_ramp_takes_users_away() -> None:
+    """Ten batches of 50, a second apart, are missing 4.5 s of 60 s on average."""
+    assert laws.mean_users(500, 50, 60) == pytest.approx(462.5)
+    assert laws.mean_users(500, 500, 60) == 500
+
+
+@pytest.mark.parametrize(
+    ("engine", "flow", "expected"), [("flask", "static_sync", 25.6), ("fastapi", "static_async", 500 / 2.75)]
+)
+def test_ceiling_is_the_smaller_of_load_and_threads(engine: str, flow: str, expected: float) -> None:
+    """Threads bound a threaded worker; an event loop is bounded by the load alone."""
+    assert laws.ceiling_rps(factory.record(engine=engine, flow=flow)) == pytest.approx(expected)
+
+
+def test_ceiling_of_the_mock_api_is_that_of_the_load() -> None:
+    """The mock API adds nothing to its own wait, and no threads bound it."""
+    assert laws.ceiling_rps(factory.record(release="mock", engine="uvicorn", flow="mock_api")) == 200
+
+
+def test_no_ceiling_without_a_declared_wait() -> None:
+    """A flow that does not declare its ideal time has no known ceiling."""
+    undeclared = dataclasses.replace(factory.record(), own_wait_s=None)
+    assert laws.ceiling_rps(undeclared) is None
+
+
+def test_no_ceiling_where_nothing_waits() -> None:
+    """Users who never wait, on a backend that never waits, are bounded by nothing known."""
+    mock = factory.record(release="mock", engine="uvicorn", flow="mock_api")
+    restless = dataclasses.replace(
+        mock.asked.profile, wait_min_s=0.0, wait_max_s=0.0, backend_wait_min_s=0.0, backend_wait_max_s=0.0
+    )
+    assert laws.ceiling_rps(dataclasses.replace(mock, asked=dataclasses.replace(mock.asked, profile=restless))) is None

@@ -1,0 +1,79 @@
+"""What identifies a run's ingredients, and texts made fit for a public record."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from scripts.measure import digests, loadgen
+from scripts.measure.locks import Lock
+from scripts.suite import ROOT
+from tests.fakes import values
+
+LOCK = Lock(path=Path("1.12.0.txt"), digest="1" * 64, pins={})
+
+
+def test_of_a_release(tmp_path: Path) -> None:
+    """A run's digests name its lock, flow and tools as they are, and hash the rest."""
+    found = digests.of(values.spec(tmp_path), LOCK, "6" * 64)
+    assert (found.lock, found.flow, found.tools) == ("1" * 64, "f" * 64, "6" * 64)
+    hashed = {found.locustfile, found.mock_api, found.profile}
+    assert len(hashed) == 3
+    assert {len(digest) for digest in hashed} == {64}
+
+
+def test_of_the_mock(tmp_path: Path) -> None:
+    """The mock alone has neither lock nor flow, and is loaded by the same code as a release."""
+    found = digests.of(values.spec(None), None, "6" * 64)
+    assert (found.lock, found.flow) == ("", "")
+    assert found.locustfile == digests.of(values.spec(tmp_path), LOCK, "6" * 64).locustfile
+
+
+@pytest.mark.parametrize("change", [{"users": 3}, {"seed": 43}, {"backend_wait_max_s": 1.5}, {"name": "other"}])
+def test_profile(tmp_path: Path, change: dict[str, object]) -> None:
+    """Any change of a load profile changes its digest."""
+    spec = values.spec(tmp_path)
+    profile = dataclasses.replace(values.PROFILE, **change)  # type: ignore[arg-type]
+    first, second = (digests.of(s, LOCK, "") for s in (spec, dataclasses.replace(spec, profile=profile)))
+    assert first.profile != second.profile
+
+
+@pytest.mark.parametrize("name", [path.name for path in loadgen.LOCUSTFILES.glob("*.py")])
+def test_locustfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A change of any file that makes the load changes its digest."""
+    for file in loadgen.LOCUSTFILES.glob("*.py"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(loadgen, "LOCUSTFILES", tmp_path)
+    spec = values.spec(tmp_path)
+    before = digests.of(spec, LOCK, "").locustfile
+    (tmp_path / name).write_text("# changed\n", encoding="utf-8")
+    assert digests.of(spec, LOCK, "").locustfile != before
+
+
+HOME = Path.home()
+TEMP = Path(tempfile.gettempdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "public"),
+    [
+        (f"see {ROOT}/.scratch/x/server.log", "see .scratch/x/server.log"),
+        (f"see {HOME}/flows/mine", "see flows/mine"),
+        (f"in {HOME}", "in "),
+        (f"in '{HOME}'", "in ''"),
+        (f"{TEMP}/x.sock is taken", "x.sock is taken"),
+        ('File "/usr/lib/python3.11/site-packages/x.py", line 3', 'File "x.py", line 3'),
+        ("PATH=/usr/bin/:/opt/a-b/c", "PATH=:/opt/a-b/c"),
+        ("GET /health and POST /score", "GET /health and POST /score"),
+        ("http://127.0.0.1:4242/score", "http://127.0.0.1:4242/score"),
+        ("see https://example.org/a/b/c", "see https://example.org/a/b/c"),
+        ("3/4 of 1/2", "3/4 of 1/2"),
+        ("see locks/1.12.0.txt", "see locks/1.12.0.txt"),
+    ],
+)
+def test_without_paths(text: str, public: str) -> None:
+    """Directories of this machine are taken out of a text; URLs, routes and the project's own paths stay."""
+    assert digests.without_paths(text) == public

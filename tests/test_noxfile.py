@@ -1,0 +1,99 @@
+"""The sessions: named after the matrix, each with a description and its tags."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import nox
+import pytest
+from nox import registry
+
+from scripts import suite
+from scripts.suite import ROOT
+
+MATRIX = suite.load()
+TARGETS = {suite.session_name(*target): target for target in MATRIX.targets()}
+OWN = {"lint", "tests"}
+ON_TOOLS = {"collate", "bench-mock", "bench-self"}
+FIXED = OWN | ON_TOOLS | {"tools", "lock"}
+
+
+@pytest.fixture(scope="module")
+def sessions() -> Iterator[Mapping[str, Any]]:
+    """The sessions of noxfile.py, by name; what importing it changes in nox is put back."""
+    before, path = registry.get(), list(sys.path)
+    registry._REGISTRY.clear()
+    spec = importlib.util.spec_from_file_location("noxfile_under_test", ROOT / "noxfile.py")
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    yield registry.get()
+    registry._REGISTRY.clear()
+    registry._REGISTRY.update(before)
+    sys.path[:] = path
+
+
+def test_names(sessions: Mapping[str, Any]) -> None:
+    """There is one session for each release and engine that it has, and the fixed ones; no other."""
+    assert set(sessions) == FIXED | set(TARGETS)
+
+
+def test_descriptions(sessions: Mapping[str, Any]) -> None:
+    """Every session has a description of one line, so that `nox -l` explains it."""
+    for name, session in sessions.items():
+        described = (session.func.__doc__ or "").strip()
+        assert described.endswith("."), name
+        assert "\n" not in described, name
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_target(sessions: Mapping[str, Any], name: str) -> None:
+    """A target's session is found by `bench`, its release and its engine, needs the tools, and names its flows."""
+    release, engine = TARGETS[name]
+    session = sessions[name]
+    assert session.tags == ["bench", release.version, engine.name]
+    assert session.requires == ["tools"]
+    flows = MATRIX.scenario_flows(release, engine)
+    assert flows
+    for word in (release.version, engine.title, *flows):
+        assert word in session.func.__doc__
+
+
+def test_mock_is_benched_with_the_rest(sessions: Mapping[str, Any]) -> None:
+    """`nox -t bench` includes the mock alone, the ceiling of everything else."""
+    assert sessions["bench-mock"].tags == ["bench"]
+
+
+@pytest.mark.parametrize("name", sorted(ON_TOOLS))
+def test_what_runs_on_the_tools(sessions: Mapping[str, Any], name: str) -> None:
+    """A session that calls a verb needs the tools' virtualenv, and has none of its own."""
+    assert sessions[name].requires == ["tools"]
+    assert sessions[name].venv_backend == "none"
+
+
+@pytest.mark.parametrize("name", sorted(OWN | {"tools"}))
+def test_own_virtualenvs(sessions: Mapping[str, Any], name: str) -> None:
+    """The project's own checks run on the harness's Python, in a virtualenv that is kept."""
+    assert (sessions[name].python, sessions[name].reuse_venv) == (MATRIX.tools.python, True)
+
+
+@pytest.mark.usefixtures("sessions")
+def test_plain_nox_runs_the_projects_own_checks() -> None:
+    """Plain `nox` checks the project and measures nothing."""
+    assert set(nox.options.sessions or ()) == OWN
+
+
+@pytest.mark.parametrize("verb", ["bench", "bench_self", "collate", "lock"])
+def test_verbs_exist(verb: str) -> None:
+    """Every verb that a session calls is a command line of its own."""
+    text = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert f'call(session, "{verb}"' in text
+    assert "cli.run(main)" in (ROOT / "scripts" / f"{verb}.py").read_text(encoding="utf-8")
+
+
+def test_length() -> None:
+    """The noxfile stays short: sessions only."""
+    assert len((ROOT / "noxfile.py").read_text(encoding="utf-8").splitlines()) <= 150
