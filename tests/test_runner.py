@@ -91,7 +91,7 @@ def test_record_of_success(bench: Bench) -> None:
     assert record.measurements is not None
     assert record.measurements.backend.received == 3
     assert read_histograms(done.directory).windows["steady"]["ok"].counts == (1, 1)
-    assert [row.requests for row in read_timeline(done.directory)] == [0, 0, 1, 1]
+    assert [row.requests for row in read_timeline(done.directory)] == [1, 0, 1, 1]
 
 
 def test_server_figures(bench: Bench) -> None:

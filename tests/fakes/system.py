@@ -188,7 +188,8 @@ class FakeSystem:
         recorded = dataclasses.replace(
             values.RECORDED, started_s=began, all_users_at_s=all_users_at_s, stopped_s=began + run_time_s
         )
-        values.write_recording(into, recorded, [values.request(began + 2, 1260.0), values.request(began + 3, 1270.0)])
+        requests = [values.request(began + s, ms) for s, ms in ((0.5, 1255.0), (2.0, 1260.0), (3.0, 1270.0))]
+        values.write_recording(into, recorded, requests)
 
 
 def reply(fields: dict[str, object], *, elapsed_s: float = 1.3) -> Reply:
