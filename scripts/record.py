@@ -16,6 +16,9 @@ from scripts.suite import Profile
 
 SCHEMA_VERSION = 1
 
+Window = Literal["ramp", "steady", "drain"]
+"""Before the last user had started; from then until the load was stopped; after that."""
+
 Outcome = Literal["ok", "invalid", "failed", "verify-failed", "cannot-install", "not-applicable"]
 
 
@@ -55,7 +58,7 @@ class Digests:
     locustfile: str
     mock_api: str
     profile: str
-    tools: str  # the tools' lock
+    tools: str  # versions of everything that makes the load: locust, the mock's fastapi and uvicorn, and their needs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,10 +209,10 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Histograms:
-    """Distributions by window. ramp: before the last user had started; steady: after. By completion."""
+    """Distributions by the window that a request completed in."""
 
     significant_digits: int
-    windows: dict[Literal["ramp", "steady"], dict[str, Counts]]
+    windows: dict[Window, dict[str, Counts]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

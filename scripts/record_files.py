@@ -12,11 +12,10 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from scripts.record import SCHEMA_VERSION, Counts, Histograms, RunRecord, Second
+from scripts.record import SCHEMA_VERSION, Counts, Histograms, RunRecord, Second, Window
 
 RUNS = Path("results") / "runs"
 RECORD_FILE, HISTOGRAMS_FILE, TIMELINE_FILE = "record.json", "histograms.json", "timeline.csv"
@@ -84,7 +83,7 @@ def read_record(directory: Path) -> RunRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Distribution:
-    window: Literal["ramp", "steady"]
+    window: Window
     kind: str
     counts: Counts
 
@@ -101,7 +100,7 @@ def read_histograms(directory: Path) -> Histograms:
         found = msgspec.json.decode((directory / HISTOGRAMS_FILE).read_bytes(), type=_HistogramsFile)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise RecordError(f"{HISTOGRAMS_FILE} cannot be read: {_plain(error)}") from error
-    windows: dict[Literal["ramp", "steady"], dict[str, Counts]] = {"ramp": {}, "steady": {}}
+    windows: dict[Window, dict[str, Counts]] = {"ramp": {}, "steady": {}, "drain": {}}
     for row in found.distributions:
         if len(row.counts.values_us) != len(row.counts.counts):
             raise RecordError(f"{HISTOGRAMS_FILE}: {row.window} {row.kind} has values without counts")

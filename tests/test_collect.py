@@ -75,7 +75,7 @@ def test_windows() -> None:
         request(103.0, 1300.0),
         request(102.0, 0.64, "keepalive_race"),
     ]
-    windows = collect.histograms(rows, 101.0, 0.25).windows
+    windows = collect.histograms(RECORDED, rows, 0.25).windows
     assert windows["ramp"]["ok"].total_us == 1_250_000
     assert windows["steady"]["ok"].total_us == 2_560_000
     assert windows["steady"]["failed"].total_us == 640
@@ -84,14 +84,23 @@ def test_windows() -> None:
 
 def test_windows_without_a_steady_one() -> None:
     """When not all users came to start, everything is ramp."""
-    windows = collect.histograms([request(103.0, 1250.0)], None, 0.25).windows
+    windows = collect.histograms(
+        dataclasses.replace(RECORDED, all_users_at_s=None), [request(103.0, 1250.0)], 0.25
+    ).windows
     assert windows["ramp"]["ok"].counts == (1,)
     assert windows["steady"] == {}
 
 
+def test_window_of_a_drain() -> None:
+    """What finishes after the load was stopped counts in neither ramp nor steady state."""
+    rows = [request(RECORDED.stopped_s, 1250.0), request(RECORDED.stopped_s + 0.001, 1300.0)]
+    windows = collect.histograms(RECORDED, rows, 0.25).windows
+    assert (windows["steady"]["ok"].total_us, windows["drain"]["ok"].total_us) == (1_250_000, 1_300_000)
+
+
 def test_overhead() -> None:
     """Overhead is the response time without the flow's and the backend's waits; a part of it is the backend's call."""
-    steady = collect.histograms([request(103.0, 1260.0)], 101.0, 0.25).windows["steady"]
+    steady = collect.histograms(RECORDED, [request(103.0, 1260.0)], 0.25).windows["steady"]
     assert steady["overhead"].total_us == 10_000  # 1260 - (250 + 1000)
     assert steady["backend_call"].total_us == 4_000  # 1004 - 1000
 
@@ -110,7 +119,7 @@ def test_what_is_not_told_is_left_out(
 ) -> None:
     """An answer or a flow that does not tell its waits has no overhead, rather than a wrong one."""
     row = request(103.0, 1260.0, backend_s=backend_s, node_s=node_s)
-    assert set(collect.histograms([row], 101.0, own_wait_s).windows["steady"]) == kinds
+    assert set(collect.histograms(RECORDED, [row], own_wait_s).windows["steady"]) == kinds
 
 
 def test_counts_by_hand() -> None:

@@ -48,7 +48,6 @@ def bench(outside: FakeSystem, tmp_path: Path) -> Bench:
         scratch=tmp_path / "scratch",
         marker="marker",
         prepared=Prepared(environment=environment, lock=Lock(path=tmp_path / "1.12.0.txt", digest="1" * 64, pins={})),
-        tools_lock="6" * 64,
         limits=Limits(boot_s=10.0, verify_s=5.0),
     )
 

@@ -11,13 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import msgspec
 from hdrh.histogram import HdrHistogram
 
 from scripts.errors import InvalidMeasurementError
-from scripts.record import Counts, Failure, Generator, Histograms, Load, LocustRow, Second
+from scripts.record import Counts, Failure, Generator, Histograms, Load, LocustRow, Second, Window
 
 SIGNIFICANT_DIGITS = 4  # 0.1 ms at 1.25 s
 _LONGEST_US = 3_600_000_000
@@ -125,19 +125,15 @@ def generator(recorded: RecordedLoad) -> Generator:
     )
 
 
-def histograms(requests: Iterable[Request], all_users_at_s: float | None, own_wait_s: float | None) -> Histograms:
+def histograms(recorded: RecordedLoad, requests: Iterable[Request], own_wait_s: float | None) -> Histograms:
     """Distributions of each window: `ok`, `failed`, and of successes that tell it `overhead` and `backend_call`.
 
     overhead = response time - (own wait + the backend's wait): what promptflow, gunicorn and the loopback add.
     backend_call = the call as the flow saw it - the backend's wait: the part of the overhead around the call.
     """
-    values: dict[Literal["ramp", "steady"], dict[str, list[float]]] = {
-        "ramp": defaultdict(list),
-        "steady": defaultdict(list),
-    }
+    values: dict[Window, dict[str, list[float]]] = {window: defaultdict(list) for window in get_args(Window)}
     for request in requests:
-        steady = all_users_at_s is not None and request.end_s >= all_users_at_s
-        kinds = values["steady" if steady else "ramp"]
+        kinds = values[_window(recorded, request)]
         if request.outcome != OK:
             kinds["failed"].append(request.response_time_ms)
             continue
@@ -150,6 +146,12 @@ def histograms(requests: Iterable[Request], all_users_at_s: float | None, own_wa
         significant_digits=SIGNIFICANT_DIGITS,
         windows={window: {kind: counts(ms) for kind, ms in kinds.items()} for window, kinds in values.items()},
     )
+
+
+def _window(recorded: RecordedLoad, request: Request) -> Window:
+    if recorded.all_users_at_s is None or request.end_s < recorded.all_users_at_s:
+        return "ramp"
+    return "steady" if request.end_s <= recorded.stopped_s else "drain"
 
 
 def counts(values_ms: Sequence[float]) -> Counts:

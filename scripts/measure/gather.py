@@ -60,7 +60,7 @@ def after_load(
             backend=_backend(system, mock, window(samples.trees[mock.child.name], recorded)),
             disturbance=_disturbance(samples, recorded),
         ),
-        histograms=collect.histograms(requests, recorded.all_users_at_s, own_wait),
+        histograms=collect.histograms(recorded, requests, own_wait),
         timeline=collect.timeline(recorded, requests, cpu_by_second(loaded, recorded)),
     )
 

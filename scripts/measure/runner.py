@@ -47,7 +47,6 @@ class Bench:
     scratch: Path  # every run makes a private folder in it
     marker: str  # in the environment of all children, for finding leftovers
     prepared: Prepared | None  # None: the mock API alone
-    tools_lock: str  # digest
     keep_logs: bool = False
     limits: Limits = field(default_factory=Limits)
 
@@ -256,7 +255,7 @@ def _record(
             seed=spec.seed,
         ),
         ran=found.ran,
-        digests=digests.of(spec, bench.prepared.lock if bench.prepared else None, bench.tools_lock),
+        digests=digests.of(spec, bench.prepared.lock if bench.prepared else None),
         machine=before,
         own_wait_s=spec.target.flow.own_wait_s if spec.target else 0.0,
         outcome=outcome,

@@ -36,7 +36,6 @@ def make(
     """Make all runs. A run that fails is recorded, and does not keep the next from being made."""
     keep.require_writable(options.results)
     machine.raise_open_files(plan.runs[0].profile.users)
-    tools_lock = locks.read(locks.of_group(matrix, "tools")).digest
     lock_file = machine.lock_file()
     with machine.exclusive(lock_file), progress:
         telemetry.end_leftovers(str(lock_file))
@@ -48,7 +47,6 @@ def make(
             scratch=options.scratch,
             marker=str(lock_file),
             prepared=prepare(matrix, plan.runs[0], system, progress),
-            tools_lock=tools_lock,
             keep_logs=options.keep_logs,
             limits=options.limits,
         )

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from scripts.record import Counts, Disturbance, Histograms, LocustRow, Measurements, RunRecord, Server
+from scripts.record import Counts, Disturbance, Histograms, LocustRow, Measurements, RunRecord, Server, Window
 from scripts.report import distribution, laws
 
-Window = Literal["ramp", "steady"]
 Better = Literal["higher", "lower", "-"]
 
 
@@ -29,8 +28,8 @@ class Sample:
         return self.histograms.windows.get(window, {}).get(kind)
 
     def whole(self, kind: str) -> Counts | None:
-        """The distribution over ramp and steady state together."""
-        return distribution.merge([self.counts(kind, "ramp"), self.counts(kind, "steady")])
+        """The distribution over all windows together."""
+        return distribution.merge(kinds.get(kind) for kinds in self.histograms.windows.values())
 
     @property
     def aggregated(self) -> LocustRow | None:

@@ -159,7 +159,11 @@ def counts(*values_us: int) -> Counts:
 
 HISTOGRAMS = Histograms(
     significant_digits=4,
-    windows={"ramp": {"ok": counts(1_260_000)}, "steady": {"ok": counts(1_251_000, 1_300_000), "failed": counts(640)}},
+    windows={
+        "ramp": {"ok": counts(1_260_000)},
+        "steady": {"ok": counts(1_251_000, 1_300_000), "failed": counts(640)},
+        "drain": {"ok": counts(1_400_000)},
+    },
 )
 TIMELINE = [
     Second(second=0, users=1, requests=0, failures=0, p50_ms=None, p95_ms=None, server_cpu_s=None),
