@@ -29,7 +29,7 @@ def of(spec: RunSpec, lock: Lock | None) -> Digests:
         locustfile=_files(*sorted(loadgen.LOCUSTFILES.glob("*.py"))),
         mock_api=_files(ROOT / "scripts" / "measure" / "mock_api_app.py"),
         profile=hashlib.sha256(msgspec.json.encode(spec.profile, order="sorted")).hexdigest(),
-        tools=_installed("locust", "fastapi", "uvicorn"),
+        tools=_installed("locust", "fastapi", "uvicorn", "uvloop", "httptools"),
     )
 
 

@@ -71,6 +71,7 @@ def mock_command(port: int | str) -> tuple[str, ...]:
     """The mock API's command line."""
     app = "scripts.measure.mock_api_app:app"
     options = ("--host", LOOPBACK, "--port", str(port), "--no-access-log", "--timeout-keep-alive", "75")
+    options += ("--loop", "uvloop", "--http", "httptools")
     return (sys.executable, "-m", "uvicorn", app, *options)
 
 
