@@ -22,7 +22,8 @@ nox.options.error_on_missing_interpreters = True
 try:
     MATRIX = suite.load()
 except SuiteError as error:
-    sys.exit(f"error: {error}")
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 STOP_S = 30.0  # nox's default of 0.3 s after Ctrl-C is too short to stop servers
 tools_bin: list[Path] = []  # where the tools are, once their session has run
@@ -41,7 +42,8 @@ def call(session: nox.Session, verb: str, *args: str, python: str | None = None,
     try:
         run(*command, external=True, log=False, interrupt_timeout=STOP_S, terminate_timeout=STOP_S)
     except CommandFailed as failure:
-        alone = len(session._runner.manifest) <= 2  # noqa: PLR2004, SLF001 - itself and `tools`; nox has no public way
+        asked = session._runner.manifest  # noqa: SLF001 - nox has no public way
+        alone = len(asked) - ("tools" in asked) == 1
         if alone and failure.return_code is not None:
             raise SystemExit(failure.return_code) from failure
         raise
@@ -91,7 +93,7 @@ def bench_mock(session: nox.Session) -> None:
 @nox.session(name="bench-self", venv_backend="none", requires=["tools"])
 def bench_self(session: nox.Session) -> None:
     """Measure the suite itself: overhead of a bench session, install, listing, collating."""
-    call(session, "bench_self")
+    call(session, "bench_self", "--nox-python", sys.executable)
 
 
 def bench(release: suite.Release, engine: suite.Engine) -> None:
@@ -99,9 +101,10 @@ def bench(release: suite.Release, engine: suite.Engine) -> None:
 
     def run(session: nox.Session) -> None:
         named = ("--release", release.version, "--engine", engine.name)
-        if not {"--dry-run", "--help"} & set(session.posargs):
+        if session._runner.global_config.install_only:  # noqa: SLF001 - nox has no public way
             call(session, "bench", *named, "--install-only", install=True)
-        call(session, "bench", *named)
+        else:
+            call(session, "bench", *named)
 
     flows = ", ".join(MATRIX.scenario_flows(release, engine))
     run.__doc__ = f"Measure promptflow {release.version} on {engine.title}: {flows}; `-- --help` for options."

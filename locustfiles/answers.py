@@ -22,7 +22,7 @@ STATUS = "status"
 WRONG_ANSWER = "wrong_answer"
 
 HTTP_OK = 200
-_RACE_WITHIN_MS = 20.0  # measured: such failures take 0.4 to 2 ms, and no server answers wrongly that fast
+_RACE_WITHIN_MS = 100.0  # measured: such failures take 0.3 to 2 ms, and up to 22 ms where all cores are busy
 _RACE_AFTER_IDLE_S = 1.0  # gunicorn closes an idle connection after 2 s by its own coarse clock
 _LONGEST_MESSAGE = 200
 _PRIVATE = (

@@ -18,6 +18,8 @@ from scripts.plan import Plan, RunSpec
 from scripts.report import summary, validity
 from scripts.suite import ROOT, Suite
 
+_DISTURBED = ("event loop lagged", "other processes")  # in the reasons of `validity` that blame the machine
+
 
 def main(argv: list[str]) -> int:
     """Plan, check everything, then build, run, record and show."""
@@ -63,11 +65,14 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         help="where records are kept (default: results)",
     )
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--dry-run", action="store_true", help="print what would be done, and start nothing")
+    only.add_argument("--dry-run", action="store_true", help="print what would be done; start no server and no load")
     only.add_argument("--install-only", action="store_true", help="build the virtualenv, and measure nothing")
     args = parser.parse_args(argv)
     if not args.mock and not (args.release and args.engine):
         parser.error("name --release and --engine, or --mock")
+    of_a_target = [f"--{name}" for name in ("release", "engine", "flow", "python") if getattr(args, name)]
+    if args.mock and of_a_target:
+        parser.error(f"--mock serves no flow and no release: leave out {', '.join(of_a_target)}")
     return args
 
 
@@ -92,7 +97,9 @@ def _verdict(done: list[Done]) -> int:
         raise errors[-1]
     invalid = [f"{one.record.run_id}: {reason}" for one in done for reason in validity.reasons(one.record)]
     if invalid:
-        raise InvalidMeasurementError("; ".join(invalid), then="repeat it on a quiet machine")
+        disturbed = any(words in reason for reason in invalid for words in _DISTURBED)
+        then = "repeat it on a quiet machine" if disturbed else "repeat it with --keep-logs, and see the logs"
+        raise InvalidMeasurementError("; ".join(invalid), then=then)
     return 0
 
 

@@ -13,13 +13,13 @@ import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from scripts import cli, suite
-from scripts.errors import NothingMeasuredError, SuiteError
+from scripts.errors import NothingMeasuredError, SuiteError, quoted
 from scripts.measure import environment, locks, machine
 from scripts.measure.process import RealSystem, System, terminate_as_exception
 from scripts.record_files import RECORD_FILE, RUNS, read_record
@@ -46,19 +46,16 @@ def main(argv: list[str]) -> int:
     """Measure everything, print it, and write results/self.md."""
     parser = cli.parser("bench_self", "Measure the suite itself; nothing else may run meanwhile. About 7 minutes.")
     parser.add_argument("--skip-load", action="store_true", help="leave the bench session out (it takes 2.5 minutes)")
+    parser.add_argument(
+        "--nox-python", default=sys.executable, metavar="PATH", help="the Python that nox runs on (default: this one)"
+    )
     args = parser.parse_args(argv)
     terminate_as_exception()
     system, matrix, before = RealSystem(), suite.load(), machine.describe()
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="promptflow-serve-bench-") as name:
-        scratch = Path(name)
-        steps = [_listing(system), _collating(system, scratch), _building(matrix, system, scratch)]
-        if not args.skip_load:
-            steps.append(_session(system, scratch))
-        for step in steps:
-            for row in step:
-                print(f"{row.what}: {row.measured}", flush=True)
-                rows.append(row)
+        rows = _own_steps(matrix, system, args.nox_python, Path(name))
+        if not args.skip_load:  # the session takes the machine for itself
+            rows += _shown(_session(system, args.nox_python, Path(name)))
     table = tables.markdown(("What", "Measured", "Wanted"), [(row.what, row.measured, row.wanted) for row in rows])
     text = (
         "# The suite itself\n\nWhat a person waits for, measured by `nox -s bench-self` on "
@@ -71,12 +68,27 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _listing(system: System) -> Iterator[Row]:
-    """`nox -l`, with the nox of the virtualenv that called this one, or the one on the path."""
-    nox = shutil.which("nox")
-    if nox is None:
-        raise SuiteError("there is no nox on the path", then="nox -s bench-self")
-    took = statistics.median(_timed(system, [nox, "-l"]) for _ in range(5))
+def _own_steps(matrix: suite.Suite, system: System, nox_python: str, scratch: Path) -> list[Row]:
+    """All but the bench session, while no measurement can run beside them."""
+    with machine.exclusive(machine.lock_file()):
+        return [
+            *_shown(_listing(system, nox_python)),
+            *_shown(_collating(system, scratch)),
+            *_shown(_building(matrix, system, scratch)),
+        ]
+
+
+def _shown(rows: Iterable[Row]) -> list[Row]:
+    """The rows, each printed as soon as it is measured."""
+    found = []
+    for row in rows:
+        print(f"{row.what}: {row.measured}", flush=True)
+        found.append(row)
+    return found
+
+
+def _listing(system: System, nox_python: str) -> Iterator[Row]:
+    took = statistics.median(_timed(system, [nox_python, "-m", "nox", "-l"]) for _ in range(5))
     yield Row(what="`nox -l`, median of 5", measured=f"{took:.2f} s", wanted="<= 1.5 s")
 
 
@@ -123,10 +135,10 @@ def _building(matrix: suite.Suite, system: System, scratch: Path) -> Iterator[Ro
     yield Row(what=f"virtualenv of {RELEASE} from a warm cache", measured=f"{took:.1f} s", wanted="<= 10 s")
 
 
-def _session(system: System, scratch: Path) -> Iterator[Row]:
+def _session(system: System, nox_python: str, scratch: Path) -> Iterator[Row]:
     """A whole bench session on the report profile, as a person types it, and its parts."""
     results = scratch / "session"
-    argv = [str(shutil.which("nox")), "-s", f"bench-{RELEASE}-{ENGINE}", "--", "--results", str(results)]
+    argv = [nox_python, "-m", "nox", "-s", f"bench-{RELEASE}-{ENGINE}", "--", "--results", str(results)]
     took = _timed(system, argv)
     records = [read_record(path.parent) for path in sorted(results.rglob(RECORD_FILE))]
     load = sum(record.asked.profile.run_time_s for record in records)
@@ -151,7 +163,9 @@ def _timed(system: System, argv: Sequence[str]) -> float:
     began = system.monotonic()
     done = system.run(argv, env=_environment(os.environ), cwd=ROOT, timeout_s=_TIMEOUT_S)
     if done.code != 0:
-        raise SuiteError(f"{' '.join(argv[:4])} ... ended with {done.code}:\n{done.output[-2000:]}", then="see above")
+        raise SuiteError(
+            f"{' '.join(argv[:4])} ... ended with {done.code}:\n{quoted(done.output)}", then="nox -s bench-self"
+        )
     return system.monotonic() - began
 
 

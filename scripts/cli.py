@@ -12,7 +12,18 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from scripts.errors import EXIT_INTERRUPTED, EXIT_TERMINATED, SuiteError, Terminated, did_you_mean
+from scripts.errors import (
+    EXIT_BROKEN_PIPE,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    NothingMeasuredError,
+    SuiteError,
+    Terminated,
+    UsageError,
+    did_you_mean,
+)
+
+logger = logging.getLogger(__name__)
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,13 +46,12 @@ def parser(verb: str, description: str) -> Parser:
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:
     """Call `main` with the command line and leave the process with its exit code."""
-    logging.basicConfig(level=os.environ.get("LOGLEVEL", "WARNING").upper(), format="%(levelname)s: %(message)s")
     try:
+        logging.basicConfig(level=_log_level(), format="%(levelname)s: %(message)s")
         code = main(sys.argv[1:])
         sys.stdout.flush()
     except SuiteError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = error.exit_code
+        code = _told(error)
     except KeyboardInterrupt:
         print("interrupted: everything that was started has been stopped", file=sys.stderr)
         code = EXIT_INTERRUPTED
@@ -50,5 +60,30 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         code = EXIT_TERMINATED
     except BrokenPipeError:  # the reader of our output went away, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_TERMINATED
+        code = EXIT_BROKEN_PIPE
+    except OSError as error:
+        logger.debug("where it happened:", exc_info=True)
+        code = _told(_of_the_system(error))
     sys.exit(code)
+
+
+def _told(error: SuiteError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _of_the_system(error: OSError) -> SuiteError:
+    """A file or disk that refuses, outside of a run: the system's own words, and the file if it names one."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return NothingMeasuredError(
+        f"{where}{error.strerror or error}", then="give access or make room there, then repeat this command"
+    )
+
+
+def _log_level() -> str:
+    """The LOGLEVEL of the environment; UsageError when there is no such level."""
+    level = (os.environ.get("LOGLEVEL") or "WARNING").upper()
+    known = logging.getLevelNamesMapping()
+    if level not in known:
+        raise UsageError(f"LOGLEVEL: unknown level {level!r}; {did_you_mean(level, known)}", then="unset LOGLEVEL")
+    return level

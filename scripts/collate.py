@@ -62,8 +62,8 @@ def _check(results: Path, files: dict[str, bytes]) -> None:
 
 def leftovers(results: Path, files: dict[str, bytes]) -> list[str]:
     """Derived files, by relative path, that no record stands behind any more."""
-    found = {path.relative_to(results).as_posix() for pattern in pages.PATTERNS for path in results.glob(pattern)}
-    return sorted(found - files.keys())
+    found = (path.relative_to(results).as_posix() for path in pages.of_releases(results))
+    return [name for name in found if name not in files]
 
 
 def _current(path: Path) -> bytes | None:
@@ -83,7 +83,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _remove_empty(results: Path) -> None:
     """Folders of releases whose last file has gone."""
-    for folder in results.glob("v*/"):
+    for folder in results.glob(f"{pages.RELEASE_FOLDERS}/"):
         if not any(folder.iterdir()):
             folder.rmdir()
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 EXIT_OK = 0
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 EXIT_TERMINATED = 143
 
 
@@ -69,14 +70,13 @@ class NotComparableError(SuiteError):
     exit_code = 7
 
 
-class RegressionError(SuiteError):
-    """A comparison found the candidate worse than allowed."""
-
-    exit_code = 8
-
-
 class Terminated(BaseException):
     """SIGTERM arrived. Not an `Exception`, so that only clean-up code sees it on its way out."""
+
+
+def quoted(output: str, lines: int = 12) -> str:
+    """The last lines of what a command said, indented, as a message quotes them."""
+    return "\n".join(f"    {line}" for line in output.strip().splitlines()[-lines:])
 
 
 def did_you_mean(word: str, legal: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from scripts.toml_rows import NAME
 FLOWS = ROOT / "flows"
 REQUEST_FILE, BENCH_FILE = "request.json", "bench.toml"
 _DEFINITIONS = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
-_IGNORED = {"__pycache__", ".promptflow", ".runs"}
+_NOT_OF_THE_FLOW = "__pycache__"  # beside hidden names, such as promptflow's own .promptflow and .runs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +63,9 @@ def read(path: Path) -> Flow:
     bench = _bench(path)
     own_wait = bench.get("own_wait_s")
     answer_in, answer = bench.get("answer_in"), bench.get("answer", {})
-    if own_wait is not None and (isinstance(own_wait, bool) or not isinstance(own_wait, int | float) or own_wait < 0):
+    if own_wait is not None and (
+        isinstance(own_wait, bool) or not isinstance(own_wait, int | float) or not 0 <= own_wait < math.inf
+    ):
         raise _wrong(path, "own_wait_s must be a number of seconds, not negative")
     if answer_in is not None and not isinstance(answer_in, str):
         raise _wrong(path, "answer_in must be the name of an output")
@@ -80,14 +83,14 @@ def read(path: Path) -> Flow:
 
 
 def files(path: Path) -> Iterator[Path]:
-    """Every file that belongs to the flow, in a stable order."""
+    """Every file that belongs to the flow, in a stable order: no virtualenv, nothing hidden, no linked directory."""
     for child in sorted(path.iterdir()):
-        if child.name in _IGNORED:
+        if child.name.startswith(".") or child.name == _NOT_OF_THE_FLOW:
             continue
-        if child.is_dir():
-            yield from files(child)
-        elif child.is_file():
+        if child.is_file():
             yield child
+        elif child.is_dir() and not child.is_symlink() and not (child / "pyvenv.cfg").exists():
+            yield from files(child)
 
 
 def _request(path: Path) -> bytes:

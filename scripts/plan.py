@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from scripts import flow as flows
-from scripts.errors import UsageError, did_you_mean
+from scripts.errors import NothingMeasuredError, UsageError, did_you_mean
 from scripts.flow import Flow
 from scripts.suite import MOCK, Engine, Profile, Release, Suite
 
@@ -84,26 +85,20 @@ def make(
     python: str | None,
     rounds: int,
 ) -> Plan:
-    """The plan of a bench session; UsageError when it asks for what does not exist."""
-    row, motor = suite.release(release), suite.engine(engine)
-    if not suite.has_engine(row, motor):
+    """The plan of a bench session; UsageError when it asks for what does not exist, NothingMeasuredError when empty."""
+    served, serving = suite.release(release), suite.engine(engine)
+    if not suite.has_engine(served, serving):
         raise UsageError(
-            f"promptflow {row.version} has no {motor.name} engine: it came with {motor.since}",
-            then=f"nox -s bench-{row.version}-flask, or a release from {motor.since} on",
+            f"promptflow {served.version} has no {serving.name} engine: it came with {serving.since}",
+            then=f"nox -s bench-{served.version}-flask, or a release from {serving.since} on",
         )
-    chosen = [flows.find(name) for name in flow_names or suite.scenario_flows(row, motor)]
-    can_serve = suite.line(row).flows
-    for flow in chosen:
-        if flow.path.parent == flows.FLOWS and flow.name not in can_serve:
-            raise UsageError(
-                f"promptflow {row.version} cannot serve {flow.name}",
-                then=f"--flow with one of {', '.join(can_serve)}",
-            )
-    load, chosen_python = suite.profile(profile), _python(suite, row, python)
+    chosen = [flows.find(name) for name in flow_names or suite.scenario_flows(served, serving)]
+    _check_flows(chosen, served, serving, suite.line(served).flows)
+    load, chosen_python = suite.profile(profile), _python(suite, served, python)
     return Plan(
         runs=tuple(
             RunSpec(
-                target=Target(release=row, engine=motor, flow=flow),
+                target=Target(release=served, engine=serving, flow=flow),
                 profile=load,
                 python=chosen_python,
                 round=number,
@@ -122,6 +117,24 @@ def make_mock(suite: Suite, *, profile: str, rounds: int) -> Plan:
             RunSpec(target=None, profile=load, python=suite.tools.python, round=number) for number in _rounds(rounds)
         )
     )
+
+
+def _check_flows(chosen: Sequence[Flow], release: Release, engine: Engine, can_serve: Sequence[str]) -> None:
+    """Raise when there is no flow, one that the release cannot serve, or two whose records could not be told apart."""
+    if not chosen:
+        raise NothingMeasuredError(
+            f"suite.toml has no scenario of {engine.name} that promptflow {release.version} can serve",
+            then=f"--flow with one of {', '.join(can_serve)}, or add a [[scenario]]",
+        )
+    paths: dict[str, Path] = {}
+    for flow in chosen:
+        if flow.path.parent == flows.FLOWS and flow.name not in can_serve:
+            raise UsageError(
+                f"promptflow {release.version} cannot serve {flow.name}",
+                then=f"--flow with one of {', '.join(can_serve)}",
+            )
+        if paths.setdefault(flow.name, flow.path) != flow.path:
+            raise UsageError(f"two flow directories are called {flow.name!r}", then="rename one of them")
 
 
 def _python(suite: Suite, release: Release, python: str | None) -> str:

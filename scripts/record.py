@@ -39,14 +39,13 @@ class Asked:
 class Ran:
     """What really ran, read back from the live server and its virtualenv."""
 
-    promptflow: str  # as the live server's /version says; "" for the mock
-    python: str  # with patch version
+    promptflow: str  # as the live server's /version says
     command: tuple[str, ...]  # the server's, without the virtualenv's path; the port is written PORT
-    environment: dict[str, str]  # variables given to the server; SCRATCH stands for its private folder
+    environment: dict[str, str]  # all variables of the server; a path of this machine is written as PATH
     workers: int  # children of the live master process
     threads: int  # of each worker, as the live command line says
     distributions: dict[str, str]  # installed, name to version
-    bytecode: bool  # compiled at install
+    bytecode: bool  # promptflow's modules lie compiled in the virtualenv
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +72,7 @@ class Machine:
     tools_python: str  # with patch version
     load_before: tuple[float, float, float]  # load average over 1, 5 and 15 minutes
     cpu_busy_before: float  # share of all cores that was busy just before the start, 0 to 1
+    loop_before_ms: float  # CPU time of a fixed piece of work just before the start: how fast the cores were
     open_files_limit: int
 
 
@@ -142,6 +142,7 @@ class Server:
     window_s: tuple[float, float]  # that window on the timeline's clock
     completed: int  # requests completed in that window, failures included
     worker_cpu_s: tuple[float, ...]  # the same for each worker, in order of process id
+    workers_lost: int  # that ended within the window; their CPU time is in no figure
     memory_start_bytes: int  # PSS of the tree, verified and idle
     memory_end_bytes: int  # PSS of the tree after the load
     memory_kind: str  # "pss", or "rss" where the system has no PSS
@@ -162,9 +163,11 @@ class Disturbance:
     """What else the machine did in the steady window, in CPU seconds of all cores."""
 
     window_s: float  # length of the window
+    cores: int  # of the whole machine
     busy_s: float  # everything
-    other_s: float  # what was neither the servers', nor the generator's, nor the harness's
+    other_s: float  # what was neither the servers', nor the generator's, nor the harness's; below 0: clock ticks
     stolen_s: float  # taken by the hypervisor; 0 where the system does not tell
+    loop_after_ms: float  # as `loop_before_ms`, after the load
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,6 +192,7 @@ class RunRecord:
     ran: Ran | None  # None: it never came to that
     digests: Digests
     machine: Machine
+    python: str  # of the release's virtualenv, with patch version; of the tools' for the mock API
     own_wait_s: float | None  # the flow's declared ideal time without its backend; None: not declared
     outcome: Outcome
     reasons: tuple[str, ...]  # why the outcome is not ok
@@ -204,7 +208,7 @@ class Counts:
     counts: tuple[int, ...]
     total_us: int  # exact sum, for exact means
     max_us: int  # exact
-    min_us: int  # exact
+    min_us: int  # exact; a difference can be negative, and counts as 1 in `values_us`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

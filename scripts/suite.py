@@ -7,6 +7,7 @@ Owns every value type that suite.toml describes. noxfile imports it, so: the sta
 from __future__ import annotations
 
 import datetime
+import math
 import re
 import tomllib
 import typing
@@ -23,6 +24,7 @@ from scripts.errors import UsageError, did_you_mean
 ROOT = Path(__file__).resolve().parent.parent
 SUITE_FILE = ROOT / "suite.toml"
 MOCK = "mock"  # stands where a release stands, for runs against the mock API alone
+LEAST_STEADY_S = 3  # of run time after the ramp: the figures are taken there, second by second
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
 
@@ -84,9 +86,9 @@ class Profile:
     reported: bool  # whether its runs belong in a report
 
     @property
-    def ramp_s(self) -> float:
+    def ramp_s(self) -> int:
         """Seconds until all users have started."""
-        return self.users / self.spawn_rate
+        return ramp_s(self.users, self.spawn_rate)
 
     def problems(self) -> Iterator[str]:
         """Say what is inconsistent."""
@@ -99,8 +101,11 @@ class Profile:
         for what in ("wait", "backend_wait"):
             if getattr(self, f"{what}_max_s") < getattr(self, f"{what}_min_s"):
                 yield f"{what}_max_s is less than {what}_min_s"
-        if self.spawn_rate >= 1 and self.ramp_s >= self.run_time_s:
-            yield f"the ramp ({self.ramp_s:g} s) does not end within run_time_s ({self.run_time_s} s)"
+        if self.spawn_rate >= 1 and self.run_time_s - self.ramp_s < LEAST_STEADY_S:
+            yield (
+                f"the ramp takes {self.ramp_s} s of run_time_s ({self.run_time_s} s), "
+                f"which leaves less than {LEAST_STEADY_S} s with all users"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +161,11 @@ class Suite:
         """The flows of the engine's scenarios that the release can serve."""
         can_serve = self.line(release).flows
         return tuple(s.flow for s in self.scenarios if s.engine == engine.name and s.flow in can_serve)
+
+
+def ramp_s(users: int, spawn_rate: int) -> int:
+    """Seconds until all users have started: locust starts `spawn_rate` of them at once, then as many every second."""
+    return max(0, math.ceil(users / spawn_rate) - 1)
 
 
 def session_name(release: Release, engine: Engine) -> str:

@@ -5,6 +5,7 @@ What is wrong is added to a list of problems, so that all of it can be told at o
 
 from __future__ import annotations
 
+import math
 import re
 import typing
 from collections.abc import Collection, Iterator, Mapping
@@ -12,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from scripts.errors import did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_WANTED: dict[object, str] = {tuple[str, ...]: "a list of strings", float: "a finite number"}
 
 
 def unknown(table: Mapping[str, object], known: Collection[str], where: str) -> Iterator[str]:
@@ -56,16 +58,16 @@ def build(cls: type, row: Mapping[str, object], where: str, problems: list[str])
             continue
         values[key] = _typed(row[key], hint)
         if values[key] is None:
-            wanted = "a list of strings" if hint == tuple[str, ...] else hint.__name__
-            problems.append(f"{where} {key}: {row[key]!r} is not {wanted}")
+            problems.append(f"{where} {key}: {row[key]!r} is not {_WANTED.get(hint, hint.__name__)}")
     return cls(**values) if len(problems) == before else None
 
 
 def _typed(value: object, hint: object) -> object:
-    """The value as the hint says, or None; no guessing, but an int may stand for a float."""
+    """The value as the hint says, or None; no guessing, but an int may stand for a float, which must be finite."""
     if hint == tuple[str, ...]:
         fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
         return tuple(typing.cast("list[str]", value)) if fits else None
-    if hint is float and type(value) is int:
-        return float(value)
+    if hint is float:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        return number if math.isfinite(number) else None
     return value if type(value) is hint else None

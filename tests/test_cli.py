@@ -17,7 +17,6 @@ from scripts.errors import (
     InvalidMeasurementError,
     NotComparableError,
     NothingMeasuredError,
-    RegressionError,
     ServerError,
     SuiteError,
     Terminated,
@@ -52,7 +51,6 @@ def exit_code(main: Callable[[list[str]], int], monkeypatch: pytest.MonkeyPatch)
         (VerificationError, 5),
         (InvalidMeasurementError, 6),
         (NotComparableError, 7),
-        (RegressionError, 8),
     ],
 )
 def test_exit_code_of_an_error(
@@ -98,6 +96,41 @@ def test_programming_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
         cli.run(main)
 
 
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        (PermissionError(13, "Permission denied", ".scratch/2.0.0.in"), ".scratch/2.0.0.in: Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (TimeoutError("bash did not end"), "bash did not end"),
+    ],
+)
+def test_file_or_disk_that_refuses(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], refusal: OSError, told: str
+) -> None:
+    """What the system refuses outside of a run is told with the file and the system's words, and exit code 3."""
+
+    def main(_argv: list[str]) -> NoReturn:
+        raise refusal
+
+    assert exit_code(main, monkeypatch) == 3
+    next_step = "give access or make room there, then repeat this command"
+    assert capsys.readouterr().err == f"error: {told}\n  next: {next_step}\n"
+
+
+def test_unknown_log_level(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A LOGLEVEL that does not exist is a usage error with the nearest one, and nothing is done."""
+    monkeypatch.setenv("LOGLEVEL", "inf")
+    assert exit_code(lambda _argv: pytest.fail("it was called"), monkeypatch) == 2
+    assert "LOGLEVEL: unknown level 'INF'; did you mean 'INFO'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("level", ["", "debug", "ERROR"])
+def test_log_levels(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    """A LOGLEVEL is taken in any case; an empty one counts as none."""
+    monkeypatch.setenv("LOGLEVEL", level)
+    assert exit_code(lambda _argv: 0, monkeypatch) == 0
+
+
 @pytest.mark.process
 def test_reader_that_goes_away() -> None:
     """Output into a reader that has gone, as with `| head`, ends quietly."""
@@ -110,7 +143,7 @@ def test_reader_that_goes_away() -> None:
         writer.stdout.read(10)
         writer.stdout.close()
         assert writer.stderr.read() == b""
-        assert writer.wait(20) == 143
+        assert writer.wait(20) == 141
 
 
 @pytest.mark.parametrize(
@@ -123,6 +156,9 @@ def test_reader_that_goes_away() -> None:
         ([*TARGET, "--dry-run", "--install-only"], "not allowed with argument --dry-run"),
         (["--release", "1.12.0"], "name --release and --engine, or --mock"),
         ([], "name --release and --engine, or --mock"),
+        (["--mock", "--release", "1.12.0"], "--mock serves no flow and no release: leave out --release"),
+        (["--mock", "--engine", "flask"], "leave out --engine"),
+        (["--mock", "--flow", "static_sync", "--python", "3.12"], "leave out --flow, --python"),
     ],
 )
 def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
@@ -154,7 +190,7 @@ def test_wrong_choice(argv: list[str], message: str) -> None:
 
 
 def test_dry_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A dry run prints every run with its commands and the time it would take, and starts nothing."""
+    """A dry run prints every run with its commands and the time it would take, and builds nothing."""
     monkeypatch.setattr(environment, "ENVIRONMENTS", tmp_path)
     assert bench.main([*TARGET, "--profile", "smoke", "--rounds", "2", "--dry-run"]) == 0
     out = capsys.readouterr().out
@@ -190,8 +226,19 @@ def test_verdict_of_a_run_not_to_be_believed() -> None:
     """A run that ended well but must not be believed ends the session as invalid, with the reason."""
     load = dataclasses.replace(values.MEASUREMENTS.load, users_reached=1)
     record = dataclasses.replace(values.RECORD, measurements=dataclasses.replace(values.MEASUREMENTS, load=load))
-    with pytest.raises(InvalidMeasurementError, match="only 1 of 2 users were reached"):
+    with pytest.raises(InvalidMeasurementError, match="only 1 of 2 users were reached") as caught:
         bench._verdict([dataclasses.replace(done(), record=record)])
+    assert caught.value.then == "repeat it with --keep-logs, and see the logs"
+
+
+def test_verdict_of_a_disturbed_run() -> None:
+    """Only a run that the machine disturbed is to be repeated on a quiet one."""
+    generator = dataclasses.replace(values.MEASUREMENTS.generator, lag_p99_ms=50.0)
+    measurements = dataclasses.replace(values.MEASUREMENTS, generator=generator)
+    record = dataclasses.replace(values.RECORD, measurements=measurements)
+    with pytest.raises(InvalidMeasurementError, match="event loop lagged") as caught:
+        bench._verdict([dataclasses.replace(done(), record=record)])
+    assert caught.value.then == "repeat it on a quiet machine"
 
 
 def test_verdict_of_good_runs() -> None:

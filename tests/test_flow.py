@@ -42,6 +42,8 @@ def test_definitions(tmp_path: Path, definition: str) -> None:
         ("own_wait = 1", "unknown key own_wait; did you mean 'own_wait_s'?"),
         ("own_wait_s = '1'", "own_wait_s must be a number of seconds, not negative"),
         ("own_wait_s = true", "own_wait_s must be a number of seconds, not negative"),
+        ("own_wait_s = nan", "own_wait_s must be a number of seconds, not negative"),
+        ("own_wait_s = inf", "own_wait_s must be a number of seconds, not negative"),
         ("own_wait_s = -0.1", "own_wait_s must be a number of seconds, not negative"),
         ("answer_in = 1", "answer_in must be the name of an output"),
         ("answer = 'x'", r"\[answer\] must be a table"),
@@ -107,16 +109,38 @@ def _request(mine: Path) -> None:
 
 
 def _caches(mine: Path) -> None:
-    for name in ("__pycache__", ".promptflow", ".runs"):
+    for name in ("__pycache__", ".promptflow", ".runs", ".git"):
         (mine / name).mkdir()
         (mine / name / "x").write_text("x", encoding="utf-8")
 
 
+def _virtualenv(mine: Path) -> None:
+    (mine / "env").mkdir()
+    for name in ("pyvenv.cfg", "x.py"):
+        (mine / "env" / name).touch()
+
+
+def _linked_directory(mine: Path) -> None:
+    (mine / "again").symlink_to(mine, target_is_directory=True)
+
+
+def _hidden_file(mine: Path) -> None:
+    (mine / ".editor.swp").touch()
+
+
+def _linked_file(mine: Path) -> None:
+    (mine / "also.py").symlink_to(mine / "node.py")
+
+
 @pytest.mark.parametrize(
-    ("change", "same"), [(_edit, False), (_rename, False), (_add, False), (_request, False), (_caches, True)]
+    ("change", "same"),
+    [
+        *((_edit, False), (_rename, False), (_add, False), (_request, False), (_linked_file, False)),
+        *((_caches, True), (_virtualenv, True), (_linked_directory, True), (_hidden_file, True)),
+    ],
 )
 def test_digest(tmp_path: Path, change: Callable[[Path], None], *, same: bool) -> None:
-    """The digest changes with the content or name of any file, and not with what Python or promptflow write there."""
+    """The digest changes with the content or name of any file, and not with what is hidden, linked or a virtualenv."""
     mine = write_flow(tmp_path / "mine", node__py="x = 1\n")
     before = flow.read(mine).digest
     change(mine)

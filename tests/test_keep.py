@@ -69,8 +69,29 @@ def test_torsos_are_removed(tmp_path: Path) -> None:
     torso = directory.with_name(f"20261116T130000Z-ffffff{keep.TORSO}")
     torso.mkdir()
     (torso / "record.json").write_text("{", encoding="utf-8")
+    probe = tmp_path / "runs" / f"probe-123{keep.TORSO}"
+    probe.mkdir()
     keep.remove_torsos(tmp_path)
     assert list(directory.parent.iterdir()) == [directory]
+    assert not probe.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mine.tmp",
+        "20261116T130000Z-ffffff.tmp",
+        "a/b/c/mine.tmp",
+        "a/b/c/probe-1.tmp",
+        "a/b/c/d/20261116T130000Z-ffffff.tmp",
+    ],
+)
+def test_foreign_files_are_not_removed(tmp_path: Path, name: str) -> None:
+    """What only looks like a torso, by its name or by its place, stays."""
+    mine = tmp_path / "runs" / name
+    mine.mkdir(parents=True)
+    keep.remove_torsos(tmp_path)
+    assert mine.exists()
 
 
 def test_nothing_to_remove(tmp_path: Path) -> None:

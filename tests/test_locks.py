@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts import suite
-from scripts.errors import EnvironmentBuildError, UsageError
+from scripts.errors import EnvironmentBuildError
 from scripts.measure import locks
 from scripts.measure.locks import Inputs
 from scripts.measure.process import Finished
@@ -210,6 +210,9 @@ def test_resolver_that_hangs(root: Path) -> None:
 
 @pytest.mark.usefixtures("root")
 def test_empty_answer() -> None:
-    """An answer without pins is refused rather than written."""
-    with pytest.raises(UsageError, match="no pins"):
-        write("")
+    """An answer without pins is quoted and refused rather than written."""
+    with pytest.raises(
+        EnvironmentBuildError, match=r"(?s)2.0.0 cannot be resolved: .* no pins:.*nothing to do"
+    ) as caught:
+        write("nothing to do")
+    assert caught.value.then == "nox -s lock -- 2.0.0"

@@ -67,10 +67,38 @@ def test_lock_is_dropped_on_death(tmp_path: Path) -> None:
         assert (tmp_path / "lock").exists()
 
 
+def test_lock_of_another_user(tmp_path: Path) -> None:
+    """Whoever makes the lock file, with whatever umask, everybody can hold it, also who may only read it."""
+    before = os.umask(0o077)
+    try:
+        with machine.exclusive(tmp_path / "lock"):
+            assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o666
+    finally:
+        os.umask(before)
+    (tmp_path / "lock").chmod(0o444)
+    with machine.exclusive(tmp_path / "lock"), pytest.raises(UsageError), machine.exclusive(tmp_path / "lock"):
+        pytest.fail("held twice")
+
+
+def test_link_in_the_place_of_the_lock(tmp_path: Path) -> None:
+    """A link is not followed: nothing is made or changed where it points."""
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="lock"), machine.exclusive(tmp_path / "lock"):
+        pytest.fail("held")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_lock_in_no_directory(tmp_path: Path) -> None:
+    """A lock file that cannot be made is named by the system's own error."""
+    with pytest.raises(FileNotFoundError, match="missing"), machine.exclusive(tmp_path / "missing" / "lock"):
+        pytest.fail("held")
+
+
 def test_lock_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """All checkouts of a user share a lock, unless the environment names another."""
+    """Everybody on the machine shares a lock, wherever TMPDIR points, unless the environment names another."""
     monkeypatch.delenv("PROMPTFLOW_SERVE_BENCH_LOCK", raising=False)
-    assert str(os.getuid()) in machine.lock_file().name
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert machine.lock_file() == Path("/tmp/promptflow-serve-bench.lock")  # noqa: S108 - only named
     monkeypatch.setenv("PROMPTFLOW_SERVE_BENCH_LOCK", str(tmp_path / "mine"))
     assert machine.lock_file() == tmp_path / "mine"
 

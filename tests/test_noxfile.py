@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import nox
 import pytest
 from nox import registry
+from nox.command import CommandFailed
 
 from scripts import suite
+from scripts.errors import UsageError
 from scripts.suite import ROOT
+from tests.fakes.nox_session import FakeSession
 
 MATRIX = suite.load()
 TARGETS = {suite.session_name(*target): target for target in MATRIX.targets()}
@@ -21,15 +25,22 @@ ON_TOOLS = {"collate", "bench-mock", "bench-self"}
 FIXED = OWN | ON_TOOLS | {"tools", "lock"}
 
 
+def imported() -> Any:  # noqa: ANN401 - a module
+    """noxfile.py, read again."""
+    spec = importlib.util.spec_from_file_location("noxfile_under_test", ROOT / "noxfile.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture(scope="module")
 def sessions() -> Iterator[Mapping[str, Any]]:
     """The sessions of noxfile.py, by name; what importing it changes in nox is put back."""
     before, path = registry.get(), list(sys.path)
     registry._REGISTRY.clear()
-    spec = importlib.util.spec_from_file_location("noxfile_under_test", ROOT / "noxfile.py")
-    assert spec is not None
-    assert spec.loader is not None
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    imported().tools_bin.append(Path("tools/bin"))
     yield registry.get()
     registry._REGISTRY.clear()
     registry._REGISTRY.update(before)
@@ -92,6 +103,61 @@ def test_verbs_exist(verb: str) -> None:
     text = (ROOT / "noxfile.py").read_text(encoding="utf-8")
     assert f'call(session, "{verb}"' in text
     assert "cli.run(main)" in (ROOT / "scripts" / f"{verb}.py").read_text(encoding="utf-8")
+
+
+BENCH = ("scripts.bench", "--release", "1.12.0", "--engine", "fastapi")
+
+
+@pytest.mark.parametrize(
+    ("session", "ran"),
+    [
+        (FakeSession(), [BENCH]),
+        (FakeSession(posargs=("-h",)), [(*BENCH, "-h")]),
+        (FakeSession(posargs=("--rounds", "2")), [(*BENCH, "--rounds", "2")]),
+        (FakeSession(install_only=True), [(*BENCH, "--install-only")]),
+    ],
+)
+def test_bench_calls_its_verb_once(
+    sessions: Mapping[str, Any], session: FakeSession, ran: list[tuple[str, ...]]
+) -> None:
+    """A bench session is one call of the verb; under `nox --install-only` that call only builds the virtualenv."""
+    sessions["bench-1.12.0-fastapi"].func(session)
+    assert session.ran == ran
+
+
+def test_bench_self_is_told_of_nox(sessions: Mapping[str, Any]) -> None:
+    """The suite measures itself with the nox that runs the session."""
+    session = FakeSession()
+    sessions["bench-self"].func(session)
+    assert session.ran == [("scripts.bench_self", "--nox-python", sys.executable)]
+
+
+@pytest.mark.parametrize("asked", [("tools", "collate"), ("collate",)])
+def test_exit_code_of_a_single_session(sessions: Mapping[str, Any], asked: tuple[str, ...]) -> None:
+    """The exit code of the verb reaches the shell when no other session was asked for."""
+    with pytest.raises(SystemExit) as caught:
+        sessions["collate"].func(FakeSession(asked=asked, code=7))
+    assert caught.value.code == 7
+
+
+@pytest.mark.parametrize("asked", [("lock", "tests"), ("tools", "collate", "lint")])
+def test_failure_among_others(sessions: Mapping[str, Any], asked: tuple[str, ...]) -> None:
+    """A session that fails among others leaves them to run."""
+    with pytest.raises(CommandFailed):
+        sessions["collate"].func(FakeSession(asked=asked, code=7))
+
+
+def test_bad_matrix(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A suite.toml that cannot be used ends nox with the exit code of a wrong configuration."""
+
+    def refuse() -> NoReturn:
+        raise UsageError("suite.toml has 1 problem(s)", then="edit suite.toml")
+
+    monkeypatch.setattr(suite, "load", refuse)
+    with pytest.raises(SystemExit) as caught:
+        imported()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "error: suite.toml has 1 problem(s)\n  next: edit suite.toml\n"
 
 
 def test_length() -> None:

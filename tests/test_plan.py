@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scripts import flow, plan, suite
-from scripts.errors import UsageError
+from scripts.errors import NothingMeasuredError, UsageError
 from scripts.plan import OVERHEAD_S
 from tests.fakes import values
 
@@ -123,6 +123,25 @@ def test_own_flow_with_a_name_of_the_suite(tmp_path: Path) -> None:
     clash = values.write_flow(tmp_path / "static_async")
     with pytest.raises(UsageError, match="'static_async' is the name of a flow of the suite"):
         plan.make(MATRIX, **ASKED | {"flow_names": [str(clash)]})
+
+
+def test_two_own_flows_of_the_same_name(tmp_path: Path) -> None:
+    """Two flow directories of the same name are refused: their runs could not be told apart; one twice is not."""
+    first, second = (str(values.write_flow(tmp_path / place / "mine")) for place in ("here", "there"))
+    with pytest.raises(UsageError, match="two flow directories are called 'mine'"):
+        plan.make(MATRIX, **ASKED | {"flow_names": [first, second]})
+    assert len(plan.make(MATRIX, **ASKED | {"flow_names": [first, first]}).runs) == 2
+
+
+def test_engine_without_scenarios() -> None:
+    """An engine of which no scenario can be served has nothing to measure, unless a flow is named."""
+    matrix = dataclasses.replace(MATRIX, scenarios=())
+    with pytest.raises(
+        NothingMeasuredError, match=r"no scenario of fastapi that promptflow 1.12.0 can serve"
+    ) as caught:
+        plan.make(matrix, **ASKED)
+    assert caught.value.then.startswith("--flow with one of static_sync, static_async")
+    assert plan.make(matrix, **ASKED | {"flow_names": ["static_sync"]}).runs
 
 
 def test_flow_of_the_suite_by_path() -> None:

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from scripts.errors import EnvironmentBuildError, Terminated
 from scripts.measure.progress import Progress
 
 
@@ -67,17 +68,21 @@ def test_failed_phase(progress: Progress, clock: Clock, out: io.StringIO) -> Non
     assert out.getvalue() == "  verify      1.0 s  FAILED\n"
 
 
-def test_interrupted_phase(progress: Progress, out: io.StringIO) -> None:
-    """A phase that an exception leaves open is named as interrupted."""
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [(KeyboardInterrupt, "interrupted"), (Terminated, "interrupted"), (EnvironmentBuildError, "FAILED")],
+)
+def test_open_phase(progress: Progress, out: io.StringIO, error: type[BaseException], word: str) -> None:
+    """A phase that Ctrl-C or SIGTERM leaves open was interrupted; one that an error leaves open has failed."""
 
-    def interrupted() -> None:
+    def left_open() -> None:
         with progress:
             progress.phase("load")
-            raise KeyboardInterrupt
+            raise error("x")
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert out.getvalue() == "  load        0.0 s  interrupted\n"
+    with pytest.raises(error):
+        left_open()
+    assert out.getvalue() == f"  load        0.0 s  {word}\n"
 
 
 def test_open_phase_at_the_end(progress: Progress, out: io.StringIO) -> None:

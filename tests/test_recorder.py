@@ -36,7 +36,7 @@ RACE: dict[str, Any] = {"error": CLOSED, "status": 0, "response_time_ms": 1.9, "
         ({"reused": False}, answers.CONNECTION),
         ({"idle_s": 0.99}, answers.CONNECTION),
         ({"idle_s": None}, answers.CONNECTION),
-        ({"response_time_ms": 20.0}, answers.CONNECTION),
+        ({"response_time_ms": 100.0}, answers.CONNECTION),
         ({"error": HTTPParseError("connection closed before end of the headers")}, answers.CONNECTION),
         ({"error": ConnectionRefusedError(111, "Connection refused")}, answers.CONNECTION),
         ({"error": HTTPParseError("truncated body"), "status": 200}, answers.CONNECTION),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
 
 import pytest
 
+from locustfiles import answers
 from scripts.errors import ServerError, VerificationError
 from scripts.measure import server, servers
 from scripts.measure.process import Finished, RealSystem, Reply
@@ -194,10 +196,45 @@ def test_verify(outside: FakeSystem, tmp_path: Path, name: str) -> None:
 
 
 def test_verify_without_declarations(outside: FakeSystem, tmp_path: Path) -> None:
-    """A flow that declares nothing is content with any JSON, as fast as it comes."""
-    outside.replies["server /score"] = Reply(status=200, body=b"[1]", elapsed_s=0.01)
+    """A flow that declares nothing is content with any JSON object, as fast as it comes."""
+    outside.replies["server /score"] = Reply(status=200, body=b"{}", elapsed_s=0.01)
     verify(outside, tmp_path, answer={}, answer_in=None, own_wait_s=None)
     assert outside.events[-1] == "POST server /score"
+
+
+DECLARED: tuple[tuple[str | None, dict[str, object]], ...] = (
+    (None, {}),
+    (None, {"type": "example"}),
+    ("answer", {"type": "example"}),
+)
+JUDGED = {  # whether a reply is good under each of these declarations
+    b"{}": (True, False, False),
+    b'{"type": "example"}': (True, True, False),
+    b'{"type": "other"}': (True, False, False),
+    b'{"answer": {"type": "example"}}': (True, False, True),
+    b'{"answer": {"type": "other"}}': (True, False, False),
+    b'{"answer": {}}': (True, False, False),
+    b'{"answer": "example"}': (True, False, False),
+    b'{"answer": null}': (True, False, False),
+    b'{"answer": ["type"]}': (True, False, False),
+    b'["answer"]': (False, False, False),
+    b'"answer"': (False, False, False),
+    b"null": (False, False, False),
+    b"1": (False, False, False),
+    b"<html>": (False, False, False),
+    b"\xff": (False, False, False),
+    b"": (False, False, False),
+}
+
+
+@pytest.mark.parametrize("body", JUDGED)
+def test_verified_as_under_load(tmp_path: Path, body: bytes) -> None:
+    """A reply is good before the load exactly when it is good under load, whatever the flow declares."""
+    for (answer_in, fields), good in zip(DECLARED, JUDGED[body], strict=True):
+        flow = dataclasses.replace(values.flow(tmp_path), answer_in=answer_in, answer=fields, own_wait_s=None)
+        assert (server._what_is_wrong(Reply(status=200, body=body, elapsed_s=1.0), flow, 1.0) == "") is good
+        with contextlib.nullcontext() if good else pytest.raises(answers.WrongAnswerError):
+            answers.Expected(answer_in=answer_in, fields=fields).check(body)
 
 
 @pytest.mark.parametrize(
@@ -214,8 +251,9 @@ def test_verify_without_declarations(outside: FakeSystem, tmp_path: Path) -> Non
 def test_wrong_version(outside: FakeSystem, tmp_path: Path, answer: Reply | None, version: str) -> None:
     """A server of another version, or of none that it tells, is not even asked for an answer."""
     outside.replies["server /version"] = answer
-    with pytest.raises(VerificationError, match=f"promptflow {version}, not 1.12.0"):
+    with pytest.raises(VerificationError, match=f"promptflow {version}, not 1.12.0") as caught:
         verify(outside, tmp_path)
+    assert ("see the server's log" in caught.value.then) is (version == r"\(nothing\)")
     assert outside.events == ["start server", "GET server /version"]
 
 

@@ -149,7 +149,20 @@ def test_values_are_typed(tmp_path: Path) -> None:
     matrix = suite.load(write(tmp_path, WHOLE))
     assert isinstance(matrix.profiles[0].wait_min_s, float)
     assert matrix.tools.as_of == datetime.date(2026, 1, 2)
-    assert matrix.profiles[0].ramp_s == 10.0
+    assert matrix.profiles[0].ramp_s == 9
+
+
+@pytest.mark.parametrize(
+    ("users", "spawn_rate", "seconds"), [(500, 50, 9), (500, 500, 0), (10, 20, 0), (501, 50, 10), (5, 1, 4)]
+)
+def test_ramp(users: int, spawn_rate: int, seconds: int) -> None:
+    """The first batch of users starts at once, and each later one after another second."""
+    assert suite.ramp_s(users, spawn_rate) == seconds
+
+
+def test_least_steady_window(tmp_path: Path) -> None:
+    """Three seconds with all users are enough for a profile."""
+    assert suite.load(write(tmp_path, WHOLE.replace("run_time_s = 60", "run_time_s = 12", 1))).profiles[0].ramp_s == 9
 
 
 MISTAKES = {
@@ -194,11 +207,18 @@ MISTAKES = {
     "no user": ("users = 500", "users = 0", "[profile.report]: users must be at least 1"),
     "no spawn rate": ("spawn_rate = 50", "spawn_rate = 0", "[profile.report]: spawn_rate must be at least 1"),
     "no threads": ("threads = 4", "threads = -1", "[profile.report]: threads must be at least 1"),
+    "a wait that is no number": ("wait_min_s = 1\n", "wait_min_s = nan\n", "wait_min_s: nan is not a finite number"),
+    "an endless wait": ("wait_max_s = 2.0", "wait_max_s = inf", "wait_max_s: inf is not a finite number"),
+    "a truth as seconds": ("wait_max_s = 2.0", "wait_max_s = true", "wait_max_s: True is not a finite number"),
     "a negative wait": ("wait_min_s = 1\n", "wait_min_s = -1\n", "[profile.report]: wait_min_s must not be negative"),
     "a negative drain": ("drain_s = 0", "drain_s = -1", "[profile.report]: drain_s must not be negative"),
     "waits upside down": ("wait_max_s = 2.0", "wait_max_s = 0.5", "wait_max_s is less than wait_min_s"),
     "backend waits upside down": ("backend_wait_min_s = 1.0", "backend_wait_min_s = 3", "backend_wait_max_s is less"),
-    "an endless ramp": ("run_time_s = 60", "run_time_s = 10", "the ramp (10 s) does not end within run_time_s (10 s)"),
+    "an endless ramp": (
+        "run_time_s = 60",
+        "run_time_s = 10",
+        "the ramp takes 9 s of run_time_s (10 s), which leaves less than 3 s",
+    ),
 }
 
 

@@ -155,9 +155,9 @@ def _window(recorded: RecordedLoad, request: Request) -> Window:
 
 
 def counts(values_ms: Sequence[float]) -> Counts:
-    """An HdrHistogram of times, as text. A time below one microsecond counts as one."""
-    micros = [max(1, round(value * 1000)) for value in values_ms]
-    buckets = Counter(_BUCKETS.get_lowest_equivalent_value(min(value, _LONGEST_US)) for value in micros)
+    """An HdrHistogram of times, as text. What is below one microsecond is in its first bucket."""
+    micros = [round(value * 1000) for value in values_ms]
+    buckets = Counter(_BUCKETS.get_lowest_equivalent_value(min(max(value, 1), _LONGEST_US)) for value in micros)
     values = sorted(buckets)
     return Counts(
         values_us=tuple(values),

@@ -1,24 +1,23 @@
-"""sha256 of everything that decides the numbers, and texts made fit for a public record."""
+"""sha256 of everything that decides the numbers."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import re
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from scripts.measure import loadgen
+from scripts.measure import loadgen, servers
 from scripts.measure.locks import Lock
 from scripts.plan import RunSpec
 from scripts.record import Digests
-from scripts.suite import ROOT
+from scripts.suite import ROOT, Profile
 
-_ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:[\w.+@-]+/)+")
+_TEXTS = ("description", "reported")  # of a profile: they change no number
 
 
 def of(spec: RunSpec, lock: Lock | None) -> Digests:
@@ -27,17 +26,10 @@ def of(spec: RunSpec, lock: Lock | None) -> Digests:
         lock=lock.digest if lock else "",
         flow=spec.target.flow.digest if spec.target else "",
         locustfile=_files(*sorted(loadgen.LOCUSTFILES.glob("*.py"))),
-        mock_api=_files(ROOT / "scripts" / "measure" / "mock_api_app.py"),
-        profile=hashlib.sha256(msgspec.json.encode(spec.profile, order="sorted")).hexdigest(),
+        mock_api=_hashed(_files(ROOT / "scripts" / "measure" / "mock_api_app.py"), *servers.mock_command("PORT")[1:]),
+        profile=_hashed(*_load(spec.profile)),
         tools=_installed("locust", "fastapi", "uvicorn", "uvloop", "httptools"),
     )
-
-
-def without_paths(text: str) -> str:
-    """The text with this machine's directories taken out: a record is public."""
-    for path in (ROOT, Path.home(), Path(tempfile.gettempdir())):
-        text = re.sub(rf"{re.escape(str(path))}(?:/|(?![\w.@+-]))", "", text)
-    return _ABSOLUTE.sub("", text)
 
 
 def _installed(*names: str) -> str:
@@ -55,11 +47,17 @@ def _installed(*names: str) -> str:
         found[name] = distribution.version
         needs = [Requirement(text) for text in distribution.requires or ()]
         waiting += [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
-    return hashlib.sha256("\n".join(f"{name}=={found[name]}" for name in sorted(found)).encode()).hexdigest()
+    return _hashed(*(f"{name}=={found[name]}" for name in sorted(found)))
+
+
+def _load(profile: Profile) -> Iterator[str]:
+    fields: dict[str, object] = msgspec.to_builtins(profile)
+    yield from (f"{name}={value}" for name, value in sorted(fields.items()) if name not in _TEXTS)
+
+
+def _hashed(*lines: str) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _files(*paths: Path) -> str:
-    total = hashlib.sha256()
-    for path in paths:
-        total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
+    return _hashed(*(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths))

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from scripts.errors import EnvironmentBuildError
+from scripts.errors import EnvironmentBuildError, quoted
 from scripts.measure.locks import Lock
 from scripts.measure.process import Finished, System
 from scripts.suite import ROOT
@@ -102,7 +102,7 @@ def _create(path: Path, python: str, uv: str, system: System, log: Path) -> None
                 f"Python {python} is not installed",
                 then=f"uv python install {python}, or choose another --python",
             )
-        raise EnvironmentBuildError(f"no virtualenv for Python {python}:\n{_tail(done.output)}", then=f"see {log}")
+        raise EnvironmentBuildError(f"no virtualenv for Python {python}:\n{quoted(done.output)}", then=f"see {log}")
 
 
 def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None:
@@ -114,7 +114,7 @@ def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None
     if done.code != 0:
         shutil.rmtree(path, ignore_errors=True)
         raise EnvironmentBuildError(
-            f"locks/{lock.path.name} cannot be installed:\n{_tail(done.output)}",
+            f"locks/{lock.path.name} cannot be installed:\n{quoted(done.output)}",
             then=f"see {log}; without network, repeat when there is one",
         )
 
@@ -153,7 +153,3 @@ def _run(argv: Sequence[str], system: System, log: Path) -> Finished:
     with log.open("a", encoding="utf-8") as stream:
         stream.write(done.output)
     return done
-
-
-def _tail(output: str, lines: int = 10) -> str:
-    return "\n".join(f"    {line}" for line in output.strip().splitlines()[-lines:])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from scripts.errors import InvalidMeasurementError
@@ -85,7 +86,7 @@ def cpu_by_second(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list
     edges = recorded.started_s + np.arange(length + 1)
     at = [sample.at_s for sample in samples]
     total = np.interp(edges, at, [sample.total_cpu_s for sample in samples])
-    covered = [at[0] <= end and begin <= at[-1] for begin, end in itertools.pairwise(edges)]
+    covered = [at[0] <= begin and end <= at[-1] for begin, end in itertools.pairwise(edges)]
     used = [round(float(value), 3) for value in np.diff(total)]
     return [cpu if inside and cpu >= 0 else None for cpu, inside in zip(used, covered, strict=True)]
 
@@ -105,10 +106,11 @@ def _server(
     return Server(
         ready_s=round(live.ready_s, 3),
         settled_s=round(settled_s, 3),
-        cpu_s=round(last.total_cpu_s - first.total_cpu_s, 3),
+        cpu_s=round(sum(cpu - first.cpu_s.get(pid, 0.0) for pid, cpu in last.cpu_s.items()), 3),
         window_s=(round(first.at_s - recorded.started_s, 3), round(last.at_s - recorded.started_s, 3)),
         completed=sum(first.at_s < end <= last.at_s for end in ends),
         worker_cpu_s=tuple(round(last.cpu_s[pid] - first.cpu_s.get(pid, 0.0), 3) for pid in workers),
+        workers_lost=len(first.cpu_s.keys() - last.cpu_s.keys()),
         memory_start_bytes=memory_before,
         memory_end_bytes=memory_after,
         memory_kind=kind,
@@ -124,19 +126,23 @@ def _disturbance(samples: Samples, recorded: RecordedLoad) -> Disturbance:
     ours = sum(tree[-1].total_cpu_s - tree[0].total_cpu_s for tree in trees) + last.own_s - first.own_s
     return Disturbance(
         window_s=round(last.at_s - first.at_s, 3),
+        cores=os.cpu_count() or 1,
         busy_s=round(last.busy_s - first.busy_s, 3),
-        other_s=round(max(0.0, last.busy_s - first.busy_s - ours), 3),
+        other_s=round(last.busy_s - first.busy_s - ours, 3),
         stolen_s=round(last.stolen_s - first.stolen_s, 3),
+        loop_after_ms=telemetry.reference_loop_ms(),
     )
 
 
 def _backend(system: System, mock: Booted, inside: Sequence[TreeSample]) -> Backend:
     reply = system.request(f"{mock.base}/counts")
-    if reply is None:
-        raise InvalidMeasurementError("the mock API did not tell its counts", then="see mock.log")
-    counts = json.loads(reply.body)
+    try:
+        counts = msgspec.json.decode(reply.body if reply else b"", type=dict[str, int])
+        received, answered = counts["received"], counts["answered"]
+    except (msgspec.DecodeError, KeyError) as error:
+        raise InvalidMeasurementError("the mock API did not tell its counts", then="see mock.log") from error
     return Backend(
-        received=counts["received"],
-        answered=counts["answered"],
+        received=received,
+        answered=answered,
         cpu_s=round(inside[-1].total_cpu_s - inside[0].total_cpu_s, 3),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from scripts.record import Histograms, RunRecord, Second
 from scripts.record_files import (
     HISTOGRAMS_FILE,
     RECORD_FILE,
+    RUN_ID,
+    RUNS,
     TIMELINE_FILE,
     encode_histograms,
     encode_record,
@@ -20,11 +23,12 @@ from scripts.record_files import (
 )
 
 TORSO = ".tmp"  # suffix of a run that is not finished; readers pass it over
+_PROBE = re.compile(r"probe-\d+")
 
 
 def require_writable(results: Path) -> None:
     """UsageError when records could not be kept; better now than after the load."""
-    probe = results / "runs" / f"probe-{os.getpid()}{TORSO}"
+    probe = results / RUNS.name / f"probe-{os.getpid()}{TORSO}"
     try:
         probe.mkdir(parents=True)
         probe.rmdir()
@@ -36,9 +40,12 @@ def require_writable(results: Path) -> None:
 
 
 def remove_torsos(results: Path) -> None:
-    """Remove what a harness that was killed while writing has left."""
-    for torso in (results / "runs").rglob(f"*{TORSO}"):
-        shutil.rmtree(torso, ignore_errors=True)
+    """Remove what a harness that was killed while writing has left, and nothing else that ends in .tmp."""
+    runs = results / RUNS.name
+    for pattern, name in ((f"*/*/*/*{TORSO}", RUN_ID), (f"*{TORSO}", _PROBE)):
+        for torso in runs.glob(pattern):
+            if name.fullmatch(torso.stem):
+                shutil.rmtree(torso, ignore_errors=True)
 
 
 @shielded()  # from Ctrl-C: what was measured is kept whole

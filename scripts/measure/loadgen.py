@@ -78,9 +78,7 @@ def watch(
             )
         if system.monotonic() >= next_sample:
             next_sample += _SAMPLE_S
-            for child in (*servers, locust):
-                samples.trees[child.name].append(telemetry.sample(child.pid, system.monotonic()))
-            samples.machine.append(telemetry.machine_sample(system.monotonic()))
+            _look(system, (*servers, locust), samples)
             users, text = status(record_to / _PROGRESS_FILE, profile.run_time_s)
             if ramping and users >= profile.users:
                 ramping = False
@@ -93,7 +91,14 @@ def watch(
             f"locust ended with exit code {locust.code()}; its last lines:\n{last_lines(locust.log)}",
             then=f"see {locust.log}",
         )
+    _look(system, servers, samples)  # so that the last second is covered
     return samples
+
+
+def _look(system: System, children: Sequence[Child], samples: Samples) -> None:
+    for child in children:
+        samples.trees[child.name].append(telemetry.sample(child.pid, system.monotonic()))
+    samples.machine.append(telemetry.machine_sample(system.monotonic()))
 
 
 def status(progress: Path, run_time_s: int) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from packaging.utils import canonicalize_name
 
-from scripts.errors import EnvironmentBuildError, UsageError
+from scripts.errors import EnvironmentBuildError, quoted
 from scripts.measure.process import System
 from scripts.suite import ROOT, Release, Suite
 
@@ -117,10 +117,10 @@ def write(inputs: Inputs, *, uv: str, env: Mapping[str, str], system: System) ->
         raise EnvironmentBuildError(f"{inputs.name} cannot be resolved: {error}", then=inputs.command) from error
     if resolved.code != 0:
         raise EnvironmentBuildError(
-            f"{inputs.name} cannot be resolved as of {inputs.as_of}:\n{_tail(resolved.output)}",
+            f"{inputs.name} cannot be resolved as of {inputs.as_of}:\n{quoted(resolved.output)}",
             then=f"correct its requirements or its date in suite.toml, then {inputs.command}",
         )
-    body = _body(resolved.output)
+    body = _body(inputs, resolved.output)
     title = f"{inputs.name}, resolved as of {inputs.as_of} for Python {' '.join(inputs.pythons)}"
     text = (
         f"# {title}\n# written by: {inputs.command}\n# inputs sha256 {inputs.digest}\n"
@@ -158,17 +158,16 @@ def _requirements_file(inputs: Inputs) -> Path:
     return file
 
 
-def _body(output: str) -> str:
+def _body(inputs: Inputs, output: str) -> str:
     """The resolver's lines without anything that could name an index or a path."""
     kept: Sequence[str] = [line for line in output.splitlines() if not line.startswith(("--", "#"))]
     if not _PIN.search(output):
-        raise UsageError("the resolver answered with no pins", then="run it again, and see its output")
+        raise EnvironmentBuildError(
+            f"{inputs.name} cannot be resolved: the resolver answered with no pins:\n{quoted(output)}",
+            then=inputs.command,
+        )
     return "\n".join(kept) + "\n"
 
 
 def _refuse(inputs: Inputs, why: str) -> NoReturn:
     raise EnvironmentBuildError(f"locks/{inputs.path.name} {why}", then=inputs.command)
-
-
-def _tail(output: str, lines: int = 15) -> str:
-    return "\n".join(f"    {line}" for line in output.strip().splitlines()[-lines:])

@@ -7,22 +7,24 @@ import fcntl
 import os
 import platform
 import resource
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
 from scripts.errors import UsageError
+from scripts.measure import telemetry
 from scripts.record import Machine
 
-_CPU_LOOK_S = 0.5
+_CPU_LOOK_S = 0.3
 _SPARE_FILES = 128  # beside one connection for each user: logs, libraries, listening sockets
 BUSY = 0.10  # share of all cores beyond which a measurement is disturbed
+# One file for all users and all checkouts, wherever TMPDIR points. It is only ever locked, never written.
+_LOCK_FILE = Path("/tmp/promptflow-serve-bench.lock")  # noqa: S108 - a link there is refused
 
 
 def describe() -> Machine:
-    """The machine now. Looks for half a second at how busy it is."""
+    """The machine now. Looks for half a second at how busy and how fast it is."""
     uname = platform.uname()
     load = os.getloadavg()
     return Machine(
@@ -34,6 +36,7 @@ def describe() -> Machine:
         tools_python=platform.python_version(),
         load_before=(round(load[0], 2), round(load[1], 2), round(load[2], 2)),
         cpu_busy_before=round(psutil.cpu_percent(interval=_CPU_LOOK_S) / 100, 4),
+        loop_before_ms=telemetry.reference_loop_ms(),
         open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
     )
 
@@ -53,15 +56,17 @@ def raise_open_files(users: int) -> None:
 
 
 def lock_file() -> Path:
-    """The lock that all checkouts of this user share. PROMPTFLOW_SERVE_BENCH_LOCK names another one."""
-    default = Path(tempfile.gettempdir()) / f"promptflow-serve-bench-{os.getuid()}.lock"
-    return Path(os.environ.get("PROMPTFLOW_SERVE_BENCH_LOCK", default))
+    """The lock that everybody on this machine shares. PROMPTFLOW_SERVE_BENCH_LOCK names another one."""
+    return Path(os.environ.get("PROMPTFLOW_SERVE_BENCH_LOCK", _LOCK_FILE))
 
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold the machine for one measurement; UsageError when another one runs. Death drops it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the machine for one measurement; UsageError when another one runs. Death drops it.
+
+    OSError when the lock file can be neither made nor opened.
+    """
+    descriptor = _lock_descriptor(path)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,6 +78,20 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_descriptor(path: Path) -> int:
+    """Open the lock file, made by whoever comes first.
+
+    Readable is enough to lock it. Only the maker asks for O_CREAT: in a sticky directory Linux refuses that to others.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return os.open(path, flags)
+    os.fchmod(descriptor, 0o666)  # whatever the maker's umask is
+    return descriptor
 
 
 def _cores() -> int:

@@ -29,8 +29,10 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Take the live line away; a phase that did not finish is named."""
-        if self._name:
-            self._end("interrupted" if kind else "done")
+        if self._name and kind is not None:
+            self._end("FAILED" if issubclass(kind, Exception) else "interrupted")
+        elif self._name:
+            self._end("done")
 
     def heading(self, text: str) -> None:
         """Announce what the next phases belong to."""

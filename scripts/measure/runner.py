@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from scripts.errors import InvalidMeasurementError, NothingMeasuredError, ServerError, SuiteError, VerificationError
-from scripts.measure import digests, gather, keep, loadgen, machine, server, servers, telemetry
+from scripts.measure import digests, gather, keep, loadgen, machine, public, server, servers, telemetry
 from scripts.measure.environment import Environment
 from scripts.measure.gather import Gathered
 from scripts.measure.locks import Lock
@@ -26,6 +26,7 @@ from scripts.measure.servers import Booted, Limits
 from scripts.plan import RunSpec, Target
 from scripts.record import SCHEMA_VERSION, Asked, Machine, Outcome, Ran, RunRecord
 
+_OUTCOMES: dict[type[SuiteError], Outcome] = {VerificationError: "verify-failed", InvalidMeasurementError: "invalid"}
 _FULL_BYTES = 65_536  # with less free, a disk cannot take a log or a recording
 
 
@@ -100,6 +101,10 @@ def run(bench: Bench, spec: RunSpec) -> Done:
     except (ServerError, InvalidMeasurementError, OSError) as caught:
         error = _explained(caught, scratch)
         bench.progress.abandon()
+    except BaseException:  # interrupted: there is nothing to look up in the logs
+        if not bench.keep_logs:
+            shutil.rmtree(scratch, ignore_errors=True)
+        raise
     record = _record(bench, spec, run_id, now, before, found, error)
     gathered = found.gathered
     directory = keep.keep(
@@ -177,6 +182,7 @@ def _boot(
         raise ValueError("a release is measured in its own virtualenv")
     environment = bench.prepared.environment
     asked = server.settings(target.engine.name, spec.profile.workers, spec.profile.threads)
+    variables = {**env, **asked, "MOCK_API_ENDPOINT": f"{mock.base}/"}
     shipped = server.shipped_command(server.template(environment.site_packages), asked, bench.system, scratch)
     booted = servers.boot_release(
         bench.system,
@@ -184,7 +190,7 @@ def _boot(
         shipped,
         environment,
         servers.copy_flow(target.flow, scratch / "flow"),
-        {**env, **asked, "MOCK_API_ENDPOINT": f"{mock.base}/"},
+        variables,
         bench.limits,
         scratch / "server.log",
     )
@@ -192,13 +198,12 @@ def _boot(
     shape = telemetry.shape(booted.child.pid)
     ran = Ran(
         promptflow=server.live_version(bench.system, booted.base),
-        python=environment.python,
         command=server.at(shipped, "PORT"),
-        environment={**asked, "MOCK_API_ENDPOINT": "http://127.0.0.1:PORT/"},
+        environment=public.environment(variables),
         workers=shape.children,
         threads=server.threads_of(shape.command),
         distributions=dict(environment.distributions),
-        bytecode=True,
+        bytecode=any((environment.site_packages / "promptflow").rglob("*.pyc")),
     )
     return booted, settled_s, ran
 
@@ -240,7 +245,7 @@ def _record(
 ) -> RunRecord:
     outcome: Outcome = "ok"
     if error is not None:
-        outcome = "verify-failed" if isinstance(error, VerificationError) else "failed"
+        outcome = _OUTCOMES.get(type(error), "failed")
     return RunRecord(
         schema_version=SCHEMA_VERSION,
         run_id=run_id,
@@ -257,9 +262,10 @@ def _record(
         ran=found.ran,
         digests=digests.of(spec, bench.prepared.lock if bench.prepared else None),
         machine=before,
+        python=bench.prepared.environment.python if bench.prepared else before.tools_python,
         own_wait_s=spec.target.flow.own_wait_s if spec.target else 0.0,
         outcome=outcome,
-        reasons=() if error is None else (digests.without_paths(error.message),),
+        reasons=() if error is None else (public.text(error.message),),
         phases_s={name: round(seconds, 3) for name, seconds in found.phases_s.items()},
         measurements=found.gathered.measurements if found.gathered else None,
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
-from scripts.errors import ServerError, VerificationError
+from scripts.errors import ServerError, VerificationError, quoted
 from scripts.flow import Flow
 from scripts.measure.process import LOOPBACK, Child, Reply, System
 
@@ -103,7 +103,7 @@ def require_alive(child: Child) -> None:
 def last_lines(log: Path, lines: int = 12) -> str:
     """The end of a log, indented."""
     with contextlib.suppress(OSError):
-        return "\n".join(f"    {x}" for x in log.read_text(errors="replace").splitlines()[-lines:])
+        return quoted(log.read_text(errors="replace"), lines)
     return "    (no log)"
 
 
@@ -113,7 +113,9 @@ def verify(system: System, base: str, flow: Flow, release: str, backend_wait_s: 
     if version != release:
         raise VerificationError(
             f"the server says that it is promptflow {version or '(nothing)'}, not {release}",
-            then=f"nox -s lock -- {release}, then repeat this command",
+            then=f"nox -s lock -- {release}, then repeat this command"
+            if version
+            else "see the server's log: repeat this command with --keep-logs",
         )
     reply = system.request(f"{base}/score", body=flow.request, timeout_s=limit_s)
     wrong = _what_is_wrong(reply, flow, backend_wait_s)
@@ -142,10 +144,13 @@ def _what_is_wrong(reply: Reply | None, flow: Flow, backend_wait_s: float) -> st
         return f"HTTP status {reply.status}: {text}"
     try:
         answer = json.loads(reply.body)
-        answer = answer if flow.answer_in is None else answer[flow.answer_in]
-        differing = [key for key, value in flow.answer.items() if answer.get(key) != value]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except ValueError:
+        answer = None
+    if flow.answer_in is not None:
+        answer = answer.get(flow.answer_in) if isinstance(answer, dict) else None
+    if not isinstance(answer, dict):
         return f"the reply is not the JSON object that {flow.name} should answer: {text}"
+    differing = [key for key, value in flow.answer.items() if answer.get(key) != value]
     if differing:
         return f"{differing[0]} is {answer.get(differing[0])!r}, not {flow.answer[differing[0]]!r}"
     floor_s = flow.own_wait_s + backend_wait_s if flow.own_wait_s is not None else 0.0

@@ -27,7 +27,7 @@ class Finding:
 
 
 def findings(report: Published, runs: Sequence[Run]) -> list[Finding]:
-    """All findings. `runs`: our ok runs of that release, the newest of each scenario and profile."""
+    """All findings. `runs`: our ok runs of that release, the one shown of each scenario and profile."""
     found = [
         _closed_loop(report, runs),
         _threads(report, runs),

@@ -7,10 +7,8 @@ of N users who think for Z seconds and wait R seconds for an answer gives X = N 
 
 from __future__ import annotations
 
-import math
-
 from scripts.record import Ran, RunRecord
-from scripts.suite import Profile
+from scripts.suite import Profile, ramp_s
 
 
 def closed_loop_rps(users: float, response_s: float, think_s: float) -> float:
@@ -31,11 +29,10 @@ def waiting_users(users: float, rps: float, think_s: float) -> float:
 def mean_users(users: int, spawn_rate: int, run_time_s: float) -> float:
     """Users active on average over a run whose ramp is counted in.
 
-    locust starts `spawn_rate` users at once, then as many every second: with k such batches the mean user
-    starts (k - 1) / 2 seconds late and is missing for that long.
+    The first batch starts at once and the last when the ramp ends: the mean user starts half a ramp late and is
+    missing for that long.
     """
-    batches = math.ceil(users / spawn_rate)
-    return users * (1 - (batches - 1) / 2 / run_time_s)
+    return users * (1 - ramp_s(users, spawn_rate) / 2 / run_time_s)
 
 
 def thread_ceiling_rps(workers: int, threads: int, floor_s: float) -> float:

@@ -136,9 +136,13 @@ def _of_machine(seconds: Callable[[Disturbance], float]) -> Compute:
 
     def share(sample: Sample) -> float | None:
         found = sample.measured.disturbance
-        return _ratio(seconds(found), found.window_s * sample.record.machine.cores)
+        return _ratio(seconds(found), found.window_s * found.cores)
 
     return share
+
+
+def _reference_loop(sample: Sample) -> float | None:
+    return (sample.record.machine.loop_before_ms + sample.measured.disturbance.loop_after_ms) / 2
 
 
 def _fastest(sample: Sample) -> float | None:
@@ -209,6 +213,9 @@ METRICS: tuple[Metric, ...] = (
     _metric("generator_cpu_per_request_ms", "ms", "-",
             lambda sample: _ratio(sample.measured.generator.cpu_s * 1000, sample.measured.load.recorded),
             "CPU time of the load generator per recorded request"),
+    _metric("reference_loop_ms", "ms", "-", _reference_loop,
+            "CPU time of a fixed piece of work, mean of just before and just after: how fast the cores were",
+            headline=True),
     _metric("other_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.other_s),
             "share of the machine's CPU that went to neither servers nor generator in steady state"),
     _metric("stolen_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.stolen_s),

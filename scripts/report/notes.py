@@ -22,14 +22,14 @@ _GIB = 2**30
 
 def machines(shown: Iterable[Cell]) -> list[str]:
     """The machines and Pythons that figures come from; without a figure, those of the runs that have none."""
-    records = [cell.newest.record for cell in shown]
+    records = [cell.shown.record for cell in shown]
     return sorted({_machine(record) for record in records if record.ran} or {_machine(r) for r in records})
 
 
 def _machine(record: RunRecord) -> str:
-    found, python = record.machine, record.ran.python if record.ran else record.asked.python
+    found = record.machine
     memory = f"{found.memory_bytes / _GIB:.0f} GiB"
-    return f"{found.cpu_model}, {found.cores} cores, {memory} memory, {found.system}, Python {python}"
+    return f"{found.cpu_model}, {found.cores} cores, {memory} memory, {found.system}, Python {record.python}"
 
 
 def config(profile: Profile) -> str:
@@ -62,13 +62,13 @@ def not_ok(cell: Cell) -> list[str]:
 
 def differing(first: Cell, other: Cell) -> str:
     """In what the conditions of two cells differ, with both values."""
-    found = comparability.differences(first.newest.record, other.newest.record)
+    found = comparability.differences(first.shown.record, other.shown.record)
     return listed([f"{d.name} ({code(d.first)} there, {code(d.second)} here)" for d in found])
 
 
 def section(matrix: Suite, cell: Cell) -> list[str]:
     """Everything to say under the table of a cell."""
-    run = cell.newest
+    run = cell.shown
     lines = [_outcome(cell, run), *(f"Not ok: {line}." for line in not_ok(cell))]
     if run.outcome == "ok" and run.record.measurements is not None:
         lines += [_exact(cell), _failures(run.record.measurements), _generator(run.record.measurements, run.values)]
@@ -88,13 +88,17 @@ def other_conditions(shown: Cell, others: Iterable[Cell]) -> Iterator[str]:
 def _outcome(cell: Cell, run: Run) -> str:
     if run.outcome != "ok":
         return f"Outcome: {run.outcome}. No run of {len(cell.runs)} is ok; the newest is {run_link(run)}."
-    which = "the only run" if len(cell.runs) == 1 else f"the newest of {len(cell.ok)} ok run(s) of {len(cell.runs)}"
+    which = (
+        "the only run"
+        if len(cell.runs) == 1
+        else (f"of {len(cell.ok)} ok run(s) the one with the median response time ({len(cell.runs)} in all)")
+    )
     return f"Outcome: ok. Table and chart show {run_link(run)}, {which}."
 
 
 def _exact(cell: Cell) -> str:
     """The headline metrics of the run shown."""
-    values = cell.newest.values
+    values = cell.shown.values
     known = [m for m in METRICS if m.headline and values[m.name] is not None]
     return f"Exactly: {listed([f'{m.words} {quantity(values[m.name], m.unit)}{_unit(m)}' for m in known])}."
 

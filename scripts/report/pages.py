@@ -5,6 +5,8 @@ Reads, computes, writes nothing. Imports the rest of this package.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +16,8 @@ from scripts.report.cells import Cell, cells
 from scripts.report.store import Skipped
 from scripts.suite import MOCK, Suite
 
-# All that is ever derived; whatever else lies under results/ is not touched.
-PATTERNS = ("README.md", "summary.csv", "v*/README.md", "v*/*.svg")
+RELEASE_FOLDERS = "v[0-9]*"
+_GENERATED = re.compile(rb"# [^\n]+\n\nGenerated from the records ")  # how every derived page begins
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +45,17 @@ def derive(results: Path, matrix: Suite) -> Derived:
     for release, own in _by_release(grouped).items():
         files |= release_page.render(matrix, release, own, reports.get(release))
     return Derived(files=files, skipped=found.skipped)
+
+
+def of_releases(results: Path) -> Iterator[Path]:
+    """What was derived before for releases: generated pages and the charts beside them, nothing else in results/.
+
+    A page comes after its charts: who removes them in this order can be interrupted, and still tell them next time.
+    """
+    for page in sorted(results.glob(f"{RELEASE_FOLDERS}/README.md")):
+        if _GENERATED.match(page.read_bytes()):
+            yield from sorted(page.parent.glob("*.svg"))
+            yield page
 
 
 def _by_release(grouped: list[Cell]) -> dict[str, list[Cell]]:

@@ -87,8 +87,8 @@ def _part(matrix: Suite, group: Sequence[tuple[Cell, list[Cell]]]) -> Part:
 
 
 def _section(matrix: Suite, cell: Cell, others: Sequence[Cell]) -> Section:
-    measured = cell.newest.record.measurements
-    good = cell.newest.outcome == "ok" and measured is not None
+    measured = cell.shown.record.measurements
+    good = cell.shown.outcome == "ok" and measured is not None
     return Section(
         title=headings.title(matrix, cell.asked),
         table=tables.published_form(measured.load.locust_rows)
@@ -106,7 +106,7 @@ def _chart(cell: Cell) -> str:
 
 
 def _draw(matrix: Suite, cell: Cell) -> charts.Picture:
-    run = cell.newest
+    run = cell.shown
     floor_s, measured = laws.ideal_s(run.record), run.record.measurements
     return charts.draw(
         f"{headings.title(matrix, cell.asked)} · promptflow {cell.asked.release} · {cell.asked.profile.name}",
@@ -129,14 +129,14 @@ def _comparison(published: PublishedScenario, cell: Cell | None) -> Comparison:
     if cell is None:
         table = tables.side_by_side(published.rows[0], None, "not measured")
         return Comparison(title=published.title, about="There is no run of it yet.", table=table)
-    measured = cell.newest.record.measurements if cell.ok else None
+    measured = cell.shown.record.measurements if cell.ok else None
     row = measured.load.locust_rows[0] if measured and measured.load.locust_rows else None
     return Comparison(
         title=f"{published.title}, profile {cell.asked.profile.name}",
-        about=f"Measured: run {notes.run_link(cell.newest)}.",
+        about=f"Measured: run {notes.run_link(cell.shown)}.",
         table=tables.side_by_side(published.rows[0], row, cell.outcome),
     )
 
 
 def _findings(report: Published, shown: Sequence[Cell]) -> list[Finding]:
-    return findings(report, [cell.newest for cell in shown if cell.ok])
+    return findings(report, [cell.shown for cell in shown if cell.ok])

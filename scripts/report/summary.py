@@ -1,6 +1,6 @@
 """What a bench session prints when it ends: the published table of each run, and what tells releases apart.
 
-Pure. Imports the record, `store`, `tables`.
+Pure. Imports `headings`, `metrics`, `store`, `tables` and `wording`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from scripts.report import metrics, store, tables, wording
-from scripts.suite import Suite
+from scripts.report import headings, metrics, store, tables, wording
+from scripts.suite import MOCK, Suite
 
 _TOLD = (
     "overhead_p50_ms",
@@ -28,9 +28,9 @@ def of_session(matrix: Suite, directories: Iterable[Path]) -> str:
 
 def _of_run(matrix: Suite, run: store.Run) -> str:
     asked = run.record.asked
-    titles = {(s.engine, s.flow): s.title for s in matrix.scenarios}
-    title = titles.get((asked.engine, asked.flow), f"{asked.engine} {asked.flow}")
-    lines = [f"## promptflow {asked.release}: {title}, profile {asked.profile.name}, {run.outcome}", ""]
+    title = headings.title(matrix, asked)
+    what = title if asked.release == MOCK else f"promptflow {asked.release}: {title}"
+    lines = [f"## {what}, profile {asked.profile.name}, {run.outcome}", ""]
     if run.record.measurements is None:
         return "\n".join([*lines, *run.reasons])
     lines.append(tables.published_form(run.record.measurements.load.locust_rows))

@@ -69,7 +69,7 @@ def all_metrics(cell: Cell) -> str:
     headers = ["Metric", "This run", *(["Median", "Lowest", "Highest"] if several else []), "Better"]
     rows = []
     for metric in METRICS:
-        row = [metric.title, quantity(cell.newest.values[metric.name], metric.unit)]
+        row = [metric.title, quantity(cell.shown.values[metric.name], metric.unit)]
         if several:
             spread = cell.spread(metric.name)
             figures = (spread.median, spread.low, spread.high) if spread else (None, None, None)

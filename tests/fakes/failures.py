@@ -102,24 +102,28 @@ FAILURES = {
         outside={"scripts": {"locust": [Script(ends_s=1.5, code=2, says="bad option\n")]}},
         events=[*LOADED, *STOPPED],
         error=InvalidMeasurementError,
+        outcome="invalid",
         reason="locust ended with exit code 2; its last lines:\n    bad option",
     ),
     "locust never ends": Failing(
         outside={"scripts": {"locust": [Script()]}},
         events=[*LOADED, *STOPPED],
         error=InvalidMeasurementError,
+        outcome="invalid",
         reason="locust did not end within 60 s of its run time",
     ),
     "no recording": Failing(
         outside={"records": False},
         events=[*LOADED, *STOPPED],
         error=InvalidMeasurementError,
+        outcome="invalid",
         reason="no complete recording",
     ),
     "mock tells no counts": Failing(
         outside={"replies": {"mock /counts": None}},
         events=[*LOADED, "GET mock /counts", *STOPPED],
         error=InvalidMeasurementError,
+        outcome="invalid",
         reason="the mock API did not tell its counts",
     ),
 }

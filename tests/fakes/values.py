@@ -42,6 +42,7 @@ MACHINE = Machine(
     tools_python="3.11.9",
     load_before=(0.1, 0.2, 0.3),
     cpu_busy_before=0.01,
+    loop_before_ms=10.0,
     open_files_limit=1024,
 )
 PROFILE = Profile(
@@ -198,13 +199,14 @@ MEASUREMENTS = Measurements(
         window_s=(1.0, 4.0),
         completed=3,
         worker_cpu_s=(0.01, 0.008),
+        workers_lost=0,
         memory_start_bytes=200 * 2**20,
         memory_end_bytes=210 * 2**20,
         memory_kind="pss",
         threads_seen=5,
     ),
     backend=Backend(received=4, answered=3, cpu_s=0.004),
-    disturbance=Disturbance(window_s=3.0, busy_s=0.3, other_s=0.1, stolen_s=0.0),
+    disturbance=Disturbance(window_s=3.0, cores=2, busy_s=0.3, other_s=0.1, stolen_s=0.0, loop_after_ms=10.5),
 )
 RECORD = RunRecord(
     schema_version=SCHEMA_VERSION,
@@ -221,7 +223,6 @@ RECORD = RunRecord(
     ),
     ran=Ran(
         promptflow="1.12.0",
-        python="3.11.9",
         command=("gunicorn", "-w", "2", "-b", "127.0.0.1:PORT", "app"),
         environment={"PROMPTFLOW_WORKER_NUM": "2"},
         workers=2,
@@ -233,6 +234,7 @@ RECORD = RunRecord(
         lock="1" * 64, flow="2" * 64, locustfile="3" * 64, mock_api="4" * 64, profile="5" * 64, tools="6" * 64
     ),
     machine=MACHINE,
+    python="3.11.9",
     own_wait_s=0.25,
     outcome="ok",
     reasons=(),

@@ -24,6 +24,7 @@ MACHINE = r.Machine(
     tools_python="3.11.9",
     load_before=(0.1, 0.1, 0.1),
     cpu_busy_before=0.01,
+    loop_before_ms=10.0,
     open_files_limit=65536,
 )
 DIGESTS = r.Digests(
@@ -134,6 +135,7 @@ def measurements(
         window_s=(10.0, 60.0),
         completed=9000,
         worker_cpu_s=(7.2, 7.0, 7.4, 7.2, 7.2, 7.1, 7.3, 7.2),
+        workers_lost=0,
         memory_start_bytes=800 * 2**20,
         memory_end_bytes=880 * 2**20,
         memory_kind="pss",
@@ -162,7 +164,9 @@ def measurements(
             exceptions=0,
         ),
         server=None if mock else server,
-        disturbance=r.Disturbance(window_s=50.0, busy_s=80.0, other_s=4.0, stolen_s=1.0),
+        disturbance=r.Disturbance(
+            window_s=50.0, cores=MACHINE.cores, busy_s=80.0, other_s=4.0, stolen_s=1.0, loop_after_ms=11.0
+        ),
         backend=r.Backend(received=number, answered=number, cpu_s=3.6),
     )
 
@@ -185,7 +189,6 @@ def record(
         measured = measurements(mock=mock)
     ran = r.Ran(
         promptflow=release,
-        python="3.11.9",
         command=command(engine, load.workers, load.threads),
         environment={"PROMPTFLOW_WORKER_NUM": str(load.workers)},
         workers=load.workers,
@@ -201,6 +204,7 @@ def record(
         ran=None if mock or outcome == "cannot-install" else ran,
         digests=dataclasses.replace(DIGESTS, profile=(load.name.encode().hex()[-12:] + DIGESTS.profile)[:64]),
         machine=MACHINE,
+        python="3.11.9",
         own_wait_s=0.0 if mock else 0.25,
         outcome=outcome,
         reasons=reasons,

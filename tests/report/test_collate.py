@@ -51,7 +51,8 @@ def test_check_names_what_is_wrong_and_writes_nothing(results: Path) -> None:
     (results / "README.md").write_text("mine", encoding="utf-8")
     (results / "summary.csv").unlink()
     (results / "v1.0.0").mkdir()
-    (results / "v1.0.0" / "README.md").write_text("old", encoding="utf-8")
+    page = (results / "v1.12.0" / "README.md").read_text(encoding="utf-8")
+    (results / "v1.0.0" / "README.md").write_text(page, encoding="utf-8")
     before = listing(results)
     with pytest.raises(NotComparableError) as caught:
         run(results, "--check")
@@ -92,6 +93,21 @@ def test_foreign_file_in_a_release_folder_stays(results: Path) -> None:
     shutil.rmtree(results / "runs" / "report" / "1.18.5")
     run(results)
     assert [path.name for path in note.parent.iterdir()] == ["note.txt"]
+
+
+@pytest.mark.parametrize("folder", ["v1.0.0", "vendor"])
+def test_page_of_somebody_else_stays(results: Path, folder: str) -> None:
+    """A page that was not generated, or not for a release, is left alone, and so are the pictures beside it."""
+    page = (results / "v1.12.0" / "README.md").read_text(encoding="utf-8")
+    (results / folder).mkdir()
+    (results / folder / "README.md").write_text(page if folder == "vendor" else "# Mine\n", encoding="utf-8")
+    (results / folder / "photo.svg").touch()
+    (results / "vacant").mkdir()
+    before = listing(results)
+    assert run(results) == 0
+    assert run(results, "--check") == 0
+    assert listing(results) == before
+    assert (results / "vacant").exists()
 
 
 def test_records_left_out_are_printed(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

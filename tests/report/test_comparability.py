@@ -17,11 +17,12 @@ ONE = factory.record()
 def changed(**parts: object) -> RunRecord:
     """A run of which the machine, the request or the digests differ; `flow_digest` is the digest called flow."""
     groups: dict[str, Any] = {"machine": ONE.machine, "asked": ONE.asked, "digests": ONE.digests}
+    patch = str(parts.pop("patch", ONE.python))
     for key, value in parts.items():
         name = key.removesuffix("_digest")
         holder = "digests" if name != key else next(g for g in groups if name in groups[g].__dataclass_fields__)
         groups[holder] = dataclasses.replace(groups[holder], **{name: value})
-    return dataclasses.replace(ONE, **groups)
+    return dataclasses.replace(dataclasses.replace(ONE, **groups), python=patch)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,8 @@ def changed(**parts: object) -> RunRecord:
         ({"cores": 2}, "cores"),
         ({"memory_bytes": 2**33}, "memory"),
         ({"system": "Linux aarch64"}, "system"),
-        ({"python": "3.12"}, "Python"),
+        ({"patch": "3.11.10"}, "Python"),
+        ({"tools_python": "3.11.10"}, "Python of the tools"),
         ({"locustfile": "e" * 64}, "locustfile"),
         ({"mock_api": "e" * 64}, "mock API"),
         ({"tools": "e" * 64}, "tools"),

@@ -58,12 +58,13 @@ def test_run_without_a_request_divides_by_nothing() -> None:
     measured = factory.measurements(number=0, failed=0)
     load = dataclasses.replace(measured.load, locust_rows=(), all_users_at_s=None)
     server = measured.server and dataclasses.replace(measured.server, completed=0, worker_cpu_s=())
-    unseen = Disturbance(window_s=0.0, busy_s=0.0, other_s=0.0, stolen_s=0.0)
+    unseen = Disturbance(window_s=0.0, cores=2, busy_s=0.0, other_s=0.0, stolen_s=0.0, loop_after_ms=11.0)
     empty = dataclasses.replace(measured, load=load, server=server, disturbance=unseen)
     values = metrics.derive(factory.record(measured=empty), EMPTY)
     told = {name for name, value in values.items() if value is not None}
     assert told == {
         "in_flight_at_stop", "memory_start_bytes", "memory_end_bytes", "ready_s", "settled_s", "generator_lag_p99_ms",
+        "reference_loop_ms",
     }  # fmt: skip
 
 
