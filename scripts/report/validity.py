@@ -17,7 +17,8 @@ def reasons(record: RunRecord) -> tuple[str, ...]:
     """Why the run is not valid; empty when it is."""
     if record.outcome != "ok" or record.measurements is None:
         return record.reasons
-    return (*_generator(record, record.measurements), *_server(record, record.measurements))
+    measured = record.measurements
+    return (*_generator(record, measured), *_server(record, measured), *_machine(measured.disturbance))
 
 
 def _generator(record: RunRecord, measured: Measurements) -> Iterator[str]:
