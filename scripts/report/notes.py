@@ -18,6 +18,7 @@ from scripts.report.wording import code, listed, quantity, significant
 from scripts.suite import MOCK, Profile, Suite, session_name
 
 _GIB = 2**30
+_SPREAD = ("throughput_rps", "response_time_mean_ms", "cpu_per_request_ms", "reference_loop_ms")
 
 
 def machines(shown: Iterable[Cell]) -> list[str]:
@@ -76,6 +77,22 @@ def section(matrix: Suite, cell: Cell) -> list[str]:
         lines.append(_server(run.record.asked, run.record.ran))
     lines.append(f"Repeat it: {_repeat(matrix, run.record.asked)}.")
     return lines
+
+
+def spread(cell: Cell) -> Iterator[str]:
+    """How far several runs of a cell lie apart, and how far the machine's own speed did."""
+    if len(cell.ok) < 2:  # noqa: PLR2004 - one run has no spread
+        return
+    told = []
+    for metric in METRICS:
+        found = cell.spread(metric.name)
+        if metric.name in _SPREAD and found is not None:
+            low, high = (quantity(value, metric.unit) for value in (found.low, found.high))
+            told.append(f"{metric.words} {low} to {high}{_unit(metric)}")
+    yield (
+        f"Over {len(cell.ok)} ok runs: {listed(told)}. The reference loop is the same work every time: what it and the "
+        "figures have in common is the machine."
+    )
 
 
 def other_conditions(shown: Cell, others: Iterable[Cell]) -> Iterator[str]:

@@ -133,7 +133,7 @@ def _comparison(published: PublishedScenario, cell: Cell | None) -> Comparison:
     row = measured.load.locust_rows[0] if measured and measured.load.locust_rows else None
     return Comparison(
         title=f"{published.title}, profile {cell.asked.profile.name}",
-        about=f"Measured: run {notes.run_link(cell.shown)}.",
+        about=" ".join([f"Measured: run {notes.run_link(cell.shown)}.", *notes.spread(cell)]),
         table=tables.side_by_side(published.rows[0], row, cell.outcome),
     )
 

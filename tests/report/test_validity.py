@@ -30,6 +30,8 @@ def test_good_run_has_no_reasons() -> None:
         ("generator", {"lag_p99_ms": 10.0}, "p99 10.0 ms"),
         ("generator", {"exceptions": 2}, "raised 2 exceptions"),
         ("load", {"recorded": 5}, "no request succeeded"),
+        ("server", {"workers_lost": 1}, "1 of the server's workers ended under load"),
+        ("disturbance", {"other_s": 26.0, "window_s": 50.0, "cores": 8}, "other processes took 6.5%"),
     ],
 )
 def test_unfit_run_has_its_reason(part: str, changes: dict[str, object], reason: str) -> None:
