@@ -23,7 +23,7 @@ from scripts.suite import ROOT
 
 _PORT_TRIES = 3
 _PORT_TAKEN = ("Address already in use", "Connection in use", "address already in use")
-_STOP_GRACE_S = 1.0  # everything that is measured has been measured by then
+_STOP_GRACE_S = 0.4  # everything that is measured has been measured by then
 _IDLE_LOOK_S = 0.25
 _IDLE_CPU_S = 0.02  # what an idle tree of 8 workers may use within one look
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
