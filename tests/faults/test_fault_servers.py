@@ -90,7 +90,7 @@ def test_a_server_that_ignores_sigterm_is_killed(world: World) -> None:
     world.behave(answer="wrong", sigterm="ignore")
     ended = world.run()
     assert ended.code == 5
-    assert "server did not end within 5 s of SIGTERM: killed" in ended.err
+    assert "server did not end within 0.4 s of SIGTERM: killed" in ended.err
     assert world.left() == []
 
 

@@ -195,6 +195,7 @@ def started(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Session:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - tests in the background ignore it
     )
     return Session(popen=popen)
 

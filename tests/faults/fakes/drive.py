@@ -62,7 +62,6 @@ def main(argv: list[str]) -> int:
     """Make the runs, print the summary, and end as the bench verb does."""
     args = _arguments(argv)
     matrix = suite.load()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests run in the background are started without
     terminate_as_exception()
     if args.interrupt_at == "keep":
         sys.addaudithook(interrupt_while_keeping)
