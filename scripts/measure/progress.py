@@ -43,7 +43,8 @@ class Progress:
         self._name, self._began = name, self._clock()
         self._told = self._began
         if self._console.is_terminal:
-            self._live = self._console.status(f"{name} ...", spinner_style="default")
+            # Twice a second, not rich's 12.5 times: the cores are being measured.
+            self._live = self._console.status(f"{name} ...", spinner_style="default", refresh_per_second=2)
             self._live.start()
 
     def update(self, text: str) -> None:
