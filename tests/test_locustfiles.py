@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.ports import wait_for_port
+
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -239,19 +241,6 @@ def test_mock_api(tmp_path: Path) -> None:
     assert len(rows) + load["in_flight_at_stop"] == received
     for row in rows:
         assert 0.1 <= float(row["backend_s"]) <= float(row["response_time_ms"]) / 1000 + 0.002
-
-
-def wait_for_port(port: int) -> None:
-    """Wait until something listens; TimeoutError after 15 s."""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-        else:
-            return
-    raise TimeoutError("the server did not start")
 
 
 def mock_counts(port: int) -> dict[str, int]:

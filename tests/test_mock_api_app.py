@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from scripts.measure.mock_api_app import Settings, SettingsError, read_settings
+from tests.fakes.ports import wait_for_port
 
 ROOT = Path(__file__).resolve().parent.parent
 LEAST_S, MOST_S, SEED = 0.05, 0.15, 7
@@ -46,19 +47,6 @@ def running() -> Iterator[tuple[str, int]]:
             yield f"http://127.0.0.1:{port}", port
         finally:
             process.terminate()
-
-
-def wait_for_port(port: int) -> None:
-    """Wait until something listens; TimeoutError after 15 s."""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-        else:
-            return
-    raise TimeoutError("the mock API did not start")
 
 
 def get(url: str) -> Any:  # noqa: ANN401 - JSON

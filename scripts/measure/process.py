@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import IO, Protocol
 
 from scripts.errors import Terminated
 
@@ -124,30 +124,12 @@ class RealSystem:
     def start(self, name: str, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Child:
         """Start a child in a new process group, with exactly this environment, its output in `log`."""
         with log.open("ab") as stream:
-            popen = subprocess.Popen(
-                list(argv),
-                env=dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call
-            )
+            popen = _popen(argv, env, cwd, stream)
         return RealChild(name, popen, log)
 
     def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float) -> Finished:
         """Run a command to its end; TimeoutError when it does not end in time."""
-        popen = subprocess.Popen(
-            list(argv),
-            env=dict(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call
-        )
+        popen = _popen(argv, env, cwd, subprocess.PIPE)
         try:
             output, _ = popen.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired as error:
@@ -186,6 +168,20 @@ class RealSystem:
     def sleep(self, seconds: float) -> None:
         """Wait, between two looks at a condition."""
         time.sleep(seconds)
+
+
+def _popen(argv: Sequence[str], env: Mapping[str, str], cwd: Path, output: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a process as every child is: its own group, nothing to read, both outputs in one, gone with its parent."""
+    return subprocess.Popen(
+        list(argv),
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call
+    )
 
 
 def _end_with_parent() -> None:
