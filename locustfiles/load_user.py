@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import socket
 import time
 from argparse import Namespace
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ class RecordedUser(FastHttpUser):
         self._wait_min_s, self._wait_max_s = options.wait_min_s, options.wait_max_s
         self._idle_since_s: float | None = None
         self._connections = 0
+        self._port: int | None = None  # of this end of the connection
         http: Any = self.client.client.clientpool.get_client(self.host or "")
         http._connection_pool.after_connect = self._note_connection  # noqa: SLF001 - no public way to the hook
 
@@ -80,13 +82,14 @@ class RecordedUser(FastHttpUser):
         if self.recording is not None:
             meta = response.request_meta
             times = (answer.backend_s, answer.node_s, idle_s)
-            row = (start_s, meta["response_time"], outcome, meta["response_length"], *times, self._number)
+            row = (start_s, meta["response_time"], outcome, meta["response_length"], *times, self._number, self._port)
             self.recording.add(row)
             if outcome != answers.OK:
                 self.recording.fail(outcome, message)
 
-    def _note_connection(self, _socket: object) -> None:
+    def _note_connection(self, connection: socket.socket) -> None:
         self._connections += 1
+        self._port = connection.getsockname()[1]
 
 
 def judge(

@@ -42,8 +42,9 @@ REQUEST_COLUMNS = (
     "node_s",
     "idle_s",
     "user",
+    "port",
 )
-Row = tuple[float, float, str, int, float | None, float | None, float | None, int]  # as REQUEST_COLUMNS
+Row = tuple[float, float, str, int, float | None, float | None, float | None, int, int | None]  # as REQUEST_COLUMNS
 
 PERCENTILES = (0.50, 0.66, 0.75, 0.80, 0.90, 0.95, 0.98, 0.99, 0.999, 0.9999, 1.0)  # of locust's own csv
 _LAG_EVERY_S = 0.05  # 1200 looks a minute tell a p99; more would cost what they measure

@@ -14,8 +14,8 @@ from scripts.errors import NothingMeasuredError, UsageError, did_you_mean
 from scripts.flow import Flow
 from scripts.suite import MOCK, Engine, Profile, Release, Suite
 
-# Wall time that a run needs beside its load, on 2 cores (results/self.md has the measurement).
-OVERHEAD_S = 13.0
+# Wall time that a run needs beside its load, on 2 cores: 4.5 s with 2 workers, 11.5 s with 8 (results/self.md).
+_OVERHEAD_S, _OVERHEAD_OF_A_WORKER_S = 2.2, 1.2
 MAX_ROUNDS = 1000
 
 
@@ -26,6 +26,16 @@ class Target:
     release: Release
     engine: Engine
     flow: Flow
+    version: str  # what the live server must say that it is; a candidate's release has a label beside it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a run stands in a campaign of interleaved rounds."""
+
+    campaign: str
+    round_id: str  # only runs of one round are compared with each other
+    arm: str  # what tells it from the others of its round; the first arm is the baseline
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +46,7 @@ class RunSpec:
     profile: Profile
     python: str
     round: int  # from 1
+    place: Place | None = None  # in a campaign
 
     @property
     def release(self) -> str:
@@ -60,7 +71,8 @@ class RunSpec:
     @property
     def expected_s(self) -> float:
         """Estimated wall time."""
-        return self.profile.run_time_s + self.profile.drain_s + OVERHEAD_S
+        workers = self.profile.workers if self.target else 1
+        return self.profile.run_time_s + _OVERHEAD_S + _OVERHEAD_OF_A_WORKER_S * workers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +110,7 @@ def make(
     return Plan(
         runs=tuple(
             RunSpec(
-                target=Target(release=served, engine=serving, flow=flow),
+                target=Target(release=served, engine=serving, flow=flow, version=served.version),
                 profile=load,
                 python=chosen_python,
                 round=number,

@@ -5,6 +5,9 @@ Imports nothing of ours but `suite`.
 
 Schema history
   1  the first.
+  2  adds to Asked the place in a campaign, to Profile the warm-up, to Server the first answers and the requests of
+     each worker, to Disturbance suspension and clock steps, to Counts its own number of significant digits, with
+     values stored as steps. Version 1 is still read: what it lacks has the default given here.
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ from typing import Literal
 
 from scripts.suite import Profile
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, 2)
 
 Window = Literal["ramp", "steady", "drain"]
-"""Before the last user had started; from then until the load was stopped; after that."""
+"""Before the last user had started and the warm-up was over; from then until the load was stopped; after that."""
 
 Outcome = Literal["ok", "invalid", "failed", "verify-failed", "cannot-install", "not-applicable"]
 
@@ -33,6 +37,9 @@ class Asked:
     python: str  # e.g. "3.11"
     round: int  # from 1
     seed: int  # of think times and of the backend's waits
+    campaign: str = ""  # of interleaved rounds; empty: measured by itself
+    round_id: str = ""  # runs of one round of a campaign may be paired
+    arm: str = ""  # what tells the run from the others of its round
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +154,9 @@ class Server:
     memory_end_bytes: int  # PSS of the tree after the load
     memory_kind: str  # "pss", or "rss" where the system has no PSS
     threads_seen: int  # most threads of any worker process after the load
+    first_answer_s: float | None = None  # of the server, cold, on an idle machine: the verification
+    first_answers_s: tuple[float | None, ...] = ()  # each worker's first under load; None: it cannot be told
+    worker_requests: tuple[int, ...] = ()  # each worker's successes in the steady window, as first_answers_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,6 +178,8 @@ class Disturbance:
     other_s: float  # what was neither the servers', nor the generator's, nor the harness's; below 0: clock ticks
     stolen_s: float  # taken by the hypervisor; 0 where the system does not tell
     loop_after_ms: float  # as `loop_before_ms`, after the load
+    suspended_s: float = 0.0  # for which the machine slept during the load; 0 where the system does not tell
+    clock_step_s: float = 0.0  # by which somebody set the wall clock during the load
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,13 +221,13 @@ class Counts:
     total_us: int  # exact sum, for exact means
     max_us: int  # exact
     min_us: int  # exact; a difference can be negative, and counts as 1 in `values_us`
+    significant_digits: int = 4  # of the buckets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Histograms:
     """Distributions by the window that a request completed in."""
 
-    significant_digits: int
     windows: dict[Window, dict[str, Counts]]
 
 

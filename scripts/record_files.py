@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from scripts.record import SCHEMA_VERSION, Counts, Histograms, RunRecord, Second, Window
+from scripts.record import READABLE, Counts, Histograms, RunRecord, Second, Window
 
 RUNS = Path("results") / "runs"
 RECORD_FILE, HISTOGRAMS_FILE, TIMELINE_FILE = "record.json", "histograms.json", "timeline.csv"
@@ -42,15 +43,15 @@ def encode_record(record: RunRecord) -> bytes:
 
 
 def encode_histograms(histograms: Histograms) -> bytes:
-    """One line for each list, so that a file of thousands of buckets stays a few lines."""
-    plain = msgspec.to_builtins(histograms)
+    """One line for each distribution; values as steps from the one before, which halves the file."""
     lines = []
-    for window, kinds in plain["windows"].items():
+    for window, kinds in histograms.windows.items():
         for kind, counts in kinds.items():
-            body = msgspec.json.encode(counts).decode()
+            steps = tuple(after - before for before, after in itertools.pairwise((0, *counts.values_us)))
+            plain = msgspec.to_builtins(counts) | {"values_us": (), "steps_us": steps}
+            body = msgspec.json.encode(plain).decode()
             lines.append(f'{{"window":"{window}","kind":"{kind}","counts":{body}}}')
-    head = f'{{"significant_digits":{histograms.significant_digits},"distributions":[\n'
-    return (head + ",\n".join(lines) + "\n]}\n").encode()
+    return ('{"distributions":[\n' + ",\n".join(lines) + "\n]}\n").encode()
 
 
 def encode_timeline(seconds: list[Second]) -> bytes:
@@ -70,8 +71,8 @@ def read_record(directory: Path) -> RunRecord:
         version = msgspec.json.decode(data, type=dict[str, msgspec.Raw]).get("schema_version")
         if version is None:
             raise RecordError("not a run record: it has no schema_version")
-        if bytes(version) != str(SCHEMA_VERSION).encode():
-            known = f"this suite reads schema_version {SCHEMA_VERSION}"
+        if bytes(version) not in {str(known).encode() for known in READABLE}:
+            known = f"this suite reads schema_version {' and '.join(map(str, READABLE))}"
             raise RecordError(f"schema_version {bytes(version).decode(errors='replace')[:20]}; {known}")
         record = msgspec.json.decode(data, type=RunRecord)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
@@ -82,15 +83,19 @@ def read_record(directory: Path) -> RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredCounts(Counts):
+    steps_us: tuple[int, ...] = ()  # from value to value, the first from 0; schema 1 has `values_us` instead
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Distribution:
     window: Window
     kind: str
-    counts: Counts
+    counts: _StoredCounts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _HistogramsFile:
-    significant_digits: int
     distributions: tuple[_Distribution, ...]
 
 
@@ -102,10 +107,22 @@ def read_histograms(directory: Path) -> Histograms:
         raise RecordError(f"{HISTOGRAMS_FILE} cannot be read: {_plain(error)}") from error
     windows: dict[Window, dict[str, Counts]] = {"ramp": {}, "steady": {}, "drain": {}}
     for row in found.distributions:
-        if len(row.counts.values_us) != len(row.counts.counts):
+        counts = _counts(row.counts)
+        if len(counts.values_us) != len(counts.counts):
             raise RecordError(f"{HISTOGRAMS_FILE}: {row.window} {row.kind} has values without counts")
-        windows[row.window][row.kind] = row.counts
-    return Histograms(significant_digits=found.significant_digits, windows=windows)
+        windows[row.window][row.kind] = counts
+    return Histograms(windows=windows)
+
+
+def _counts(stored: _StoredCounts) -> Counts:
+    return Counts(
+        values_us=stored.values_us or tuple(itertools.accumulate(stored.steps_us)),
+        counts=stored.counts,
+        total_us=stored.total_us,
+        max_us=stored.max_us,
+        min_us=stored.min_us,
+        significant_digits=stored.significant_digits,
+    )
 
 
 def read_timeline(directory: Path) -> list[Second]:

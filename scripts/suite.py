@@ -84,6 +84,7 @@ class Profile:
     drain_s: int  # how long requests in flight at the end may take to finish; 0: they are cut off
     seed: int
     reported: bool  # whether its runs belong in a report
+    warm_up_s: int = 0  # after the ramp, part of the run time, and in no figure of the steady state
 
     @property
     def ramp_s(self) -> int:
@@ -95,15 +96,15 @@ class Profile:
         for key in ("users", "spawn_rate", "run_time_s", "workers", "threads"):
             if getattr(self, key) < 1:
                 yield f"{key} must be at least 1"
-        for key in ("wait_min_s", "backend_wait_min_s", "drain_s"):
+        for key in ("wait_min_s", "backend_wait_min_s", "drain_s", "warm_up_s"):
             if getattr(self, key) < 0:
                 yield f"{key} must not be negative"
         for what in ("wait", "backend_wait"):
             if getattr(self, f"{what}_max_s") < getattr(self, f"{what}_min_s"):
                 yield f"{what}_max_s is less than {what}_min_s"
-        if self.spawn_rate >= 1 and self.run_time_s - self.ramp_s < LEAST_STEADY_S:
+        if self.spawn_rate >= 1 and self.run_time_s - self.ramp_s - self.warm_up_s < LEAST_STEADY_S:
             yield (
-                f"the ramp takes {self.ramp_s} s of run_time_s ({self.run_time_s} s), "
+                f"ramp and warm-up take {self.ramp_s + self.warm_up_s} s of run_time_s ({self.run_time_s} s), "
                 f"which leaves less than {LEAST_STEADY_S} s with all users"
             )
 

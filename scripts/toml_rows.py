@@ -5,6 +5,7 @@ What is wrong is added to a list of problems, so that all of it can be told at o
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import typing
@@ -49,12 +50,14 @@ def named(cls: type, data: Mapping[str, object], key: str, problems: list[str]) 
 def build(cls: type, row: Mapping[str, object], where: str, problems: list[str]) -> object:
     """Make one value of the dataclass `cls`; what is wrong is added to `problems`, and None returned."""
     hints = typing.get_type_hints(cls)
+    optional = {field.name for field in dataclasses.fields(cls) if field.default is not dataclasses.MISSING}
     before = len(problems)
     problems.extend(unknown(row, hints, where))
     values: dict[str, object] = {}
     for key, hint in hints.items():
         if key not in row:
-            problems.append(f"{where}: {key} is missing")
+            if key not in optional:
+                problems.append(f"{where}: {key} is missing")
             continue
         values[key] = _typed(row[key], hint)
         if values[key] is None:

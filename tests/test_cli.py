@@ -198,7 +198,7 @@ def test_dry_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     for part in ("environment: ", "from locks/1.12.0.txt", "PROMPTFLOW_WORKER_NUM=2", "mock: MIN_WAIT_TIME_SEC=0.2"):
         assert out.count(part) == 4
     assert "locustfiles/score.py" in out
-    assert "4 run(s), about 1." in out
+    assert "4 run(s), about 0.6 minutes" in out
     assert list(tmp_path.iterdir()) == []
 
 

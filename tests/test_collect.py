@@ -75,7 +75,7 @@ def test_windows() -> None:
         request(103.0, 1300.0),
         request(102.0, 0.64, "keepalive_race"),
     ]
-    windows = collect.histograms(RECORDED, rows, 0.25).windows
+    windows = collect.histograms(RECORDED, rows, 0.25, 0).windows
     assert windows["ramp"]["ok"].total_us == 1_250_000
     assert windows["steady"]["ok"].total_us == 2_560_000
     assert windows["steady"]["failed"].total_us == 640
@@ -85,7 +85,7 @@ def test_windows() -> None:
 def test_windows_without_a_steady_one() -> None:
     """When not all users came to start, everything is ramp."""
     windows = collect.histograms(
-        dataclasses.replace(RECORDED, all_users_at_s=None), [request(103.0, 1250.0)], 0.25
+        dataclasses.replace(RECORDED, all_users_at_s=None), [request(103.0, 1250.0)], 0.25, 0
     ).windows
     assert windows["ramp"]["ok"].counts == (1,)
     assert windows["steady"] == {}
@@ -94,13 +94,33 @@ def test_windows_without_a_steady_one() -> None:
 def test_window_of_a_drain() -> None:
     """What finishes after the load was stopped counts in neither ramp nor steady state."""
     rows = [request(RECORDED.stopped_s, 1250.0), request(RECORDED.stopped_s + 0.001, 1300.0)]
-    windows = collect.histograms(RECORDED, rows, 0.25).windows
+    windows = collect.histograms(RECORDED, rows, 0.25, 0).windows
     assert (windows["steady"]["ok"].total_us, windows["drain"]["ok"].total_us) == (1_250_000, 1_300_000)
+
+
+def test_warm_up_is_ramp() -> None:
+    """The steady window begins when the warm-up after the last user's start is over, and never after the stop."""
+    rows = [request(102.9, 1250.0), request(103.0, 1300.0)]
+    windows = collect.histograms(RECORDED, rows, 0.25, 2.0).windows
+    assert (windows["ramp"]["ok"].total_us, windows["steady"]["ok"].total_us) == (1_250_000, 1_300_000)
+    assert collect.steady_from_s(RECORDED, 1000.0) == RECORDED.stopped_s
+
+
+def test_first_answers() -> None:
+    """A worker's first answer is of the request it was sent first; failures and unknown connections tell nothing."""
+    rows = [
+        dataclasses.replace(request(103.0, 1500.0), port=5001),
+        dataclasses.replace(request(102.9, 1300.0), port=5001),
+        dataclasses.replace(request(101.0, 0.5, "connection"), port=5002),
+        dataclasses.replace(request(103.0, 1260.0), port=5002),
+        request(100.0, 1250.0),
+    ]
+    assert collect.first_answers(rows, {5001: 11, 5002: 12, 5003: 13}) == {11: 1.5, 12: 1.26}
 
 
 def test_overhead() -> None:
     """Overhead is the response time without the flow's and the backend's waits; a part of it is the backend's call."""
-    steady = collect.histograms(RECORDED, [request(103.0, 1260.0)], 0.25).windows["steady"]
+    steady = collect.histograms(RECORDED, [request(103.0, 1260.0)], 0.25, 0).windows["steady"]
     assert steady["overhead"].total_us == 10_000  # 1260 - (250 + 1000)
     assert steady["backend_call"].total_us == 4_000  # 1004 - 1000
 
@@ -119,12 +139,12 @@ def test_what_is_not_told_is_left_out(
 ) -> None:
     """An answer or a flow that does not tell its waits has no overhead, rather than a wrong one."""
     row = request(103.0, 1260.0, backend_s=backend_s, node_s=node_s)
-    assert set(collect.histograms(RECORDED, [row], own_wait_s).windows["steady"]) == kinds
+    assert set(collect.histograms(RECORDED, [row], own_wait_s, 0).windows["steady"]) == kinds
 
 
 def test_counts_by_hand() -> None:
     """Equal times share a bucket; the sum, the least and the most are exact."""
-    found = collect.counts([1.0, 2.0, 1.0, 1250.0373])
+    found = collect.counts([1.0, 2.0, 1.0, 1250.0373], 4)
     assert found.values_us == (1000, 2000, 1_249_984)  # buckets of 64 us above 1.049 s
     assert found.counts == (2, 1, 1)
     assert (found.total_us, found.min_us, found.max_us) == (1_254_037, 1000, 1_250_037)
@@ -132,19 +152,19 @@ def test_counts_by_hand() -> None:
 
 def test_counts_of_nothing() -> None:
     """No values are an empty distribution."""
-    found = collect.counts([])
+    found = collect.counts([], 4)
     assert (found.values_us, found.counts, found.total_us, found.min_us, found.max_us) == ((), (), 0, 0, 0)
 
 
 @pytest.mark.parametrize(("value_ms", "least_us"), [(-5.0, 1), (0.0, 1), (0.0004, 1), (0.0026, 3)])
 def test_times_below_a_microsecond(value_ms: float, least_us: int) -> None:
     """A time below one microsecond, or a negative overhead, counts as one."""
-    assert collect.counts([value_ms]).values_us == (least_us,)
+    assert collect.counts([value_ms], 4).values_us == (least_us,)
 
 
 def test_longer_than_the_longest() -> None:
     """A time beyond an hour is counted in the last bucket, and its own value is kept as the most."""
-    found = collect.counts([4_000_000.0])
+    found = collect.counts([4_000_000.0], 4)
     assert found.max_us == 4_000_000_000
     assert found.values_us[0] <= 3_600_000_000
 
@@ -153,7 +173,7 @@ def test_percentiles_are_exact() -> None:
     """Any percentile read from the buckets is within 0.01 % of the one of the raw values."""
     draws = random.Random(1)  # noqa: S311 - the test must repeat
     raw = sorted(draws.lognormvariate(7.0, 0.5) for _ in range(5000))
-    found = collect.counts(raw)
+    found = collect.counts(raw, 4)
     bucketed = [value for value, count in zip(found.values_us, found.counts, strict=True) for _ in range(count)]
     assert len(bucketed) == len(raw)
     for value_us, exact_ms in zip(bucketed, raw, strict=True):
@@ -164,7 +184,7 @@ def test_distributions_merge_by_adding() -> None:
     """The buckets of two halves, added, are those of the whole."""
     draws = random.Random(2)  # noqa: S311 - the test must repeat
     raw = [draws.uniform(1, 3000) for _ in range(1000)]
-    whole, first, second = (collect.counts(part) for part in (raw, raw[:500], raw[500:]))
+    whole, first, second = (collect.counts(part, 4) for part in (raw, raw[:500], raw[500:]))
     added: dict[int, int] = {}
     for part in (first, second):
         for value, count in zip(part.values_us, part.counts, strict=True):

@@ -28,7 +28,7 @@ def samples(*pairs: tuple[float, float]) -> list[TreeSample]:
 )
 def test_window(times: list[float], inside: list[float]) -> None:
     """The steady window is from the last user's start to the stop, both included."""
-    found = gather.window(samples(*((at_s, 0.0) for at_s in times)), RECORDED)
+    found = gather.window(samples(*((at_s, 0.0) for at_s in times)), RECORDED, 101.0)
     assert [sample.at_s for sample in found] == inside
 
 
@@ -36,14 +36,14 @@ def test_window(times: list[float], inside: list[float]) -> None:
 def test_no_window(times: list[float]) -> None:
     """Fewer than two samples in the window are no measurement."""
     with pytest.raises(InvalidMeasurementError, match="there is no steady window"):
-        gather.window(samples(*((at_s, 0.0) for at_s in times)), RECORDED)
+        gather.window(samples(*((at_s, 0.0) for at_s in times)), RECORDED, 101.0)
 
 
 def test_window_of_a_ramp_that_never_ended() -> None:
     """When not all users came to start, there is no window, and the message says how many did."""
     recorded = dataclasses.replace(RECORDED, all_users_at_s=None, users_reached=1)
     with pytest.raises(InvalidMeasurementError, match="only 1 users had started"):
-        gather.window(samples((101.0, 0.0), (102.0, 0.0)), recorded)
+        gather.window(samples((101.0, 0.0), (102.0, 0.0)), recorded, 104.0)
 
 
 @pytest.mark.parametrize(

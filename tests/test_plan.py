@@ -10,7 +10,6 @@ import pytest
 
 from scripts import flow, plan, suite
 from scripts.errors import NothingMeasuredError, UsageError
-from scripts.plan import OVERHEAD_S
 from tests.fakes import values
 
 MATRIX = suite.load()
@@ -50,11 +49,11 @@ def test_rounds_and_seeds() -> None:
 
 
 def test_expected_time() -> None:
-    """The expected time is the load, its drain and the overhead of each run."""
+    """The expected time is the load and the overhead of each run, which grows with the workers."""
     chosen = plan.make(MATRIX, **ASKED)
-    assert chosen.expected_s == 2 * (60 + OVERHEAD_S)
+    assert chosen.expected_s == pytest.approx(2 * (60 + 2.2 + 8 * 1.2))
     drained = dataclasses.replace(chosen.runs[0], profile=dataclasses.replace(values.PROFILE, drain_s=5))
-    assert drained.expected_s == 4 + 5 + OVERHEAD_S
+    assert drained.expected_s == pytest.approx(4 + 2.2 + values.PROFILE.workers * 1.2)
 
 
 def test_mock() -> None:

@@ -48,7 +48,7 @@ def test_histograms_round_trip(tmp_path: Path) -> None:
 
 def test_histograms_are_few_lines() -> None:
     """Each distribution is one line, however many buckets it has."""
-    many = Histograms(significant_digits=4, windows={"ramp": {}, "steady": {"ok": values.counts(*range(1, 5000))}})
+    many = Histograms(windows={"ramp": {}, "steady": {"ok": values.counts(*range(1, 5000))}})
     assert files.encode_histograms(many).count(b"\n") == 3
 
 
@@ -67,6 +67,29 @@ def test_timeline_text() -> None:
         "0,1,0,0,,,",
         "1,2,3,1,1275.5,1300.0,0.018",
     ]
+
+
+def test_schema_1_is_still_read(tmp_path: Path) -> None:
+    """A record of the first schema lacks what the second adds, and reads with its defaults."""
+    old = json.loads(files.encode_record(values.RECORD)) | {"schema_version": 1}
+    for name in ("campaign", "round_id", "arm"):
+        del old["asked"][name]
+    for name in ("first_answer_s", "first_answers_s", "worker_requests"):
+        del old["measurements"]["server"][name]
+    del old["asked"]["profile"]["warm_up_s"]
+    read = files.read_record(directory(tmp_path, record__json=json.dumps(old).encode()))
+    assert read.asked.profile.warm_up_s == 0
+    assert read.measurements is not None
+    assert read.measurements.server is not None
+    assert read.measurements.server.first_answer_s is None
+
+
+def test_histograms_of_schema_1_are_still_read(tmp_path: Path) -> None:
+    """The first schema stored values and not steps."""
+    counts = '{"values_us":[3,5],"counts":[1,2],"total_us":13,"max_us":5,"min_us":3}'
+    text = f'{{"significant_digits":4,"distributions":[{{"window":"steady","kind":"ok","counts":{counts}}}]}}'
+    found = files.read_histograms(directory(tmp_path, histograms__json=text.encode())).windows["steady"]["ok"]
+    assert (found.values_us, found.counts, found.significant_digits) == ((3, 5), (1, 2), 4)
 
 
 def test_run_directory() -> None:
@@ -90,8 +113,8 @@ def changed(**fields: object) -> bytes:
         (b"\xff\xfe\x00", "record.json cannot be read"),
         (changed(reasons=["?"]).replace(b"?", b"\xff"), "record.json cannot be read: .*utf-8"),
         (b'{"total": 3}', "not a run record: it has no schema_version"),
-        (changed(schema_version=2), "schema_version 2; this suite reads schema_version 1"),
-        (b'{"schema_version": 99, "something": "else"}', "schema_version 99; this suite reads schema_version 1"),
+        (changed(schema_version=3), "schema_version 3; this suite reads schema_version 1 and 2"),
+        (b'{"schema_version": 99, "something": "else"}', "schema_version 99; this suite reads schema_version 1 and 2"),
         (changed(schema_version="1"), 'schema_version "1"; this suite reads'),
         (changed(outcome="splendid"), "record.json cannot be read: Invalid enum value 'splendid'"),
         (changed(machine=3), "record.json cannot be read: Expected `object`, got `int` - at `\\$.machine`"),
@@ -124,7 +147,7 @@ TIMELINE_TEXT = files.encode_timeline(values.TIMELINE)
     [
         (files.read_histograms, "histograms.json", None, "No such file"),
         (files.read_histograms, "histograms.json", HISTOGRAMS_TEXT[:100], "truncated"),
-        (files.read_histograms, "histograms.json", b'{"distributions": []}', "missing required field"),
+        (files.read_histograms, "histograms.json", b"{}", "missing required field"),
         (
             files.read_histograms,
             "histograms.json",

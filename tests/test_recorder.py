@@ -185,8 +185,8 @@ def test_recording(tmp_path: Path, runner: Any) -> None:  # noqa: ANN401
     """A recording holds every request in full precision, and what was in flight, and locust's own rows."""
     recording = recorder.Recording(tmp_path, runner)
     recording.all_users_started()
-    recording.add((10.5, 1250.1234567890123, "ok", 139, 1.0, 1.01, None, 0))
-    recording.add((11.5, 1.9, "keepalive_race", 0, None, None, 1.75, 1))
+    recording.add((10.5, 1250.1234567890123, "ok", 139, 1.0, 1.01, None, 0, 40001))
+    recording.add((11.5, 1.9, "keepalive_race", 0, None, None, 1.75, 1, None))
     recording.fail("keepalive_race", "HTTPConnectionClosed: connection closed.")
     recording.cut_off(30.0)
     recording.cut_off(20.0)

@@ -179,7 +179,7 @@ def verify(outside: FakeSystem, tmp_path: Path, **changes: object) -> None:
     env = {"HOME": str(tmp_path)}
     outside.start("server", ["x", "127.0.0.1:1"], env=env, cwd=tmp_path, log=tmp_path / "server.log")
     flow = dataclasses.replace(values.flow(tmp_path), **changes)  # type: ignore[arg-type]
-    server.verify(outside, "http://127.0.0.1:1", flow, "1.12.0", 1.0, 5.0)
+    server.verify(outside, "http://127.0.0.1:1", flow, 1.0, 5.0)
 
 
 @pytest.mark.parametrize("name", REPLIES)
@@ -249,12 +249,13 @@ def test_verified_as_under_load(tmp_path: Path, body: bytes) -> None:
     ],
 )
 def test_wrong_version(outside: FakeSystem, tmp_path: Path, answer: Reply | None, version: str) -> None:
-    """A server of another version, or of none that it tells, is not even asked for an answer."""
+    """A server of another version, or of none that it tells, is refused; the next step depends on which."""
     outside.replies["server /version"] = answer
+    env = {"HOME": str(tmp_path)}
+    outside.start("server", ["x", "127.0.0.1:1"], env=env, cwd=tmp_path, log=tmp_path / "server.log")
     with pytest.raises(VerificationError, match=f"promptflow {version}, not 1.12.0") as caught:
-        verify(outside, tmp_path)
+        server.require_version(server.live_version(outside, "http://127.0.0.1:1"), "1.12.0")
     assert ("see the server's log" in caught.value.then) is (version == r"\(nothing\)")
-    assert outside.events == ["start server", "GET server /version"]
 
 
 @pytest.mark.parametrize(("code", "how"), [(3, "ended with exit code 3"), (-9, "was killed by signal 9")])

@@ -217,8 +217,14 @@ MISTAKES = {
     "an endless ramp": (
         "run_time_s = 60",
         "run_time_s = 10",
-        "the ramp takes 9 s of run_time_s (10 s), which leaves less than 3 s",
+        "ramp and warm-up take 9 s of run_time_s (10 s), which leaves less than 3 s",
     ),
+    "a long warm-up": (
+        "run_time_s = 60",
+        "run_time_s = 60\nwarm_up_s = 49",
+        "ramp and warm-up take 58 s of run_time_s (60 s), which leaves less than 3 s",
+    ),
+    "a warm-up before its start": ("run_time_s = 60", "run_time_s = 60\nwarm_up_s = -1", "warm_up_s must not be"),
 }
 
 

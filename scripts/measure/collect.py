@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -19,9 +19,10 @@ from hdrh.histogram import HdrHistogram
 from scripts.errors import InvalidMeasurementError
 from scripts.record import Counts, Failure, Generator, Histograms, Load, LocustRow, Second, Window
 
-SIGNIFICANT_DIGITS = 4  # 0.1 ms at 1.25 s
+# 4 are 0.1 ms at 1.25 s. Overheads are a hundredth of that, and 3 are 0.01 ms at 10 ms in a third of the file.
+_DIGITS = {"ok": 4, "failed": 4, "overhead": 3, "backend_call": 3}
 _LONGEST_US = 3_600_000_000
-_BUCKETS = HdrHistogram(1, _LONGEST_US, SIGNIFICANT_DIGITS)  # defines the buckets; holds no values
+_BUCKETS = {digits: HdrHistogram(1, _LONGEST_US, digits) for digits in (3, 4)}  # define buckets; hold no values
 _LOAD_FILE, _REQUESTS_FILE = "load.json", "requests.csv"
 OK = "ok"
 
@@ -38,6 +39,7 @@ class Request:
     node_s: float | None  # the backend call as the flow saw it
     idle_s: float | None
     user: int
+    port: int | None  # the local one of its connection
 
     @property
     def end_s(self) -> float:
@@ -125,7 +127,9 @@ def generator(recorded: RecordedLoad) -> Generator:
     )
 
 
-def histograms(recorded: RecordedLoad, requests: Iterable[Request], own_wait_s: float | None) -> Histograms:
+def histograms(
+    recorded: RecordedLoad, requests: Iterable[Request], own_wait_s: float | None, warm_up_s: float
+) -> Histograms:
     """Distributions of each window: `ok`, `failed`, and of successes that tell it `overhead` and `backend_call`.
 
     overhead = response time - (own wait + the backend's wait): what promptflow, gunicorn and the loopback add.
@@ -133,7 +137,7 @@ def histograms(recorded: RecordedLoad, requests: Iterable[Request], own_wait_s: 
     """
     values: dict[Window, dict[str, list[float]]] = {window: defaultdict(list) for window in get_args(Window)}
     for request in requests:
-        kinds = values[_window(recorded, request)]
+        kinds = values[_window(recorded, request, warm_up_s)]
         if request.outcome != OK:
             kinds["failed"].append(request.response_time_ms)
             continue
@@ -143,21 +147,29 @@ def histograms(recorded: RecordedLoad, requests: Iterable[Request], own_wait_s: 
         if request.node_s is not None and request.backend_s is not None:
             kinds["backend_call"].append((request.node_s - request.backend_s) * 1000)
     return Histograms(
-        significant_digits=SIGNIFICANT_DIGITS,
-        windows={window: {kind: counts(ms) for kind, ms in kinds.items()} for window, kinds in values.items()},
+        windows={
+            window: {kind: counts(ms, _DIGITS[kind]) for kind, ms in kinds.items()} for window, kinds in values.items()
+        },
     )
 
 
-def _window(recorded: RecordedLoad, request: Request) -> Window:
-    if recorded.all_users_at_s is None or request.end_s < recorded.all_users_at_s:
+def steady_from_s(recorded: RecordedLoad, warm_up_s: float) -> float:
+    """When the steady window begins, monotonic; at the stop when not all users ever started."""
+    begin = recorded.stopped_s if recorded.all_users_at_s is None else recorded.all_users_at_s + warm_up_s
+    return min(begin, recorded.stopped_s)
+
+
+def _window(recorded: RecordedLoad, request: Request, warm_up_s: float) -> Window:
+    if recorded.all_users_at_s is None or request.end_s < steady_from_s(recorded, warm_up_s):
         return "ramp"
     return "steady" if request.end_s <= recorded.stopped_s else "drain"
 
 
-def counts(values_ms: Sequence[float]) -> Counts:
+def counts(values_ms: Sequence[float], digits: int) -> Counts:
     """An HdrHistogram of times, as text. What is below one microsecond is in its first bucket."""
     micros = [round(value * 1000) for value in values_ms]
-    buckets = Counter(_BUCKETS.get_lowest_equivalent_value(min(max(value, 1), _LONGEST_US)) for value in micros)
+    lowest = _BUCKETS[digits].get_lowest_equivalent_value
+    buckets = Counter(lowest(min(max(value, 1), _LONGEST_US)) for value in micros)
     values = sorted(buckets)
     return Counts(
         values_us=tuple(values),
@@ -165,7 +177,21 @@ def counts(values_ms: Sequence[float]) -> Counts:
         total_us=sum(micros),
         max_us=max(micros, default=0),
         min_us=min(micros, default=0),
+        significant_digits=digits,
     )
+
+
+def first_answers(requests: Iterable[Request], owners: Mapping[int, int]) -> dict[int, float]:
+    """Response time in seconds of the first request that each worker was sent, by process id.
+
+    `owners` tells which worker holds a connection, by its client's port. A kept-alive connection stays with it.
+    """
+    first: dict[int, Request] = {}
+    for request in sorted(requests, key=lambda request: request.start_s):
+        worker = owners.get(request.port or 0)
+        if request.outcome == OK and worker is not None:
+            first.setdefault(worker, request)
+    return {worker: request.response_time_ms / 1000 for worker, request in first.items()}
 
 
 def timeline(recorded: RecordedLoad, requests: Iterable[Request], server_cpu: Sequence[float | None]) -> list[Second]:

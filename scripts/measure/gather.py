@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from scripts.errors import InvalidMeasurementError
 from scripts.measure import collect, telemetry
-from scripts.measure.collect import RecordedLoad
+from scripts.measure.collect import RecordedLoad, Request
 from scripts.measure.loadgen import Samples
 from scripts.measure.process import System
 from scripts.measure.servers import Booted
@@ -34,42 +35,41 @@ class Gathered:
     timeline: list[Second]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Live:
+    """A release's server, verified and ready for load."""
+
+    booted: Booted
+    settled_s: float  # start of the process until every worker had started and was idle
+    first_answer_s: float  # of the verification
+    memory_bytes: int  # before the load
+
+
 def after_load(
-    system: System,
-    spec: RunSpec,
-    recording: Path,
-    samples: Samples,
-    mock: Booted,
-    live: Booted | None,
-    memory_before: int,
-    settled_s: float,
+    system: System, spec: RunSpec, recording: Path, samples: Samples, mock: Booted, live: Live | None
 ) -> Gathered:
     """Read the recording, and look at the servers once more before they are stopped."""
     recorded = collect.read_load(recording)
     requests = collect.read_requests(recording)
-    ends = [request.end_s for request in requests]
-    server = None
-    if live is not None:
-        server = _server(recorded, ends, samples.trees[live.child.name], live, memory_before, settled_s)
     own_wait = spec.target.flow.own_wait_s if spec.target else 0.0
-    loaded = samples.trees[(live or mock).child.name]
+    loaded = samples.trees[(live.booted if live else mock).child.name]
+    steady_s = collect.steady_from_s(recorded, spec.profile.warm_up_s)
     return Gathered(
         measurements=Measurements(
             load=collect.load(recorded, requests),
             generator=collect.generator(recorded),
-            server=server,
-            backend=_backend(system, mock, window(samples.trees[mock.child.name], recorded)),
-            disturbance=_disturbance(samples, recorded),
+            server=_server(recorded, steady_s, requests, samples, live) if live else None,
+            backend=_backend(system, mock, window(samples.trees[mock.child.name], recorded, steady_s)),
+            disturbance=_disturbance(samples, recorded, steady_s),
         ),
-        histograms=collect.histograms(recorded, requests, own_wait),
+        histograms=collect.histograms(recorded, requests, own_wait, spec.profile.warm_up_s),
         timeline=collect.timeline(recorded, requests, cpu_by_second(loaded, recorded)),
     )
 
 
-def window(samples: Sequence[Timed], recorded: RecordedLoad) -> list[Timed]:
-    """The samples between the last user's start and the stop; InvalidMeasurementError with fewer than two."""
-    begin = recorded.stopped_s if recorded.all_users_at_s is None else recorded.all_users_at_s
-    inside = [sample for sample in samples if begin <= sample.at_s <= recorded.stopped_s]
+def window(samples: Sequence[Timed], recorded: RecordedLoad, steady_s: float) -> list[Timed]:
+    """The samples of the steady window, which begins at `steady_s`; InvalidMeasurementError with fewer than two."""
+    inside = [sample for sample in samples if steady_s <= sample.at_s <= recorded.stopped_s]
     if len(inside) < 2:  # noqa: PLR2004 - a difference needs two
         raise InvalidMeasurementError(
             f"only {recorded.users_reached} users had started when the load ended; there is no steady window",
@@ -92,37 +92,40 @@ def cpu_by_second(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list
 
 
 def _server(
-    recorded: RecordedLoad,
-    ends: Sequence[float],
-    samples: Sequence[TreeSample],
-    live: Booted,
-    memory_before: int,
-    settled_s: float,
+    recorded: RecordedLoad, steady_s: float, requests: Sequence[Request], samples: Samples, live: Live
 ) -> Server:
-    inside = window(samples, recorded)
+    child = live.booted.child
+    inside = window(samples.trees[child.name], recorded, steady_s)
     first, last = inside[0], inside[-1]
-    memory_after, kind = telemetry.memory(live.child.pid)
-    workers = sorted(pid for pid in last.cpu_s if pid != live.child.pid)
+    memory_after, kind = telemetry.memory(child.pid)
+    workers = sorted(pid for pid in last.cpu_s if pid != child.pid)
+    in_window = [request for request in requests if first.at_s < request.end_s <= last.at_s]
+    served = Counter(samples.owners.get(request.port or 0) for request in in_window if request.outcome == collect.OK)
+    firsts = collect.first_answers(requests, samples.owners)
     return Server(
-        ready_s=round(live.ready_s, 3),
-        settled_s=round(settled_s, 3),
+        ready_s=round(live.booted.ready_s, 3),
+        settled_s=round(live.settled_s, 3),
         cpu_s=round(sum(cpu - first.cpu_s.get(pid, 0.0) for pid, cpu in last.cpu_s.items()), 3),
         window_s=(round(first.at_s - recorded.started_s, 3), round(last.at_s - recorded.started_s, 3)),
-        completed=sum(first.at_s < end <= last.at_s for end in ends),
+        completed=len(in_window),
         worker_cpu_s=tuple(round(last.cpu_s[pid] - first.cpu_s.get(pid, 0.0), 3) for pid in workers),
         workers_lost=len(first.cpu_s.keys() - last.cpu_s.keys()),
-        memory_start_bytes=memory_before,
+        memory_start_bytes=live.memory_bytes,
         memory_end_bytes=memory_after,
         memory_kind=kind,
-        threads_seen=telemetry.shape(live.child.pid).threads,
+        threads_seen=telemetry.shape(child.pid).threads,
+        first_answer_s=round(live.first_answer_s, 6),
+        first_answers_s=tuple(round(firsts[pid], 6) if pid in firsts else None for pid in workers),
+        worker_requests=tuple(served[pid] for pid in workers),
     )
 
 
-def _disturbance(samples: Samples, recorded: RecordedLoad) -> Disturbance:
+def _disturbance(samples: Samples, recorded: RecordedLoad, steady_s: float) -> Disturbance:
     """What the rest of the machine did meanwhile: busy time that is neither this process's nor a child's."""
-    inside = window(samples.machine, recorded)
+    inside = window(samples.machine, recorded, steady_s)
     first, last = inside[0], inside[-1]
-    trees = [window(tree, recorded) for tree in samples.trees.values()]
+    trees = [window(tree, recorded, steady_s) for tree in samples.trees.values()]
+    before, after = samples.clocks
     ours = sum(tree[-1].total_cpu_s - tree[0].total_cpu_s for tree in trees) + last.own_s - first.own_s
     return Disturbance(
         window_s=round(last.at_s - first.at_s, 3),
@@ -131,6 +134,8 @@ def _disturbance(samples: Samples, recorded: RecordedLoad) -> Disturbance:
         other_s=round(last.busy_s - first.busy_s - ours, 3),
         stolen_s=round(last.stolen_s - first.stolen_s, 3),
         loop_after_ms=telemetry.reference_loop_ms(),
+        suspended_s=round(after.suspended_s(before), 3),
+        clock_step_s=round(after.step_s(before), 3),
     )
 
 

@@ -14,7 +14,7 @@ from scripts.measure import telemetry
 from scripts.measure.process import LOOPBACK, Child, System
 from scripts.measure.progress import Progress
 from scripts.measure.server import last_lines, require_alive
-from scripts.measure.telemetry import MachineSample, TreeSample
+from scripts.measure.telemetry import Clocks, MachineSample, TreeSample
 from scripts.plan import RunSpec
 from scripts.suite import ROOT
 
@@ -32,6 +32,8 @@ class Samples:
 
     trees: dict[str, list[TreeSample]]  # of each server and of locust, by its name
     machine: list[MachineSample]
+    owners: dict[int, int]  # which process holds the connection to a client's port
+    clocks: tuple[Clocks, Clocks]  # before the load, and after it
 
 
 def locustfile(spec: RunSpec) -> Path:
@@ -67,7 +69,10 @@ def watch(
     """Wait for the load's end, sampling the servers; an error as soon as one of them or locust has died."""
     profile = spec.profile
     deadline = system.monotonic() + profile.run_time_s + profile.drain_s + _LATE_S
-    samples = Samples(trees={child.name: [] for child in (*servers, locust)}, machine=[])
+    trees: dict[str, list[TreeSample]] = {child.name: [] for child in (*servers, locust)}
+    machine: list[MachineSample] = []
+    owners: dict[int, int] = {}
+    before = telemetry.clocks()
     next_sample, ramping = system.monotonic(), True
     while locust.code() is None:
         for server in servers:
@@ -78,10 +83,11 @@ def watch(
             )
         if system.monotonic() >= next_sample:
             next_sample += _SAMPLE_S
-            _look(system, (*servers, locust), samples)
+            _look(system, (*servers, locust), trees, machine)
             users, text = status(record_to / _PROGRESS_FILE, profile.run_time_s)
             if ramping and users >= profile.users:
                 ramping = False
+                owners = telemetry.owners(servers[0].pid)  # once: it costs as much as ten requests
                 progress.done(f"{users} users")
                 progress.phase("load")
             progress.update(text)
@@ -91,14 +97,16 @@ def watch(
             f"locust ended with exit code {locust.code()}; its last lines:\n{last_lines(locust.log)}",
             then=f"see {locust.log}",
         )
-    _look(system, servers, samples)  # so that the last second is covered
-    return samples
+    _look(system, servers, trees, machine)  # so that the last second is covered
+    return Samples(trees=trees, machine=machine, owners=owners, clocks=(before, telemetry.clocks()))
 
 
-def _look(system: System, children: Sequence[Child], samples: Samples) -> None:
+def _look(
+    system: System, children: Sequence[Child], trees: dict[str, list[TreeSample]], machine: list[MachineSample]
+) -> None:
     for child in children:
-        samples.trees[child.name].append(telemetry.sample(child.pid, system.monotonic()))
-    samples.machine.append(telemetry.machine_sample(system.monotonic()))
+        trees[child.name].append(telemetry.sample(child.pid, system.monotonic()))
+    machine.append(telemetry.machine_sample(system.monotonic()))
 
 
 def status(progress: Path, run_time_s: int) -> tuple[int, str]:

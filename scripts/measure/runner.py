@@ -18,7 +18,7 @@ from pathlib import Path
 from scripts.errors import InvalidMeasurementError, NothingMeasuredError, ServerError, SuiteError, VerificationError
 from scripts.measure import digests, gather, keep, loadgen, machine, public, server, servers, telemetry
 from scripts.measure.environment import Environment
-from scripts.measure.gather import Gathered
+from scripts.measure.gather import Gathered, Live
 from scripts.measure.locks import Lock
 from scripts.measure.process import System, shielded
 from scripts.measure.progress import Progress
@@ -69,15 +69,6 @@ class _Found:
     phases_s: dict[str, float] = field(default_factory=dict)
     ran: Ran | None = None
     gathered: Gathered | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Live:
-    """A release's server, ready for load."""
-
-    booted: Booted
-    settled_s: float
-    memory_bytes: int
 
 
 def run(bench: Bench, spec: RunSpec) -> Done:
@@ -137,35 +128,25 @@ def _measure(bench: Bench, spec: RunSpec, stack: ExitStack, scratch: Path, found
     env = servers.child_environment(os.environ, scratch / "home", bench.marker)
     progress.phase("boot")
     mock = servers.boot_mock(system, stack, spec, env, bench.limits, scratch)
-    live: _Live | None = None
+    live: Live | None = None
     if spec.target is None:
         found.phases_s["boot"] = progress.done("mock API ready")
     else:
         booted, settled_s, found.ran = _boot(bench, spec, spec.target, stack, mock, env, scratch)
         found.phases_s["boot"] = progress.done(f"{found.ran.workers} workers ready")
         progress.phase("verify")
-        server.verify(
-            system,
-            booted.base,
-            spec.target.flow,
-            spec.release,
-            spec.profile.backend_wait_min_s,
-            bench.limits.verify_s,
+        server.require_version(found.ran.promptflow, spec.target.version)
+        flow, backend_wait_s = spec.target.flow, spec.profile.backend_wait_min_s
+        live = Live(
+            booted=booted,
+            settled_s=settled_s,
+            first_answer_s=server.verify(system, booted.base, flow, backend_wait_s, bench.limits.verify_s),
+            memory_bytes=telemetry.memory(booted.child.pid)[0],
         )
-        found.phases_s["verify"] = progress.done(f"promptflow {spec.release} answers as {spec.flow} should")
-        live = _Live(booted=booted, settled_s=settled_s, memory_bytes=telemetry.memory(booted.child.pid)[0])
+        found.phases_s["verify"] = progress.done(f"promptflow {spec.target.version} answers as {spec.flow} should")
     samples = _load(bench, spec, stack, mock, live, env, scratch, found)
     progress.phase("collect")
-    found.gathered = gather.after_load(
-        system,
-        spec,
-        scratch / "recorded",
-        samples,
-        mock,
-        live.booted if live else None,
-        live.memory_bytes if live else 0,
-        live.settled_s if live else 0.0,
-    )
+    found.gathered = gather.after_load(system, spec, scratch / "recorded", samples, mock, live)
     found.phases_s["collect"] = progress.done(f"{found.gathered.measurements.load.recorded} requests")
 
 
@@ -213,7 +194,7 @@ def _load(
     spec: RunSpec,
     stack: ExitStack,
     mock: Booted,
-    live: _Live | None,
+    live: Live | None,
     env: Mapping[str, str],
     scratch: Path,
     found: _Found,
@@ -258,6 +239,9 @@ def _record(
             python=spec.python,
             round=spec.round,
             seed=spec.seed,
+            campaign=spec.place.campaign if spec.place else "",
+            round_id=spec.place.round_id if spec.place else "",
+            arm=spec.place.arm if spec.place else "",
         ),
         ran=found.ran,
         digests=digests.of(spec, bench.prepared.lock if bench.prepared else None),

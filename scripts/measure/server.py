@@ -107,20 +107,27 @@ def last_lines(log: Path, lines: int = 12) -> str:
     return "    (no log)"
 
 
-def verify(system: System, base: str, flow: Flow, release: str, backend_wait_s: float, limit_s: float) -> None:
-    """Ask once before any load; VerificationError says how the answer differs from a good one."""
-    version = live_version(system, base)
-    if version != release:
+def require_version(live: str, asked: str) -> None:
+    """VerificationError when the server is not the release that was asked for."""
+    if live != asked:
         raise VerificationError(
-            f"the server says that it is promptflow {version or '(nothing)'}, not {release}",
-            then=f"nox -s lock -- {release}, then repeat this command"
-            if version
+            f"the server says that it is promptflow {live or '(nothing)'}, not {asked}",
+            then=f"nox -s lock -- {asked}, then repeat this command"
+            if live
             else "see the server's log: repeat this command with --keep-logs",
         )
+
+
+def verify(system: System, base: str, flow: Flow, backend_wait_s: float, limit_s: float) -> float:
+    """Ask once before any load and return the seconds that the first answer took.
+
+    VerificationError says how the answer differs from a good one.
+    """
     reply = system.request(f"{base}/score", body=flow.request, timeout_s=limit_s)
     wrong = _what_is_wrong(reply, flow, backend_wait_s)
-    if wrong:
+    if wrong or reply is None:
         raise VerificationError(f"{flow.name} does not verify: {wrong}", then=f"correct {flow.path} or its bench.toml")
+    return reply.elapsed_s
 
 
 def live_version(system: System, base: str) -> str:

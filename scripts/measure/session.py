@@ -1,13 +1,15 @@
-"""A measuring session: holds the machine, builds the virtualenv once, makes every run of a plan in order."""
+"""A measuring session: holds the machine, builds virtualenvs before any load, makes runs one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripts.errors import EnvironmentBuildError
 from scripts.measure import environment, keep, locks, machine, telemetry
+from scripts.measure.locks import Lock
 from scripts.measure.process import System
 from scripts.measure.progress import Progress
 from scripts.measure.runner import Bench, Done, Prepared, run
@@ -34,44 +36,55 @@ def make(
     matrix: Suite, plan: Plan, options: Options, system: System, progress: Progress, prepare: Prepare
 ) -> list[Done]:
     """Make all runs. A run that fails is recorded, and does not keep the next from being made."""
+    with opened(options, plan.runs[0].profile.users, system, progress) as bench:
+        prepared = replace(bench, prepared=prepare(matrix, plan.runs[0], system, progress))
+        return [one(prepared, spec, f"[{number}/{len(plan.runs)}]") for number, spec in enumerate(plan.runs, 1)]
+
+
+@contextlib.contextmanager
+def opened(options: Options, users: int, system: System, progress: Progress) -> Iterator[Bench]:
+    """Hold the machine for runs of up to so many users, clear of what a killed session has left."""
     keep.require_writable(options.results)
-    machine.raise_open_files(plan.runs[0].profile.users)
+    machine.raise_open_files(users)
     lock_file = machine.lock_file()
     with machine.exclusive(lock_file), progress:
         telemetry.end_leftovers(str(lock_file))
         keep.remove_torsos(options.results)
-        bench = Bench(
+        yield Bench(
             system=system,
             progress=progress,
             results=options.results,
             scratch=options.scratch,
             marker=str(lock_file),
-            prepared=prepare(matrix, plan.runs[0], system, progress),
+            prepared=None,
             keep_logs=options.keep_logs,
             limits=options.limits,
         )
-        return [_one(bench, spec, number, len(plan.runs)) for number, spec in enumerate(plan.runs, 1)]
 
 
 def prepare(matrix: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared | None:
     """Build the release's virtualenv unless it stands; None for the mock API, which has the tools' own."""
     if spec.target is None:
         return None
-    progress.phase("install")
     lock = locks.read(locks.of_release(matrix, spec.target.release))
+    return install(spec.release, lock, spec.python, system, progress)
+
+
+def install(label: str, lock: Lock, python: str, system: System, progress: Progress) -> Prepared:
+    """Build the virtualenv of a lock unless it stands; EnvironmentBuildError when it is not what the image holds."""
+    progress.phase("install")
     SCRATCH.mkdir(exist_ok=True)
-    log = SCRATCH / f"install-{spec.release}.log"
-    uv = environment.find_uv()
-    built = environment.build(spec.release, lock, spec.python, uv=uv, system=system, log=log)
+    log = SCRATCH / f"install-{label}.log"
+    built = environment.build(label, lock, python, uv=environment.find_uv(), system=system, log=log)
     mismatches = environment.image_mismatches(built)
     if mismatches:
         raise EnvironmentBuildError(
-            f"the virtualenv of {spec.release} is not what its own image holds:\n"
+            f"the virtualenv of {label} is not what its own image holds:\n"
             + "\n".join(f"  - {mismatch}" for mismatch in mismatches),
-            then=f"correct `image` of the release line in suite.toml, then nox -s lock -- {spec.release}",
+            then=f"correct `image` of the release line in suite.toml, then nox -s lock -- {label}",
         )
     verb = "built" if built.built else "already built"
-    progress.done(f"promptflow {spec.release} on Python {built.python}, {len(built.distributions)} packages, {verb}")
+    progress.done(f"promptflow {label} on Python {built.python}, {len(built.distributions)} packages, {verb}")
     return Prepared(environment=built, lock=lock)
 
 
@@ -80,9 +93,10 @@ def shown(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
-def _one(bench: Bench, spec: RunSpec, number: int, total: int) -> Done:
+def one(bench: Bench, spec: RunSpec, number: str) -> Done:
+    """Make one run, and say where it is recorded; `number` is its place in the session, for people."""
     progress = bench.progress
-    progress.heading(f"[{number}/{total}] {spec.release} {spec.engine} {spec.flow}, profile {spec.profile.name}")
+    progress.heading(f"{number} {spec.release} {spec.engine} {spec.flow}, profile {spec.profile.name}")
     done = run(bench, spec)
     if done.error is not None:
         progress.note(f"{done.record.outcome}: {done.error}")

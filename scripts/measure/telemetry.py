@@ -9,14 +9,16 @@ import contextlib
 import os
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import psutil
 
 MARKER = "PROMPTFLOW_SERVE_BENCH"  # set in the environment of every child
 _LOOPS, _LOOP_LENGTH = 15, 150_000  # about 10 ms each
+_ESTABLISHED = "01"  # linux/tcp_states.h, as net/tcp writes it
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
 
 
@@ -41,6 +43,23 @@ class MachineSample:
     busy_s: float  # of all cores, not idle and not waiting for a disk
     stolen_s: float  # taken by the hypervisor; 0 where the system does not tell
     own_s: float  # used by this process
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clocks:
+    """One look at the clocks of the machine."""
+
+    monotonic_s: float  # stands still while the machine sleeps, on Linux
+    boot_s: float  # as monotonic, but goes on then
+    wall_s: float  # can be set by anybody
+
+    def suspended_s(self, before: Clocks) -> float:
+        """For how long the machine has slept since."""
+        return (self.boot_s - before.boot_s) - (self.monotonic_s - before.monotonic_s)
+
+    def step_s(self, before: Clocks) -> float:
+        """By how much the wall clock has been set since."""
+        return (self.wall_s - before.wall_s) - (self.boot_s - before.boot_s)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +142,38 @@ def listens(root: int, port: int) -> bool:
         if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections):
             return True
     return False
+
+
+def owners(root: int) -> dict[int, int]:
+    """Which process of the tree holds the connection to each port of a client; Linux only, else nothing.
+
+    Reads the table of connections once for all processes; psutil would read it anew for each.
+    """
+    inodes = {inode: port for process in _tree(root)[:1] for inode, port in _connections(process.pid)}
+    found: dict[int, int] = {}
+    for process in _tree(root)[1:]:
+        with contextlib.suppress(OSError):
+            for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    inode = str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]")
+                    if inode in inodes:
+                        found[inodes[inode]] = process.pid
+    return found
+
+
+def _connections(pid: int) -> Iterator[tuple[str, int]]:
+    """Inode and the other end's port of every established TCP connection (proc(5), net/tcp)."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == _ESTABLISHED:
+                yield fields[9], int(fields[2].rpartition(":")[2], 16)
+
+
+def clocks() -> Clocks:
+    """The system's clocks now."""
+    boot = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    return Clocks(monotonic_s=time.monotonic(), boot_s=boot, wall_s=time.time())
 
 
 def end_leftovers(marker: str) -> int:

@@ -35,8 +35,8 @@ def carries(number: int, percent: float) -> bool:
 def percentile_ms(counts: Counts | None, percent: float) -> float | None:
     """The nearest-rank percentile of the stored values; None when the sample does not carry it.
 
-    A stored value is the lower edge of its bucket, so the result is low by less than a bucket, which 4 significant
-    digits make narrower than 0.01 % (64 us at 1.25 s), and never below the exact minimum.
+    A stored value is the lower edge of its bucket, so the result is low by less than a bucket: less than 0.1 % with
+    3 significant digits, 0.01 % with 4 (64 us at 1.25 s). It is never below the exact minimum.
     """
     number = size(counts)
     if counts is None or not carries(number, percent):
@@ -64,4 +64,5 @@ def merge(parts: Iterable[Counts | None]) -> Counts | None:
         total_us=sum(part.total_us for part in found),
         max_us=max(part.max_us for part in found),
         min_us=min(part.min_us for part in found),
+        significant_digits=min(part.significant_digits for part in found),
     )

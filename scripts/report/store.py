@@ -14,7 +14,7 @@ from scripts.record import Histograms, Outcome, RunRecord
 from scripts.record_files import RUNS, RecordError, read_histograms, read_record, read_timeline
 from scripts.report import metrics, validity
 
-_NO_HISTOGRAMS = Histograms(significant_digits=1, windows={})
+_NO_HISTOGRAMS = Histograms(windows={})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -121,7 +121,7 @@ def write_flow(path: Path, **files: str) -> Path:
 
 def spec(path: Path | None) -> RunSpec:
     """A run of the flow in `path`; of the mock API alone without one."""
-    target = None if path is None else Target(release=RELEASE, engine=ENGINE, flow=flow(path))
+    target = None if path is None else Target(release=RELEASE, engine=ENGINE, flow=flow(path), version=RELEASE.version)
     return RunSpec(target=target, profile=PROFILE, python="3.11", round=1)
 
 
@@ -144,6 +144,7 @@ def request(
         node_s=node_s if good else None,
         idle_s=None,
         user=1,
+        port=None,
     )
 
 
@@ -159,7 +160,6 @@ def counts(*values_us: int) -> Counts:
 
 
 HISTOGRAMS = Histograms(
-    significant_digits=4,
     windows={
         "ramp": {"ok": counts(1_260_000)},
         "steady": {"ok": counts(1_251_000, 1_300_000), "failed": counts(640)},

@@ -75,7 +75,7 @@ def histograms(
         }
         return found | ({"failed": spread_counts(failures, 640, 300, failures)} if failures else {})
 
-    return Histograms(significant_digits=3, windows={"ramp": window(ramp, 0), "steady": window(steady, failed)})
+    return Histograms(windows={"ramp": window(ramp, 0), "steady": window(steady, failed)})
 
 
 def timeline(run_time_s: int = 60, rps: float = 178, users: int = 500, ramp_s: int = 10, seed: int = 1) -> list[Second]:

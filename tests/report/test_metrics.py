@@ -10,7 +10,7 @@ from scripts.record import Disturbance, Histograms
 from scripts.report import metrics
 from tests.report import factory
 
-EMPTY = Histograms(significant_digits=3, windows={"ramp": {}, "steady": {}})
+EMPTY = Histograms(windows={"ramp": {}, "steady": {}})
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,9 @@ def _plan(matrix: Suite, args: argparse.Namespace) -> Plan:
         backend_wait_min_s=0.0,
         backend_wait_max_s=0.0,
     )
-    target = Target(release=matrix.release(RELEASE), engine=matrix.engine(ENGINE), flow=flow.read(args.at / "flow"))
+    target = Target(
+        release=matrix.release(RELEASE), engine=matrix.engine(ENGINE), flow=flow.read(args.at / "flow"), version=RELEASE
+    )
     rounds = range(1, args.rounds + 1)
     return Plan(runs=tuple(RunSpec(target=target, profile=profile, python="3.11", round=n) for n in rounds))
 
