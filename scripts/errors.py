@@ -70,6 +70,12 @@ class NotComparableError(SuiteError):
     exit_code = 7
 
 
+class RegressionError(SuiteError):
+    """A candidate is worse than its baseline, by more than may pass."""
+
+    exit_code = 8
+
+
 class Terminated(BaseException):
     """SIGTERM arrived. Not an `Exception`, so that only clean-up code sees it on its way out."""
 

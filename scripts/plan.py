@@ -35,7 +35,7 @@ class Place:
 
     campaign: str
     round_id: str  # only runs of one round are compared with each other
-    arm: str  # what tells it from the others of its round; the first arm is the baseline
+    arm: int  # from 1, the baseline; what tells it from the others of its round
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -39,7 +39,7 @@ class Asked:
     seed: int  # of think times and of the backend's waits
     campaign: str = ""  # of interleaved rounds; empty: measured by itself
     round_id: str = ""  # runs of one round of a campaign may be paired
-    arm: str = ""  # what tells the run from the others of its round
+    arm: int = 0  # from 1, the baseline; what tells the run from the others of its round
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

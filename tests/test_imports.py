@@ -28,7 +28,7 @@ NOUNS = {  # what both halves share, and what of ours each may import
 }
 SHARED = set(NOUNS) - {"scripts.cli"}
 ONLY_IN = {
-    "matplotlib": {"scripts.report.charts"},
+    "matplotlib": {"scripts.report.canvas", "scripts.report.charts", "scripts.report.forest"},
     "tabulate": {"scripts.report.tables"},
     "subprocess": {"scripts.measure.process"},
     "signal": {"scripts.measure.process"},

@@ -241,7 +241,7 @@ def _record(
             seed=spec.seed,
             campaign=spec.place.campaign if spec.place else "",
             round_id=spec.place.round_id if spec.place else "",
-            arm=spec.place.arm if spec.place else "",
+            arm=spec.place.arm if spec.place else 0,
         ),
         ran=found.ran,
         digests=digests.of(spec, bench.prepared.lock if bench.prepared else None),

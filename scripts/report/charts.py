@@ -1,82 +1,29 @@
-"""One figure a run: throughput, response time and users over time; the only module that knows matplotlib.
+"""One figure a run: throughput, response time and users over time.
 
-Pure: same timeline, same bytes. Drawn once with the colours of the light theme, from which the dark one is
-made by replacing colours, because drawing is what costs. Imports the record only.
+Pure: same timeline, same bytes. Imports `canvas` and the record only.
 """
 
 from __future__ import annotations
 
-import io
 import math
-from dataclasses import dataclass
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scripts.record import Second
+from scripts.report import canvas
+from scripts.report.canvas import LIGHT, Picture
 
-WIDTH_PX, HEIGHT_PX = 900, 640  # of the picture on a page
-_POINTS_PER_INCH = 72
-
-# Roles and their colours. Series: Okabe and Ito's palette, which colour-blind readers can tell apart; the
-# dark theme takes its lighter members. No value may occur twice in a theme.
-LIGHT = {
-    "text": "#1f2328", "background": "#ffffff", "grid": "#d8dee4", "edge": "#8c959f",
-    "first": "#0072b2", "second": "#d55e00", "users": "#009e73",
-}  # fmt: skip
-DARK = {
-    "text": "#e6edf3", "background": "#0d1117", "grid": "#30363d", "edge": "#6e7681",
-    "first": "#56b4e9", "second": "#e69f00", "users": "#2fc49a",
-}  # fmt: skip
-_STYLE: Any = {  # matplotlib's types want every key spelt out
-    "svg.hashsalt": "promptflow-serve-bench",
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    "text.color": LIGHT["text"],
-    "axes.labelcolor": LIGHT["text"],
-    "axes.edgecolor": LIGHT["edge"],
-    "axes.facecolor": LIGHT["background"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": LIGHT["grid"],
-    "xtick.color": LIGHT["edge"],
-    "ytick.color": LIGHT["edge"],
-    "xtick.labelcolor": LIGHT["text"],
-    "ytick.labelcolor": LIGHT["text"],
-    "figure.facecolor": LIGHT["background"],
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "path.simplify": False,
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """A chart in both themes."""
-
-    light: bytes
-    dark: bytes
+HEIGHT_PX = 640
 
 
 def draw(title: str, timeline: list[Second], floor_ms: float | None, all_users_at_s: float | None) -> Picture:
-    """Draw a run as SVG. `floor_ms` is the least an answer can take; None where it is not known."""
-    with mpl.rc_context(_STYLE):
-        figure = _figure(title, timeline, floor_ms, all_users_at_s)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    light = out.getvalue().replace("'DejaVu Sans', sans-serif", "sans-serif")
-    return Picture(light=light.encode(), dark=_darkened(light).encode())
+    """Draw a run. `floor_ms` is the least an answer can take; None where it is not known."""
+    return canvas.draw(lambda: _figure(title, timeline, floor_ms, all_users_at_s))
 
 
 def _figure(title: str, timeline: list[Second], floor_ms: float | None, all_users_at_s: float | None) -> Figure:
-    figure = Figure(figsize=(WIDTH_PX / _POINTS_PER_INCH, HEIGHT_PX / _POINTS_PER_INCH), dpi=_POINTS_PER_INCH)
+    figure = canvas.figure(HEIGHT_PX)
     figure.suptitle(title, x=0.075, y=0.98, ha="left", va="top", fontsize=13, fontweight="bold")
     rates, times, users = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
     figure.subplots_adjust(left=0.075, right=0.985, top=0.9, bottom=0.07, hspace=0.28)
@@ -149,8 +96,3 @@ def _lone(values: list[float]) -> list[int]:
         if not math.isnan(value) and math.isnan(padded[n]) and math.isnan(padded[n + 2])
     ]
 
-
-def _darkened(svg: str) -> str:
-    for role, colour in LIGHT.items():
-        svg = svg.replace(colour, DARK[role])
-    return svg

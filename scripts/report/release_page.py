@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scripts.record_files import read_timeline
-from scripts.report import charts, headings, laws, notes, tables, templates
+from scripts.report import canvas, charts, headings, laws, notes, tables, templates
 from scripts.report.cells import Cell, best_first
 from scripts.report.findings import Finding, findings
 from scripts.report.published import Published, PublishedScenario
@@ -62,7 +62,7 @@ def render(matrix: Suite, release: str, found: Sequence[Cell], report: Published
         release=release,
         parts=[_part(matrix, group) for group in profiles],
         machines=notes.machines(shown),
-        width=charts.WIDTH_PX,
+        width=canvas.WIDTH_PX,
         published=report,
         comparisons=_comparisons(report, shown) if report else [],
         findings=_findings(report, shown) if report else [],
@@ -105,7 +105,7 @@ def _chart(cell: Cell) -> str:
     return f"{asked.profile.name}-{asked.engine}-{asked.flow}"
 
 
-def _draw(matrix: Suite, cell: Cell) -> charts.Picture:
+def _draw(matrix: Suite, cell: Cell) -> canvas.Picture:
     run = cell.shown
     floor_s, measured = laws.ideal_s(run.record), run.record.measurements
     return charts.draw(

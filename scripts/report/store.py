@@ -44,11 +44,11 @@ class Store:
     skipped: tuple[Skipped, ...]
 
 
-def read(results: Path, unreported: Collection[str] = ()) -> Store:
-    """Read all reported runs; profiles named in `unreported` are not even opened."""
+def read(results: Path, unreported: Collection[str] = (), only: str = "*") -> Store:
+    """Read all reported runs; profiles named in `unreported`, or that are not the `only` one, are not even opened."""
     runs: list[Run] = []
     skipped: list[Skipped] = []
-    for directory in sorted(_directories(results / RUNS.name, unreported)):
+    for directory in sorted(_directories(results / RUNS.name, unreported, only)):
         try:
             run = read_run(directory)
         except RecordError as error:
@@ -60,9 +60,9 @@ def read(results: Path, unreported: Collection[str] = ()) -> Store:
     return Store(runs=tuple(sorted(runs, key=lambda run: run.record.run_id)), skipped=tuple(skipped))
 
 
-def _directories(root: Path, unreported: Collection[str]) -> list[Path]:
+def _directories(root: Path, unreported: Collection[str], only: str) -> list[Path]:
     """<profile>/<release>/<engine>-<flow>/<run-id>; `*.tmp` is a run that is being written."""
-    found = (path for path in root.glob("*/*/*/*") if path.is_dir() and path.suffix != ".tmp")
+    found = (path for path in root.glob(f"{only}/*/*/*") if path.is_dir() and path.suffix != ".tmp")
     return [path for path in found if path.relative_to(root).parts[0] not in unreported]
 
 

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from scripts.report import charts
+from scripts.report import canvas, charts
 from tests.report import factory
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -19,17 +19,17 @@ def texts(svg: bytes) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def picture() -> charts.Picture:
+def picture() -> canvas.Picture:
     """The chart of an ordinary run."""
     return charts.draw("A title", factory.timeline(), 1250.0, 9.4)
 
 
-def test_same_timeline_gives_the_same_bytes(picture: charts.Picture) -> None:
+def test_same_timeline_gives_the_same_bytes(picture: canvas.Picture) -> None:
     """Drawing again gives the same bytes, in both themes."""
     assert charts.draw("A title", factory.timeline(), 1250.0, 9.4) == picture
 
 
-def test_panels_are_named_with_their_units(picture: charts.Picture) -> None:
+def test_panels_are_named_with_their_units(picture: canvas.Picture) -> None:
     """Title, panels, axes, units and series can all be read as text."""
     expected = {
         "A title", "Throughput", "requests/s", "all requests", "failures", "Response time of successes", "ms", "p50",
@@ -38,12 +38,12 @@ def test_panels_are_named_with_their_units(picture: charts.Picture) -> None:
     assert expected <= set(texts(picture.light))
 
 
-def test_themes_differ_in_colours_only(picture: charts.Picture) -> None:
+def test_themes_differ_in_colours_only(picture: canvas.Picture) -> None:
     """The dark picture has the same words, none of the light theme's colours, and every one of its own."""
     assert texts(picture.dark) == texts(picture.light)
     dark = picture.dark.decode()
-    assert [role for role, colour in charts.LIGHT.items() if colour in dark] == []
-    assert [role for role, colour in charts.DARK.items() if colour not in dark] == []
+    assert [role for role, colour in canvas.LIGHT.items() if colour in dark] == []
+    assert [role for role, colour in canvas.DARK.items() if colour not in dark] == []
 
 
 def test_unknown_floor_and_ramp_are_not_drawn() -> None:
@@ -61,7 +61,7 @@ def test_gaps_and_nothing_at_all_can_be_drawn() -> None:
     assert "Throughput" in texts(charts.draw("A title", [], None, None).light)
 
 
-def test_picture_is_small_and_names_no_date(picture: charts.Picture) -> None:
+def test_picture_is_small_and_names_no_date(picture: canvas.Picture) -> None:
     """A picture fits a repository: under 40 kB, and nothing in it changes with time."""
     assert len(picture.light) < 40_000
     assert b"<dc:date>" not in picture.light

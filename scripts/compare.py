@@ -1,0 +1,147 @@
+"""Compare: `python -m scripts.compare 1.12.0 1.18.5` measures releases in interleaved rounds and says what changed."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts import campaigns, cli, flow, suite
+from scripts.campaigns import ROUNDS, Bounds
+from scripts.errors import EXIT_OK, NothingMeasuredError, UsageError
+from scripts.measure import candidates, environment, session
+from scripts.measure.campaign import Campaign, Scenario
+from scripts.measure.candidates import Arm
+from scripts.measure.process import RealSystem, System, terminate_as_exception
+from scripts.report import comparison_page, statistics
+from scripts.report.comparison import LEVEL
+from scripts.suite import ROOT, Suite
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def main(argv: list[str]) -> int:
+    """Measure what is asked for, and print the comparison."""
+    args = _arguments(argv)
+    terminate_as_exception()
+    matrix, system = suite.load(), RealSystem()
+    targets = args.target * 2 if args.aa else args.target
+    asked = planned(matrix, args, [resolved(matrix, target, system) for target in targets])
+    bounds = Bounds(rounds=args.rounds or ROUNDS, budget_s=args.budget)
+    if args.dry_run:
+        print(describe(asked, bounds))
+        return EXIT_OK
+    found = campaigns.measure(asked, bounds, options(args), system)
+    campaigns.require_figures(found)
+    print(comparison_page.render(found.series, found.judged, title=title(asked)).decode())
+    return EXIT_OK
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser("compare", "Measure releases in interleaved rounds on this machine, and say what changed.")
+    parser.add_argument(
+        "target", nargs="+", metavar="RELEASE|PATH|git+URL", help="the baseline first; see README for candidates"
+    )
+    parser.add_argument("--aa", action="store_true", help="one release against itself: the noise floor of this machine")
+    add_options(parser)
+    args = parser.parse_args(argv)
+    if args.aa and len(args.target) != 1:
+        parser.error("--aa takes one release, and compares it with itself")
+    if not args.aa and len(args.target) == 1:
+        parser.error("name two releases at least, or one with --aa")
+    return args
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What every verb that carries out a campaign takes."""
+    parser.add_argument("--engine", action="append", default=[], help="only this engine; repeatable")
+    parser.add_argument("--flow", action="append", default=[], metavar="NAME|DIR", help="only this flow; repeatable")
+    parser.add_argument("--profile", default="compare", help="a load profile of suite.toml (default: compare)")
+    parser.add_argument("--python", metavar="X.Y", help="another Python than the tables' own")
+    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: results")
+    parser.add_argument("--keep-logs", action="store_true", help="keep every child's log and the raw request log")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and its time; start no server, no load")
+    ends = parser.add_mutually_exclusive_group()
+    ends.add_argument("--rounds", type=_rounds, metavar="N", help=f"so many rounds of each flow (default: {ROUNDS})")
+    ends.add_argument(
+        "--budget", type=_time, metavar="10m", help="stop when every verdict is in, or after this time at the latest"
+    )
+
+
+def options(args: argparse.Namespace) -> session.Options:
+    """How the session is carried out."""
+    return session.Options(results=args.results.resolve(), keep_logs=args.keep_logs)
+
+
+def _rounds(text: str) -> int:
+    least = statistics.least_rounds(LEVEL)
+    if not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of rounds from {least} on, the fewest that can tell")
+    return int(text)
+
+
+def _time(text: str) -> float:
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 10m or 1h")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def resolved(matrix: Suite, target: str, system: System) -> Arm:
+    """What was typed, as something that can be measured."""
+    return candidates.resolve(matrix, target, uv=environment.find_uv(), system=system)
+
+
+def planned(matrix: Suite, args: argparse.Namespace, arms: Sequence[Arm]) -> Campaign:
+    """The campaign that was asked for; UsageError when its parts do not go together."""
+    engines = [matrix.engine(name) for name in args.engine] or list(matrix.engines)
+    scenarios = [
+        Scenario(engine=engine, flow=flow.find(name))
+        for engine in engines
+        for name in args.flow or [one.flow for one in matrix.scenarios if one.engine == engine.name]
+        if all(_serves(matrix, arm, engine, name) for arm in arms)
+    ]
+    labels = ", ".join(arm.release.version for arm in arms)
+    if not scenarios:
+        raise NothingMeasuredError(
+            f"no flow can be served by all of {labels}", then="choose other releases, or name --engine and --flow"
+        )
+    python = args.python or matrix.python
+    for arm in arms:
+        covered = matrix.line(arm.release).pythons
+        if python not in covered:
+            raise UsageError(
+                f"the lock of {arm.release.version} does not cover Python {python}",
+                then=f"--python with one of {', '.join(covered)}",
+            )
+    profile = matrix.profile(args.profile)
+    return Campaign(arms=tuple(arms), scenarios=tuple(scenarios), profile=profile, python=python)
+
+
+def _serves(matrix: Suite, arm: Arm, engine: suite.Engine, name: str) -> bool:
+    ours = {one for line in matrix.lines for one in line.flows}
+    return matrix.has_engine(arm.release, engine) and (name not in ours or name in matrix.line(arm.release).flows)
+
+
+def describe(asked: Campaign, bounds: Bounds) -> str:
+    """The plan, for people."""
+    lines = [f"arm {number}: {arm.about}" for number, arm in enumerate(asked.arms, 1)]
+    lines += [f"scenario: {one.name}, profile {asked.profile.name}" for one in asked.scenarios]
+    share = asked.profile.run_time_s * len(asked.arms) / asked.round_s
+    lines.append(f"a round of one scenario: about {asked.round_s:.0f} s, of which {share:.0%} is load")
+    if bounds.budget_s is not None:
+        return "\n".join([*lines, f"time: at most {bounds.budget_s / 60:.1f} minutes"])
+    total_s = asked.round_s * bounds.rounds * len(asked.scenarios)
+    return "\n".join([*lines, f"time: {bounds.rounds} rounds, about {total_s / 60:.1f} minutes"])
+
+
+def title(asked: Campaign) -> str:
+    """The heading of its page."""
+    first, *others = (arm.about for arm in asked.arms)
+    return f"{', '.join(others)} against {first}"
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,93 @@
+"""Gate: `python -m scripts.gate --baseline 1.18.4 --candidate 1.18.5` compares, and its exit code says what to do.
+
+0: every metric was measured and passes. 3: nothing was measured. 6: a metric could not be told, or the runs cannot be
+believed. 7: the runs are not comparable. 8: a regression.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts import campaigns, cli, compare, suite
+from scripts.campaigns import Bounds
+from scripts.errors import EXIT_OK, InvalidMeasurementError, RegressionError
+from scripts.measure.process import RealSystem, terminate_as_exception
+from scripts.report import comparison_page, gating
+from scripts.report.gating import Case
+
+BUDGET_S = 600.0  # of each flow
+
+
+def main(argv: list[str]) -> int:
+    """Compare two, write the reports, and decide."""
+    args = _arguments(argv)
+    terminate_as_exception()
+    wanted = gating.thresholds(args.max)
+    matrix, system = suite.load(), RealSystem()
+    arms = [compare.resolved(matrix, target, system) for target in (args.baseline, args.candidate)]
+    asked = compare.planned(matrix, args, arms)
+    budget_s = None if args.rounds else args.budget or BUDGET_S * len(asked.scenarios)
+    bounds = Bounds(rounds=args.rounds or campaigns.ROUNDS, budget_s=budget_s, least=wanted)
+    if args.dry_run:
+        print(compare.describe(asked, bounds))
+        return EXIT_OK
+    found = campaigns.measure(asked, bounds, compare.options(args), system)
+    campaigns.require_figures(found)
+    cases = gating.decide(found.judged, wanted)
+    page = comparison_page.render(found.series, found.judged, title=compare.title(asked)).decode()
+    print(page)
+    _write_reports(args.junit, page, cases, found.took_s)
+    return verdict(cases)
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser("gate", "Compare a candidate with a baseline; the exit code says whether it may pass.")
+    parser.add_argument("--baseline", required=True, metavar="RELEASE|PATH|git+URL", help="what it must not fall behind")
+    parser.add_argument("--candidate", required=True, metavar="RELEASE|PATH|git+URL", help="what is to be judged")
+    parser.add_argument(
+        "--max", action="append", default=[], metavar="METRIC=+N%",
+        help="the largest worsening that passes, and only metrics so named are judged; repeatable "
+        "(default: every metric that has a least change, see results/README.md)",
+    )  # fmt: skip
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
+    compare.add_options(parser)
+    return parser.parse_args(argv)
+
+
+def _write_reports(junit: Path | None, page: str, cases: Sequence[Case], seconds: float) -> None:
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as stream:
+            stream.write(page)
+    if junit is not None:
+        junit.write_bytes(gating.junit(cases, seconds))
+
+
+def verdict(cases: Sequence[Case]) -> int:
+    """0 when every case passes; else the error of the worst: a regression, before what could not be told."""
+    told = {
+        decision: [f"  - {case.where}: {case.effect.metric.words} {case.reason}" for case in cases if case.decision == decision]
+        for decision in ("regression", "undecided", "no data")
+    }
+    if told["regression"]:
+        raise RegressionError(
+            f"{len(told['regression'])} regression(s):\n" + "\n".join(told["regression"]),
+            then="see the table above; nox -s attribute tells promptflow's share from its dependencies'",
+        )
+    unknown = told["no data"] + told["undecided"]
+    if unknown or not cases:
+        needed = max((case.effect.rounds_needed or 0 for case in cases), default=0)
+        raise InvalidMeasurementError(
+            f"{len(unknown)} metric(s) could not be told, so this is no pass:\n" + "\n".join(unknown),
+            then=f"repeat this command: it goes on, and needs about {needed} rounds in all"
+            if needed
+            else "repeat this command with --keep-logs",
+        )
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,102 @@
+"""What a gate decides: thresholds as a person types them, the outcome of a comparison, and its JUnit report.
+
+Pure; imports `comparison`, `comparison_page` and the errors. A metric that could not be told is never a pass.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scripts.errors import UsageError, did_you_mean
+from scripts.report import comparison_page
+from scripts.report.comparison import COMPARED, Effect
+from scripts.report.comparison_page import Judged
+from scripts.report.metrics import METRICS, Metric
+
+Decision = Literal["pass", "regression", "undecided", "no data"]
+_THRESHOLD = re.compile(r"(?P<name>[a-z0-9_]+)=(?P<sign>[+-]?)(?P<percent>\d+(\.\d+)?)%")
+_EXAMPLE = "--max cpu_per_request=+3%"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One metric of one flow."""
+
+    where: str
+    effect: Effect
+    decision: Decision
+    reason: str
+
+
+def thresholds(texts: Sequence[str]) -> dict[str, float]:
+    """Metric names with the largest worsening that passes, as log ratio: `cpu_per_request=+3%`; else UsageError."""
+    found: dict[str, float] = {}
+    for text in texts:
+        parts = _THRESHOLD.fullmatch(text)
+        if parts is None:
+            raise UsageError(f"--max {text}: not METRIC=+N%", then=f"for example {_EXAMPLE}")
+        metric = _named(parts["name"])
+        worse = "-" if metric.better == "higher" else "+"
+        if parts["sign"] not in ("", worse):
+            raise UsageError(
+                f"--max {text}: of {metric.name} {metric.better} is better, so the worst that may pass has the sign {worse}",
+                then=f"--max {parts['name']}={worse}{parts['percent']}%",
+            )
+        if metric.name in found:
+            raise UsageError(f"--max {metric.name} is given twice", then="leave one of them out")
+        found[metric.name] = math.log1p(float(parts["percent"]) / 100)
+    return found
+
+
+def _named(name: str) -> Metric:
+    """The metric, by its name with or without its unit."""
+    known = {metric.name: metric for metric in METRICS if metric.better != "-"}
+    known |= {metric.name.removesuffix(f"_{metric.unit}"): metric for metric in known.values()}
+    if name not in known:
+        raise UsageError(
+            f"--max: there is no metric {name!r} that can be better or worse; {did_you_mean(name, known)}",
+            then=f"for example {_EXAMPLE}; results/README.md has a glossary",
+        )
+    return known[name]
+
+
+def decide(judged: Sequence[Judged], wanted: dict[str, float]) -> list[Case]:
+    """One case a metric and flow: of the metrics asked for, or of all that have a least change."""
+    names = wanted or {metric.name for metric in COMPARED}
+    return [
+        _case(one.heading, effect) for one in judged for effect in one.effects if effect.metric.name in names
+    ]
+
+
+def _case(where: str, effect: Effect) -> Case:
+    told = f"{comparison_page.change(effect) or 'no data'}, counts from {math.expm1(effect.threshold):.1%}"
+    decisions: dict[str, Decision] = {
+        "regression": "regression", "inconclusive": "undecided", "no data": "no data",
+    }  # fmt: skip
+    return Case(where=where, effect=effect, decision=decisions.get(effect.verdict, "pass"), reason=told)
+
+
+def junit(cases: Sequence[Case], seconds: float) -> bytes:
+    """JUnit XML: a failure is a regression, an error is what could not be told."""
+    suite = ET.Element(
+        "testsuite",
+        name="promptflow-serve-bench gate",
+        tests=str(len(cases)),
+        failures=str(sum(case.decision == "regression" for case in cases)),
+        errors=str(sum(case.decision in ("undecided", "no data") for case in cases)),
+        time=f"{seconds:.1f}",
+    )
+    for case in cases:
+        element = ET.SubElement(suite, "testcase", classname=case.where, name=case.effect.metric.name)
+        if case.decision != "pass":
+            kind = "failure" if case.decision == "regression" else "error"
+            ET.SubElement(element, kind, type=case.decision, message=case.reason)
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
