@@ -84,6 +84,30 @@ def collate(session: nox.Session) -> None:
     call(session, "collate")
 
 
+@nox.session(venv_backend="none", requires=["tools"])
+def compare(session: nox.Session) -> None:
+    """Measure releases in interleaved rounds and say what changed: `-- 1.12.0 1.18.5`; `-- 1.12.0 --aa` for the noise."""
+    call(session, "compare")
+
+
+@nox.session(venv_backend="none", requires=["tools"])
+def gate(session: nox.Session) -> None:
+    """Compare, and let the exit code decide: `-- --baseline 1.18.4 --candidate 1.18.5 [--max cpu_per_request=+3%]`."""
+    call(session, "gate")
+
+
+@nox.session(venv_backend="none", requires=["tools"])
+def attribute(session: nox.Session) -> None:
+    """Measure one release on two locks, to tell its share from its dependencies': `-- 1.12.0 --as-of DAY --as-of DAY`."""
+    call(session, "attribute")
+
+
+@nox.session(name="self-test", venv_backend="none", requires=["tools"])
+def self_test(session: nox.Session) -> None:
+    """Show by injected slowdowns and A/A comparisons how far the verdicts can be trusted (hours; resumable)."""
+    call(session, "self_test")
+
+
 @nox.session(name="bench-mock", venv_backend="none", requires=["tools"], tags=["bench"])
 def bench_mock(session: nox.Session) -> None:
     """Load the mock API alone: the ceiling of the generator and the mock; `-- --help` for options."""

@@ -50,10 +50,19 @@ class Effect:
 
 
 def effects(
-    series: Series, arm: int, floors: Floors, *, level: float = LEVEL, least: Mapping[str, float] | None = None
+    series: Series,
+    arm: int,
+    floors: Floors,
+    *,
+    level: float = LEVEL,
+    least: Mapping[str, float] | None = None,
+    beside: int = BASELINE,
 ) -> list[Effect]:
-    """Every compared metric of an arm; `least` replaces the least change that counts, as log ratio, by metric name."""
-    baseline, candidate = series.runs(BASELINE), series.runs(arm)
+    """Every compared metric of an arm beside another one.
+
+    `least` replaces the least change that counts, as log ratio, by metric name.
+    """
+    baseline, candidate = series.runs(beside), series.runs(arm)
     wanted = least or {}
     return [
         _effect(metric, baseline, candidate, _floor(floors, series, metric), wanted.get(metric.name), level)

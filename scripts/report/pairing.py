@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scripts.errors import NotComparableError
 from scripts.report import comparability
@@ -48,6 +48,10 @@ class Series:
             return False
         runs = self.rounds[0].runs.values()
         return len({(run.record.asked.release, run.record.digests.lock) for run in runs}) == 1 and len(runs) > 1
+
+    def first(self, number: int) -> Series:
+        """The series as it was after so many rounds."""
+        return replace(self, rounds=self.rounds[:number])
 
     def runs(self, arm: int) -> list[Run]:
         """The runs of an arm, oldest first."""

@@ -1,0 +1,109 @@
+"""What the suite's own test has shown, as a page: injected slowdowns found or missed, and false alarms of A/A runs.
+
+Pure; imports `comparison`, `comparison_page`, `tables` and `templates`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts.report import comparison_page, statistics, tables, templates
+from scripts.report.comparison import COMPARED, LEVEL, Effect, effects
+from scripts.report.comparison_page import Judged
+from scripts.report.wording import DASH, listed
+
+_ALARMS = ("regression", "improvement")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Injected:
+    """A variant with a known slowdown beside the release that it was made of."""
+
+    name: str
+    what: str
+    metric: str  # the one that should show it
+    judged: Judged
+
+
+def render(found: Sequence[Injected], nulls: Sequence[Judged], *, round_s: float, simulated: str) -> bytes:
+    """The page. `round_s`: wall time of a round of a comparison of two."""
+    comparisons = [one for one in nulls if one.series.rounds]
+    judged = [effect for one in comparisons for effect in one.effects]
+    return templates.render(
+        "self_test.md.j2",
+        about=comparison_page.about((found[0].judged if found else comparisons[0]).series),
+        detection=_detection(found, round_s),
+        nulls=len(comparisons),
+        verdicts=len(judged),
+        alarms=sum(effect.verdict in _ALARMS for effect in judged),
+        false_alarms=_false_alarms(comparisons),
+        simulated=simulated,
+    )
+
+
+def _detection(found: Sequence[Injected], round_s: float) -> str:
+    """A row for every variant: whether it was caught, after how many rounds, and what else was called changed."""
+    rows = []
+    for one in found:
+        effect = next(effect for effect in one.judged.effects if effect.metric.name == one.metric)
+        first = _first_caught(one)
+        others = [
+            f"{other.metric.words} {comparison_page.change(other)}"
+            for other in one.judged.effects
+            if other.verdict in _ALARMS and other is not effect
+        ]
+        rows.append([
+            one.name,
+            one.what,
+            effect.metric.words,
+            comparison_page.change(effect) or DASH,
+            _ends(effect),
+            "caught" if effect.verdict == "regression" else f"**missed** ({effect.verdict})",
+            str(first) if first else DASH,
+            f"{first * round_s / 60:.1f} min" if first else DASH,
+            listed(others) or "nothing",
+        ])  # fmt: skip
+    headers = (
+        "Variant", "Injected", "Metric", "Change", "95 % interval", "Verdict", "Rounds", "Time of two arms", "Also changed",
+    )  # fmt: skip
+    return tables.markdown(headers, rows, labels=3)
+
+
+def _first_caught(one: Injected) -> int | None:
+    """After how many rounds it was called a regression, and stayed one."""
+    series = one.judged.series
+    caught: int | None = None
+    for number in range(statistics.least_rounds(LEVEL), len(series.rounds) + 1):
+        shortened = series.first(number)
+        effect = next(e for e in effects(shortened, one.judged.arm, {}) if e.metric.name == one.metric)
+        caught = (caught or number) if effect.verdict == "regression" else None
+    return caught
+
+
+def _false_alarms(nulls: Sequence[Judged]) -> str:
+    """A row for every metric: how often A/A comparisons called it changed, and how far they went."""
+    rows = []
+    for metric in COMPARED:
+        found = [effect for one in nulls for effect in one.effects if effect.metric.name == metric.name]
+        sizes = [math.expm1(effect.interval.estimate) for effect in found if effect.interval]
+        widths = [math.expm1((effect.interval.high - effect.interval.low) / 2) for effect in found if effect.interval]
+        rows.append([
+            metric.words,
+            str(len(found)),
+            str(sum(effect.verdict in _ALARMS for effect in found)),
+            str(sum(effect.verdict == "inconclusive" for effect in found)),
+            f"{max(map(abs, sizes)):.1%}" if sizes else DASH,
+            f"{sorted(widths)[len(widths) // 2]:.1%}" if widths else DASH,
+            f"{metric.least or 0:.0%}",
+        ])  # fmt: skip
+    headers = (
+        "Metric", "Comparisons", "False alarms", "Inconclusive", "Largest change seen", "Half width, median", "Counts from",
+    )  # fmt: skip
+    return tables.markdown(headers, rows)
+
+
+def _ends(effect: Effect) -> str:
+    interval = effect.interval
+    return f"{math.expm1(interval.low):+.1%} to {math.expm1(interval.high):+.1%}" if interval else DASH

@@ -1,0 +1,90 @@
+"""Self-test: `python -m scripts.self_test` shows what a comparison catches, and how often it cries wolf.
+
+Variants of a release with a known slowdown are compared with it, and the release with itself, by the code that
+`compare` and `gate` use. Writes results/self-test.md. Resumable: what is measured already is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from scripts import campaigns, cli, compare, suite
+from scripts.campaigns import Bounds, Measured
+from scripts.errors import EXIT_OK
+from scripts.measure import candidates, environment, session, variants
+from scripts.measure.campaign import Campaign
+from scripts.measure.candidates import Arm
+from scripts.measure.process import RealSystem, System, terminate_as_exception
+from scripts.measure.progress import Progress
+from scripts.measure.variants import VARIANTS, Variant
+from scripts.report import self_test_page, simulation
+from scripts.report.self_test_page import Injected
+from scripts.suite import ROOT, Suite
+
+RELEASE, ENGINE, FLOW = "1.12.0", "fastapi", "static_async"
+ROUNDS, NULLS = 8, 20
+
+
+def main(argv: list[str]) -> int:
+    """Build the variants, measure what is missing, and write the table."""
+    args = _arguments(argv)
+    terminate_as_exception()
+    matrix, system = suite.load(), RealSystem()
+    baseline = compare.resolved(matrix, RELEASE, system)
+    injected = {variant.name: _variant(matrix, variant, baseline, system) for variant in VARIANTS}
+    args.engine, args.flow = [ENGINE], [FLOW]
+    slowed = compare.planned(matrix, args, [baseline, *injected.values()])
+    null = compare.planned(matrix, args, [baseline, baseline])
+    bounds = Bounds(rounds=args.rounds)
+    if args.dry_run:
+        print(compare.describe(slowed, bounds))
+        print(f"and {args.nulls} times:\n{compare.describe(null, bounds)}")
+        return EXIT_OK
+    options = compare.options(args)
+    caught = campaigns.measure(slowed, bounds, options, system)
+    nulls = [_null(null, again, bounds, options, system) for again in range(args.nulls)]
+    names = {arm.release.version: VARIANTS[n] for n, arm in enumerate(injected.values())}
+    page = self_test_page.render(
+        [
+            Injected(name=names[label].name, what=names[label].what, metric=names[label].metric, judged=one)
+            for one in caught.judged
+            if (label := one.series.label(one.arm)) in names
+        ],
+        [one for found in nulls for one in found.judged],
+        round_s=null.round_s,
+        simulated=simulation.tables(),
+    )
+    path: Path = args.results / "self-test.md"
+    path.write_bytes(page)
+    print(page.decode())
+    return EXIT_OK
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser("self_test", "Show by injected slowdowns and A/A comparisons how far the verdicts can be trusted.")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"of each comparison (default: {ROUNDS})")
+    parser.add_argument("--nulls", type=int, default=NULLS, metavar="N", help=f"A/A comparisons (default: {NULLS})")
+    parser.add_argument("--profile", default="compare", help="a load profile of suite.toml (default: compare)")
+    parser.add_argument("--python", metavar="X.Y", help="another Python than the tables' own")
+    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: results")
+    parser.add_argument("--keep-logs", action="store_true", help="keep every child's log and the raw request log")
+    parser.add_argument("--dry-run", action="store_true", help="build the variants, print the plan; measure nothing")
+    return parser.parse_args(argv)
+
+
+def _variant(matrix: Suite, variant: Variant, baseline: Arm, system: System) -> Arm:
+    """A variant as any other candidate: a directory of wheels."""
+    with Progress(system.monotonic) as progress:
+        prepared = session.install(RELEASE, baseline.lock, matrix.python, system, progress)
+    wheels = variants.build(variant, prepared.environment.site_packages, session.SCRATCH / "variants")
+    return candidates.resolve(matrix, str(wheels), uv=environment.find_uv(), system=system)
+
+
+def _null(asked: Campaign, again: int, bounds: Bounds, options: session.Options, system: System) -> Measured:
+    return campaigns.measure(replace(asked, again=again), bounds, options, system)
+
+
+if __name__ == "__main__":
+    cli.run(main)
