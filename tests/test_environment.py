@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import shutil
 from collections.abc import Mapping, Sequence
@@ -115,6 +116,15 @@ def test_hashes_are_required(root: Path) -> None:
     assert "--no-python-downloads" in venv
     assert {"--require-hashes", "--no-deps", "--compile-bytecode"} < set(install)
     assert install[-2:] == ("--requirements", str(root / "locks" / "1.12.0.txt"))
+
+
+def test_wheels_of_a_candidate(root: Path) -> None:
+    """The installer finds a candidate's wheels in their folder, and its hashes are required as any release's."""
+    installer = Installer()
+    build(root, installer, dataclasses.replace(a_lock(root), wheels=root / "wheels"))
+    install = installer.commands[1]
+    assert install[-2:] == ("--find-links", str(root / "wheels"))
+    assert "--require-hashes" in install
 
 
 def test_built_once(root: Path) -> None:

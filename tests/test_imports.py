@@ -38,6 +38,7 @@ BARE = {  # run before there is any virtualenv of the tools, so they need no mor
     "noxfile",
     *("scripts.errors", "scripts.toml_rows", "scripts.suite", "scripts.cli", "scripts.lock"),
     *("scripts.measure.locks", "scripts.measure.process", "scripts.measure.environment"),
+    "scripts.measure.wheels",
 }
 MOST_LINES, MOST_FUNCTION_LINES, MOST_MEDIAN = 300, 50, 12
 

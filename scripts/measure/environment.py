@@ -109,12 +109,13 @@ def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None
     argv = [
         *(uv, "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode"),
         *("--no-deps", "--python", str(path / "bin" / "python"), "--requirements", str(lock.path)),
+        *(("--find-links", str(lock.wheels)) if lock.wheels else ()),  # the hashes choose it over the index's own
     ]
     done = _run(argv, system, log)
     if done.code != 0:
         shutil.rmtree(path, ignore_errors=True)
         raise EnvironmentBuildError(
-            f"locks/{lock.path.name} cannot be installed:\n{quoted(done.output)}",
+            f"{lock.path.relative_to(ROOT)} cannot be installed:\n{quoted(done.output)}",
             then=f"see {log}; without network, repeat when there is one",
         )
 
