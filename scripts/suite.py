@@ -143,7 +143,11 @@ class Suite:
 
     def line(self, release: Release) -> ReleaseLine:
         """The newest release line that is not after the release."""
-        return [line for line in self.lines if Version(line.since) <= Version(release.version)][-1]
+        return [line for line in self.lines if _is_since(release, line.since)][-1]
+
+    def has_line(self, release: Release) -> bool:
+        """Whether any release line applies; one does to every release of suite.toml."""
+        return _is_since(release, self.lines[0].since)
 
     def requirements(self, release: Release) -> tuple[str, ...]:
         """What the release's virtualenv is resolved from."""
@@ -152,7 +156,7 @@ class Suite:
 
     def has_engine(self, release: Release, engine: Engine) -> bool:
         """Whether the engine existed in the release."""
-        return Version(engine.since) <= Version(release.version)
+        return _is_since(release, engine.since)
 
     def targets(self) -> list[tuple[Release, Engine]]:
         """Every release with every engine that it has: one nox session each."""
@@ -162,6 +166,12 @@ class Suite:
         """The flows of the engine's scenarios that the release can serve."""
         can_serve = self.line(release).flows
         return tuple(s.flow for s in self.scenarios if s.engine == engine.name and s.flow in can_serve)
+
+
+def _is_since(release: Release, since: str) -> bool:
+    """Whether a release is not before `since`; a pre-release counts as the release that it leads to."""
+    version = Version(release.version)
+    return Version(since) <= max(version, Version(version.base_version))
 
 
 def ramp_s(users: int, spawn_rate: int) -> int:
