@@ -86,7 +86,7 @@ def collate(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["tools"])
 def compare(session: nox.Session) -> None:
-    """Measure releases in interleaved rounds and say what changed: `-- 1.12.0 1.18.5`; `-- 1.12.0 --aa` for the noise."""
+    """Measure releases in interleaved rounds and say what changed: `-- 1.12.0 1.18.5`; noise: `-- 1.12.0 --aa`."""
     call(session, "compare")
 
 
@@ -98,7 +98,7 @@ def gate(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", requires=["tools"])
 def attribute(session: nox.Session) -> None:
-    """Measure one release on two locks, to tell its share from its dependencies': `-- 1.12.0 --as-of DAY --as-of DAY`."""
+    """Measure one release on two locks: what of a change is its dependencies'; `-- 1.12.0 --as-of DAY --as-of DAY`."""
     call(session, "attribute")
 
 

@@ -73,9 +73,7 @@ class _Look:
         return pairing.series(self._read[path] for path in found)
 
     def judged(self, scenarios: Sequence[Scenario]) -> list[Judged]:
-        return comparison_page.judge(
-            self.series(scenarios), self.floors, level=self.level, least=self.bounds.least
-        )
+        return comparison_page.judge(self.series(scenarios), self.floors, level=self.level, least=self.bounds.least)
 
     def settled(self, scenario: Scenario) -> bool:
         """Whether every verdict is in."""
@@ -133,8 +131,8 @@ def _require_time(asked: Campaign, bounds: Bounds) -> None:
     least_s = asked.round_s * len(asked.scenarios) * statistics.least_rounds(LEVEL)
     if bounds.budget_s < least_s:
         raise UsageError(
-            f"the budget of {bounds.budget_s / 60:.1f} minutes is too short: {statistics.least_rounds(LEVEL)} rounds of "
-            f"{len(asked.scenarios)} scenario(s), the fewest that state an interval, take {least_s / 60:.1f}",
+            f"the budget of {bounds.budget_s / 60:.1f} minutes is too short: the fewest rounds that can tell anything, "
+            f"{statistics.least_rounds(LEVEL)} of {len(asked.scenarios)} scenario(s), take {least_s / 60:.1f}",
             then=f"--budget {2 * least_s / 60:.0f}m, or fewer flows with --flow",
         )
 
@@ -157,11 +155,11 @@ def _rounds(look: _Look, bench: Bench, prepared: Mapping[str, Prepared]) -> int:
     bounds, began = look.bounds, bench.system.monotonic()
     waiting = {scenario.name: scenario for scenario in look.asked.scenarios}
     start = {name: look.rounds(scenario) for name, scenario in waiting.items()}
-    most = {name: bounds.rounds for name in waiting}
+    most = dict.fromkeys(waiting, bounds.rounds)
     looks: dict[str, list[int]] = {}
     if bounds.budget_s is not None:
         more = int(bounds.budget_s / look.asked.round_s / len(waiting))
-        most = {name: number + more * len(waiting) for name, number in start.items()}
+        most = {name: number + more * len(waiting) for name, number in start.items()}  # others may end early
         looks = {name: _looks(start[name] + more) for name in waiting}
         look.level = statistics.look_level(LEVEL, max(map(len, looks.values())))
     made = failed = 0

@@ -45,7 +45,9 @@ def main(argv: list[str]) -> int:
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("gate", "Compare a candidate with a baseline; the exit code says whether it may pass.")
-    parser.add_argument("--baseline", required=True, metavar="RELEASE|PATH|git+URL", help="what it must not fall behind")
+    parser.add_argument(
+        "--baseline", required=True, metavar="RELEASE|PATH|git+URL", help="what it must not fall behind"
+    )
     parser.add_argument("--candidate", required=True, metavar="RELEASE|PATH|git+URL", help="what is to be judged")
     parser.add_argument(
         "--max", action="append", default=[], metavar="METRIC=+N%",
@@ -69,7 +71,9 @@ def _write_reports(junit: Path | None, page: str, cases: Sequence[Case], seconds
 def verdict(cases: Sequence[Case]) -> int:
     """0 when every case passes; else the error of the worst: a regression, before what could not be told."""
     told = {
-        decision: [f"  - {case.where}: {case.effect.metric.words} {case.reason}" for case in cases if case.decision == decision]
+        decision: [
+            f"  - {case.where}: {case.effect.metric.words} {case.reason}" for case in cases if case.decision == decision
+        ]
         for decision in ("regression", "undecided", "no data")
     }
     if told["regression"]:

@@ -63,8 +63,12 @@ def main(argv: list[str]) -> int:
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = cli.parser("self_test", "Show by injected slowdowns and A/A comparisons how far the verdicts can be trusted.")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"of each comparison (default: {ROUNDS})")
+    parser = cli.parser(
+        "self_test", "Show by injected slowdowns and A/A comparisons how far the verdicts can be trusted."
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, metavar="N", help=f"of each comparison (default: {ROUNDS})"
+    )
     parser.add_argument("--nulls", type=int, default=NULLS, metavar="N", help=f"A/A comparisons (default: {NULLS})")
     parser.add_argument("--profile", default="compare", help="a load profile of suite.toml (default: compare)")
     parser.add_argument("--python", metavar="X.Y", help="another Python than the tables' own")

@@ -104,9 +104,7 @@ def whole_rounds(directories: Sequence[Path], arms: int) -> int:
     return sum(len(found) == arms for found in seen.values())
 
 
-def make_round(
-    bench: Bench, prepared: Mapping[str, Prepared], specs: Sequence[RunSpec], label: str
-) -> Iterator[Done]:
+def make_round(bench: Bench, prepared: Mapping[str, Prepared], specs: Sequence[RunSpec], label: str) -> Iterator[Done]:
     """Make the runs of a round, each in its own virtualenv; `prepared` is by the arm's label."""
     for number, spec in enumerate(specs, 1):
         yield session.one(replace(bench, prepared=prepared[spec.release]), spec, f"[{label}, {number}/{len(specs)}]")

@@ -35,7 +35,9 @@ def render(found: Sequence[Series], floors: Floors) -> str:
     parts = []
     for one in found:
         if one.rounds and NEWER_RELEASE in one.arms:
-            heading = f"## {one.engine} {one.flow}: whose change it is, {one.label(BASELINE)} to {one.label(NEWER_RELEASE)}"
+            heading = (
+                f"## {one.engine} {one.flow}: whose change it is, {one.label(BASELINE)} to {one.label(NEWER_RELEASE)}"
+            )
             parts.append(f"{heading}\n\n{table(one, floors)}\n")
     return "\n".join(parts)
 

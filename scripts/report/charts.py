@@ -95,4 +95,3 @@ def _lone(values: list[float]) -> list[int]:
         for n, value in enumerate(values)
         if not math.isnan(value) and math.isnan(padded[n]) and math.isnan(padded[n + 2])
     ]
-

@@ -1,7 +1,7 @@
 """What a campaign says: for every metric the paired ratio to the baseline, its interval, and a verdict.
 
-Pure; imports `pairing`, `statistics`, `metrics` and `comparability`. The replicate is the run, never the request. A metric
-that follows the machine's speed is adjusted by the control arm: the CPU time per request of load generator and
+Pure; imports `pairing`, `statistics`, `metrics` and `comparability`. The replicate is the run, never the request. A
+metric that follows the machine's speed is adjusted by the control arm: the CPU time per request of load generator and
 mock API in the same run, which hold no code under test.
 """
 
@@ -134,27 +134,37 @@ def judged(metric: Metric, interval: Interval | None, threshold: float, number: 
 
 
 def _needed(interval: Interval | None, threshold: float, level: float) -> int:
-    """Rounds after which the interval should lie on one side of the threshold."""
+    """Rounds after which a verdict should be in, if the change is what it seems to be.
+
+    A change beyond the threshold has to be told from none, a smaller one from the threshold. One that is as large as the
+    threshold is never told from it: so no less than a quarter of the threshold is asked for.
+    """
     if interval is None:
         return statistics.least_rounds(level)
-    distance = abs(abs(interval.estimate) - threshold)
-    return statistics.rounds_needed(interval, max(distance, threshold / 4))
+    size = abs(interval.estimate)
+    half_width = size if size > threshold else max(threshold - size, threshold / 4)
+    return max(statistics.rounds_needed(interval, half_width), interval.number + 1)
 
 
-def _interval(
-    metric: Metric, baseline: list[Run], candidate: list[Run], level: float
-) -> tuple[Interval | None, float]:
+def _interval(metric: Metric, baseline: list[Run], candidate: list[Run], level: float) -> tuple[Interval | None, float]:
     """The interval of log ratios and the slope of the adjustment; None where a run does not tell the metric."""
     first, second = _logs(metric.name, baseline), _logs(metric.name, candidate)
     if first is None or second is None:
         return None, 0.0
-    controls = _logs(CONTROL, baseline), _logs(CONTROL, candidate)
-    if not metric.follows_speed or controls[0] is None or controls[1] is None or len(first) < _LEAST_TO_ADJUST:
+    control, other = _logs(CONTROL, baseline), _logs(CONTROL, candidate)
+    if not metric.follows_speed or control is None or other is None or len(first) < _LEAST_TO_ADJUST:
         return statistics.shift([b - a for a, b in zip(first, second, strict=True)], level), 0.0
-    both = [controls[0], controls[1]]
-    slope = statistics.pooled_slope([first, second], both)
-    cost = statistics.slope_cost(*both, both)
-    return statistics.shift(statistics.adjusted(first, second, *both, slope), level, cost), slope
+    slope = statistics.pooled_slope([first, second], [control, other])
+    cost = statistics.slope_cost(control, other, [control, other])
+    return statistics.shift(statistics.adjusted(first, second, control, other, slope), level, cost), slope
+
+
+def control_shift(series: Series, arm: int) -> Interval | None:
+    """By how much the control arm itself differs; an arm that moves its own control spoils the adjustment."""
+    control, other = _logs(CONTROL, series.runs(BASELINE)), _logs(CONTROL, series.runs(arm))
+    if control is None or other is None:
+        return None
+    return statistics.shift([b - a for a, b in zip(control, other, strict=True)], LEVEL)
 
 
 def _logs(name: str, runs: Sequence[Run]) -> list[float] | None:

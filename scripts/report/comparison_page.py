@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.report import lock_difference, tables, templates
-from scripts.report.comparison import LEVEL, Effect, Floors, effects
+from scripts.report.comparison import LEVEL, Effect, Floors, control_shift, effects
 from scripts.report.pairing import BASELINE, Series
 from scripts.report.wording import DASH, code, listed, quantity
 
@@ -77,7 +77,9 @@ def summary(one: Judged) -> list[str]:
     """What changed, in words; the sizes are the table's."""
     lines = []
     for verdict in ("regression", "improvement", "inconclusive", "no data"):
-        named = [f"{effect.metric.words} {change(effect)}".strip() for effect in one.effects if effect.verdict == verdict]
+        named = [
+            f"{effect.metric.words} {change(effect)}".strip() for effect in one.effects if effect.verdict == verdict
+        ]
         if named:
             lines.append(f"**{verdict}** in {listed(named)} ({one.heading}).")
     return lines or [f"**no change** in any metric ({one.heading})."]
@@ -88,8 +90,9 @@ def about(series: Series) -> str:
     record = series.rounds[0].runs[BASELINE].record
     profile = record.asked.profile
     return (
-        f"{len(series.rounds)} interleaved rounds of profile `{profile.name}` ({profile.users} users, {profile.workers} workers, "
-        f"{profile.run_time_s} s) on {record.machine.cpu_model}, {record.machine.cores} cores, Python {record.python}, "
+        f"{len(series.rounds)} interleaved rounds of profile `{profile.name}` ({profile.users} users, "
+        f"{profile.workers} workers, {profile.run_time_s} s) on {record.machine.cpu_model}, "
+        f"{record.machine.cores} cores, Python {record.python}, "
         f"from {record.started_at[:16].replace('T', ' ')} UTC on; a fresh server for every run. Campaign `{series.campaign}`."
     )
 
@@ -115,7 +118,8 @@ def notes(one: Judged) -> list[str]:
     """What a reader must know to believe the table."""
     baseline, candidate = (one.series.rounds[0].runs[arm].record for arm in (BASELINE, one.arm))
     moved = lock_difference.between(baseline, candidate)
-    lines = [f"Installed distributions that differ ({len(moved)}): {lock_difference.told(moved)}."]
+    told = lock_difference.told(moved)
+    lines = [f"<details><summary>{len(moved)} installed distributions differ.</summary>{told}</details>"]
     slopes = {effect.metric.words: effect.slope for effect in one.effects if effect.slope}
     if slopes:
         fitted = ", ".join(f"{name} {slope:.2f}" for name, slope in slopes.items())
@@ -123,10 +127,22 @@ def notes(one: Judged) -> list[str]:
             "Adjusted for the machine's speed by the CPU time per request of load generator and mock in the same run, "
             f"with these slopes between logarithms: {fitted}."
         )
+        lines += _control_notes(one)
     if all(effect.floor is None for effect in one.effects):
         release = baseline.asked.release.partition("+")[0]
         lines.append(f"No noise floor has been measured under these conditions: `nox -s compare -- {release} --aa`.")
     return lines
+
+
+def _control_notes(one: Judged) -> list[str]:
+    shift = control_shift(one.series, one.arm)
+    if shift is None:
+        return []
+    low, middle, high = (f"{math.expm1(part):+.1%}" for part in (shift.low, shift.estimate, shift.high))
+    told = f"The control itself differs between the two by {middle} ({low} to {high})"
+    if shift.low <= 0 <= shift.high:
+        return [f"{told}, which is noise."]
+    return [f"**{told}**: it may be that one release slows its neighbours; adjusted changes leave that share out."]
 
 
 def change(effect: Effect) -> str:

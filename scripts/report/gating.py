@@ -44,7 +44,7 @@ def thresholds(texts: Sequence[str]) -> dict[str, float]:
         worse = "-" if metric.better == "higher" else "+"
         if parts["sign"] not in ("", worse):
             raise UsageError(
-                f"--max {text}: of {metric.name} {metric.better} is better, so the worst that may pass has the sign {worse}",
+                f"--max {text}: of {metric.name} {metric.better} is better, so the sign must be {worse}",
                 then=f"--max {parts['name']}={worse}{parts['percent']}%",
             )
         if metric.name in found:
@@ -68,9 +68,7 @@ def _named(name: str) -> Metric:
 def decide(judged: Sequence[Judged], wanted: dict[str, float]) -> list[Case]:
     """One case a metric and flow: of the metrics asked for, or of all that have a least change."""
     names = wanted or {metric.name for metric in COMPARED}
-    return [
-        _case(one.heading, effect) for one in judged for effect in one.effects if effect.metric.name in names
-    ]
+    return [_case(one.heading, effect) for one in judged for effect in one.effects if effect.metric.name in names]
 
 
 def _case(where: str, effect: Effect) -> Case:
@@ -99,4 +97,5 @@ def junit(cases: Sequence[Case], seconds: float) -> bytes:
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"

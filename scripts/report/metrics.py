@@ -52,7 +52,8 @@ class Sample:
     def steady_s(self) -> float:
         """Length of the steady window; 0 when not all users ever started."""
         load = self.measured.load
-        return 0.0 if load.all_users_at_s is None else load.stopped_s - load.all_users_at_s
+        warm_up_s = self.record.asked.profile.warm_up_s
+        return 0.0 if load.all_users_at_s is None else load.stopped_s - load.all_users_at_s - warm_up_s
 
 
 Compute = Callable[[Sample], float | None]
@@ -67,6 +68,8 @@ class Metric:
     better: Better
     meaning: str  # one line, for the glossary
     headline: bool = False  # a column of the tables across releases
+    least: float | None = None  # the smallest relative change that counts in a comparison; None: never compared
+    follows_speed: bool = False  # moves with the machine's speed, so comparisons adjust it by the control arm
     compute: Compute
 
     @property
@@ -155,8 +158,28 @@ def _slowest_failure(sample: Sample) -> float | None:
     return counts.max_us / 1000 if counts else None
 
 
-def _metric(name: str, unit: str, better: Better, compute: Compute, meaning: str, *, headline: bool = False) -> Metric:
-    return Metric(name=name, unit=unit, better=better, meaning=meaning, headline=headline, compute=compute)
+def _control(sample: Sample) -> float | None:
+    generator, mock = sample.measured.generator, sample.measured.backend
+    by_generator = _ratio(generator.cpu_s * 1000, sample.measured.load.recorded)
+    by_mock = _ratio(mock.cpu_s * 1000, sample.window_completed)
+    return None if by_generator is None or by_mock is None else by_generator + by_mock
+
+
+def _first_answer(sample: Sample) -> float | None:
+    server, ideal_s = sample.measured.server, laws.ideal_s(sample.record)
+    if server is None or server.first_answer_s is None or ideal_s is None:
+        return None
+    return (server.first_answer_s - ideal_s) * 1000
+
+
+def _metric(
+    name: str, unit: str, better: Better, compute: Compute, meaning: str, *,
+    headline: bool = False, least: float | None = None, follows_speed: bool = False,
+) -> Metric:  # fmt: skip
+    return Metric(
+        name=name, unit=unit, better=better, meaning=meaning, headline=headline, compute=compute, least=least,
+        follows_speed=follows_speed,
+    )  # fmt: skip
 
 
 METRICS: tuple[Metric, ...] = (
@@ -182,25 +205,31 @@ METRICS: tuple[Metric, ...] = (
     _metric("overhead_mean_ms", "ms", "lower", _mean("overhead"),
             "exact mean of overhead: response time - the flow's own wait - what the backend waited"),
     _metric("overhead_p50_ms", "ms", "lower", _percentile("overhead", 50),
-            "median overhead in steady state", headline=True),
+            "median overhead in steady state", headline=True, least=0.05, follows_speed=True),
     _metric("overhead_p95_ms", "ms", "lower", _percentile("overhead", 95), "95th percentile of overhead"),
     _metric("overhead_p99_ms", "ms", "lower", _percentile("overhead", 99),
-            "99th percentile of overhead", headline=True),
+            "99th percentile of overhead", headline=True, least=0.1, follows_speed=True),
     _metric("backend_call_p50_ms", "ms", "lower", _percentile("backend_call", 50),
-            "median of the part of the overhead that lies around the flow's backend call"),
+            "median of the part of the overhead that lies around the flow's backend call", least=0.05,
+            follows_speed=True),
     _metric("failed_time_max_ms", "ms", "-", _slowest_failure, "slowest failed request of the whole run"),
     _metric("in_flight_at_stop", "requests", "-", lambda sample: sample.measured.load.in_flight_at_stop,
             "requests without an answer when the run ended; in no latency figure"),
     _metric("cpu_per_request_ms", "ms", "lower", _server(lambda server: _ratio(server.cpu_s * 1000, server.completed)),
-            "CPU time of the server's process tree per completed request in steady state", headline=True),
+            "CPU time of the server's process tree per completed request in steady state", headline=True, least=0.02,
+            follows_speed=True),
     _metric("memory_start_bytes", "bytes", "lower", _server(lambda server: server.memory_start_bytes),
-            "memory of the server's process tree, verified and idle"),
+            "memory of the server's process tree, verified and idle", least=0.02),
     _metric("memory_end_bytes", "bytes", "lower", _server(lambda server: server.memory_end_bytes),
-            "memory of the server's process tree after the load", headline=True),
+            "memory of the server's process tree after the load", headline=True, least=0.02),
     _metric("memory_growth_per_1000_requests_bytes", "bytes", "lower", _memory_growth,
             "memory growth from start to end per 1000 requests"),
     _metric("ready_s", "s", "lower", _server(lambda server: server.ready_s),
-            "start of the server process to its first good /health", headline=True),
+            "start of the server process to its first good /health", headline=True, least=0.1),
+    _metric("first_answer_ms", "ms", "lower", _first_answer,
+            "overhead of the server's first answer, cold and with nothing else to do", headline=True, least=0.2),
+    _metric("control_cpu_per_request_ms", "ms", "-", _control,
+            "CPU time of load generator and mock API per request: the control arm, which holds no promptflow"),
     _metric("settled_s", "s", "lower", _server(lambda server: server.settled_s),
             "start of the server process until every worker had started and was idle"),
     _metric("worker_imbalance", "ratio", "lower", _server(_imbalance),

@@ -63,7 +63,7 @@ class Series:
 
 
 def series(runs: Iterable[Run]) -> list[Series]:
-    """Every series of every campaign, in the order of campaign, engine and flow; NotComparableError when one is mixed."""
+    """Every series of every campaign, by campaign, engine and flow; NotComparableError when one is mixed."""
 
     def key(run: Run) -> tuple[str, str, str]:
         asked = run.record.asked
@@ -102,7 +102,7 @@ def _require_comparable(runs: list[Run]) -> None:
         found = comparability.differences(runs[0].record, run.record)
         if found:
             raise NotComparableError(
-                f"runs {runs[0].record.run_id} and {run.record.run_id} of campaign {run.record.asked.campaign} differ in "
+                f"runs {runs[0].record.run_id} and {run.record.run_id} of one campaign differ in "
                 + "; ".join(f"{one.name}: {one.first!r} and {one.second!r}" for one in found),
                 then="measure them together: nox -s compare -- BASELINE CANDIDATE",
             )

@@ -66,7 +66,7 @@ def _detection(found: Sequence[Injected], round_s: float) -> str:
             listed(others) or "nothing",
         ])  # fmt: skip
     headers = (
-        "Variant", "Injected", "Metric", "Change", "95 % interval", "Verdict", "Rounds", "Time of two arms", "Also changed",
+        "Variant", "Injected", "Metric", "Change", "95 % interval", "Verdict", "Rounds", "Time", "Also changed",
     )  # fmt: skip
     return tables.markdown(headers, rows, labels=3)
 
@@ -99,7 +99,7 @@ def _false_alarms(nulls: Sequence[Judged]) -> str:
             f"{metric.least or 0:.0%}",
         ])  # fmt: skip
     headers = (
-        "Metric", "Comparisons", "False alarms", "Inconclusive", "Largest change seen", "Half width, median", "Counts from",
+        "Metric", "Comparisons", "False alarms", "Inconclusive", "Largest change", "Median half width", "Counts from",
     )  # fmt: skip
     return tables.markdown(headers, rows)
 

@@ -1,0 +1,50 @@
+"""results/comparisons/: a page and a picture for every campaign among the records, and an index of them.
+
+Pure; imports `comparison`, `comparison_page`, `forest`, `pairing`, `templates` and `store`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+from scripts.report import comparison, comparison_page, forest, pairing, templates
+from scripts.report.comparison import Floors
+from scripts.report.pairing import Series
+from scripts.report.store import Run
+
+FOLDER = "comparisons"
+
+
+def render(runs: Iterable[Run]) -> dict[str, bytes]:
+    """All files by path relative to results/; none without a campaign that has a whole round."""
+    found = [one for one in pairing.series(runs) if one.rounds and len(one.arms) > 1]
+    if not found:
+        return {}
+    floors = comparison.noise_floors(found)
+    files: dict[str, bytes] = {}
+    entries = []
+    ordered = sorted(found, key=lambda one: (one.rounds[0].round_id, one.campaign, one.engine, one.flow))
+    for campaign, group in itertools.groupby(ordered, lambda one: one.campaign):
+        series = list(group)
+        files |= _page(campaign, series, floors)
+        entries.append({"campaign": campaign, "title": title(series), "about": comparison_page.about(series[0])})
+    files[f"{FOLDER}/README.md"] = templates.render("comparisons.md.j2", entries=entries[::-1])
+    return files
+
+
+def title(found: list[Series]) -> str:
+    """What is compared with what."""
+    first = found[0]
+    others = ", ".join(dict.fromkeys(first.label(arm) for arm in first.arms[1:]))
+    return f"{others} against {first.label(first.arms[0])}"
+
+
+def _page(campaign: str, found: list[Series], floors: Floors) -> dict[str, bytes]:
+    judged = comparison_page.judge(found, floors)
+    files = {f"{FOLDER}/{campaign}.md": comparison_page.render(found, judged, title=title(found), charts=True)}
+    for one in judged:
+        picture = forest.draw(one.heading, one.effects)
+        name = f"{FOLDER}/{comparison_page.picture_name(one)}"
+        files |= {f"{name}.svg": picture.light, f"{name}-dark.svg": picture.dark}
+    return files
