@@ -21,7 +21,7 @@ from tests.fakes.nox_session import FakeSession
 MATRIX = suite.load()
 TARGETS = {suite.session_name(*target): target for target in MATRIX.targets()}
 OWN = {"lint", "tests"}
-ON_TOOLS = {"collate", "bench-mock", "bench-self"}
+ON_TOOLS = {"collate", "bench-mock", "bench-self", "compare", "gate", "attribute", "self-test"}
 FIXED = OWN | ON_TOOLS | {"tools", "lock"}
 
 

@@ -136,8 +136,8 @@ def judged(metric: Metric, interval: Interval | None, threshold: float, number: 
 def _needed(interval: Interval | None, threshold: float, level: float) -> int:
     """Rounds after which a verdict should be in, if the change is what it seems to be.
 
-    A change beyond the threshold has to be told from none, a smaller one from the threshold. One that is as large as the
-    threshold is never told from it: so no less than a quarter of the threshold is asked for.
+    A change beyond the threshold has to be told from none, a smaller one from the threshold. One that is as large as
+    the threshold is never told from it: so no less than a quarter of the threshold is asked for.
     """
     if interval is None:
         return statistics.least_rounds(level)

@@ -93,7 +93,8 @@ def about(series: Series) -> str:
         f"{len(series.rounds)} interleaved rounds of profile `{profile.name}` ({profile.users} users, "
         f"{profile.workers} workers, {profile.run_time_s} s) on {record.machine.cpu_model}, "
         f"{record.machine.cores} cores, Python {record.python}, "
-        f"from {record.started_at[:16].replace('T', ' ')} UTC on; a fresh server for every run. Campaign `{series.campaign}`."
+        f"from {record.started_at[:16].replace('T', ' ')} UTC on; a fresh server for every run. "
+        f"Campaign `{series.campaign}`."
     )
 
 
@@ -142,7 +143,8 @@ def _control_notes(one: Judged) -> list[str]:
     told = f"The control itself differs between the two by {middle} ({low} to {high})"
     if shift.low <= 0 <= shift.high:
         return [f"{told}, which is noise."]
-    return [f"**{told}**: it may be that one release slows its neighbours; adjusted changes leave that share out."]
+    why = "one release may slow its neighbours, and adjusted changes leave that share out"
+    return [f"**{told}**: {why}."]
 
 
 def change(effect: Effect) -> str:

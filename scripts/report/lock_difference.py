@@ -30,7 +30,7 @@ def between(baseline: RunRecord, candidate: RunRecord) -> list[Moved]:
 
 
 def told(moved: list[Moved]) -> str:
-    """In one line of Markdown-free words: `aiohttp 3.9.5 to 3.11.2`, `new: x 1.0`, `gone: y 2.0`."""
+    """In one line without Markdown: `aiohttp 3.9.5 to 3.11.2`, `new: x 1.0`, `gone: y 2.0`."""
     return ", ".join(_told(one) for one in moved) or "nothing"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.errors import NothingMeasuredError
-from scripts.report import overview, published, release_page, store, tidy
+from scripts.report import comparisons, overview, published, release_page, store, tidy
 from scripts.report.cells import Cell, cells
 from scripts.report.store import Skipped
 from scripts.suite import MOCK, Suite
@@ -37,8 +37,9 @@ def derive(results: Path, matrix: Suite) -> Derived:
             f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
         )
     reports = published.read(results)
-    grouped = cells(found.runs)
+    grouped = cells(run for run in found.runs if "+" not in run.record.asked.release)  # candidates have no page
     files = {
+        **comparisons.render(found.runs),
         "README.md": overview.render(matrix, grouped, found.skipped, list(reports)),
         "summary.csv": tidy.summary(grouped),
     }
@@ -52,9 +53,9 @@ def of_releases(results: Path) -> Iterator[Path]:
 
     A page comes after its charts: who removes them in this order can be interrupted, and still tell them next time.
     """
-    for page in sorted(results.glob(f"{RELEASE_FOLDERS}/README.md")):
+    for page in sorted([*results.glob(f"{RELEASE_FOLDERS}/README.md"), *results.glob(f"{comparisons.FOLDER}/*.md")]):
         if _GENERATED.match(page.read_bytes()):
-            yield from sorted(page.parent.glob("*.svg"))
+            yield from sorted(page.parent.glob("*.svg" if page.name == "README.md" else f"{page.stem}-*.svg"))
             yield page
 
 
