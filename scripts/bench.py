@@ -15,10 +15,11 @@ from scripts.measure.progress import Progress
 from scripts.measure.runner import Done
 from scripts.measure.session import shown
 from scripts.plan import Plan, RunSpec
-from scripts.report import summary, validity
+from scripts.report import store, summary
 from scripts.suite import ROOT, Suite
 
-_DISTURBED = ("event loop lagged", "other processes")  # in the reasons of `validity` that blame the machine
+# In the reasons of `validity` that blame the machine.
+_DISTURBED = ("event loop lagged", "waited for a core", "other processes", "machine slept", "clock was set")
 
 
 def main(argv: list[str]) -> int:
@@ -95,7 +96,8 @@ def _verdict(done: list[Done]) -> int:
     errors = [one.error for one in done if one.error is not None]
     if errors:
         raise errors[-1]
-    invalid = [f"{one.record.run_id}: {reason}" for one in done for reason in validity.reasons(one.record)]
+    runs = [store.read_run(one.directory) for one in done]
+    invalid = [f"{run.record.run_id}: {reason}" for run in runs for reason in run.reasons]
     if invalid:
         disturbed = any(words in reason for reason in invalid for words in _DISTURBED)
         then = "repeat it on a quiet machine" if disturbed else "repeat it with --keep-logs, and see the logs"

@@ -18,6 +18,7 @@ from scripts.suite import ROOT
 from scripts.toml_rows import NAME
 
 FLOWS = ROOT / "flows"
+CLOCK_SLACK_S = 0.001  # by which an answer may beat its ideal time: asyncio may wake a sleeper one clock tick early
 REQUEST_FILE, BENCH_FILE = "request.json", "bench.toml"
 _DEFINITIONS = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
 _NOT_OF_THE_FLOW = "__pycache__"  # beside hidden names, such as promptflow's own .promptflow and .runs

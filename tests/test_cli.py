@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -27,7 +27,7 @@ from scripts.errors import (
 from scripts.measure import environment
 from scripts.measure.runner import Done
 from scripts.suite import ROOT
-from tests.fakes import values
+from tests.report import factory
 
 TARGET = ["--release", "1.12.0", "--engine", "fastapi"]
 
@@ -211,39 +211,40 @@ def test_dry_run_of_the_mock(capsys: pytest.CaptureFixture[str]) -> None:
     assert "server: " not in out
 
 
-def done(error: SuiteError | None = None) -> Done:
-    """A run that was recorded."""
-    return Done(record=values.RECORD, directory=Path(), scratch=None, error=error)
+def done(
+    results: Path, error: SuiteError | None = None, number: int = 1, generator: Mapping[str, Any] | None = None
+) -> Done:
+    """A run that was recorded, with these figures of the generator."""
+    measured = factory.measurements()
+    measured = dataclasses.replace(measured, generator=dataclasses.replace(measured.generator, **(generator or {})))
+    record = factory.record(number=number, measured=measured)
+    return Done(record=record, directory=factory.write(results, record), scratch=None, error=error)
 
 
-def test_verdict_of_a_failed_run() -> None:
+def test_verdict_of_a_failed_run(tmp_path: Path) -> None:
     """A session with a failed run ends as that run did, also where a later one went well."""
     with pytest.raises(VerificationError, match="wrong"):
-        bench._verdict([done(), done(VerificationError("wrong")), done()])
+        bench._verdict([done(tmp_path, VerificationError("wrong")), done(tmp_path, number=2)])
 
 
-def test_verdict_of_a_run_not_to_be_believed() -> None:
-    """A run that ended well but must not be believed ends the session as invalid, with the reason."""
-    load = dataclasses.replace(values.MEASUREMENTS.load, users_reached=1)
-    record = dataclasses.replace(values.RECORD, measurements=dataclasses.replace(values.MEASUREMENTS, load=load))
-    with pytest.raises(InvalidMeasurementError, match="only 1 of 2 users were reached") as caught:
-        bench._verdict([dataclasses.replace(done(), record=record)])
-    assert caught.value.then == "repeat it with --keep-logs, and see the logs"
+@pytest.mark.parametrize(
+    ("generator", "reason", "then"),
+    [
+        ({"exceptions": 1}, "raised 1 exceptions", "repeat it with --keep-logs, and see the logs"),
+        ({"lag_p99_ms": 50.0}, "event loop lagged", "repeat it on a quiet machine"),
+        ({"run_queue_wait_s": 30.0}, "waited for a core", "repeat it on a quiet machine"),
+    ],
+)
+def test_verdict_of_a_run_not_to_be_believed(tmp_path: Path, generator: dict[str, Any], reason: str, then: str) -> None:
+    """A run not to be believed ends the session as invalid; only one that was disturbed asks for a quiet machine."""
+    with pytest.raises(InvalidMeasurementError, match=reason) as caught:
+        bench._verdict([done(tmp_path), done(tmp_path, number=2, generator=generator)])
+    assert caught.value.then == then
 
 
-def test_verdict_of_a_disturbed_run() -> None:
-    """Only a run that the machine disturbed is to be repeated on a quiet one."""
-    generator = dataclasses.replace(values.MEASUREMENTS.generator, lag_p99_ms=50.0)
-    measurements = dataclasses.replace(values.MEASUREMENTS, generator=generator)
-    record = dataclasses.replace(values.RECORD, measurements=measurements)
-    with pytest.raises(InvalidMeasurementError, match="event loop lagged") as caught:
-        bench._verdict([dataclasses.replace(done(), record=record)])
-    assert caught.value.then == "repeat it on a quiet machine"
-
-
-def test_verdict_of_good_runs() -> None:
+def test_verdict_of_good_runs(tmp_path: Path) -> None:
     """A session of good runs ends well."""
-    assert bench._verdict([done(), done()]) == 0
+    assert bench._verdict([done(tmp_path), done(tmp_path, number=2)]) == 0
 
 
 def test_lock_needs_a_name() -> None:

@@ -17,7 +17,7 @@ import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
 from scripts.errors import ServerError, VerificationError, quoted
-from scripts.flow import Flow
+from scripts.flow import CLOCK_SLACK_S, Flow
 from scripts.measure.process import LOOPBACK, Child, Reply, System
 
 _TEMPLATE = Path("promptflow/_sdk/data/docker/runit/promptflow-serve/run.jinja2")
@@ -29,7 +29,6 @@ echo() { :; }; ls() { :; }; cd() { :; }; pf() { :; }; conda() { :; }
 gunicorn() { printf '%s\\0' gunicorn "$@"; printf '\\n'; }
 set -r
 """
-_CLOCK_SLACK_S = 0.001  # asyncio may wake a sleeper up to one clock tick early
 
 
 def template(site_packages: Path) -> str:
@@ -161,6 +160,6 @@ def _what_is_wrong(reply: Reply | None, flow: Flow, backend_wait_s: float) -> st
     if differing:
         return f"{differing[0]} is {answer.get(differing[0])!r}, not {flow.answer[differing[0]]!r}"
     floor_s = flow.own_wait_s + backend_wait_s if flow.own_wait_s is not None else 0.0
-    if reply.elapsed_s < floor_s - _CLOCK_SLACK_S:
+    if reply.elapsed_s < floor_s - CLOCK_SLACK_S:
         return f"it answered in {reply.elapsed_s:.3f} s, faster than its ideal time of {floor_s:g} s"
     return ""

@@ -1,6 +1,6 @@
 """Runs that belong together: a cell is one release, engine, flow and profile under one set of conditions.
 
-Pure; imports `store` and `comparability`.
+Pure; imports `store`, `metrics` and `comparability`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from scripts.record import Asked
 from scripts.report import comparability
+from scripts.report.metrics import Metric
 from scripts.report.store import Run
 
 
@@ -60,6 +61,21 @@ class Cell:
     def conditions(self) -> str:
         """Fingerprint of the conditions that its runs share."""
         return comparability.fingerprint(self.shown.record)
+
+    @property
+    def bound(self) -> str | None:
+        """What set the throughput of the runs that count, else of the run shown; `mixed` when they differ."""
+        found = {run.bound for run in self.ok} or {self.shown.bound}
+        return found.pop() if len(found) == 1 else "mixed"
+
+    def counts(self, metric: Metric) -> bool:
+        """Whether its figure may be ranked or compared: that of every ok run may, and there is one."""
+        return bool(self.ok) and all(run.counts(metric) for run in self.ok)
+
+    def figure(self, metric: str) -> float | None:
+        """What a table shows: the median of the ok runs; without one, what the run shown has measured all the same."""
+        spread = self.spread(metric)
+        return self.shown.values[metric] if not self.ok else spread.median if spread else None
 
     def spread(self, metric: str) -> Spread | None:
         """The metric over the runs that are ok; None when none of them tells it."""

@@ -17,12 +17,12 @@ from scripts.report.canvas import LIGHT, Picture
 HEIGHT_PX = 640
 
 
-def draw(title: str, timeline: list[Second], floor_ms: float | None, all_users_at_s: float | None) -> Picture:
+def draw(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Picture:
     """Draw a run. `floor_ms` is the least an answer can take; None where it is not known."""
-    return canvas.draw(lambda: _figure(title, timeline, floor_ms, all_users_at_s))
+    return canvas.draw(lambda: _figure(title, timeline, floor_ms, steady_from_s))
 
 
-def _figure(title: str, timeline: list[Second], floor_ms: float | None, all_users_at_s: float | None) -> Figure:
+def _figure(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Figure:
     figure = canvas.figure(HEIGHT_PX)
     figure.suptitle(title, x=0.075, y=0.98, ha="left", va="top", fontsize=13, fontweight="bold")
     rates, times, users = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
@@ -35,8 +35,8 @@ def _figure(title: str, timeline: list[Second], floor_ms: float | None, all_user
     users.set_ylim(bottom=0)
     users.set_xlabel("seconds since the start")
     users.set_xlim(0, max(seconds, default=0) + 1)
-    if all_users_at_s is not None:
-        _mark_ramp((rates, times, users), all_users_at_s)
+    if steady_from_s is not None:
+        _mark_steady((rates, times, users), steady_from_s)
     return figure
 
 
@@ -77,10 +77,10 @@ def _legend(axes: Axes) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=3, borderaxespad=0, handlelength=1.8)
 
 
-def _mark_ramp(panels: tuple[Axes, ...], at_s: float) -> None:
+def _mark_steady(panels: tuple[Axes, ...], at_s: float) -> None:
     for axes in panels:
         axes.axvline(at_s, color=LIGHT["edge"], linewidth=0.8, linestyle=(0, (1, 2)))
-    panels[-1].annotate("last user started", (at_s, 0), xytext=(5, 5), textcoords="offset points", fontsize=8.5)
+    panels[-1].annotate("steady state from here", (at_s, 0), xytext=(5, 5), textcoords="offset points", fontsize=8.5)
 
 
 def _or_gap(value: float | None) -> float:

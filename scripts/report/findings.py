@@ -14,9 +14,6 @@ from scripts.report.published import Published, PublishedScenario
 from scripts.report.store import Run
 from scripts.report.wording import code, deviation, listed, significant
 
-LAW_TOLERANCE = 0.02  # within this the figures obey the closed-loop law
-LOAD_BOUND_SHARE = 0.95  # from this share of what the load allows on, the load sets the throughput
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
@@ -54,7 +51,7 @@ def ideal_rps(report: Published) -> float:
 
 def is_load_bound(report: Published, scenario: PublishedScenario) -> bool:
     """Whether the published throughput is (nearly) all that the load allows."""
-    return scenario.row.requests_per_s >= LOAD_BOUND_SHARE * ideal_rps(report)
+    return scenario.row.requests_per_s >= laws.LOAD_BOUND_SHARE * ideal_rps(report)
 
 
 def _closed_loop(report: Published, runs: Sequence[Run]) -> Finding:
@@ -92,7 +89,7 @@ def _closed_loop_line(report: Published, scenario: PublishedScenario, runs: Sequ
             f"The load would allow {significant(ideal)} rps; the row stands at {row.requests_per_s / ideal:.0%} "
             "of that, so here the server sets the throughput."
         )
-    if abs(row.requests_per_s - ramped) > LAW_TOLERANCE * ramped:
+    if abs(row.requests_per_s - ramped) > laws.LAW_TOLERANCE * ramped:
         yield "The published mean and throughput do not fit together under this law: see the last finding."
     yield from (_measured_law(run) for run in _of(scenario, runs))
 
@@ -216,7 +213,7 @@ def _in_flight(report: Published, runs: Sequence[Run]) -> Finding:
 def _least_law_s(report: Published, scenario: PublishedScenario) -> float:
     """N/X - Z with the ramp counted in: the smallest mean that the throughput leaves room for, less tolerance."""
     users = laws.mean_users(report.users, report.spawn_rate, report.run_time_s)
-    return laws.response_time_s(users, scenario.row.requests_per_s, report.think_s) * (1 - LAW_TOLERANCE)
+    return laws.response_time_s(users, scenario.row.requests_per_s, report.think_s) * (1 - laws.LAW_TOLERANCE)
 
 
 def _in_flight_line(report: Published, scenario: PublishedScenario, runs: Sequence[Run]) -> Iterator[str]:

@@ -7,8 +7,13 @@ of N users who think for Z seconds and wait R seconds for an answer gives X = N 
 
 from __future__ import annotations
 
+import math
+
 from scripts.record import Ran, RunRecord
 from scripts.suite import Profile, ramp_s
+
+LAW_TOLERANCE = 0.02  # within this the figures obey the closed-loop law
+LOAD_BOUND_SHARE = 0.95  # from this share of what the load allows on, the load sets the throughput
 
 
 def closed_loop_rps(users: float, response_s: float, think_s: float) -> float:
@@ -62,11 +67,43 @@ def held_at_once(ran: Ran) -> int | None:
     return ran.workers * ran.threads
 
 
-def ceiling_rps(record: RunRecord) -> float | None:
-    """min(N / (R0 + Z), workers x threads / R0): what the load and the workers that really ran allow."""
+def load_rps(record: RunRecord) -> float | None:
+    """N / (R0 + Z): what the load allows of a server that adds nothing; None where that is not known or unbounded."""
     profile, floor = record.asked.profile, ideal_s(record)
     if floor is None or floor + think_s(profile) == 0:  # nothing waits: nothing bounds the load
         return None
+    return closed_loop_rps(profile.users, floor, think_s(profile))
+
+
+def ceiling_rps(record: RunRecord) -> float | None:
+    """min(N / (R0 + Z), workers x threads / R0): what the load and the workers that really ran allow."""
+    by_load, floor = load_rps(record), ideal_s(record)
     held = held_at_once(record.ran) if record.ran else None  # the mock API alone has no promptflow server
-    by_load = closed_loop_rps(profile.users, floor, think_s(profile))
-    return by_load if held is None or not floor else min(by_load, held / floor)
+    return by_load if by_load is None or held is None or not floor else min(by_load, held / floor)
+
+
+def steady_from_s(record: RunRecord) -> float | None:
+    """When the steady window begins, on the timeline's clock: all users have started and the warm-up is over.
+
+    None when it never came to that.
+    """
+    at = record.measurements.load.all_users_at_s if record.measurements else None
+    return None if at is None else at + record.asked.profile.warm_up_s
+
+
+def standard_error_s(profile: Profile, rps: float, completed: int) -> float:
+    """By how much N / X - Z strays from the mean response time by chance alone, as one standard deviation.
+
+    Two things are random in a run that obeys the law. `completed` thinking times were drawn, uniformly. And where the
+    window cuts a user's cycles is chance: that moves the number of requests of each by a variance of 1/6 (the
+    constant term of a renewal process in equilibrium; Cox, Renewal Theory, 1962), and dR = N / X * dX / X.
+    """
+    drawn = (profile.wait_max_s - profile.wait_min_s) / math.sqrt(12 * completed)
+    cut = math.sqrt(profile.users / 6) / completed * profile.users / rps
+    return math.hypot(drawn, cut)
+
+
+def waiting_deviation(profile: Profile, rps: float) -> float:
+    """Standard deviation of the number of users who wait at a given moment: binomial."""
+    share = min(1.0, max(0.0, waiting_users(profile.users, rps, think_s(profile)) / profile.users))
+    return math.sqrt(profile.users * share * (1 - share))

@@ -1,59 +1,19 @@
 """The registry of metrics: one row each, computed from one run; a new row reaches every table by itself.
 
-Pure. Imports the record, `distribution` and `laws`. A metric is None where a run cannot tell it.
+Pure. Imports the record, `sample`, `distribution` and `laws`. A metric is None where a run cannot tell it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scripts.record import Counts, Disturbance, Histograms, LocustRow, Measurements, RunRecord, Server, Window
+from scripts.record import Disturbance, Histograms, LocustRow, RunRecord, Server
 from scripts.report import distribution, laws
+from scripts.report.sample import Sample
 
 Better = Literal["higher", "lower", "-"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
-    """What a metric is computed from."""
-
-    record: RunRecord
-    measured: Measurements
-    histograms: Histograms
-
-    def counts(self, kind: str, window: Window = "steady") -> Counts | None:
-        """A distribution; None when nothing of that kind was seen."""
-        return self.histograms.windows.get(window, {}).get(kind)
-
-    def whole(self, kind: str) -> Counts | None:
-        """The distribution over all windows together."""
-        return distribution.merge(kinds.get(kind) for kinds in self.histograms.windows.values())
-
-    @property
-    def aggregated(self) -> LocustRow | None:
-        """The last row of locust's statistics, over all requests; None when it has none."""
-        rows = self.measured.load.locust_rows
-        return rows[-1] if rows else None
-
-    @property
-    def steady_completed(self) -> int:
-        """Requests that ended after the last user had started, failures included."""
-        return distribution.size(self.counts("ok")) + distribution.size(self.counts("failed"))
-
-    @property
-    def window_completed(self) -> int:
-        """Requests completed in the window over which CPU time was counted."""
-        server = self.measured.server
-        return server.completed if server else self.steady_completed
-
-    @property
-    def steady_s(self) -> float:
-        """Length of the steady window; 0 when not all users ever started."""
-        load = self.measured.load
-        warm_up_s = self.record.asked.profile.warm_up_s
-        return 0.0 if load.all_users_at_s is None else load.stopped_s - load.all_users_at_s - warm_up_s
 
 
 Compute = Callable[[Sample], float | None]
@@ -68,8 +28,9 @@ class Metric:
     better: Better
     meaning: str  # one line, for the glossary
     headline: bool = False  # a column of the tables across releases
-    least: float | None = None  # the smallest relative change that counts in a comparison; None: never compared
-    follows_speed: bool = False  # moves with the machine's speed, so comparisons adjust it by the control arm
+    latency: bool = False  # of response times: not to be ranked where a run lost its slowest requests
+    least: float | None = None  # smallest relative change that counts in a comparison; None: never compared
+    follows_speed: bool = False  # moves with the machine's speed: adjusted by the control arm in comparisons
     compute: Compute
 
     @property
@@ -112,10 +73,6 @@ def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _steady_throughput(sample: Sample) -> float | None:
-    return _ratio(sample.steady_completed, sample.steady_s)
-
-
 def _memory_growth(sample: Sample) -> float | None:
     server = sample.measured.server
     if server is None:
@@ -123,14 +80,45 @@ def _memory_growth(sample: Sample) -> float | None:
     return _ratio((server.memory_end_bytes - server.memory_start_bytes) * 1000, sample.measured.load.recorded)
 
 
-def _imbalance(server: Server) -> float | None:
-    workers = server.worker_cpu_s
+def _imbalance(workers: Sequence[float]) -> float | None:
     return _ratio(max(workers) * len(workers), sum(workers)) if workers else None
+
+
+def _beyond_ideal(answer_s: Callable[[Server], float | None]) -> Compute:
+    """An answer time of the server, less the flow's ideal time."""
+
+    def beyond(sample: Sample) -> float | None:
+        ideal_s, took_s = laws.ideal_s(sample.record), _server(answer_s)(sample)
+        return None if ideal_s is None or took_s is None else (took_s - ideal_s) * 1000
+
+    return beyond
+
+
+def _slowest_first(server: Server) -> float | None:
+    return max((answer for answer in server.first_answers_s if answer is not None), default=None)
+
+
+def _run_queue_wait(sample: Sample) -> float | None:
+    waited_s = sample.measured.generator.run_queue_wait_s
+    return None if waited_s is None else _ratio(waited_s * 1000, sample.measured.load.recorded)
+
+
+def _mock_cpu(sample: Sample) -> float | None:
+    return _ratio(sample.measured.backend.cpu_s * 1000, sample.window_completed)
+
+
+def _generator_cpu(sample: Sample) -> float | None:
+    return _ratio(sample.measured.generator.cpu_s * 1000, sample.measured.load.recorded)
+
+
+def _control_cpu(sample: Sample) -> float | None:
+    mock, generator = _mock_cpu(sample), _generator_cpu(sample)
+    return None if mock is None or generator is None else mock + generator
 
 
 def _ceiling_use(sample: Sample) -> float | None:
     """Of the steady state, because the laws behind the ceiling hold there and not in the ramp."""
-    ceiling, reached = laws.ceiling_rps(sample.record), _steady_throughput(sample)
+    ceiling, reached = laws.ceiling_rps(sample.record), sample.steady_throughput_rps
     return None if ceiling is None or reached is None else _ratio(reached, ceiling)
 
 
@@ -158,66 +146,55 @@ def _slowest_failure(sample: Sample) -> float | None:
     return counts.max_us / 1000 if counts else None
 
 
-def _control(sample: Sample) -> float | None:
-    generator, mock = sample.measured.generator, sample.measured.backend
-    by_generator = _ratio(generator.cpu_s * 1000, sample.measured.load.recorded)
-    by_mock = _ratio(mock.cpu_s * 1000, sample.window_completed)
-    return None if by_generator is None or by_mock is None else by_generator + by_mock
-
-
-def _first_answer(sample: Sample) -> float | None:
-    server, ideal_s = sample.measured.server, laws.ideal_s(sample.record)
-    if server is None or server.first_answer_s is None or ideal_s is None:
-        return None
-    return (server.first_answer_s - ideal_s) * 1000
-
-
-def _metric(
-    name: str, unit: str, better: Better, compute: Compute, meaning: str, *,
-    headline: bool = False, least: float | None = None, follows_speed: bool = False,
+def _metric(  # noqa: PLR0913 - a row of the table below, with its few options named
+    name: str, unit: str, better: Better, compute: Compute, meaning: str, *, headline: bool = False,
+    latency: bool = False, least: float | None = None, follows_speed: bool = False,
 ) -> Metric:  # fmt: skip
     return Metric(
-        name=name, unit=unit, better=better, meaning=meaning, headline=headline, compute=compute, least=least,
-        follows_speed=follows_speed,
+        name=name, unit=unit, better=better, meaning=meaning, headline=headline, latency=latency, least=least,
+        follows_speed=follows_speed, compute=compute,
     )  # fmt: skip
 
 
 METRICS: tuple[Metric, ...] = (
     _metric("throughput_rps", "rps", "higher", _row(lambda row: row.requests_per_s),
             "all requests, failures included, over the run time with its ramp; locust's own figure", headline=True),
-    _metric("steady_throughput_rps", "rps", "higher", _steady_throughput,
-            "requests that ended after the last user had started, over that time"),
+    _metric("steady_throughput_rps", "rps", "higher", lambda sample: sample.steady_throughput_rps,
+            "requests that ended in steady state, failures included, over its length", least=0.02),
     _metric("ceiling_use", "ratio", "-", _ceiling_use,
             "steady throughput / min(N/(R0+Z), workers x threads / R0): share of what load and workers allow",
             headline=True),
     _metric("failure_ratio", "ratio", "lower", _row(lambda row: _ratio(row.failure_count, row.request_count)),
             "failed requests / all requests", headline=True),
     _metric("response_time_mean_ms", "ms", "lower", _row(lambda row: row.average_response_time),
-            "mean of all requests, failures and ramp included; locust's own figure"),
-    _metric("steady_response_time_mean_ms", "ms", "lower", _mean("ok"), "exact mean of successes in steady state"),
+            "mean of all requests, failures and ramp included; locust's own figure", latency=True),
+    _metric("steady_response_time_mean_ms", "ms", "lower", _mean("ok"), "exact mean of successes in steady state",
+            latency=True),
     _metric("response_time_min_ms", "ms", "-", _fastest, "fastest success of the whole run"),
     _metric("response_time_p50_ms", "ms", "lower", _percentile("ok", 50),
-            "median of successes in steady state", headline=True),
+            "median of successes in steady state", headline=True, latency=True, least=0.01),
     _metric("response_time_p95_ms", "ms", "lower", _percentile("ok", 95),
-            "95 % of successes in steady state took no longer"),
+            "95 % of successes in steady state took no longer", latency=True),
     _metric("response_time_p99_ms", "ms", "lower", _percentile("ok", 99),
-            "99 % of successes in steady state took no longer", headline=True),
+            "99 % of successes in steady state took no longer", headline=True, latency=True),
     _metric("overhead_mean_ms", "ms", "lower", _mean("overhead"),
-            "exact mean of overhead: response time - the flow's own wait - what the backend waited"),
+            "exact mean of overhead: response time - the flow's own wait - what the backend waited",
+            latency=True, least=0.10, follows_speed=True),
     _metric("overhead_p50_ms", "ms", "lower", _percentile("overhead", 50),
-            "median overhead in steady state", headline=True, least=0.05, follows_speed=True),
-    _metric("overhead_p95_ms", "ms", "lower", _percentile("overhead", 95), "95th percentile of overhead"),
+            "median overhead in steady state", headline=True, latency=True, least=0.05, follows_speed=True),
+    _metric("overhead_p95_ms", "ms", "lower", _percentile("overhead", 95), "95th percentile of overhead",
+            latency=True),
     _metric("overhead_p99_ms", "ms", "lower", _percentile("overhead", 99),
-            "99th percentile of overhead", headline=True, least=0.1, follows_speed=True),
+            "99th percentile of overhead", headline=True, latency=True, least=0.10, follows_speed=True),
     _metric("backend_call_p50_ms", "ms", "lower", _percentile("backend_call", 50),
-            "median of the part of the overhead that lies around the flow's backend call", least=0.05,
-            follows_speed=True),
+            "median of the part of the overhead that lies around the flow's backend call",
+            latency=True, least=0.05, follows_speed=True),
     _metric("failed_time_max_ms", "ms", "-", _slowest_failure, "slowest failed request of the whole run"),
     _metric("in_flight_at_stop", "requests", "-", lambda sample: sample.measured.load.in_flight_at_stop,
             "requests without an answer when the run ended; in no latency figure"),
     _metric("cpu_per_request_ms", "ms", "lower", _server(lambda server: _ratio(server.cpu_s * 1000, server.completed)),
-            "CPU time of the server's process tree per completed request in steady state", headline=True, least=0.02,
-            follows_speed=True),
+            "CPU time of the server's process tree per completed request in steady state", headline=True,
+            least=0.02, follows_speed=True),
     _metric("memory_start_bytes", "bytes", "lower", _server(lambda server: server.memory_start_bytes),
             "memory of the server's process tree, verified and idle", least=0.02),
     _metric("memory_end_bytes", "bytes", "lower", _server(lambda server: server.memory_end_bytes),
@@ -225,23 +202,27 @@ METRICS: tuple[Metric, ...] = (
     _metric("memory_growth_per_1000_requests_bytes", "bytes", "lower", _memory_growth,
             "memory growth from start to end per 1000 requests"),
     _metric("ready_s", "s", "lower", _server(lambda server: server.ready_s),
-            "start of the server process to its first good /health", headline=True, least=0.1),
-    _metric("first_answer_ms", "ms", "lower", _first_answer,
-            "overhead of the server's first answer, cold and with nothing else to do", headline=True, least=0.2),
-    _metric("control_cpu_per_request_ms", "ms", "-", _control,
-            "CPU time of load generator and mock API per request: the control arm, which holds no promptflow"),
+            "start of the server process to its first good /health", headline=True, least=0.10),
     _metric("settled_s", "s", "lower", _server(lambda server: server.settled_s),
             "start of the server process until every worker had started and was idle"),
-    _metric("worker_imbalance", "ratio", "lower", _server(_imbalance),
+    _metric("first_answer_ms", "ms", "lower", _beyond_ideal(lambda server: server.first_answer_s),
+            "the server's first answer, cold and alone on an idle machine, less the ideal time", least=0.20),
+    _metric("first_answer_under_load_ms", "ms", "lower", _beyond_ideal(_slowest_first),
+            "first answer under load of the slowest worker that can be told, less the ideal time"),
+    _metric("worker_imbalance", "ratio", "lower", _server(lambda server: _imbalance(server.worker_cpu_s)),
             "CPU time of the busiest worker / mean of the workers; 1 is even"),
-    _metric("mock_cpu_per_request_ms", "ms", "-",
-            lambda sample: _ratio(sample.measured.backend.cpu_s * 1000, sample.window_completed),
+    _metric("worker_request_imbalance", "ratio", "lower", _server(lambda server: _imbalance(server.worker_requests)),
+            "successes of the worker that had most in steady state / mean of the workers; 1 is even"),
+    _metric("mock_cpu_per_request_ms", "ms", "-", _mock_cpu,
             "CPU time of the mock API per completed request in steady state"),
     _metric("generator_lag_p99_ms", "ms", "-", lambda sample: sample.measured.generator.lag_p99_ms,
-            "how late the load generator's event loop woke; above 10 ms the row is bound by the generator"),
-    _metric("generator_cpu_per_request_ms", "ms", "-",
-            lambda sample: _ratio(sample.measured.generator.cpu_s * 1000, sample.measured.load.recorded),
+            "how late the load generator's event loop woke; from 10 ms on the row is bound by the generator"),
+    _metric("generator_cpu_per_request_ms", "ms", "-", _generator_cpu,
             "CPU time of the load generator per recorded request"),
+    _metric("run_queue_wait_ms", "ms", "-", _run_queue_wait,
+            "how long the load generator was ready to run but waited for a core, per recorded request"),
+    _metric("control_cpu_per_request_ms", "ms", "-", _control_cpu,
+            "CPU time of mock API and load generator per request: they hold no promptflow, so it is the machine's"),
     _metric("reference_loop_ms", "ms", "-", _reference_loop,
             "CPU time of a fixed piece of work, mean of just before and just after: how fast the cores were",
             headline=True),
@@ -250,3 +231,6 @@ METRICS: tuple[Metric, ...] = (
     _metric("stolen_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.stolen_s),
             "share of the machine's CPU that the hypervisor took in steady state"),
 )  # fmt: skip
+
+COMPARED = tuple(metric for metric in METRICS if metric.least is not None)
+"""The metrics that a comparison looks at unless told otherwise."""

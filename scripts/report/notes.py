@@ -14,7 +14,7 @@ from scripts.report import comparability, laws
 from scripts.report.cells import Cell
 from scripts.report.metrics import METRICS, Metric
 from scripts.report.store import Run
-from scripts.report.wording import code, listed, quantity, significant
+from scripts.report.wording import code, listed, marked, quantity, significant
 from scripts.suite import MOCK, Profile, Suite, session_name
 
 _GIB = 2**30
@@ -61,6 +61,15 @@ def not_ok(cell: Cell) -> list[str]:
     ]
 
 
+def distrusted(cell: Cell) -> list[str]:
+    """Why latencies of ok runs stand in parentheses."""
+    return [
+        f"{run.record.asked.release}, run {run.record.run_id}: latencies in parentheses: {code(reason)}"
+        for run in cell.ok
+        for reason in run.distrusted
+    ]
+
+
 def differing(first: Cell, other: Cell) -> str:
     """In what the conditions of two cells differ, with both values."""
     found = comparability.differences(first.shown.record, other.shown.record)
@@ -71,8 +80,10 @@ def section(matrix: Suite, cell: Cell) -> list[str]:
     """Everything to say under the table of a cell."""
     run = cell.shown
     lines = [_outcome(cell, run), *(f"Not ok: {line}." for line in not_ok(cell))]
-    if run.outcome == "ok" and run.record.measurements is not None:
-        lines += [_exact(cell), _failures(run.record.measurements), _generator(run.record.measurements, run.values)]
+    lines += [f"Not to be ranked or compared: {line}." for line in distrusted(cell)]
+    if run.record.measurements is not None:
+        lines += [_bound(run), _exact(cell), _failures(run.record.measurements)]
+        lines += [_generator(run.record.measurements, run.values), *_memory(run.record.measurements)]
     if run.record.ran is not None:
         lines.append(_server(run.record.asked, run.record.ran))
     lines.append(f"Repeat it: {_repeat(matrix, run.record.asked)}.")
@@ -88,7 +99,8 @@ def spread(cell: Cell) -> Iterator[str]:
         found = cell.spread(metric.name)
         if metric.name in _SPREAD and found is not None:
             low, high = (quantity(value, metric.unit) for value in (found.low, found.high))
-            told.append(f"{metric.words} {low} to {high}{_unit(metric)}")
+            range_ = marked(f"{low} to {high}{_unit(metric)}", counts=cell.counts(metric))
+            told.append(f"{metric.words} {range_}")
     yield (
         f"Over {len(cell.ok)} ok runs: {listed(told)}. The reference loop is the same work every time: what it and the "
         "figures have in common is the machine."
@@ -104,7 +116,8 @@ def other_conditions(shown: Cell, others: Iterable[Cell]) -> Iterator[str]:
 
 def _outcome(cell: Cell, run: Run) -> str:
     if run.outcome != "ok":
-        return f"Outcome: {run.outcome}. No run of {len(cell.runs)} is ok; the newest is {run_link(run)}."
+        figures = " Its figures stand in parentheses." if run.record.measurements is not None else ""
+        return f"Outcome: {run.outcome}. No run of {len(cell.runs)} is ok; the newest is {run_link(run)}.{figures}"
     which = (
         "the only run"
         if len(cell.runs) == 1
@@ -113,11 +126,25 @@ def _outcome(cell: Cell, run: Run) -> str:
     return f"Outcome: ok. Table and chart show {run_link(run)}, {which}."
 
 
+def _bound(run: Run) -> str:
+    """What set the throughput of the run shown; those of the others may differ."""
+    return f"Bound: {run.bound}." if run.bound else "Bound: it cannot be told."
+
+
 def _exact(cell: Cell) -> str:
     """The headline metrics of the run shown."""
-    values = cell.shown.values
-    known = [m for m in METRICS if m.headline and values[m.name] is not None]
-    return f"Exactly: {listed([f'{m.words} {quantity(values[m.name], m.unit)}{_unit(m)}' for m in known])}."
+    run = cell.shown
+    told = [
+        f"{m.words} {marked(quantity(run.values[m.name], m.unit) + _unit(m), counts=run.counts(m))}"
+        for m in METRICS
+        if m.headline and run.values[m.name] is not None
+    ]
+    return f"Exactly: {listed(told)}."
+
+
+def _memory(measured: Measurements) -> Iterator[str]:
+    if measured.server is not None and measured.server.memory_kind != "pss":
+        yield f"Memory is {code(measured.server.memory_kind)}: what processes share is counted in each of them."
 
 
 def _unit(metric: Metric) -> str:

@@ -73,7 +73,7 @@ def _section(matrix: Suite, same: Sequence[Cell]) -> Section:
             about="" if group is first else notes.differing(first[0], group[0]),
             text=tables.releases(group, [(name, "not-applicable") for name in reasons] if group is first else []),
             notes=[
-                *(line for cell in group for line in notes.not_ok(cell)),
+                *(line for cell in group for line in [*notes.not_ok(cell), *notes.distrusted(cell)]),
                 *([f"{name}: not-applicable: {reason}" for name, reason in reasons.items()] if group is first else []),
             ],
         )

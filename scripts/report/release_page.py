@@ -88,15 +88,14 @@ def _part(matrix: Suite, group: Sequence[tuple[Cell, list[Cell]]]) -> Part:
 
 def _section(matrix: Suite, cell: Cell, others: Sequence[Cell]) -> Section:
     measured = cell.shown.record.measurements
-    good = cell.shown.outcome == "ok" and measured is not None
     return Section(
         title=headings.title(matrix, cell.asked),
-        table=tables.published_form(measured.load.locust_rows)
-        if good and measured is not None
+        table=tables.published_form(measured.load.locust_rows, tables.doubtful_columns(cell.shown))
+        if measured is not None
         else tables.published_hole(cell.outcome),
-        chart=_chart(cell) if good else None,
+        chart=_chart(cell) if cell.ok else None,
         notes=[*notes.section(matrix, cell), *notes.other_conditions(cell, others)],
-        metrics=tables.all_metrics(cell) if good else None,
+        metrics=tables.all_metrics(cell) if measured is not None else None,
     )
 
 
@@ -107,12 +106,12 @@ def _chart(cell: Cell) -> str:
 
 def _draw(matrix: Suite, cell: Cell) -> canvas.Picture:
     run = cell.shown
-    floor_s, measured = laws.ideal_s(run.record), run.record.measurements
+    floor_s = laws.ideal_s(run.record)
     return charts.draw(
         f"{headings.title(matrix, cell.asked)} · promptflow {cell.asked.release} · {cell.asked.profile.name}",
         read_timeline(run.directory),
         None if floor_s is None else floor_s * 1000,
-        measured.load.all_users_at_s if measured else None,
+        laws.steady_from_s(run.record),
     )
 
 
@@ -134,7 +133,7 @@ def _comparison(published: PublishedScenario, cell: Cell | None) -> Comparison:
     return Comparison(
         title=f"{published.title}, profile {cell.asked.profile.name}",
         about=" ".join([f"Measured: run {notes.run_link(cell.shown)}.", *notes.spread(cell)]),
-        table=tables.side_by_side(published.rows[0], row, cell.outcome),
+        table=tables.side_by_side(published.rows[0], row, cell.outcome, tables.doubtful_columns(cell.shown)),
     )
 
 

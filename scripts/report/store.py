@@ -1,7 +1,7 @@
 """Finds and reads the runs under a results directory; what cannot be read is named, never fatal.
 
-Reads one run at a time: its histograms are turned into metrics and dropped, its timeline is only checked.
-Imports the record and `metrics`. Writes nothing.
+Reads one run at a time: its histograms and its timeline are turned into metrics and verdicts and dropped.
+Imports the record, `sample`, `metrics`, `validity` and `bound`. Writes nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from pathlib import Path
 from scripts.record import Histograms, Outcome, RunRecord
 from scripts.record_files import RUNS, RecordError, read_histograms, read_record, read_timeline
 from scripts.report import metrics, validity
+from scripts.report.bound import Bound, verdict
+from scripts.report.metrics import Metric
+from scripts.report.sample import Sample
 
 _NO_HISTOGRAMS = Histograms(windows={})
 
@@ -26,6 +29,12 @@ class Run:
     values: dict[str, float | None]  # every metric by name
     outcome: Outcome  # of the record, or `invalid` when its figures must not be believed
     reasons: tuple[str, ...]  # why the outcome is not ok
+    distrusted: tuple[str, ...]  # why its latencies, of all its figures, must not be ranked or compared
+    bound: Bound | None  # what set its throughput; None where that cannot be told
+
+    def counts(self, metric: Metric) -> bool:
+        """Whether this figure of the run may be ranked, pooled or compared."""
+        return self.outcome == "ok" and not (metric.latency and self.distrusted)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,15 +82,26 @@ def read_run(directory: Path) -> Run:
     expected = (asked.profile.name, asked.release, f"{asked.engine}-{asked.flow}")
     if directory.parts[-4:-1] != expected:
         raise RecordError(f"it is a record of {'/'.join(expected)}")
-    histograms = _NO_HISTOGRAMS
-    if record.measurements is not None:
-        histograms = read_histograms(directory)
-        read_timeline(directory)
-    reasons = validity.reasons(record)
+    if record.measurements is None:
+        return _run(directory, record, None)
+    sample = Sample(
+        record=record,
+        measured=record.measurements,
+        histograms=read_histograms(directory),
+        timeline=tuple(read_timeline(directory)),
+    )
+    return _run(directory, record, sample)
+
+
+def _run(directory: Path, record: RunRecord, sample: Sample | None) -> Run:
+    ended_well = record.outcome == "ok" and sample is not None
+    reasons = validity.reasons(sample) if sample and ended_well else record.reasons
     return Run(
         directory=directory,
         record=record,
-        values=metrics.derive(record, histograms),
-        outcome="invalid" if record.outcome == "ok" and reasons else record.outcome,
+        values=metrics.derive(record, sample.histograms if sample else _NO_HISTOGRAMS),
+        outcome="invalid" if ended_well and reasons else record.outcome,
         reasons=reasons,
+        distrusted=validity.distrusted(sample) if sample else (),
+        bound=verdict(sample) if sample else None,
     )

@@ -33,7 +33,12 @@ def _of_run(matrix: Suite, run: store.Run) -> str:
     lines = [f"## {what}, profile {asked.profile.name}, {run.outcome}", ""]
     if run.record.measurements is None:
         return "\n".join([*lines, *run.reasons])
-    lines.append(tables.published_form(run.record.measurements.load.locust_rows))
+    lines.append(tables.published_form(run.record.measurements.load.locust_rows, tables.doubtful_columns(run)))
     told = [metric for metric in metrics.METRICS if metric.name in _TOLD and run.values[metric.name] is not None]
-    lines += ["", *(f"{m.title}: {wording.quantity(run.values[m.name], m.unit)}" for m in told)]
+    lines += ["", *(f"{m.title}: {_figure(run, m)}" for m in told), f"bound: {run.bound or wording.DASH}"]
+    lines += [f"latencies not to be ranked: {reason}" for reason in run.distrusted]
     return "\n".join([*lines, *(f"invalid: {reason}" for reason in run.reasons)])
+
+
+def _figure(run: store.Run, metric: metrics.Metric) -> str:
+    return wording.marked(wording.quantity(run.values[metric.name], metric.unit), counts=run.counts(metric))

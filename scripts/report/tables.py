@@ -1,19 +1,21 @@
 """Every Markdown table; the only module that knows tabulate.
 
-Pure. A hole shows its typed word in every cell of its row, and its reasons in a note under the table.
-Imports `cells`, `metrics`, `wording` and the record.
+Pure. A hole shows its typed word in every cell of its row. A figure in parentheses must not be ranked or compared.
+The reasons of both stand in a note under the table.
+Imports `cells`, `store`, `metrics`, `wording` and the record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tabulate import tabulate
 
 from scripts.record import LocustRow
 from scripts.report.cells import Cell
 from scripts.report.metrics import METRICS, Metric
-from scripts.report.wording import DASH, code, deviation, listed, quantity
+from scripts.report.store import Run
+from scripts.report.wording import DASH, code, deviation, listed, marked, quantity
 from scripts.suite import MOCK
 
 PUBLISHED_HEADERS = (
@@ -22,6 +24,7 @@ PUBLISHED_HEADERS = (
     "50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%",
 )  # fmt: skip
 _LABELS = 2  # the first two of them are text
+_LATENCIES = frozenset({*PUBLISHED_HEADERS[4:8], *PUBLISHED_HEADERS[11:]})
 
 
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]], labels: int = 1) -> str:
@@ -30,36 +33,54 @@ def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]], labels: int 
     return tabulate(list(rows), headers=list(headers), tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
-def published_form(rows: Sequence[LocustRow]) -> str:
-    """Rows of locust's own statistics in the 22 columns of the published report, at full precision."""
-    return markdown(PUBLISHED_HEADERS, [_published_cells(row) for row in rows], _LABELS)
+def published_form(rows: Sequence[LocustRow], doubtful: Collection[str] = ()) -> str:
+    """Rows of locust's own statistics in the 22 columns of the published report, at full precision.
+
+    Figures in the columns named in `doubtful` stand in parentheses.
+    """
+    return markdown(PUBLISHED_HEADERS, [_published_cells(row, doubtful) for row in rows], _LABELS)
+
+
+def doubtful_columns(run: Run) -> frozenset[str]:
+    """Which of the 22 columns must not be ranked or compared: all of an invalid run, latencies of a truncated one."""
+    if run.outcome != "ok":
+        return frozenset(PUBLISHED_HEADERS[_LABELS:])
+    return _LATENCIES if run.distrusted else frozenset()
 
 
 def published_hole(outcome: str) -> str:
-    """The same table for a run that is not ok."""
+    """The same table for a run that measured nothing."""
     row = ["POST", "/score", *[outcome] * (len(PUBLISHED_HEADERS) - _LABELS)]
     return markdown(PUBLISHED_HEADERS, [row], _LABELS)
 
 
-def side_by_side(published: LocustRow, measured: LocustRow | None, outcome: str) -> str:
+def side_by_side(published: LocustRow, measured: LocustRow | None, outcome: str, doubtful: Collection[str] = ()) -> str:
     """Each of the 22 columns: published, measured (or the typed word of its hole) and the deviation."""
     texts = _published_cells(published)
     if measured is None:
         rows = [(h, t, outcome, DASH) for h, t in zip(PUBLISHED_HEADERS, texts, strict=True)]
         return markdown(("Column", "Published", "Measured", "Deviation"), rows)
     deviations = [DASH] * _LABELS + [
-        deviation(ours, theirs) for ours, theirs in zip(_figures(measured), _figures(published), strict=True)
+        marked(deviation(ours, theirs), counts=header not in doubtful)
+        for header, ours, theirs in zip(
+            PUBLISHED_HEADERS[_LABELS:], _figures(measured), _figures(published), strict=True
+        )
     ]
-    rows = list(zip(PUBLISHED_HEADERS, texts, _published_cells(measured), deviations, strict=True))
+    rows = list(zip(PUBLISHED_HEADERS, texts, _published_cells(measured, doubtful), deviations, strict=True))
     return markdown(("Column", "Published", "Measured", "Deviation"), rows)
 
 
 def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, link: bool = True) -> str:
-    """Headline metrics, one row a release: medians of the runs that are ok. `absent`: (release, typed word)."""
-    columns = [metric for metric in METRICS if metric.headline and any(cell.spread(metric.name) for cell in found)]
-    headers = ["Release", "Runs", *([metric.title for metric in columns] or ["Outcome"])]
-    rows = [[_name(cell.asked.release, link=link), _runs(cell), *_medians(cell, columns)] for cell in found]
-    rows += [[release, "0", *[word] * max(1, len(columns))] for release, word in absent]
+    """Headline metrics and the bound, one row a release: medians of the runs that are ok.
+
+    A cell without such a run shows what was measured all the same, marked. `absent`: (release, typed word).
+    """
+    told = [metric for metric in METRICS if any(cell.figure(metric.name) is not None for cell in found)]
+    columns = [metric for metric in told if metric.headline]
+    headers = ["Release", "Runs", *(["Bound", *(metric.title for metric in columns)] if columns else ["Outcome"])]
+    width = len(headers) - _LABELS
+    rows = [[_name(cell.asked.release, link=link), _runs(cell), *_row(cell, columns, width)] for cell in found]
+    rows += [[release, "0", *[word] * width] for release, word in absent]
     return markdown(headers, rows)
 
 
@@ -69,11 +90,12 @@ def all_metrics(cell: Cell) -> str:
     headers = ["Metric", "This run", *(["Median", "Lowest", "Highest"] if several else []), "Better"]
     rows = []
     for metric in METRICS:
-        row = [metric.title, quantity(cell.shown.values[metric.name], metric.unit)]
+        shown = quantity(cell.shown.values[metric.name], metric.unit)
+        row = [metric.title, marked(shown, counts=cell.shown.counts(metric))]
         if several:
             spread = cell.spread(metric.name)
             figures = (spread.median, spread.low, spread.high) if spread else (None, None, None)
-            row += [quantity(figure, metric.unit) for figure in figures]
+            row += [marked(quantity(figure, metric.unit), counts=cell.counts(metric)) for figure in figures]
         rows.append([*row, metric.better])
     return markdown(headers, rows)
 
@@ -84,10 +106,11 @@ def glossary() -> str:
     return markdown(["Metric", "Unit", "Better", "Meaning"], rows, labels=4)
 
 
-def _published_cells(row: LocustRow) -> list[str]:
+def _published_cells(row: LocustRow, doubtful: Collection[str] = ()) -> list[str]:
     first = [row.type, row.name, str(row.request_count), str(row.failure_count)]
     figures = [repr(float(value)) for value in _figures(row)[2:9]]
-    return [*first, *figures, *(_whole(value) for value in row.percentiles)]
+    texts = [*first, *figures, *(_whole(value) for value in row.percentiles)]
+    return [marked(text, counts=header not in doubtful) for header, text in zip(PUBLISHED_HEADERS, texts, strict=True)]
 
 
 def _figures(row: LocustRow) -> list[float]:
@@ -119,8 +142,9 @@ def _runs(cell: Cell) -> str:
     return listed(parts)
 
 
-def _medians(cell: Cell, columns: Sequence[Metric]) -> list[str]:
-    if not cell.ok:
-        return [cell.outcome] * max(1, len(columns))
-    spreads = [(cell.spread(metric.name), metric.unit) for metric in columns]
-    return [quantity(spread.median if spread else None, unit) for spread, unit in spreads] or [cell.outcome]
+def _row(cell: Cell, columns: Sequence[Metric], width: int) -> list[str]:
+    """Bound and figures; the typed word everywhere for a cell that has measured nothing."""
+    if not columns or cell.shown.record.measurements is None:
+        return [cell.outcome] * width
+    figures = ((quantity(cell.figure(metric.name), metric.unit), cell.counts(metric)) for metric in columns)
+    return [cell.bound or DASH, *(marked(text, counts=counts) for text, counts in figures)]

@@ -14,12 +14,16 @@ from scripts.report.metrics import METRICS
 
 COLUMNS = (
     "release", "engine", "flow", "profile", "metric", "unit", "value", "low", "high", "runs", "outcome", "conditions",
+    "bound", "ranked",
 )  # fmt: skip
 ABSENT = "NA"  # what pandas and R read as missing
 
 
 def summary(found: Iterable[Cell]) -> bytes:
-    """Medians over the runs that are ok with the lowest and highest; cells of other conditions stay apart."""
+    """Medians over the runs that are ok with the lowest and highest; cells of other conditions stay apart.
+
+    `ranked` tells whether the figure may be ranked or compared, "yes" or "no".
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -29,7 +33,9 @@ def summary(found: Iterable[Cell]) -> bytes:
             spread = cell.spread(metric.name)
             figures = (spread.median, spread.low, spread.high) if spread else (None, None, None)
             head = (asked.release, asked.engine, asked.flow, asked.profile.name, metric.name, metric.unit)
-            writer.writerow((*head, *map(_figure, figures), len(cell.ok), cell.outcome, cell.conditions))
+            ranked = "yes" if cell.counts(metric) else "no"
+            tail = (len(cell.ok), cell.outcome, cell.conditions, cell.bound or ABSENT, ranked)
+            writer.writerow((*head, *map(_figure, figures), *tail))
     return out.getvalue().encode()
 
 

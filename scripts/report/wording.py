@@ -27,6 +27,11 @@ def quantity(value: float | None, unit: str) -> str:
     return f"{value:.0f}" if unit == "requests" and value == int(value) else significant(value)
 
 
+def marked(text: str, *, counts: bool) -> str:
+    """A figure; in parentheses when it must not be ranked or compared."""
+    return text if counts or text == DASH else f"({text})"
+
+
 def deviation(measured: float, published: float) -> str:
     """By how much `measured` differs from `published`, in percent."""
     if measured == published:

@@ -10,7 +10,8 @@ from pathlib import Path
 from scripts import record as r
 from scripts import record_files, suite
 from scripts.record import Counts, Histograms, LocustRow, Measurements, Outcome, RunRecord, Second
-from scripts.report import metrics
+from scripts.report import bound, metrics
+from scripts.report.sample import Sample
 from scripts.report.store import Run
 
 SUITE = suite.load()
@@ -167,7 +168,7 @@ def measurements(
         disturbance=r.Disturbance(
             window_s=50.0, cores=MACHINE.cores, busy_s=80.0, other_s=4.0, stolen_s=1.0, loop_after_ms=11.0
         ),
-        backend=r.Backend(received=number, answered=number, cpu_s=3.6),
+        backend=r.Backend(received=number + (not mock), answered=number + (not mock), cpu_s=3.6),
     )
 
 
@@ -224,7 +225,28 @@ def write(results: Path, made: RunRecord, found: Histograms | None = None, secon
     return directory
 
 
-def run(made: RunRecord, found: Histograms | None = None) -> Run:
-    """A run as it is after reading, without files."""
-    values = metrics.derive(made, found or histograms())
-    return Run(directory=Path(), record=made, values=values, outcome=made.outcome, reasons=made.reasons)
+def sample(
+    made: RunRecord | None = None, found: Histograms | None = None, seconds: list[Second] | None = None
+) -> Sample:
+    """What verdicts are computed from, without files: of a good run unless told otherwise."""
+    made = made or record()
+    assert made.measurements is not None
+    return Sample(
+        record=made,
+        measured=made.measurements,
+        histograms=found or histograms(),
+        timeline=tuple(timeline() if seconds is None else seconds),
+    )
+
+
+def run(made: RunRecord, found: Histograms | None = None, distrusted: tuple[str, ...] = ()) -> Run:
+    """A run as it is after reading, without files, as its record says that it ended."""
+    return Run(
+        directory=Path(),
+        record=made,
+        values=metrics.derive(made, found or histograms()),
+        outcome=made.outcome,
+        reasons=made.reasons,
+        distrusted=distrusted,
+        bound=bound.verdict(sample(made, found)) if made.measurements else None,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from scripts.record import RunRecord
-from scripts.report import headings
+from scripts.report import headings, metrics
 from scripts.report.cells import Spread, best_first, cells, release_key
 from tests.report import factory
 from tests.report.factory import run
@@ -31,6 +31,24 @@ def test_cell_without_a_good_run_has_the_newest_outcome() -> None:
     runs = [run(factory.record(number=1, outcome="failed")), run(factory.record(number=2, outcome="invalid"))]
     (cell,) = cells(runs)
     assert (cell.outcome, cell.spread("ready_s")) == ("invalid", None)
+
+
+def test_bound_and_trust_are_those_of_all_good_runs() -> None:
+    """Runs that differ in their bound are mixed; a truncated one spoils the latencies of its cell and no more."""
+    latency, cpu = (m for m in metrics.METRICS if m.name in {"overhead_p50_ms", "cpu_per_request_ms"})
+    fast, slow = (run(factory.record(number=n), factory.histograms(steady)) for n, steady in ((1, 9000), (2, 5000)))
+    truncated = dataclasses.replace(slow, distrusted=("truncated",))
+    (good,), (doubtful,) = cells([fast, slow]), cells([fast, truncated])
+    assert (good.bound, good.counts(latency), good.counts(cpu)) == ("mixed", True, True)
+    assert (doubtful.counts(latency), doubtful.counts(cpu)) == (False, True)
+
+
+def test_figures_of_an_invalid_run_are_told_but_never_pooled() -> None:
+    """A cell without a good run shows what its newest run measured; with one, it shows the good runs only."""
+    bad = run(factory.record(number=2, outcome="invalid", measured=factory.measurements(ready_s=9.0)))
+    (alone,), (beside,) = cells([bad]), cells([bad, run(factory.record(number=1))])
+    assert (alone.figure("ready_s"), alone.spread("ready_s"), alone.counts(metrics.METRICS[0])) == (9.0, None, False)
+    assert (beside.figure("ready_s"), beside.counts(metrics.METRICS[0])) == (1.5, True)
 
 
 def test_other_conditions_are_never_pooled() -> None:

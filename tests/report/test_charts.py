@@ -33,7 +33,7 @@ def test_panels_are_named_with_their_units(picture: canvas.Picture) -> None:
     """Title, panels, axes, units and series can all be read as text."""
     expected = {
         "A title", "Throughput", "requests/s", "all requests", "failures", "Response time of successes", "ms", "p50",
-        "p95", "floor", "Users", "users", "seconds since the start", "last user started",
+        "p95", "floor", "Users", "users", "seconds since the start", "steady state from here",
     }  # fmt: skip
     assert expected <= set(texts(picture.light))
 
@@ -47,9 +47,9 @@ def test_themes_differ_in_colours_only(picture: canvas.Picture) -> None:
 
 
 def test_unknown_floor_and_ramp_are_not_drawn() -> None:
-    """Without a declared floor and without a last user there is no line for either."""
+    """Without a declared floor and without a steady state there is no line for either."""
     words = texts(charts.draw("A title", factory.timeline(), None, None).light)
-    assert not {"floor", "last user started"} & set(words)
+    assert not {"floor", "steady state from here"} & set(words)
 
 
 def test_gaps_and_nothing_at_all_can_be_drawn() -> None:

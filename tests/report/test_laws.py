@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from scripts.report import laws
@@ -49,3 +50,30 @@ def test_no_ceiling_where_nothing_waits() -> None:
         mock.asked.profile, wait_min_s=0.0, wait_max_s=0.0, backend_wait_min_s=0.0, backend_wait_max_s=0.0
     )
     assert laws.ceiling_rps(dataclasses.replace(mock, asked=dataclasses.replace(mock.asked, profile=restless))) is None
+
+
+def test_load_allows_nothing_known_of_an_undeclared_flow() -> None:
+    """What the load allows is N/(R0+Z), whatever the threads; without R0 it is not known."""
+    made = factory.record(engine="flask", flow="static_sync")
+    assert laws.load_rps(made) == pytest.approx(500 / 2.75)
+    assert laws.load_rps(dataclasses.replace(made, own_wait_s=None)) is None
+
+
+def test_steady_state_begins_after_the_warm_up() -> None:
+    """It begins when the last user has started and the warm-up is over, or never."""
+    made = factory.record(profile="compare")
+    assert laws.steady_from_s(made) == 12.0
+    assert laws.steady_from_s(factory.record(outcome="failed")) is None
+
+
+def test_standard_error_is_what_simulated_runs_show() -> None:
+    """In 400 simulated runs that obey the law, N/X - Z strays from R as the formula says, within 15 %."""
+    profile = factory.SUITE.profile("compare")
+    response_s, window_s = 0.534, 11.0
+    draw = np.random.default_rng(42)
+    think = draw.uniform(profile.wait_min_s, profile.wait_max_s, (400, profile.users, 24))
+    ends = np.cumsum(think + response_s, axis=2)  # of each user's requests, in runs that begin in no state of rest
+    completed = ((ends > 5) & (ends <= 5 + window_s)).sum(axis=(1, 2))
+    found = np.std(profile.users / (completed / window_s) - laws.think_s(profile))
+    rps = completed.mean() / window_s
+    assert laws.standard_error_s(profile, rps, round(completed.mean())) == pytest.approx(found, rel=0.15)

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from scripts.record import Disturbance, Histograms
+from scripts.record import Disturbance, Histograms, RunRecord
 from scripts.report import metrics
 from tests.report import factory
 
@@ -37,6 +37,8 @@ EMPTY = Histograms(windows={"ramp": {}, "steady": {}})
         ("mock_cpu_per_request_ms", 0.4),
         ("generator_lag_p99_ms", 3.2),
         ("generator_cpu_per_request_ms", 4900 / 9805),
+        ("control_cpu_per_request_ms", 0.4 + 4900 / 9805),
+        ("run_queue_wait_ms", 200 / 9805),
         ("other_cpu_ratio", 0.01),
         ("stolen_cpu_ratio", 0.0025),
     ],
@@ -44,6 +46,48 @@ EMPTY = Histograms(windows={"ramp": {}, "steady": {}})
 def test_metric_of_a_good_run(name: str, expected: float) -> None:
     """Each metric has the value worked out by hand."""
     assert metrics.derive(factory.record(), factory.histograms())[name] == pytest.approx(expected)
+
+
+def with_answers(first_s: float | None, under_load_s: tuple[float | None, ...], requests: tuple[int, ...]) -> RunRecord:
+    """A run whose server told these answers."""
+    measured = factory.measurements()
+    server = measured.server and dataclasses.replace(
+        measured.server, first_answer_s=first_s, first_answers_s=under_load_s, worker_requests=requests
+    )
+    return factory.record(measured=dataclasses.replace(measured, server=server))
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (with_answers(1.271, (1.3, None, 1.42), (900, 1500, 600)), (21.0, 170.0, 1.5)),
+        (with_answers(None, (None,), (0, 0)), (None, None, None)),
+        (with_answers(None, (), ()), (None, None, None)),
+        (dataclasses.replace(with_answers(1.271, (1.3,), (5,)), own_wait_s=None), (None, None, 1.0)),
+    ],
+)
+def test_first_answers_and_spread_of_requests(record: RunRecord, expected: tuple[float | None, ...]) -> None:
+    """First answers are told less the ideal time, and work by its busiest worker; nothing where it is not known."""
+    values = metrics.derive(record, factory.histograms())
+    names = ("first_answer_ms", "first_answer_under_load_ms", "worker_request_imbalance")
+    assert [values[name] for name in names] == [pytest.approx(value) for value in expected]
+
+
+def test_warm_up_is_not_steady() -> None:
+    """The steady window begins when the warm-up is over, not when the last user starts."""
+    made = factory.record()
+    warm = dataclasses.replace(made, asked=dataclasses.replace(
+        made.asked, profile=dataclasses.replace(made.asked.profile, warm_up_s=5)
+    ))  # fmt: skip
+    assert metrics.derive(warm, factory.histograms())["steady_throughput_rps"] == pytest.approx(9005 / 45)
+
+
+def test_compared_metrics_have_a_least_change() -> None:
+    """What a comparison looks at has a smallest change that counts, a direction, and a name once."""
+    compared = {metric.name: metric.least for metric in metrics.COMPARED}
+    assert (compared["cpu_per_request_ms"], compared["response_time_p50_ms"]) == (0.02, 0.01)
+    assert {metric.better for metric in metrics.COMPARED} == {"lower", "higher"}
+    assert not [metric.name for metric in metrics.METRICS if metric.follows_speed and metric.least is None]
 
 
 def test_run_without_measurements_tells_nothing() -> None:

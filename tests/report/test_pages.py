@@ -30,20 +30,23 @@ def elsewhere(made: RunRecord) -> RunRecord:
     return dataclasses.replace(made, machine=OTHER_MACHINE)
 
 
+def saturated(number: int, profile: str) -> RunRecord:
+    """A run of sync nodes whose slowest requests were dropped when the load stopped."""
+    measured = factory.measurements(mean_ms=15600, rps=24.9, number=1480, in_flight=462)
+    return factory.record(number=number, engine="flask", flow="static_sync", profile=profile, measured=measured)
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Good runs, holes, another machine, an unreported profile, the mock alone and a broken record."""
+    """Runs of every kind: good, truncated, invalid, holes, from another machine, unreported, of the mock, broken."""
     root = tmp_path_factory.mktemp("results")
     (root / "published").mkdir()
     shutil.copy(ROOT / "results" / "published" / "promptflow-serve-v1.12.0.json", root / "published")
-    sync = factory.measurements(mean_ms=8000, rps=24.9, number=1480, in_flight=462)
     made = [
         factory.record(number=1),
         factory.record(number=2),
         factory.record(number=3, outcome="failed", reasons=("the server died | signal 9",)),
         elsewhere(factory.record(number=4, outcome="failed", reasons=("no memory",))),
-        factory.record(number=5, engine="flask", flow="static_sync", measured=sync),
-        factory.record(number=6, engine="flask", flow="static_sync", profile="report-8-threads", measured=sync),
         factory.record(number=7, flow="flex_async", outcome="verify-failed", reasons=("wrong type",)),
         factory.record(number=8, release="1.17.2", outcome="cannot-install", reasons=("no wheel",)),
         elsewhere(factory.record(number=9, release="1.18.5")),
@@ -52,6 +55,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     for one in made:
         factory.write(root, one)
+    for number, profile in ((5, "report"), (6, "report-8-threads")):
+        factory.write(root, saturated(number, profile), factory.histograms(1270, 205, 5, 15600))
+    late = factory.measurements()
+    late = dataclasses.replace(late, generator=dataclasses.replace(late.generator, lag_p99_ms=25.0))
+    factory.write(root, factory.record(number=13, release="1.11.0", flow="flex_async", measured=late))
     broken = factory.write(root, factory.record(number=12))
     (broken / "record.json").write_text("{", encoding="utf-8")
     return root
@@ -131,6 +139,37 @@ def test_hole_on_a_release_page_is_its_word(files: dict[str, str]) -> None:
     assert "cannot-install: `no wheel`" in page
 
 
+def test_invalid_run_is_shown_and_marked(files: dict[str, str]) -> None:
+    """Figures of a run not to be believed are there, all in parentheses, with the reason and without a chart."""
+    page = files["v1.11.0/README.md"]
+    row = next(line for line in page.splitlines() if line.startswith("| POST"))
+    assert (row.count("("), row.count(")"), "(166.0)" in row) == (20, 20, True)
+    assert "Its figures stand in parentheses." in page
+    assert "invalid: `the generator's event loop lagged: p99 25.0 ms, not below 10`" in page
+    assert "- Bound: generator-bound." in page
+    assert not [name for name in files if name.startswith("v1.11.0/") and name.endswith(".svg")]
+
+
+def test_truncated_latencies_are_marked_and_nothing_else(files: dict[str, str]) -> None:
+    """A saturated run counts, but its latencies stand in parentheses wherever they are shown, with the reason."""
+    page = files["v1.12.0/README.md"]
+    row = next(line for line in page.splitlines() if line.startswith("| POST"))
+    assert row.count("(") == 4 + 11
+    lines = [" ".join(line.split()) for line in page.splitlines()]
+    assert "| Average Response Time | 8065.454250779605 | (15600.0) | (+93.4 %) |" in lines
+    assert "response time p50 (15" in page
+    assert "- Not to be ranked or compared: 1.12.0, run 20261101T000500Z-000005: latencies in parentheses: " in page
+    assert "CPU per request 6.400 ms" in page
+
+
+def test_memory_that_is_not_pss_is_noted(tmp_path: Path) -> None:
+    """Where the system has no PSS the page says what the figure counts instead."""
+    measured = factory.measurements()
+    resident = measured.server and dataclasses.replace(measured.server, memory_kind="rss")
+    factory.write(tmp_path, factory.record(measured=dataclasses.replace(measured, server=resident)))
+    assert "- Memory is `rss`: what processes share is counted" in derive(tmp_path)["v1.12.0/README.md"]
+
+
 def test_published_stands_beside_measured(files: dict[str, str]) -> None:
     """The page of a release with published figures compares each scenario and profile; others do not."""
     page = files["v1.12.0/README.md"]
@@ -191,7 +230,12 @@ def test_summary_is_tidy(files: dict[str, str]) -> None:
     found = {(row["release"], row["flow"], row["outcome"], row["metric"]): row for row in rows}
     ready = found["1.12.0", "static_async", "ok", "ready_s"]
     assert [ready[name] for name in ("value", "low", "high", "runs")] == ["1.5", "1.5", "1.5", "2"]
+    assert (ready["bound"], ready["ranked"]) == ("load-bound", "yes")
     assert found["1.12.0", "static_async", "ok", "memory_end_bytes"]["value"] == str(880 * 2**20)
+    ranked = {name: found["1.12.0", "static_sync", "ok", name]["ranked"] for name in ("ready_s", "overhead_p50_ms")}
+    assert ranked == {"ready_s": "yes", "overhead_p50_ms": "no"}
+    late = found["1.11.0", "flex_async", "invalid", "ready_s"]
+    assert [late[name] for name in ("value", "bound", "ranked")] == ["NA", "generator-bound", "no"]
     hole = found["1.17.2", "static_async", "cannot-install", "ready_s"]
     assert [hole[name] for name in ("value", "low", "high", "runs")] == ["NA", "NA", "NA", "0"]
 

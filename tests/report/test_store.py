@@ -9,7 +9,7 @@ import pytest
 
 from scripts import record_files as files
 from scripts.record_files import RecordError
-from scripts.report import store
+from scripts.report import metrics, store
 from tests.report import factory
 
 
@@ -107,6 +107,28 @@ def test_ok_run_whose_figures_cannot_be_believed_is_invalid(tmp_path: Path) -> N
     (run,) = store.read(tmp_path).runs
     assert run.outcome == "invalid"
     assert "lag" in run.reasons[0]
+
+
+def test_truncated_run_stays_ok_and_says_what_to_distrust(tmp_path: Path) -> None:
+    """A saturated run counts for all but its latencies, and its bound is told."""
+    measured = factory.measurements(mean_ms=15600, rps=24.9, number=1480, in_flight=462)
+    made = factory.record(engine="flask", flow="static_sync", measured=measured)
+    run = store.read_run(factory.write(tmp_path, made, factory.histograms(1270, 205, 5, 15600)))
+    assert (run.outcome, run.reasons, run.bound) == ("ok", (), "server-bound")
+    assert run.distrusted[0].startswith("truncated: ")
+    assert [run.counts(metric) for metric in metrics.METRICS if metric.name in {"ready_s", "overhead_p50_ms"}] == [
+        False,
+        True,
+    ]
+
+
+def test_users_who_left_are_seen_in_the_timeline(tmp_path: Path) -> None:
+    """What holds second by second is read from the timeline of a run."""
+    rows = factory.timeline()
+    rows[40] = dataclasses.replace(rows[40], users=480)
+    run = store.read_run(factory.write(tmp_path, factory.record(), seconds=rows))
+    assert (run.outcome, run.bound) == ("invalid", "generator-bound")
+    assert run.reasons == ("the users were not held: 480 of 500 in second 40",)
 
 
 def test_single_run_raises_what_is_wrong(tmp_path: Path) -> None:

@@ -60,6 +60,15 @@ def test_side_by_side() -> None:
     assert lines[11] == "| Requests/s | 41.17208026926904 | 24.9 | -39.5 % |"
 
 
+def test_side_by_side_with_a_truncated_run() -> None:
+    """Latencies that must not be compared stand in parentheses, and so do their deviations."""
+    doubtful = tables.doubtful_columns(run(factory.record(), distrusted=("truncated",)))
+    lines = squeezed(tables.side_by_side(published_row(), published_row(), "ok", doubtful))
+    assert lines[7] == "| Average Response Time | 8065.454250779605 | (8065.454250779605) | (0.0 %) |"
+    assert lines[11] == "| Requests/s | 41.17208026926904 | 41.17208026926904 | 0.0 % |"
+    assert sum("(" in line for line in lines) == 4 + 11
+
+
 def test_side_by_side_with_a_hole() -> None:
     """Where there is nothing to compare with, the typed word stands in each row."""
     lines = squeezed(tables.side_by_side(published_row(), None, "failed"))
@@ -67,24 +76,30 @@ def test_side_by_side_with_a_hole() -> None:
 
 
 OVERVIEW = """
-| Release | Runs | throughput (rps) | ceiling use | failure ratio | response time p50 (ms) | response time p99 (ms) | overhead p50 (ms) | overhead p99 (ms) | CPU per request (ms) | memory end | ready (s) | reference loop (ms) |
-| [1.18.5](v1.18.5/README.md) | 1 | 166.0 | 0.9906 | 0.0005099 | 1285 | 1320 | 34.60 | 69.60 | 6.400 | 880.0 MiB | 1.500 | 10.50 |
-| [1.17.2](v1.17.2/README.md) | 1 cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install |
-| [1.12.0](v1.12.0/README.md) | 1 ok and 1 failed | 166.0 | 0.7040 | 0.0005099 | 1251 | \u2013 | 1.000 | \u2013 | 6.400 | 880.0 MiB | 1.500 | 10.50 |
-| 1.0.0 | 0 | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable |
+| Release | Runs | Bound | throughput (rps) | ceiling use | failure ratio | response time p50 (ms) | response time p99 (ms) | overhead p50 (ms) | overhead p99 (ms) | CPU per request (ms) | memory end | ready (s) | reference loop (ms) |
+| [1.18.5](v1.18.5/README.md) | 1 | load-bound | 166.0 | 0.9906 | 0.0005099 | 1285 | 1320 | 34.60 | 69.60 | 6.400 | 880.0 MiB | 1.500 | 10.50 |
+| [1.17.2](v1.17.2/README.md) | 1 cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install |
+| [1.12.0](v1.12.0/README.md) | 1 ok and 1 failed | server-bound | 166.0 | 0.7040 | 0.0005099 | 1251 | \u2013 | 1.000 | \u2013 | 6.400 | 880.0 MiB | 1.500 | 10.50 |
+| [1.11.2](v1.11.2/README.md) | 1 invalid | generator-bound | (166.0) | (0.9906) | (0.0005099) | (1285) | (1320) | (34.60) | (69.60) | (6.400) | (880.0 MiB) | (1.500) | (10.50) |
+| [1.11.1](v1.11.1/README.md) | 2 | mixed | 166.0 | 0.7739 | 0.0005099 | (1285) | (1320) | (34.60) | (69.60) | 6.400 | 880.0 MiB | 1.500 | 10.50 |
+| 1.0.0 | 0 | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable | not-applicable |
 """.strip()  # noqa: E501 - a table is as wide as it is
 
 
 def test_releases_side_by_side() -> None:
-    """Good, partly failed, uninstallable and impossible releases; a percentile not carried is a dash."""
+    """Holes are words, a percentile not carried is a dash, and what must not be ranked stands in parentheses."""
     few = factory.histograms(steady=64, failed=0, buckets=1)
     measured = factory.measurements()
     load = dataclasses.replace(measured.load, all_users_at_s=59.5)
     short = dataclasses.replace(measured, load=load)
+    late = dataclasses.replace(measured, generator=dataclasses.replace(measured.generator, lag_p99_ms=25.0))
+    truncated = run(factory.record(release="1.11.1", number=2), factory.histograms(5060), distrusted=("truncated",))
     found = [
         cell(release="1.18.5"),
         cell(release="1.17.2", outcome="cannot-install", reasons=("no wheel",)),
         Cell(runs=(run(factory.record(measured=short), few), run(factory.record(number=2, outcome="failed")))),
+        cell(release="1.11.2", outcome="invalid", measured=late),
+        Cell(runs=(run(factory.record(release="1.11.1")), truncated)),
     ]
     lines = squeezed(tables.releases(found, [("1.0.0", "not-applicable")]))
     assert "\n".join([lines[0], *lines[2:]]) == OVERVIEW
@@ -100,7 +115,7 @@ def test_releases_without_any_figure() -> None:
 def test_mock_has_no_page_to_link() -> None:
     """The control row is not a link."""
     mock = cell(release="mock", engine="uvicorn", flow="mock_api")
-    assert squeezed(tables.releases([mock]))[2].startswith("| mock | 1 | 166.0 |")
+    assert squeezed(tables.releases([mock]))[2].startswith("| mock | 1 | server-bound | 166.0 |")
 
 
 def test_all_metrics_have_a_range_when_there_are_several_runs() -> None:
@@ -110,6 +125,13 @@ def test_all_metrics_have_a_range_when_there_are_several_runs() -> None:
     assert several[0] == "| Metric | This run | Median | Lowest | Highest | Better |"
     assert "| ready (s) | 2.000 | 2.000 | 1.000 | 3.000 | lower |" in several
     assert "| ready (s) | 1.000 | lower |" in squeezed(tables.all_metrics(Cell(runs=(runs[0],))))
+
+
+def test_all_metrics_of_a_truncated_run_mark_its_latencies() -> None:
+    """What was recorded of a truncated run is shown, its latencies in parentheses."""
+    lines = squeezed(tables.all_metrics(Cell(runs=(run(factory.record(), distrusted=("truncated",)),))))
+    assert "| overhead p50 (ms) | (34.60) | lower |" in lines
+    assert "| ready (s) | 1.500 | lower |" in lines
 
 
 def test_glossary_has_every_metric() -> None:
