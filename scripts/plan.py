@@ -1,6 +1,6 @@
 """From what was asked to the runs to make: every choice is checked here, before anything starts.
 
-Imports `errors`, `suite` and `flow`.
+Imports `errors`, `suite`, `loads` and `flow`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 from scripts import flow as flows
 from scripts.errors import NothingMeasuredError, UsageError, did_you_mean
 from scripts.flow import Flow
-from scripts.suite import MOCK, Engine, Profile, Release, Suite
+from scripts.loads import Profile
+from scripts.suite import MOCK, Engine, Release, Suite
 
 # Wall time that a run needs beside its load, on 2 cores: 4.5 s with 2 workers, 11.5 s with 8 (results/self.md).
 _OVERHEAD_S, _OVERHEAD_OF_A_WORKER_S = 2.2, 1.2

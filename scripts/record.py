@@ -1,7 +1,7 @@
 """The run record: what one run asked for, what really ran, where, how it ended, and what was measured.
 
 The only thing that the measuring and the reporting half share; `record_files` writes and reads it.
-Imports nothing of ours but `suite`.
+Imports nothing of ours but `loads`.
 
 Schema history
   1  the first.
@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from scripts.suite import Profile
+from scripts.loads import Profile
 
 SCHEMA_VERSION = 2
 READABLE = (1, 2)

@@ -1,13 +1,12 @@
 """The matrix: reads suite.toml whole, checks it whole, and answers what belongs together.
 
-Owns every value type that suite.toml describes. noxfile imports it, so: the standard library, and
-`packaging`, which nox itself needs. Imports `errors` and `toml_rows`.
+Owns every value type that suite.toml describes, but for the loads. noxfile imports it, so: the standard library, and
+`packaging`, which nox itself needs. Imports `errors`, `loads` and `toml_rows`.
 """
 
 from __future__ import annotations
 
 import datetime
-import math
 import re
 import tomllib
 import typing
@@ -20,11 +19,11 @@ from packaging.version import InvalidVersion, Version
 
 from scripts import toml_rows
 from scripts.errors import UsageError, did_you_mean
+from scripts.loads import CAPACITY, Capacity, Profile
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITE_FILE = ROOT / "suite.toml"
 MOCK = "mock"  # stands where a release stands, for runs against the mock API alone
-LEAST_STEADY_S = 3  # of run time after the ramp: the figures are taken there, second by second
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
 
@@ -67,49 +66,6 @@ class Scenario:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Profile:
-    """A load profile: who asks, how often, for how long, and of which server set-up."""
-
-    name: str
-    description: str
-    users: int
-    spawn_rate: int  # users started per second
-    run_time_s: int  # ramp included
-    workers: int
-    threads: int  # asked for; engines that have no threads ignore it
-    wait_min_s: float  # between an answer and the next request
-    wait_max_s: float
-    backend_wait_min_s: float  # what the mock API waits
-    backend_wait_max_s: float
-    drain_s: int  # how long requests in flight at the end may take to finish; 0: they are cut off
-    seed: int
-    reported: bool  # whether its runs belong in a report
-    warm_up_s: int = 0  # after the ramp, part of the run time, and in no figure of the steady state
-
-    @property
-    def ramp_s(self) -> int:
-        """Seconds until all users have started."""
-        return ramp_s(self.users, self.spawn_rate)
-
-    def problems(self) -> Iterator[str]:
-        """Say what is inconsistent."""
-        for key in ("users", "spawn_rate", "run_time_s", "workers", "threads"):
-            if getattr(self, key) < 1:
-                yield f"{key} must be at least 1"
-        for key in ("wait_min_s", "backend_wait_min_s", "drain_s", "warm_up_s"):
-            if getattr(self, key) < 0:
-                yield f"{key} must not be negative"
-        for what in ("wait", "backend_wait"):
-            if getattr(self, f"{what}_max_s") < getattr(self, f"{what}_min_s"):
-                yield f"{what}_max_s is less than {what}_min_s"
-        if self.spawn_rate >= 1 and self.run_time_s - self.ramp_s - self.warm_up_s < LEAST_STEADY_S:
-            yield (
-                f"ramp and warm-up take {self.ramp_s + self.warm_up_s} s of run_time_s ({self.run_time_s} s), "
-                f"which leaves less than {LEAST_STEADY_S} s with all users"
-            )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Tools:
     """What the harness itself runs on."""
 
@@ -128,6 +84,7 @@ class Suite:
     engines: tuple[Engine, ...]
     scenarios: tuple[Scenario, ...]
     profiles: tuple[Profile, ...]
+    capacity: Capacity
 
     def release(self, version: str) -> Release:
         """The release row; an unknown one is a UsageError."""
@@ -174,14 +131,9 @@ def _is_since(release: Release, since: str) -> bool:
     return Version(since) <= max(version, Version(version.base_version))
 
 
-def ramp_s(users: int, spawn_rate: int) -> int:
-    """Seconds until all users have started: locust starts `spawn_rate` of them at once, then as many every second."""
-    return max(0, math.ceil(users / spawn_rate) - 1)
-
-
-def session_name(release: Release, engine: Engine) -> str:
+def session_name(release: Release, engine: Engine, verb: str = "bench") -> str:
     """The nox session of a target."""
-    return f"bench-{release.version}-{engine.name}"
+    return f"{verb}-{release.version}-{engine.name}"
 
 
 def load(path: Path = SUITE_FILE) -> Suite:
@@ -201,7 +153,7 @@ def load(path: Path = SUITE_FILE) -> Suite:
 
 
 def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
-    tables = ("suite", "tools", "release", "release_line", "engine", "scenario", "profile")
+    tables = ("suite", "tools", "release", "release_line", "engine", "scenario", "profile", "capacity")
     head = toml_rows.table(data.get("suite", {}))
     problems.extend(toml_rows.unknown(data, tables, "table"))
     problems.extend(toml_rows.unknown(head, ("python",), "[suite]"))
@@ -210,6 +162,7 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
         problems.append("[suite]: `python` must be a version such as '3.11'")
     parts = {
         "tools": [toml_rows.build(Tools, toml_rows.table(data.get("tools", {})), "[tools]", problems)],
+        "capacity": [toml_rows.build(Capacity, toml_rows.table(data.get("capacity", {})), "[capacity]", problems)],
         "releases": toml_rows.rows(Release, data, "release", problems),
         "lines": toml_rows.rows(ReleaseLine, data, "release_line", problems),
         "engines": toml_rows.named(Engine, data, "engine", problems),
@@ -219,11 +172,11 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     problems.extend(_bad_versions(parts))
     if problems:
         return None
-    tools: typing.Any = parts.pop("tools")[0]
+    single: dict[str, typing.Any] = {key: parts.pop(key)[0] for key in ("tools", "capacity")}
     whole: dict[str, typing.Any] = {key: tuple(rows) for key, rows in parts.items()}
     whole["releases"] = tuple(sorted(whole["releases"], key=lambda row: Version(row.version)))
     whole["lines"] = tuple(sorted(whole["lines"], key=lambda row: Version(row.since)))
-    return Suite(python=str(python), tools=tools, **whole)
+    return Suite(python=str(python), **single, **whole)
 
 
 def _bad_versions(parts: Mapping[str, list[object]]) -> Iterator[str]:
@@ -262,8 +215,15 @@ def _contradictions(suite: Suite) -> Iterator[str]:
     flows = sorted({flow for line in suite.lines for flow in line.flows})
     for s in (s for s in suite.scenarios if s.flow not in flows):
         yield f"[[scenario]] {s.flow}: no release line serves this flow; {did_you_mean(s.flow, flows)}"
+    yield from _bad_loads(suite)
+
+
+def _bad_loads(suite: Suite) -> Iterator[str]:
     for profile in suite.profiles:
         yield from (f"[profile.{profile.name}]: {problem}" for problem in profile.problems())
+    yield from (f"[capacity]: {problem}" for problem in suite.capacity.problems())
+    if CAPACITY not in [profile.name for profile in suite.profiles]:
+        yield f"[capacity]: there is no [profile.{CAPACITY}], whose users it replaces"
 
 
 def _bad_releases(suite: Suite) -> Iterator[str]:

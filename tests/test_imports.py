@@ -19,12 +19,14 @@ SCRIPTS = [path for path in CODE if path.is_relative_to(ROOT / "scripts")]
 NOUNS = {  # what both halves share, and what of ours each may import
     "scripts.errors": set[str](),
     "scripts.toml_rows": {"scripts.errors"},
-    "scripts.suite": {"scripts.errors", "scripts.toml_rows"},
+    "scripts.loads": set(),
+    "scripts.capacity_search": {"scripts.loads"},
+    "scripts.suite": {"scripts.errors", "scripts.loads", "scripts.toml_rows"},
     "scripts.flow": {"scripts.errors", "scripts.suite", "scripts.toml_rows"},
-    "scripts.record": {"scripts.suite"},
+    "scripts.record": {"scripts.loads"},
     "scripts.record_files": {"scripts.record"},
-    "scripts.plan": {"scripts.errors", "scripts.suite", "scripts.flow"},
-    "scripts.cli": {"scripts.errors"},
+    "scripts.plan": {"scripts.errors", "scripts.suite", "scripts.loads", "scripts.flow"},
+    "scripts.cli": {"scripts.errors", "scripts.suite"},
 }
 SHARED = set(NOUNS) - {"scripts.cli"}
 ONLY_IN = {
@@ -36,7 +38,7 @@ ONLY_IN = {
 }
 BARE = {  # run before there is any virtualenv of the tools, so they need no more than nox itself brings
     "noxfile",
-    *("scripts.errors", "scripts.toml_rows", "scripts.suite", "scripts.cli", "scripts.lock"),
+    *("scripts.errors", "scripts.toml_rows", "scripts.loads", "scripts.suite", "scripts.cli", "scripts.lock"),
     *("scripts.measure.locks", "scripts.measure.process", "scripts.measure.environment"),
     "scripts.measure.wheels",
 }

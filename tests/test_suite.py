@@ -11,7 +11,31 @@ from scripts import flow, suite
 from scripts.errors import UsageError
 from scripts.suite import ROOT
 
-WHOLE = """
+SEARCH = """[capacity]
+start_users = 10
+growth = 2
+precision = 0.1
+max_users = 100
+confirm_runs = 3
+failure_ratio_max = 0
+overhead_p99_max_ms = 100.0
+[profile.capacity]
+description = "a step of a search"
+users = 10
+spawn_rate = 5
+run_time_s = 10
+workers = 2
+threads = 4
+wait_min_s = 0.5
+wait_max_s = 0.5
+backend_wait_min_s = 0.5
+backend_wait_max_s = 0.5
+drain_s = 5
+seed = 42
+reported = false
+"""
+WHOLE = (
+    """
 [suite]
 python = "3.11"
 [tools]
@@ -70,6 +94,8 @@ drain_s = 0
 seed = 42
 reported = true
 """
+    + SEARCH
+)
 
 
 def write(path: Path, text: str) -> Path:
@@ -147,17 +173,9 @@ def test_engine_and_flow_by_release(tmp_path: Path) -> None:
 def test_values_are_typed(tmp_path: Path) -> None:
     """A whole number may stand for a number of seconds, and dates are dates."""
     matrix = suite.load(write(tmp_path, WHOLE))
-    assert isinstance(matrix.profiles[0].wait_min_s, float)
+    assert isinstance(matrix.profile("report").wait_min_s, float)
     assert matrix.tools.as_of == datetime.date(2026, 1, 2)
-    assert matrix.profiles[0].ramp_s == 9
-
-
-@pytest.mark.parametrize(
-    ("users", "spawn_rate", "seconds"), [(500, 50, 9), (500, 500, 0), (10, 20, 0), (501, 50, 10), (5, 1, 4)]
-)
-def test_ramp(users: int, spawn_rate: int, seconds: int) -> None:
-    """The first batch of users starts at once, and each later one after another second."""
-    assert suite.ramp_s(users, spawn_rate) == seconds
+    assert matrix.profile("report").ramp_s == 9
 
 
 def test_least_steady_window(tmp_path: Path) -> None:
@@ -224,6 +242,9 @@ MISTAKES = {
         "run_time_s = 60\nwarm_up_s = 49",
         "ramp and warm-up take 58 s of run_time_s (60 s), which leaves less than 3 s",
     ),
+    "a key of [capacity]": ("growth = 2", "grow = 2", "[capacity] grow: unknown key; did you mean 'growth'?"),
+    "a start above the most": ("max_users = 100", "max_users = 9", "[capacity]: max_users is less than start_users"),
+    "no profile to search with": ("[profile.capacity]", "[profile.capasity]", "there is no [profile.capacity]"),
     "a warm-up before its start": ("run_time_s = 60", "run_time_s = 60\nwarm_up_s = -1", "warm_up_s must not be"),
 }
 
@@ -246,13 +267,13 @@ def test_all_mistakes_at_once(tmp_path: Path) -> None:
 
 def test_table_in_the_place_of_rows(tmp_path: Path) -> None:
     """A single table where rows belong is refused with how to write them."""
-    message = refused(tmp_path, WHOLE.partition("[[scenario]]")[0] + "[scenario]\nengine = 'flask'\n")
+    message = refused(tmp_path, SEARCH + WHOLE.partition("[[scenario]]")[0] + "[scenario]\nengine = 'flask'\n")
     assert message.splitlines() == ["suite.toml has 1 problem(s):", "  - [scenario]: write [[scenario]] for each row"]
 
 
 def test_nothing_declared(tmp_path: Path) -> None:
     """A matrix without releases, lines or engines is refused."""
-    message = refused(tmp_path, '[suite]\npython = "3.11"\n[tools]\npython = "3.11"\nas_of = 2026-01-02\n')
+    message = refused(tmp_path, SEARCH + '[suite]\npython = "3.11"\n[tools]\npython = "3.11"\nas_of = 2026-01-02\n')
     for what in ("release", "release_line", "engine"):
         assert f"[{what}]: none declared" in message
 

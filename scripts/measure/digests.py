@@ -11,11 +11,12 @@ import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from scripts.loads import Profile
 from scripts.measure import loadgen, servers
 from scripts.measure.locks import Lock
 from scripts.plan import RunSpec
 from scripts.record import Digests
-from scripts.suite import ROOT, Profile
+from scripts.suite import ROOT
 
 _TEXTS = ("description", "reported")  # of a profile: they change no number
 _NO_WARM_UP = ("warm_up_s", 0)  # as if there were no such field, which schema 1 did not have

@@ -1,6 +1,6 @@
 """Operational laws of a closed loop: what the load alone allows, and what the workers allow.
 
-Pure arithmetic; imports `suite` and `record` only. The laws are those of Denning and Buzen, "The Operational
+Pure arithmetic; imports `loads` and `record` only. The laws are those of Denning and Buzen, "The Operational
 Analysis of Queueing Network Models", ACM Computing Surveys 10 (1978): Little's law applied to a closed loop
 of N users who think for Z seconds and wait R seconds for an answer gives X = N / (R + Z).
 """
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
+from scripts.loads import Profile, ramp_s
 from scripts.record import Ran, RunRecord
-from scripts.suite import Profile, ramp_s
 
 LAW_TOLERANCE = 0.02  # within this the figures obey the closed-loop law
 LOAD_BOUND_SHARE = 0.95  # from this share of what the load allows on, the load sets the throughput

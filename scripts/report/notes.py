@@ -9,13 +9,14 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 from scripts.errors import UsageError
+from scripts.loads import Profile
 from scripts.record import Asked, Measurements, Ran, RunRecord
 from scripts.report import comparability, laws
 from scripts.report.cells import Cell
 from scripts.report.metrics import METRICS, Metric
 from scripts.report.store import Run
 from scripts.report.wording import code, listed, marked, quantity, significant
-from scripts.suite import MOCK, Profile, Suite, session_name
+from scripts.suite import MOCK, Suite, session_name
 
 _GIB = 2**30
 _SPREAD = ("throughput_rps", "response_time_mean_ms", "cpu_per_request_ms", "reference_loop_ms")

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from scripts.flow import Flow
+from scripts.loads import Profile
 from scripts.measure.collect import Lag, RecordedLoad, Request
 from scripts.plan import RunSpec, Target
 from scripts.record import (
@@ -31,7 +32,7 @@ from scripts.record import (
     Second,
     Server,
 )
-from scripts.suite import Engine, Profile, Release
+from scripts.suite import Engine, Release
 
 MACHINE = Machine(
     cpu_model="Example CPU",

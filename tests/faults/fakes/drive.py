@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts import bench, cli, flow, suite
+from scripts.loads import Profile
 from scripts.measure import session
 from scripts.measure.environment import Environment
 from scripts.measure.keep import TORSO
@@ -26,7 +27,7 @@ from scripts.measure.runner import Prepared
 from scripts.measure.servers import Limits
 from scripts.plan import Plan, RunSpec, Target
 from scripts.report import summary
-from scripts.suite import Profile, Suite
+from scripts.suite import Suite
 
 RELEASE, ENGINE = "1.12.0", "flask"
 PROFILE = "fault"

@@ -1,0 +1,97 @@
+"""Loads: who asks, how often and for how long, and what a search for the highest load is told.
+
+Owns the value types of suite.toml's `[profile]` and `[capacity]` tables. Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+CAPACITY = "capacity"  # the profile whose users the search replaces
+MOST_GROWTH = 10.0
+LEAST_PRECISION = 0.01  # finer than what runs of seconds can tell apart
+LEAST_STEADY_S = 3  # of run time after the ramp: the figures are taken there, second by second
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """A load profile: who asks, how often, for how long, and of which server set-up."""
+
+    name: str
+    description: str
+    users: int
+    spawn_rate: int  # users started per second
+    run_time_s: int  # ramp included
+    workers: int
+    threads: int  # asked for; engines that have no threads ignore it
+    wait_min_s: float  # between an answer and the next request
+    wait_max_s: float
+    backend_wait_min_s: float  # what the mock API waits
+    backend_wait_max_s: float
+    drain_s: int  # how long requests in flight at the end may take to finish; 0: they are cut off
+    seed: int
+    reported: bool  # whether its runs belong in a report
+    warm_up_s: int = 0  # after the ramp, part of the run time, and in no figure of the steady state
+
+    @property
+    def ramp_s(self) -> int:
+        """Seconds until all users have started."""
+        return ramp_s(self.users, self.spawn_rate)
+
+    def at(self, users: int) -> Profile:
+        """The same load by so many users, who start in the same time."""
+        return dataclasses.replace(self, users=users, spawn_rate=math.ceil(users / (self.ramp_s + 1)))
+
+    def problems(self) -> Iterator[str]:
+        """Say what is inconsistent."""
+        for key in ("users", "spawn_rate", "run_time_s", "workers", "threads"):
+            if getattr(self, key) < 1:
+                yield f"{key} must be at least 1"
+        for key in ("wait_min_s", "backend_wait_min_s", "drain_s", "warm_up_s"):
+            if getattr(self, key) < 0:
+                yield f"{key} must not be negative"
+        for what in ("wait", "backend_wait"):
+            if getattr(self, f"{what}_max_s") < getattr(self, f"{what}_min_s"):
+                yield f"{what}_max_s is less than {what}_min_s"
+        if self.spawn_rate >= 1 and self.run_time_s - self.ramp_s - self.warm_up_s < LEAST_STEADY_S:
+            yield (
+                f"ramp and warm-up take {self.ramp_s + self.warm_up_s} s of run_time_s ({self.run_time_s} s), "
+                f"which leaves less than {LEAST_STEADY_S} s with all users"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capacity:
+    """How the highest load is searched, and the objective that it has to meet."""
+
+    start_users: int  # of the first step
+    growth: float  # of the users from step to step, until a step does not meet the objective
+    precision: float  # share of the users by which the highest load that met it and the lowest that did not may differ
+    max_users: int  # no step has more
+    confirm_runs: int  # independent runs at the load that was found, all of which must meet the objective
+    failure_ratio_max: float  # failed requests / all requests
+    overhead_p99_max_ms: float  # 99 % of the successes in steady state took no longer beyond the flow's ideal time
+
+    def problems(self) -> Iterator[str]:
+        """Say what is inconsistent."""
+        for key in ("start_users", "confirm_runs"):
+            if getattr(self, key) < 1:
+                yield f"{key} must be at least 1"
+        if self.max_users < self.start_users:
+            yield "max_users is less than start_users"
+        if not 1 < self.growth <= MOST_GROWTH:
+            yield f"growth must be above 1, and at most {MOST_GROWTH:g}"
+        if not LEAST_PRECISION <= self.precision < 1:
+            yield f"precision must be at least {LEAST_PRECISION:g}, and below 1"
+        if not 0 <= self.failure_ratio_max < 1:
+            yield "failure_ratio_max must be at least 0, and below 1"
+        if self.overhead_p99_max_ms <= 0:
+            yield "overhead_p99_max_ms must be above 0"
+
+
+def ramp_s(users: int, spawn_rate: int) -> int:
+    """Seconds until all users have started: locust starts `spawn_rate` of them at once, then as many every second."""
+    return max(0, math.ceil(users / spawn_rate) - 1)
