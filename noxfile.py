@@ -120,25 +120,26 @@ def bench_self(session: nox.Session) -> None:
     call(session, "bench_self", "--nox-python", sys.executable)
 
 
-def bench(release: suite.Release, engine: suite.Engine) -> None:
-    """Register the session of one target."""
+def of_target(verb: str, release: suite.Release, engine: suite.Engine, purpose: str) -> None:
+    """Register a session that measures one target."""
 
     def run(session: nox.Session) -> None:
         named = ("--release", release.version, "--engine", engine.name)
         if session._runner.global_config.install_only:  # noqa: SLF001 - nox has no public way
-            call(session, "bench", *named, "--install-only", install=True)
+            call(session, verb, *named, "--install-only", install=True)
         else:
-            call(session, "bench", *named)
+            call(session, verb, *named)
 
     flows = ", ".join(MATRIX.scenario_flows(release, engine))
-    run.__doc__ = f"Measure promptflow {release.version} on {engine.title}: {flows}; `-- --help` for options."
+    run.__doc__ = f"{purpose} promptflow {release.version} on {engine.title}: {flows}; `-- --help` for options."
     nox.session(
-        name=suite.session_name(release, engine),
+        name=suite.session_name(release, engine, verb),
         venv_backend="none",
         requires=["tools"],
-        tags=["bench", release.version, engine.name],
+        tags=[verb, release.version, engine.name],
     )(run)
 
 
 for target in MATRIX.targets():
-    bench(*target)
+    of_target("bench", *target, "Measure")
+    of_target("capacity", *target, "Find the highest throughput that meets the objective of")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts import cli, plan, suite
 from scripts.errors import InvalidMeasurementError
-from scripts.measure import environment, loadgen, locks, machine, server, servers, session
+from scripts.measure import environment, loadgen, locks, server, servers, session
 from scripts.measure.process import RealSystem, terminate_as_exception
 from scripts.measure.progress import Progress
 from scripts.measure.runner import Done
@@ -33,8 +33,7 @@ def main(argv: list[str]) -> int:
     terminate_as_exception()
     system, progress = RealSystem(), Progress(time.monotonic)
     if args.install_only:
-        with machine.exclusive(machine.lock_file()), progress:
-            session.prepare(matrix, chosen.runs[0], system, progress)
+        session.prepare_only(matrix, chosen.runs[0], system, progress)
         return 0
     options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs)
     done = session.make(matrix, chosen, options, system, progress, session.prepare)
@@ -47,27 +46,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--release", help="a release of suite.toml")
     parser.add_argument("--engine", help="an engine of suite.toml")
     parser.add_argument("--mock", action="store_true", help="load the mock API alone: the ceiling of everything else")
-    parser.add_argument(
-        "--flow",
-        action="append",
-        default=[],
-        metavar="NAME|DIR",
-        help="instead of the engine's scenarios; repeatable",
-    )
     parser.add_argument("--profile", default="report", help="a load profile of suite.toml (default: report)")
-    parser.add_argument("--python", metavar="X.Y", help="another Python than the tables' own")
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="repeat everything N times (default: 1)")
-    parser.add_argument("--keep-logs", action="store_true", help="keep every child's log and the raw request log")
-    parser.add_argument(
-        "--results",
-        type=Path,
-        default=ROOT / "results",
-        metavar="DIR",
-        help="where records are kept (default: results)",
-    )
-    only = parser.add_mutually_exclusive_group()
-    only.add_argument("--dry-run", action="store_true", help="print what would be done; start no server and no load")
-    only.add_argument("--install-only", action="store_true", help="build the virtualenv, and measure nothing")
+    cli.add_flow_options(parser)
+    cli.add_session_options(parser)
     args = parser.parse_args(argv)
     if not args.mock and not (args.release and args.engine):
         parser.error("name --release and --engine, or --mock")

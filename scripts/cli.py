@@ -1,6 +1,6 @@
 """What every command line shares: a parser that suggests, and errors that become exit codes.
 
-Imports `errors` only. A verb is `def main(argv) -> int` and ends with `cli.run(main)`.
+Imports `errors` and `suite` only. A verb is `def main(argv) -> int` and ends with `cli.run(main)`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from scripts.errors import (
@@ -22,6 +23,7 @@ from scripts.errors import (
     UsageError,
     did_you_mean,
 )
+from scripts.suite import ROOT
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,33 @@ class Parser(argparse.ArgumentParser):
 def parser(verb: str, description: str) -> Parser:
     """A parser for `python -m scripts.<verb>`; options cannot be abbreviated."""
     return Parser(prog=f"python -m scripts.{verb}", description=description, allow_abbrev=False)
+
+
+def add_flow_options(parser: Parser) -> None:
+    """What is served, and by which Python."""
+    parser.add_argument(
+        "--flow",
+        action="append",
+        default=[],
+        metavar="NAME|DIR",
+        help="instead of the engine's scenarios; repeatable",
+    )
+    parser.add_argument("--python", metavar="X.Y", help="another Python than the tables' own")
+
+
+def add_session_options(parser: Parser) -> None:
+    """How a measuring session is carried out."""
+    parser.add_argument("--keep-logs", action="store_true", help="keep every child's log and the raw request log")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=ROOT / "results",
+        metavar="DIR",
+        help="where records are kept (default: results)",
+    )
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--dry-run", action="store_true", help="print what would be done; start no server and no load")
+    only.add_argument("--install-only", action="store_true", help="build the virtualenv, and measure nothing")
 
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:

@@ -19,7 +19,8 @@ from scripts.suite import ROOT
 from tests.fakes.nox_session import FakeSession
 
 MATRIX = suite.load()
-TARGETS = {suite.session_name(*target): target for target in MATRIX.targets()}
+VERBS = ("bench", "capacity")  # those that have a session for each target
+TARGETS = {suite.session_name(*target, verb): (verb, *target) for verb in VERBS for target in MATRIX.targets()}
 OWN = {"lint", "tests"}
 ON_TOOLS = {"collate", "bench-mock", "bench-self", "compare", "gate", "attribute", "self-test"}
 FIXED = OWN | ON_TOOLS | {"tools", "lock"}
@@ -48,7 +49,7 @@ def sessions() -> Iterator[Mapping[str, Any]]:
 
 
 def test_names(sessions: Mapping[str, Any]) -> None:
-    """There is one session for each release and engine that it has, and the fixed ones; no other."""
+    """There is one session of a verb for each release and engine that it has, and the fixed ones; no other."""
     assert set(sessions) == FIXED | set(TARGETS)
 
 
@@ -62,10 +63,10 @@ def test_descriptions(sessions: Mapping[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_target(sessions: Mapping[str, Any], name: str) -> None:
-    """A target's session is found by `bench`, its release and its engine, needs the tools, and names its flows."""
-    release, engine = TARGETS[name]
+    """A target's session is found by its verb, release and engine, needs the tools, and names its flows."""
+    verb, release, engine = TARGETS[name]
     session = sessions[name]
-    assert session.tags == ["bench", release.version, engine.name]
+    assert session.tags == [verb, release.version, engine.name]
     assert session.requires == ["tools"]
     flows = MATRIX.scenario_flows(release, engine)
     assert flows
@@ -97,32 +98,31 @@ def test_plain_nox_runs_the_projects_own_checks() -> None:
     assert set(nox.options.sessions or ()) == OWN
 
 
-@pytest.mark.parametrize("verb", ["bench", "bench_self", "collate", "lock"])
+@pytest.mark.parametrize("verb", [*VERBS, "bench_self", "collate", "lock"])
 def test_verbs_exist(verb: str) -> None:
     """Every verb that a session calls is a command line of its own."""
     text = (ROOT / "noxfile.py").read_text(encoding="utf-8")
-    assert f'call(session, "{verb}"' in text
+    assert f'call(session, "{verb}"' in text or f'of_target("{verb}"' in text
     assert "cli.run(main)" in (ROOT / "scripts" / f"{verb}.py").read_text(encoding="utf-8")
 
 
-BENCH = ("scripts.bench", "--release", "1.12.0", "--engine", "fastapi")
-
-
+@pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize(
-    ("session", "ran"),
+    ("asked", "options"),
     [
-        (FakeSession(), [BENCH]),
-        (FakeSession(posargs=("-h",)), [(*BENCH, "-h")]),
-        (FakeSession(posargs=("--rounds", "2")), [(*BENCH, "--rounds", "2")]),
-        (FakeSession(install_only=True), [(*BENCH, "--install-only")]),
+        ({}, ()),
+        ({"posargs": ("-h",)}, ("-h",)),
+        ({"posargs": ("--flow", "flex_async")}, ("--flow", "flex_async")),
+        ({"install_only": True}, ("--install-only",)),
     ],
 )
-def test_bench_calls_its_verb_once(
-    sessions: Mapping[str, Any], session: FakeSession, ran: list[tuple[str, ...]]
+def test_target_calls_its_verb_once(
+    sessions: Mapping[str, Any], verb: str, asked: dict[str, Any], options: tuple[str, ...]
 ) -> None:
-    """A bench session is one call of the verb; under `nox --install-only` that call only builds the virtualenv."""
-    sessions["bench-1.12.0-fastapi"].func(session)
-    assert session.ran == ran
+    """A target's session is one call of its verb; under `nox --install-only` that only builds the virtualenv."""
+    session = FakeSession(**asked)
+    sessions[f"{verb}-1.12.0-fastapi"].func(session)
+    assert session.ran == [(f"scripts.{verb}", "--release", "1.12.0", "--engine", "fastapi", *options)]
 
 
 def test_bench_self_is_told_of_nox(sessions: Mapping[str, Any]) -> None:

@@ -70,6 +70,12 @@ def prepare(matrix: Suite, spec: RunSpec, system: System, progress: Progress) ->
     return install(spec.release, lock, spec.python, system, progress)
 
 
+def prepare_only(matrix: Suite, spec: RunSpec, system: System, progress: Progress) -> None:
+    """Build the release's virtualenv, on a machine where nothing is being measured."""
+    with machine.exclusive(machine.lock_file()), progress:
+        prepare(matrix, spec, system, progress)
+
+
 def install(label: str, lock: Lock, python: str, system: System, progress: Progress) -> Prepared:
     """Build the virtualenv of a lock unless it stands; EnvironmentBuildError when it is not what the image holds."""
     progress.phase("install")
