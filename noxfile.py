@@ -142,4 +142,4 @@ def of_target(verb: str, release: suite.Release, engine: suite.Engine, purpose: 
 
 for target in MATRIX.targets():
     of_target("bench", *target, "Measure")
-    of_target("capacity", *target, "Find the highest throughput that meets the objective of")
+    of_target("capacity", *target, "Find the capacity of")

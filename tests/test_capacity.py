@@ -275,3 +275,13 @@ def test_wrong_choice(argv: list[str], told: str) -> None:
     """A choice that makes no sense is refused before anything starts."""
     with pytest.raises(UsageError, match=told):
         capacity.main(argv)
+
+
+def test_install_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--install-only` builds the release's virtualenv, and searches for nothing."""
+    prepared: list[str] = []
+    monkeypatch.setattr(capacity, "make", lambda *_: pytest.fail("it searched"))
+    monkeypatch.setattr(capacity, "terminate_as_exception", lambda: None)
+    monkeypatch.setattr(session, "prepare_only", lambda _, spec, *__: prepared.append(spec.release))
+    assert capacity.main([*TARGET, "--install-only"]) == 0
+    assert prepared == ["1.12.0"]

@@ -19,10 +19,10 @@ from scripts.suite import Suite
 
 _LIMITS: dict[Verdict, str] = {
     "missed": "at {users} users it is missed",
-    "generator-bound": "at {users} users the load generator is the bound, so this is no ceiling",
-    "invalid": "at {users} users no run can be believed, so this is no ceiling",
+    "generator-bound": "at {users} users the load generator is the bound",
+    "invalid": "at {users} users no run can be believed",
 }
-_NOT_TRIED = "no more users are tried, so this is no ceiling"
+_NOT_TRIED = "no more users are tried"
 _SUMMARY = (
     *("Scenario", "Throughput (rps)", "Lowest to highest", "Users", "Worst overhead p99 (ms)"),
     *("Worst failure ratio", "CPU of the server (cores)", "Runs", "Above it"),
