@@ -16,13 +16,14 @@ from pathlib import Path
 import msgspec
 
 from scripts.flow import Flow
+from scripts.loads import Profile
 from scripts.measure import digests, session
 from scripts.measure.candidates import Arm
 from scripts.measure.runner import Bench, Done, Prepared
 from scripts.plan import Place, RunSpec, Target
 from scripts.record import Machine, RunRecord
 from scripts.record_files import RECORD_FILE, RUNS, RecordError, read_record
-from scripts.suite import Engine, Profile
+from scripts.suite import Engine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,6 @@
 """Whether a run meets the objective of a capacity search, and what the search prints when it ends.
 
-Pure. Imports `headings`, `store`, `tables`, `validity`, `wording` and the search's own words.
+Pure. Imports `headings`, `store`, `tables`, `wording` and the search's own words.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from scripts.capacity_search import Found, Limit, Trial, Verdict
 from scripts.loads import Capacity
-from scripts.record import RunRecord
-from scripts.report import headings, tables, validity
+from scripts.report import headings, tables
 from scripts.report.store import Run
 from scripts.report.wording import DASH, code, quantity, significant
 from scripts.suite import Suite
@@ -61,7 +60,8 @@ class Search:
 def judge(run: Run, settings: Capacity) -> Judgement:
     """Whether the run meets the objective; a run that must not be believed says neither."""
     if run.outcome != "ok":
-        return Judgement(verdict="generator-bound" if _lagged(run.record) else "invalid", reasons=run.reasons)
+        verdict: Verdict = "generator-bound" if run.bound == "generator-bound" else "invalid"
+        return Judgement(verdict=verdict, reasons=run.reasons)
     failed, overhead_ms = run.values["failure_ratio"], run.values["overhead_p99_ms"]
     if failed is None or overhead_ms is None:
         return Judgement(verdict="invalid", reasons=("too few requests succeeded to tell the 99th percentile",))
@@ -71,10 +71,6 @@ def judge(run: Run, settings: Capacity) -> Judgement:
     if overhead_ms > settings.overhead_p99_max_ms:
         reasons.append(f"overhead p99 {significant(overhead_ms)} ms > {settings.overhead_p99_max_ms:g} ms")
     return Judgement(verdict="missed" if reasons else "met", reasons=tuple(reasons))
-
-
-def _lagged(record: RunRecord) -> bool:
-    return record.measurements is not None and record.measurements.generator.lag_p99_ms >= validity.LAG_P99_MS
 
 
 def objective(settings: Capacity) -> str:
