@@ -18,15 +18,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from scripts import cli, suite
+from scripts import cli, plan, suite
 from scripts.errors import NothingMeasuredError, SuiteError, quoted
-from scripts.measure import environment, locks, machine
+from scripts.measure import environment, locks, machine, recorder_cost
 from scripts.measure.process import RealSystem, System, terminate_as_exception
 from scripts.record_files import RECORD_FILE, RUNS, read_record
-from scripts.report import tables
+from scripts.report import laws, store, tables
 from scripts.suite import ROOT
 
-RELEASE, ENGINE = "1.12.0", "fastapi"
+RELEASE, ENGINE, PROFILE = "1.12.0", "fastapi", "report"
+IDEAL_S = 1.25  # of the published flows
+RECORDER_ROUNDS = 2
 COLLATE_SIZES = (20, 200, 2000)
 RUNS_A_RELEASE = 6
 _TIMEOUT_S = 1800.0
@@ -44,7 +46,7 @@ class Row:
 
 def main(argv: list[str]) -> int:
     """Measure everything, print it, and write results/self.md."""
-    parser = cli.parser("bench_self", "Measure the suite itself; nothing else may run meanwhile. About 7 minutes.")
+    parser = cli.parser("bench_self", "Measure the suite itself; nothing else may run meanwhile. About 13 minutes.")
     parser.add_argument("--skip-load", action="store_true", help="leave the bench session out (it takes 2.5 minutes)")
     parser.add_argument(
         "--nox-python", default=sys.executable, metavar="PATH", help="the Python that nox runs on (default: this one)"
@@ -75,7 +77,33 @@ def _own_steps(matrix: suite.Suite, system: System, nox_python: str, scratch: Pa
             *_shown(_listing(system, nox_python)),
             *_shown(_collating(system, scratch)),
             *_shown(_building(matrix, system, scratch)),
+            *_shown(_recording(matrix, system, scratch)),
         ]
+
+
+def _recording(matrix: suite.Suite, system: System, scratch: Path) -> Iterator[Row]:
+    """The recorder's share of the box at the report profile's rate, against the same load without it."""
+    spec = plan.make_mock(matrix, profile=PROFILE, rounds=1).runs[0]
+    differences = []
+    for number in range(RECORDER_ROUNDS):
+        order = (True, False) if number % 2 else (False, True)
+        places = {recorded: scratch / f"recorder-{number}-{recorded}" for recorded in order}
+        found = {
+            recorded: recorder_cost.cpu_per_request_ms(system, spec, place, recorded=recorded)
+            for recorded, place in places.items()
+        }
+        differences.append(found[True] - found[False])
+    cost_ms, rate_rps = (
+        statistics.median(differences),
+        laws.closed_loop_rps(spec.profile.users, IDEAL_S, laws.think_s(spec.profile)),
+    )
+    share = cost_ms / 1000 * rate_rps / (os.cpu_count() or 1)
+    each = ", ".join(f"{difference * 1000:+.0f}" for difference in differences)
+    yield Row(
+        what=f"recorder at {rate_rps:.0f} requests/s, share of the box's CPU against a load without it",
+        measured=f"{share:.2%} ({each} us a request)",
+        wanted="< 1 % with the telemetry",
+    )
 
 
 def _shown(rows: Iterable[Row]) -> list[Row]:
@@ -140,7 +168,8 @@ def _session(system: System, nox_python: str, scratch: Path) -> Iterator[Row]:
     results = scratch / "session"
     argv = [nox_python, "-m", "nox", "-s", f"bench-{RELEASE}-{ENGINE}", "--", "--results", str(results)]
     took = _timed(system, argv)
-    records = [read_record(path.parent) for path in sorted(results.rglob(RECORD_FILE))]
+    directories = [path.parent for path in sorted(results.rglob(RECORD_FILE))]
+    records = [read_record(path) for path in directories]
     load = sum(record.asked.profile.run_time_s for record in records)
     if not load:
         raise NothingMeasuredError("the session recorded nothing", then=f"nox -s bench-{RELEASE}-{ENGINE}")
@@ -154,6 +183,12 @@ def _session(system: System, nox_python: str, scratch: Path) -> Iterator[Row]:
         yield Row(
             what=f"of it, phase {phase}", measured=" + ".join(f"{value:.1f}" for value in seconds) + " s", wanted=""
         )
+    harness = [store.read_run(directory).values["harness_cpu_ratio"] or 0.0 for directory in directories]
+    yield Row(
+        what="telemetry and progress, share of the box's CPU",
+        measured=" and ".join(f"{share:.2%}" for share in harness),
+        wanted="< 1 % with the recorder",
+    )
     rest = took - sum(sum(record.phases_s.values()) for record in records)
     yield Row(what="of it, nox, imports, looking at the machine, tables", measured=f"{rest:.1f} s", wanted="")
 

@@ -6,8 +6,8 @@ Imports nothing of ours but `loads`.
 Schema history
   1  the first.
   2  adds to Asked the place in a campaign, to Profile the warm-up, to Server the first answers and the requests of
-     each worker, to Disturbance suspension and clock steps, to Counts its own number of significant digits, with
-     values stored as steps. Version 1 is still read: what it lacks has the default given here.
+     each worker, to Disturbance the harness's own CPU time, suspension and clock steps, to Counts its own number of
+     significant digits, with values stored as steps. Version 1 is still read: what it lacks has the default given here.
 """
 
 from __future__ import annotations
@@ -178,6 +178,7 @@ class Disturbance:
     other_s: float  # what was neither the servers', nor the generator's, nor the harness's; below 0: clock ticks
     stolen_s: float  # taken by the hypervisor; 0 where the system does not tell
     loop_after_ms: float  # as `loop_before_ms`, after the load
+    harness_s: float | None = None  # used by the harness itself: telemetry, progress
     suspended_s: float = 0.0  # for which the machine slept during the load; 0 where the system does not tell
     clock_step_s: float = 0.0  # by which somebody set the wall clock during the load
 

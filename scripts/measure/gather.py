@@ -134,6 +134,7 @@ def _disturbance(samples: Samples, recorded: RecordedLoad, steady_s: float) -> D
         other_s=round(last.busy_s - first.busy_s - ours, 3),
         stolen_s=round(last.stolen_s - first.stolen_s, 3),
         loop_after_ms=telemetry.reference_loop_ms(),
+        harness_s=round(last.own_s - first.own_s, 3),
         suspended_s=round(after.suspended_s(before), 3),
         clock_step_s=round(after.step_s(before), 3),
     )

@@ -122,12 +122,13 @@ def _ceiling_use(sample: Sample) -> float | None:
     return None if ceiling is None or reached is None else _ratio(reached, ceiling)
 
 
-def _of_machine(seconds: Callable[[Disturbance], float]) -> Compute:
+def _of_machine(seconds: Callable[[Disturbance], float | None]) -> Compute:
     """CPU seconds as a share of what all cores had in that window."""
 
     def share(sample: Sample) -> float | None:
         found = sample.measured.disturbance
-        return _ratio(seconds(found), found.window_s * found.cores)
+        used = seconds(found)
+        return None if used is None else _ratio(used, found.window_s * found.cores)
 
     return share
 
@@ -228,6 +229,8 @@ METRICS: tuple[Metric, ...] = (
             headline=True),
     _metric("other_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.other_s),
             "share of the machine's CPU that went to neither servers nor generator in steady state"),
+    _metric("harness_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.harness_s),
+            "share of the machine's CPU that the harness itself took in steady state: telemetry and progress"),
     _metric("stolen_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.stolen_s),
             "share of the machine's CPU that the hypervisor took in steady state"),
 )  # fmt: skip
