@@ -7,6 +7,7 @@ mock API in the same run, which hold no code under test.
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics as averages
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +26,9 @@ CONTROL = "control_cpu_per_request_ms"
 COMPARED = tuple(metric for metric in METRICS if metric.least is not None)
 _LEAST_TO_ADJUST = 4  # rounds: with fewer, the slope of the control arm is not known well enough
 
+Pair = tuple[Sequence[Run], Sequence[Run]]
+"""The runs of a baseline and of a candidate, by round."""
+
 Floors = Mapping[tuple[str, str, str, str], float]
 """Noise floor as log ratio by conditions, engine, flow and metric."""
 
@@ -38,7 +42,7 @@ class Effect:
     candidate: float | None
     interval: Interval | None  # of log(candidate / baseline), adjusted where the metric follows the machine's speed
     threshold: float  # log ratio that a change must exceed: the metric's own least, or the noise floor where larger
-    floor: float | None  # noise floor as log ratio; None: no A/A runs on this machine
+    floor: float | None  # noise floor as log ratio; None: no A/A runs under these conditions, or these are A/A runs
     slope: float  # of the adjustment; 0: none
     verdict: Verdict
     rounds_needed: int | None  # in all, for a verdict that is still open
@@ -62,10 +66,10 @@ def effects(
 
     `least` replaces the least change that counts, as log ratio, by metric name.
     """
-    baseline, candidate = series.runs(beside), series.runs(arm)
+    pair = series.runs(beside), series.runs(arm)
     wanted = least or {}
     return [
-        _effect(metric, baseline, candidate, _floor(floors, series, metric), wanted.get(metric.name), level)
+        _effect(metric, pair, _floor(floors, series, metric), wanted.get(metric.name), level)
         for metric in METRICS
         if metric in COMPARED or metric.name in wanted
     ]
@@ -74,43 +78,41 @@ def effects(
 def noise_floors(found: Iterable[Series]) -> dict[tuple[str, str, str, str], float]:
     """From all A/A rounds under the same conditions: how large a change they could not exclude, as log ratio.
 
-    It is the far end of the interval over all of them, so it holds what chance and the order of runs can do.
+    It is the far end of the interval over all of them, so it holds what chance and the order of runs can do. A series
+    with a run that does not tell the metric says nothing about it.
     """
-    paired: dict[tuple[str, str, str], list[tuple[Run, Run]]] = {}
+    paired: dict[tuple[str, str, str], list[Pair]] = {}
     for one in found:
         if not one.null:
             continue
         key = (comparability.fingerprint(one.rounds[0].runs[BASELINE].record), one.engine, one.flow)
-        for arm in one.arms[1:]:
-            paired.setdefault(key, []).extend(zip(one.runs(BASELINE), one.runs(arm), strict=True))
+        paired.setdefault(key, []).extend((one.runs(BASELINE), one.runs(arm)) for arm in one.arms[1:])
     floors = {}
     for key, pairs in paired.items():
         for metric in COMPARED:
-            first, second = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-            interval, _ = _interval(metric, first, second, LEVEL)
+            interval, _ = _interval(metric, [pair for pair in pairs if _logs(metric.name, [pair])], LEVEL)
             if interval is not None:
                 floors[(*key, metric.name)] = max(abs(interval.low), abs(interval.high))
     return floors
 
 
 def _floor(floors: Floors, series: Series, metric: Metric) -> float | None:
-    if not series.rounds:
+    """None for A/A runs, too: judged by the floor that they make themselves, they could never give a false alarm."""
+    if not series.rounds or series.null:
         return None
     conditions = comparability.fingerprint(series.rounds[0].runs[BASELINE].record)
     return floors.get((conditions, series.engine, series.flow, metric.name))
 
 
-def _effect(
-    metric: Metric, baseline: list[Run], candidate: list[Run], floor: float | None, least: float | None, level: float
-) -> Effect:
+def _effect(metric: Metric, pair: Pair, floor: float | None, least: float | None, level: float) -> Effect:
     wanted = least if least is not None else math.log1p(metric.least or 0.0)
     threshold = max(wanted, floor or 0.0)
-    interval, slope = _interval(metric, baseline, candidate, level)
-    verdict = judged(metric, interval, threshold, number=len(baseline))
+    interval, slope = _interval(metric, [pair], level)
+    verdict = judged(metric, interval, threshold, told=_logs(metric.name, [pair]) is not None)
     return Effect(
         metric=metric,
-        baseline=_median(metric, baseline),
-        candidate=_median(metric, candidate),
+        baseline=_median(metric, pair[0]),
+        candidate=_median(metric, pair[1]),
         interval=interval,
         threshold=threshold,
         floor=floor,
@@ -120,10 +122,13 @@ def _effect(
     )
 
 
-def judged(metric: Metric, interval: Interval | None, threshold: float, number: int) -> Verdict:
-    """The verdict on an interval of log ratios: a change counts when it is certain and larger than the threshold."""
+def judged(metric: Metric, interval: Interval | None, threshold: float, *, told: bool) -> Verdict:
+    """The verdict on an interval of log ratios: a change counts when it is certain and larger than the threshold.
+
+    `told`: every run tells the metric, so that without an interval only rounds are missing.
+    """
     if interval is None:
-        return "inconclusive" if 0 < number < statistics.least_rounds(LEVEL) else "no data"
+        return "inconclusive" if told else "no data"
     sign = -1 if metric.better == "higher" else 1
     worse, low, high = sign * interval.estimate, *sorted((sign * interval.low, sign * interval.high))
     if low > 0 and worse > threshold:
@@ -146,32 +151,43 @@ def _needed(interval: Interval | None, threshold: float, level: float) -> int:
     return max(statistics.rounds_needed(interval, half_width), interval.number + 1)
 
 
-def _interval(metric: Metric, baseline: list[Run], candidate: list[Run], level: float) -> tuple[Interval | None, float]:
-    """The interval of log ratios and the slope of the adjustment; None where a run does not tell the metric."""
-    first, second = _logs(metric.name, baseline), _logs(metric.name, candidate)
-    if first is None or second is None:
+def _interval(metric: Metric, pairs: Sequence[Pair], level: float) -> tuple[Interval | None, float]:
+    """The interval of log ratios over all pairs, and the slope of the adjustment; None where it cannot be told."""
+    values, controls = _logs(metric.name, pairs), _logs(CONTROL, pairs)
+    if values is None:
         return None, 0.0
-    control, other = _logs(CONTROL, baseline), _logs(CONTROL, candidate)
-    if not metric.follows_speed or control is None or other is None or len(first) < _LEAST_TO_ADJUST:
-        return statistics.shift([b - a for a, b in zip(first, second, strict=True)], level), 0.0
-    slope = statistics.pooled_slope([first, second], [control, other])
-    cost = statistics.slope_cost(control, other, [control, other])
+    first, second = _sides(values)
+    if not metric.follows_speed or controls is None or len(first) < _LEAST_TO_ADJUST:
+        return statistics.shift(_differences(first, second), level), 0.0
+    slope = statistics.pooled_slope(values, controls)
+    control, other = _sides(controls)
+    cost = statistics.slope_cost(control, other, controls)
     return statistics.shift(statistics.adjusted(first, second, control, other, slope), level, cost), slope
 
 
 def control_shift(series: Series, arm: int) -> Interval | None:
     """By how much the control arm itself differs; an arm that moves its own control spoils the adjustment."""
-    control, other = _logs(CONTROL, series.runs(BASELINE)), _logs(CONTROL, series.runs(arm))
-    if control is None or other is None:
-        return None
-    return statistics.shift([b - a for a, b in zip(control, other, strict=True)], LEVEL)
+    controls = _logs(CONTROL, [(series.runs(BASELINE), series.runs(arm))])
+    return None if controls is None else statistics.shift(_differences(*_sides(controls)), LEVEL)
 
 
-def _logs(name: str, runs: Sequence[Run]) -> list[float] | None:
-    """None when there is a run that does not tell the metric, or tells one that has no logarithm."""
-    values = [run.values[name] for run in runs]
-    found = [math.log(value) for value in values if value is not None and value > 0]
-    return found if found and len(found) == len(values) else None
+def _differences(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    return [b - a for a, b in zip(first, second, strict=True)]
+
+
+def _sides(logs: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
+    """What `_logs` gives, of all baselines and of all candidates."""
+    return list(itertools.chain(*logs[::2])), list(itertools.chain(*logs[1::2]))
+
+
+def _logs(name: str, pairs: Sequence[Pair]) -> list[list[float]] | None:
+    """Logarithms of baseline and candidate of every pair in turn, each an arm by itself.
+
+    None when there is no run, or one that does not tell the metric, or tells one that has no logarithm.
+    """
+    values = [[run.values[name] for run in runs] for pair in pairs for runs in pair]
+    logs = [[math.log(value) for value in arm if value is not None and value > 0] for arm in values]
+    return logs if any(logs) and [*map(len, logs)] == [*map(len, values)] else None
 
 
 def _median(metric: Metric, runs: Sequence[Run]) -> float | None:

@@ -31,13 +31,13 @@ class Series:
     campaign: str
     engine: str
     flow: str
-    arms: tuple[int, ...]  # ascending; the first is the baseline
+    arms: tuple[int, ...]  # from 1, the baseline, without a gap
     rounds: tuple[Round, ...]  # whole and ok; oldest first
     lost: tuple[str, ...]  # what was left out, and why, in words
 
     def label(self, arm: int) -> str:
         """What an arm is called: its release, and which time where a release is there twice (A/A)."""
-        releases = self._releases
+        releases = self.releases
         earlier = sum(releases[other] == releases[arm] for other in self.arms if other < arm)
         return releases[arm] + (f" (again{'' if earlier == 1 else f' {earlier}'})" if earlier else "")
 
@@ -58,8 +58,9 @@ class Series:
         return [one.runs[arm] for one in self.rounds]
 
     @property
-    def _releases(self) -> dict[int, str]:
-        return {arm: run.record.asked.release for one in self.rounds[:1] for arm, run in one.runs.items()}
+    def releases(self) -> dict[int, str]:
+        """By arm, as they were asked for."""
+        return {arm: one.runs[arm].record.asked.release for one in self.rounds[:1] for arm in self.arms}
 
 
 def series(runs: Iterable[Run]) -> list[Series]:
@@ -74,8 +75,7 @@ def series(runs: Iterable[Run]) -> list[Series]:
 
 
 def _series(campaign: str, engine: str, flow: str, runs: list[Run]) -> Series:
-    _require_comparable(runs)
-    arms = tuple(sorted({run.record.asked.arm for run in runs}))
+    arms = tuple(range(BASELINE, max(run.record.asked.arm for run in runs) + 1))
     by_round: dict[str, dict[int, Run]] = {}
     for run in runs:
         by_round.setdefault(run.record.asked.round_id, {})[run.record.asked.arm] = run
@@ -86,6 +86,7 @@ def _series(campaign: str, engine: str, flow: str, runs: list[Run]) -> Series:
             lost.append(f"round {round_id}: {why}")
         else:
             rounds.append(Round(round_id=round_id, runs=found))
+    _require_comparable([run for one in rounds for run in one.runs.values()])
     return Series(campaign=campaign, engine=engine, flow=flow, arms=arms, rounds=tuple(rounds), lost=tuple(lost))
 
 
@@ -93,16 +94,20 @@ def _why_lost(found: dict[int, Run], arms: tuple[int, ...]) -> str:
     """Why a round cannot be paired; empty when it can."""
     bad = [run for run in found.values() if run.outcome != "ok"]
     if bad:
-        return "; ".join(f"{run.record.asked.release} was {run.outcome} ({', '.join(run.reasons)})" for run in bad)
+        return "; ".join(
+            f"{run.record.asked.release} was {run.outcome}" + (f" ({'; '.join(run.reasons)})" if run.reasons else "")
+            for run in bad
+        )
     return "" if len(found) == len(arms) else f"only {len(found)} of {len(arms)} runs were made"
 
 
 def _require_comparable(runs: list[Run]) -> None:
+    """Raise when conditions changed within a campaign; runs that do not count need not agree."""
     for run in runs[1:]:
         found = comparability.differences(runs[0].record, run.record)
         if found:
             raise NotComparableError(
                 f"runs {runs[0].record.run_id} and {run.record.run_id} of one campaign differ in "
                 + "; ".join(f"{one.name}: {one.first!r} and {one.second!r}" for one in found),
-                then="measure them together: nox -s compare -- BASELINE CANDIDATE",
+                then="take the runs of one side out of the results and repeat the command, or name other --results",
             )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts import record as r
@@ -250,3 +252,32 @@ def run(made: RunRecord, found: Histograms | None = None, distrusted: tuple[str,
         distrusted=distrusted,
         bound=bound.verdict(sample(made, found)) if made.measurements else None,
     )
+
+
+def campaign(
+    releases: Sequence[str], rounds: int, figures: Mapping[str, Sequence[Sequence[float | None]]] | None = None, *,
+    name: str = "c0ffee123456", flow: str = "static_async", profile: str = "compare", first: int = 1,
+) -> list[Run]:  # fmt: skip
+    """The runs of interleaved rounds: an arm a release. `figures`: by metric, for each arm one figure a round.
+
+    A metric without figures is the same in all runs. Round `first` tells one campaign's runs from another's.
+    """
+    found = []
+    for number, (arm, release) in itertools.product(range(rounds), enumerate(releases, 1)):
+        turn = -arm if number % 2 else arm  # every other round backwards
+        made = record(release=release, flow=flow, profile=profile, number=100 * (first + number) + turn)
+        place = {"campaign": name, "round_id": f"round-{first + number:03}", "arm": arm, "round": number + 1}
+        made = dataclasses.replace(
+            made,
+            asked=dataclasses.replace(made.asked, **place),  # type: ignore[arg-type]
+            digests=dataclasses.replace(made.digests, lock=release.encode().hex().ljust(64, "0")),
+        )
+        told = {metric: arms[arm - 1][number] for metric, arms in (figures or {}).items()}
+        one = run(made)
+        found.append(dataclasses.replace(one, values=one.values | told))
+    return found
+
+
+def spoilt(one: Run, outcome: Outcome = "invalid", reasons: tuple[str, ...] = ("something else ran",)) -> Run:
+    """The run as it is when its figures do not count."""
+    return dataclasses.replace(one, outcome=outcome, reasons=reasons)
