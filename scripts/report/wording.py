@@ -42,6 +42,12 @@ def deviation(measured: float, published: float) -> str:
     return f"{percent:+.{0 if abs(percent) >= _MANY_PERCENT else 1}f} %"
 
 
+def percent(log_ratio: float) -> str:
+    """A ratio as the change that it is."""
+    change = math.expm1(log_ratio) * 100
+    return f"{change:+.{0 if abs(change) >= _MANY_PERCENT else 1}f} %"
+
+
 def code(text: str) -> str:
     """Foreign text as a code span that cannot break out of its line, its cell or its span."""
     line = " ".join(text.split()).replace("`", "'").replace("|", "¦")
