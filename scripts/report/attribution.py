@@ -7,13 +7,12 @@ Pure; imports `comparison`, `pairing`, `tables` and `wording`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from scripts.report import tables
 from scripts.report.comparison import Effect, Floors, effects
 from scripts.report.pairing import BASELINE, Series
-from scripts.report.wording import DASH
+from scripts.report.wording import DASH, percent
 
 OLDER_LOCK, NEWER_LOCK, NEWER_RELEASE = BASELINE, 2, 3
 _HEADERS = ("Metric", "Dependencies", "promptflow", "Together")
@@ -46,5 +45,5 @@ def _told(effect: Effect) -> str:
     interval = effect.interval
     if interval is None:
         return DASH
-    middle, low, high = (math.expm1(part) for part in (interval.estimate, interval.low, interval.high))
-    return f"{middle:+.1%} ({low:+.1%} to {high:+.1%})"
+    middle, low, high = (percent(part) for part in (interval.estimate, interval.low, interval.high))
+    return f"{middle} ({low} to {high})"

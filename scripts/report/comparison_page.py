@@ -1,20 +1,22 @@
 """A comparison as Markdown: in a terminal, in a CI job's summary, and under results/comparisons/.
 
-Pure; imports `comparison`, `pairing`, `lock_difference`, `tables`, `templates` and `wording`.
+Pure; imports `canvas`, `comparison`, `pairing`, `lock_difference`, `statistics`, `tables`, `templates` and `wording`.
 """
 
 from __future__ import annotations
 
+import html
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.report import lock_difference, tables, templates
+from scripts.report import canvas, lock_difference, statistics, tables, templates
 from scripts.report.comparison import LEVEL, Effect, Floors, control_shift, effects
 from scripts.report.pairing import BASELINE, Series
-from scripts.report.wording import DASH, code, listed, quantity
+from scripts.report.wording import DASH, code, listed, percent, quantity
 
-HEADERS = ("Metric", "Baseline", "Candidate", "Change", "95 % interval", "Counts from", "Verdict")
+DEFAULT_PROFILE = "compare"  # what the session of that name measures unless told otherwise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +50,13 @@ def judge(
     ]
 
 
-def render(found: Sequence[Series], judged: Sequence[Judged], *, title: str, charts: bool = False) -> bytes:
-    """The page; with `charts`, it shows the pictures that `forest` draws beside it."""
+def render(found: Sequence[Series], judged: Sequence[Judged], *, title: str, kept: bool = False) -> bytes:
+    """The page. `kept`: it stays among the results, and shows the pictures that `forest` draws beside it."""
     return templates.render(
         "comparison.md.j2",
         title=title,
+        kept=kept,
+        width=canvas.WIDTH_PX,
         summary=[line for one in judged for line in summary(one)],
         parts=[
             {
@@ -60,7 +64,7 @@ def render(found: Sequence[Series], judged: Sequence[Judged], *, title: str, cha
                 "about": about(one.series),
                 "table": table(one.effects),
                 "notes": notes(one),
-                "chart": picture_name(one) if charts else "",
+                "chart": picture_name(one),
             }
             for one in judged
         ],
@@ -90,37 +94,37 @@ def about(series: Series) -> str:
     record = series.rounds[0].runs[BASELINE].record
     profile = record.asked.profile
     return (
-        f"{len(series.rounds)} interleaved rounds of profile `{profile.name}` ({profile.users} users, "
+        f"{_counted(len(series.rounds), 'interleaved round')} of profile `{profile.name}` ({profile.users} users, "
         f"{profile.workers} workers, {profile.run_time_s} s) on {record.machine.cpu_model}, "
         f"{record.machine.cores} cores, Python {record.python}, "
-        f"from {record.started_at[:16].replace('T', ' ')} UTC on; a fresh server for every run. "
-        f"Campaign `{series.campaign}`."
+        f"from {record.started_at[:16].replace('T', ' ')} UTC on. Campaign `{series.campaign}`."
     )
 
 
 def table(found: Sequence[Effect]) -> str:
     """One row a metric."""
+    level = next((effect.interval.level for effect in found if effect.interval), LEVEL)
+    headers = (
+        "Metric", "Baseline", "Candidate", "Change", f"{level * 100:.3g} % interval", "Counts from", "Verdict",
+    )  # fmt: skip
     rows = [
         [
             effect.metric.title,
             quantity(effect.baseline, effect.metric.unit),
             quantity(effect.candidate, effect.metric.unit),
             change(effect) or DASH,
-            _interval(effect),
-            f"{math.expm1(effect.threshold):.1%}",
-            _verdict(effect),
+            ends(effect),
+            counts_from(effect),
+            _marked(effect),
         ]
         for effect in found
     ]
-    return tables.markdown(HEADERS, rows)
+    return tables.markdown(headers, rows)
 
 
 def notes(one: Judged) -> list[str]:
-    """What a reader must know to believe the table."""
-    baseline, candidate = (one.series.rounds[0].runs[arm].record for arm in (BASELINE, one.arm))
-    moved = lock_difference.between(baseline, candidate)
-    told = lock_difference.told(moved)
-    lines = [f"<details><summary>{len(moved)} installed distributions differ.</summary>{told}</details>"]
+    """What a reader must know to believe the table, and how to make it again."""
+    lines = [_locks(one)]
     slopes = {effect.metric.words: effect.slope for effect in one.effects if effect.slope}
     if slopes:
         fitted = ", ".join(f"{name} {slope:.2f}" for name, slope in slopes.items())
@@ -129,38 +133,98 @@ def notes(one: Judged) -> list[str]:
             f"with these slopes between logarithms: {fitted}."
         )
         lines += _control_notes(one)
-    if all(effect.floor is None for effect in one.effects):
-        release = baseline.asked.release.partition("+")[0]
-        lines.append(f"No noise floor has been measured under these conditions: `nox -s compare -- {release} --aa`.")
-    return lines
+    absent = [effect.metric.words for effect in one.effects if effect.verdict == "no data"]
+    if absent:
+        lines.append(f"No ratio of {listed(absent)}: not in every record, or not above 0 in every run.")
+    return [*lines, *_noise_notes(one), repeat(one.series)]
+
+
+def _locks(one: Judged) -> str:
+    baseline, candidate = (one.series.rounds[0].runs[arm].record for arm in (BASELINE, one.arm))
+    moved = lock_difference.between(baseline, candidate)
+    if not moved:
+        return "Both have the same distributions installed, in the same versions."
+    told = html.escape(lock_difference.told(moved))
+    differ = f"{_counted(len(moved), 'installed distribution')} differ{'' if len(moved) > 1 else 's'}"
+    return f"<details><summary>{differ}.</summary>{told}</details>"
+
+
+def _noise_notes(one: Judged) -> list[str]:
+    if one.series.null:
+        told = "Both are the same, so every change here is noise, and the far ends of the intervals are a noise floor "
+        return [f"{told}for other comparisons under the same conditions."]
+    if any(effect.floor is not None for effect in one.effects):
+        return []
+    release = one.series.releases[BASELINE].partition("+")[0]
+    return [f"No noise floor has been measured under these conditions: {_command(one.series, [release, '--aa'])}."]
+
+
+def repeat(series: Series) -> str:
+    """The command that measures the same again; where it takes more than a name, what is needed."""
+    releases = list(series.releases.values())
+    unnamed = [_unnamed(release) for release in dict.fromkeys(releases) if "+" in release]
+    if unnamed:
+        return f"No name repeats it: {listed(unnamed)}."
+    targets = [releases[0], "--aa"] if series.null else releases
+    rounds = max(len(series.rounds), statistics.least_rounds(LEVEL))
+    return f"Repeat it: {_command(series, [*targets, '--rounds', str(rounds)])}."
+
+
+def _unnamed(release: str) -> str:
+    public, _, day = release.partition("+asof.")
+    if day:
+        return f"{code(release)} is {public} with its dependencies as of {day[:4]}-{day[4:6]}-{day[6:8]}"
+    return f"{code(release)} is a candidate, whose wheels or source are needed again"
+
+
+def _command(series: Series, words: Sequence[str]) -> str:
+    asked = series.rounds[0].runs[BASELINE].record.asked
+    options = ["--engine", asked.engine, "--flow", asked.flow, "--python", asked.python]
+    if asked.profile.name != DEFAULT_PROFILE:
+        options += ["--profile", asked.profile.name]
+    return code(shlex.join(["nox", "-s", "compare", "--", *words, *options]))
 
 
 def _control_notes(one: Judged) -> list[str]:
     shift = control_shift(one.series, one.arm)
     if shift is None:
         return []
-    low, middle, high = (f"{math.expm1(part):+.1%}" for part in (shift.low, shift.estimate, shift.high))
-    told = f"The control itself differs between the two by {middle} ({low} to {high})"
+    told = (
+        f"The control itself differs between the two by {percent(shift.estimate)} "
+        f"({percent(shift.low)} to {percent(shift.high)})"
+    )
     if shift.low <= 0 <= shift.high:
-        return [f"{told}, which is noise."]
+        return [f"{told}, which is within noise."]
     why = "one release may slow its neighbours, and adjusted changes leave that share out"
     return [f"**{told}**: {why}."]
 
 
 def change(effect: Effect) -> str:
     """The paired change in percent; empty where there is none to tell."""
-    if effect.interval is not None:
-        return f"{math.expm1(effect.interval.estimate):+.1%}"
-    return ""
+    return percent(effect.interval.estimate) if effect.interval else ""
 
 
-def _interval(effect: Effect) -> str:
-    if effect.interval is None:
-        return DASH
-    return f"{math.expm1(effect.interval.low):+.1%} to {math.expm1(effect.interval.high):+.1%}"
+def ends(effect: Effect) -> str:
+    """Both ends of the interval in percent."""
+    return f"{percent(effect.interval.low)} to {percent(effect.interval.high)}" if effect.interval else DASH
 
 
-def _verdict(effect: Effect) -> str:
+def counts_from(effect: Effect) -> str:
+    """The size of a worsening from which it counts, and whether noise has set it."""
+    worse = -1 if effect.metric.better == "higher" else 1
+    size = f"{abs(math.expm1(worse * effect.threshold)) * 100:.1f} %"
+    return f"{size} (noise)" if effect.threshold == effect.floor else size
+
+
+def verdict(effect: Effect) -> str:
+    """The verdict, and how many rounds in all an open one needs."""
     needed = effect.rounds_needed
-    text = f"{effect.verdict}: about {needed} rounds needed" if needed else effect.verdict
-    return f"**{text}**" if effect.verdict in ("regression", "improvement") else text
+    return f"{effect.verdict}: about {needed} rounds needed" if needed else effect.verdict
+
+
+def _marked(effect: Effect) -> str:
+    return f"**{verdict(effect)}**" if effect.verdict in ("regression", "improvement") else verdict(effect)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,17 +1,17 @@
 """results/comparisons/: a page and a picture for every campaign among the records, and an index of them.
 
-Pure; imports `comparison`, `comparison_page`, `forest`, `pairing`, `templates` and `store`.
+Pure; imports `comparison`, `comparison_page`, `forest`, `pairing`, `templates`, `store` and `wording`.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 
 from scripts.report import comparison, comparison_page, forest, pairing, templates
 from scripts.report.comparison import Floors
 from scripts.report.pairing import Series
 from scripts.report.store import Run
+from scripts.report.wording import listed
 
 FOLDER = "comparisons"
 
@@ -22,15 +22,20 @@ def render(runs: Iterable[Run]) -> dict[str, bytes]:
     if not found:
         return {}
     floors = comparison.noise_floors(found)
+    by_campaign: dict[str, list[Series]] = {}
+    for one in sorted(found, key=lambda one: (one.rounds[0].round_id, one.campaign, one.engine, one.flow)):
+        by_campaign.setdefault(one.campaign, []).append(one)
     files: dict[str, bytes] = {}
-    entries = []
-    ordered = sorted(found, key=lambda one: (one.rounds[0].round_id, one.campaign, one.engine, one.flow))
-    for campaign, group in itertools.groupby(ordered, lambda one: one.campaign):
-        series = list(group)
-        files |= _page(campaign, series, floors)
-        entries.append({"campaign": campaign, "title": title(series), "about": comparison_page.about(series[0])})
+    for campaign, group in by_campaign.items():
+        files |= _page(campaign, group, floors)
+    entries = [_entry(campaign, group) for campaign, group in by_campaign.items()]
     files[f"{FOLDER}/README.md"] = templates.render("comparisons.md.j2", entries=entries[::-1])
     return files
+
+
+def _entry(campaign: str, found: list[Series]) -> dict[str, str]:
+    scenarios = listed([f"{one.engine} {one.flow}" for one in found])
+    return {"campaign": campaign, "title": f"{scenarios}: {title(found)}", "about": comparison_page.about(found[0])}
 
 
 def title(found: list[Series]) -> str:
@@ -42,7 +47,7 @@ def title(found: list[Series]) -> str:
 
 def _page(campaign: str, found: list[Series], floors: Floors) -> dict[str, bytes]:
     judged = comparison_page.judge(found, floors)
-    files = {f"{FOLDER}/{campaign}.md": comparison_page.render(found, judged, title=title(found), charts=True)}
+    files = {f"{FOLDER}/{campaign}.md": comparison_page.render(found, judged, title=title(found), kept=True)}
     for one in judged:
         picture = forest.draw(one.heading, one.effects)
         name = f"{FOLDER}/{comparison_page.picture_name(one)}"

@@ -15,7 +15,7 @@ from typing import Literal
 from scripts.errors import UsageError, did_you_mean
 from scripts.report import comparison_page
 from scripts.report.comparison import COMPARED, Effect
-from scripts.report.comparison_page import Judged
+from scripts.report.comparison_page import Judged, counts_from
 from scripts.report.metrics import METRICS, Metric
 
 Decision = Literal["pass", "regression", "undecided", "no data"]
@@ -49,8 +49,25 @@ def thresholds(texts: Sequence[str]) -> dict[str, float]:
             )
         if metric.name in found:
             raise UsageError(f"--max {metric.name} is given twice", then="leave one of them out")
-        found[metric.name] = math.log1p(float(parts["percent"]) / 100)
+        found[metric.name] = _log_ratio(text, metric, float(parts["percent"]) / 100)
     return found
+
+
+def _log_ratio(text: str, metric: Metric, share: float) -> float:
+    """The worsening as log ratio; UsageError where no candidate or every candidate would pass."""
+    if share == 0:
+        raise UsageError(
+            f"--max {text}: no number of rounds can show that nothing changed, so nothing would pass",
+            then=f"name the worsening that can be borne, {_EXAMPLE}",
+        )
+    if metric.better == "lower":
+        return math.log1p(share)
+    if share >= 1:
+        raise UsageError(
+            f"--max {text}: {metric.name} cannot fall by 100 % or more",
+            then=f"--max {metric.name}=-N% with N below 100",
+        )
+    return -math.log1p(-share)
 
 
 def _named(name: str) -> Metric:
@@ -72,11 +89,13 @@ def decide(judged: Sequence[Judged], wanted: dict[str, float]) -> list[Case]:
 
 
 def _case(where: str, effect: Effect) -> Case:
-    told = f"{comparison_page.change(effect) or 'no data'}, counts from {math.expm1(effect.threshold):.1%}"
+    told = [comparison_page.change(effect), comparison_page.verdict(effect), f"counts from {counts_from(effect)}"]
     decisions: dict[str, Decision] = {
         "regression": "regression", "inconclusive": "undecided", "no data": "no data",
     }  # fmt: skip
-    return Case(where=where, effect=effect, decision=decisions.get(effect.verdict, "pass"), reason=told)
+    return Case(
+        where=where, effect=effect, decision=decisions.get(effect.verdict, "pass"), reason=", ".join(filter(None, told))
+    )
 
 
 def junit(cases: Sequence[Case], seconds: float) -> bytes:

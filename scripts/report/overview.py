@@ -42,8 +42,10 @@ class Part:
     sections: list[Section]
 
 
-def render(matrix: Suite, found: Sequence[Cell], skipped: Sequence[Skipped], published: Sequence[str]) -> bytes:
-    """The page. `published`: releases that have published figures."""
+def render(
+    matrix: Suite, found: Sequence[Cell], skipped: Sequence[Skipped], published: Sequence[str], *, compared: bool
+) -> bytes:
+    """The page. `published`: releases that have published figures; `compared`: there are pages of comparisons."""
     groups = headings.by_profile(matrix, found)
     releases = {cell.asked.release for cell in found} - {MOCK}
     return templates.render(
@@ -51,6 +53,7 @@ def render(matrix: Suite, found: Sequence[Cell], skipped: Sequence[Skipped], pub
         parts=[_part(matrix, group) for group in groups],
         machines=notes.machines(found),
         pages=sorted(releases, key=release_key, reverse=True),
+        compared=compared,
         published=[release for release in published if release in releases],
         skipped=[f"{code(one.path)}: {code(one.reason)}" for one in skipped],
         glossary=tables.glossary(),

@@ -38,9 +38,10 @@ def derive(results: Path, matrix: Suite) -> Derived:
         )
     reports = published.read(results)
     grouped = cells(run for run in found.runs if "+" not in run.record.asked.release)  # candidates have no page
+    compared = comparisons.render(found.runs)
     files = {
-        **comparisons.render(found.runs),
-        "README.md": overview.render(matrix, grouped, found.skipped, list(reports)),
+        **compared,
+        "README.md": overview.render(matrix, grouped, found.skipped, list(reports), compared=bool(compared)),
         "summary.csv": tidy.summary(grouped),
     }
     for release, own in _by_release(grouped).items():

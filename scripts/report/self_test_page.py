@@ -1,18 +1,20 @@
 """What the suite's own test has shown, as a page: injected slowdowns found or missed, and false alarms of A/A runs.
 
-Pure; imports `comparison`, `comparison_page`, `tables` and `templates`.
+Pure; imports the errors, `comparison`, `comparison_page`, `pairing`, `statistics`, `tables`, `templates` and `wording`.
 """
 
 from __future__ import annotations
 
-import math
+import statistics as averages
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scripts.errors import NothingMeasuredError
 from scripts.report import comparison_page, statistics, tables, templates
-from scripts.report.comparison import COMPARED, LEVEL, Effect, effects
+from scripts.report.comparison import COMPARED, LEVEL, effects
 from scripts.report.comparison_page import Judged
-from scripts.report.wording import DASH, listed
+from scripts.report.pairing import BASELINE
+from scripts.report.wording import DASH, listed, percent
 
 _ALARMS = ("regression", "improvement")
 
@@ -30,10 +32,16 @@ class Injected:
 def render(found: Sequence[Injected], nulls: Sequence[Judged], *, round_s: float, simulated: str) -> bytes:
     """The page. `round_s`: wall time of a round of a comparison of two."""
     comparisons = [one for one in nulls if one.series.rounds]
+    shown = [*(one.judged for one in found), *comparisons]
+    if not shown:
+        raise NothingMeasuredError(
+            "no round of the self-test can be believed", then="repeat this command on a quiet machine"
+        )
     judged = [effect for one in comparisons for effect in one.effects]
     return templates.render(
         "self_test.md.j2",
-        about=comparison_page.about((found[0].judged if found else comparisons[0]).series),
+        release=shown[0].series.label(BASELINE),
+        about=comparison_page.about(shown[0].series),
         detection=_detection(found, round_s),
         nulls=len(comparisons),
         verdicts=len(judged),
@@ -59,7 +67,7 @@ def _detection(found: Sequence[Injected], round_s: float) -> str:
             one.what,
             effect.metric.words,
             comparison_page.change(effect) or DASH,
-            _ends(effect),
+            comparison_page.ends(effect),
             "caught" if effect.verdict == "regression" else f"**missed** ({effect.verdict})",
             str(first) if first else DASH,
             f"{first * round_s / 60:.1f} min" if first else DASH,
@@ -74,10 +82,11 @@ def _detection(found: Sequence[Injected], round_s: float) -> str:
 def _first_caught(one: Injected) -> int | None:
     """After how many rounds it was called a regression, and stayed one."""
     series = one.judged.series
+    least = {one.metric: next(e.threshold for e in one.judged.effects if e.metric.name == one.metric)}
     caught: int | None = None
     for number in range(statistics.least_rounds(LEVEL), len(series.rounds) + 1):
         shortened = series.first(number)
-        effect = next(e for e in effects(shortened, one.judged.arm, {}) if e.metric.name == one.metric)
+        effect = next(e for e in effects(shortened, one.judged.arm, {}, least=least) if e.metric.name == one.metric)
         caught = (caught or number) if effect.verdict == "regression" else None
     return caught
 
@@ -87,23 +96,17 @@ def _false_alarms(nulls: Sequence[Judged]) -> str:
     rows = []
     for metric in COMPARED:
         found = [effect for one in nulls for effect in one.effects if effect.metric.name == metric.name]
-        sizes = [math.expm1(effect.interval.estimate) for effect in found if effect.interval]
-        widths = [math.expm1((effect.interval.high - effect.interval.low) / 2) for effect in found if effect.interval]
+        intervals = [effect.interval for effect in found if effect.interval]
         rows.append([
             metric.words,
             str(len(found)),
             str(sum(effect.verdict in _ALARMS for effect in found)),
             str(sum(effect.verdict == "inconclusive" for effect in found)),
-            f"{max(map(abs, sizes)):.1%}" if sizes else DASH,
-            f"{sorted(widths)[len(widths) // 2]:.1%}" if widths else DASH,
-            f"{metric.least or 0:.0%}",
+            percent(max((one.estimate for one in intervals), key=abs)) if intervals else DASH,
+            percent(averages.median((one.high - one.low) / 2 for one in intervals)).lstrip("+") if intervals else DASH,
+            f"{(metric.least or 0) * 100:.0f} %",
         ])  # fmt: skip
     headers = (
         "Metric", "Comparisons", "False alarms", "Inconclusive", "Largest change", "Median half width", "Counts from",
     )  # fmt: skip
     return tables.markdown(headers, rows)
-
-
-def _ends(effect: Effect) -> str:
-    interval = effect.interval
-    return f"{math.expm1(interval.low):+.1%} to {math.expm1(interval.high):+.1%}" if interval else DASH
