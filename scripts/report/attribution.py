@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scripts.report import tables
-from scripts.report.comparison import Effect, Floors, effects
+from scripts.report.comparison import LEVEL, Effect, Floors, effects
 from scripts.report.pairing import BASELINE, Series
 from scripts.report.wording import DASH, percent
 
 OLDER_LOCK, NEWER_LOCK, NEWER_RELEASE = BASELINE, 2, 3
 _HEADERS = ("Metric", "Dependencies", "promptflow", "Together")
+_ABOUT = f"""\
+Paired changes with their {LEVEL:.0%} intervals. "Dependencies" is the old release on its two locks, "promptflow" the
+new release beside the old one on the newer lock. Each column is adjusted for the machine's speed by itself, so that
+what follows it need not multiply exactly."""
 
 
 def table(series: Series, floors: Floors) -> str:
@@ -37,7 +41,7 @@ def render(found: Sequence[Series], floors: Floors) -> str:
             heading = (
                 f"## {one.engine} {one.flow}: whose change it is, {one.label(BASELINE)} to {one.label(NEWER_RELEASE)}"
             )
-            parts.append(f"{heading}\n\n{table(one, floors)}\n")
+            parts.append(f"{heading}\n\n{_ABOUT}\n\n{table(one, floors)}\n")
     return "\n".join(parts)
 
 

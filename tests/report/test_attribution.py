@@ -47,5 +47,5 @@ def test_what_cannot_be_told_is_a_dash() -> None:
 def test_section_names_old_and_new() -> None:
     """The locks are in the labels; series of two arms have no shares to tell."""
     text = attribution.render(pairing.series(campaign(ARMS, 4, FIGURES)), {})
-    assert text.startswith("## fastapi static_async: whose change it is, 1.12.0+asof.20240626 to 1.17.2\n\n")
+    assert text.startswith("## fastapi static_async: whose change it is, 1.12.0+asof.20240626 to 1.17.2\n\nPaired")
     assert attribution.render(pairing.series(campaign(ARMS[:2], 4)), {}) == ""

@@ -14,7 +14,7 @@ from scripts.report import comparison, pairing, simulation
 from scripts.report.comparison import CONTROL, Effect, effects, judged, noise_floors
 from scripts.report.metrics import METRICS
 from scripts.report.pairing import Series
-from scripts.report.statistics import Interval
+from scripts.report.statistics import Interval, student
 from scripts.report.store import Run
 from tests.report.factory import campaign
 
@@ -144,6 +144,18 @@ def test_what_follows_speed_is_adjusted_by_the_control() -> None:
     assert without.slope == 0.0
 
 
+def test_adjusted_interval_is_the_one_that_was_simulated() -> None:
+    """From runs to interval: the slope of all runs, and what it costs, as the simulated campaigns have them."""
+    values, controls = simulation.draw(simulation.CPU, 0.03, 1, 7, np.random.default_rng(5))
+    cpu, control = ([list(map(float, np.exp(arm))) for arm in drawn[0]] for drawn in (values, controls))
+    found = effects(one(campaign(TWO, 7, {CPU: cpu, CONTROL: control})), 2, {})
+    differences, cost = simulation.adjusted_differences(values, controls)
+    (mean,), (half,) = student(differences, 0.95, cost)
+    interval = next(effect.interval for effect in found if effect.metric.name == CPU)
+    assert interval is not None
+    assert (interval.estimate, interval.low, interval.high) == pytest.approx((mean, mean - half, mean + half))
+
+
 def test_control_shift_tells_how_the_control_itself_differs() -> None:
     """The ratio of the controls, with its interval; None with too few rounds or without a control."""
     control: list[float | None] = [1.0, 1.01, 0.99, 1.0]
@@ -178,11 +190,13 @@ def noisy(size: float, **kind: str) -> list[Run]:
     return campaign(SAME, 8, {MEMORY: ([1e8] * 8, moved)}, name="aa", first=50, **kind)
 
 
-def test_noise_floor_is_the_far_end_of_all_rounds_together() -> None:
-    """Student's half width of the A/A differences, about their mean of 0."""
-    floors = noise_floors(pairing.series(noisy(0.05)))
+@pytest.mark.parametrize("mean", [0.0, 0.03, -0.03])
+def test_noise_floor_is_the_far_end_of_all_rounds_together(mean: float) -> None:
+    """The mean of the A/A differences and Student's half width, to whichever side they lie."""
+    moved: list[float | None] = [1e8 * math.exp(mean + 0.05 * sign) for sign in (1, -1) * 4]
+    floors = noise_floors(pairing.series(campaign(SAME, 8, {MEMORY: ([1e8] * 8, moved)})))
     ((key, floor),) = [(key, floor) for key, floor in floors.items() if key[-1] == MEMORY]
-    half = float(stats.t.ppf(0.975, 7)) * float(stats.sem([0.05, -0.05] * 4))
+    half = abs(mean) + float(stats.t.ppf(0.975, 7)) * float(stats.sem([0.05, -0.05] * 4))
     assert key[1:] == ("fastapi", "static_async", MEMORY)
     assert floor == pytest.approx(half)
 
