@@ -10,7 +10,7 @@ from tests.report import factory
 from tests.report.factory import campaign, spoilt
 
 TWO, SAME = ("1.12.0", "1.18.5"), ("1.12.0", "1.12.0")
-OLDER = campaign(TWO, 4, name="bbb")
+OLDER = campaign(TWO, 4, name="bbb", profile="report")
 NEWER = campaign(("1.11.0", *TWO), 4, name="aaa", flow="flex_async", first=20)
 
 
@@ -63,7 +63,7 @@ def test_series_of_one_campaign_share_a_page() -> None:
 def test_noise_floor_of_one_campaign_is_used_by_another() -> None:
     """An A/A campaign among the records raises what counts, and the page says that it is noise."""
     moved: list[float | None] = [1e8, 1.3e8] * 4
-    quiet = campaign(SAME, 8, {"memory_end_bytes": (moved, moved[::-1])}, name="aa", first=50)
+    quiet = campaign(SAME, 8, {"memory_end_bytes": (moved, moved[::-1])}, name="aa", first=50, profile="report")
     page = comparisons.render([*OLDER, *quiet])["comparisons/bbb.md"].decode()
     (row,) = [line for line in page.splitlines() if line.startswith("| memory end")]
     assert " (noise) |" in row

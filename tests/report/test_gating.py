@@ -78,6 +78,7 @@ def test_without_thresholds_every_compared_metric_decides() -> None:
     found = decisions({})
     assert set(found) == {metric.name for metric in COMPARED}
     assert found | {CPU: "-"} == {
+        "steady_throughput_rps": "regression", "response_time_p50_ms": "pass", "overhead_mean_ms": "pass",
         "overhead_p50_ms": "pass", "overhead_p99_ms": "undecided", "backend_call_p50_ms": "pass", CPU: "-",
         "memory_start_bytes": "pass", "memory_end_bytes": "pass", "ready_s": "pass", "first_answer_ms": "no data",
     }  # fmt: skip
@@ -109,16 +110,17 @@ def test_junit() -> None:
     (suite,) = root
     assert (root.tag, suite.attrib) == (
         "testsuites",
-        {"name": "promptflow-serve-bench gate", "tests": "8", "failures": "1", "errors": "2", "time": "61.2"},
+        {"name": "promptflow-serve-bench gate", "tests": "11", "failures": "2", "errors": "2", "time": "61.2"},
     )
     names = [(case.attrib["classname"], case.attrib["name"]) for case in suite]
     assert names == [("fastapi static_async: 1.18.5 against 1.12.0", metric.name) for metric in COMPARED]
     assert {case.attrib["name"]: (part.tag, part.attrib["type"]) for case in suite for part in case} == {
+        "steady_throughput_rps": ("failure", "regression"),
         CPU: ("failure", "regression"),
         "overhead_p99_ms": ("error", "undecided"),
         "first_answer_ms": ("error", "no data"),
     }
-    (failure,) = suite.iter("failure")
+    _throughput, failure = suite.iter("failure")
     assert failure.attrib["message"] == "+6.0 %, regression, counts from 2.0 %"
 
 
