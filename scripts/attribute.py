@@ -13,7 +13,7 @@ from scripts.campaigns import ROUNDS, Bounds
 from scripts.errors import EXIT_OK
 from scripts.measure import candidates, environment
 from scripts.measure.process import RealSystem, terminate_as_exception
-from scripts.report import attribution, comparison_page
+from scripts.report import attribution
 
 
 def main(argv: list[str]) -> int:
@@ -29,11 +29,10 @@ def main(argv: list[str]) -> int:
     if args.dry_run:
         print(compare.describe(asked, bounds))
         return EXIT_OK
-    options = compare.options(args)
-    found = campaigns.measure(asked, bounds, options, system)
-    campaigns.require_figures(found)
-    print(comparison_page.render(found.series, found.judged, title=compare.title(asked)).decode())
-    print(attribution.render(found.series, campaigns.floors(options.results, args.profile)))
+    found = campaigns.measure(asked, bounds, compare.options(args), system)
+    print(compare.page(asked, found))
+    print(attribution.render(found.series, found.floors))
+    campaigns.require_whole(asked, found)
     return EXIT_OK
 
 

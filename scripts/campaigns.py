@@ -6,26 +6,30 @@ Makes the rounds that are missing, looks at the verdicts when that is due, and s
 from __future__ import annotations
 
 import itertools
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from scripts.errors import InvalidMeasurementError, NothingMeasuredError, UsageError
+from scripts.errors import InvalidMeasurementError, NotComparableError, NothingMeasuredError, SuiteError, UsageError
 from scripts.measure import campaign, machine, session
 from scripts.measure.campaign import Campaign, Scenario
 from scripts.measure.process import System
 from scripts.measure.progress import Progress
 from scripts.measure.runner import Bench, Prepared
-from scripts.record import Machine
+from scripts.record_files import RECORD_FILE, RUNS, RecordError
 from scripts.report import comparison, comparison_page, pairing, statistics, store
 from scripts.report.comparison import LEVEL, Floors
 from scripts.report.comparison_page import Judged
 from scripts.report.pairing import Series
+from scripts.report.store import Run
 
 ROUNDS = 8
+_FIRST_LOOK = 6  # rounds
 _GROWTH = 1.35  # of the rounds between two looks: few looks, because each one costs certainty
-_MOST_FAILED = 3  # runs in a row that fail before a campaign is given up
+_MOST_FAILED = 3  # rounds of a scenario in a row that do not count, before it is given up
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +38,10 @@ class Bounds:
 
     rounds: int = ROUNDS  # of each scenario
     budget_s: float | None = None  # instead: as soon as all verdicts are in, and after this time at the latest
-    least: Mapping[str, float] = field(default_factory=dict)  # the least change that counts, by metric, if not its own
+    least: Mapping[str, float] = field(
+        default_factory=dict
+    )  # judge these metrics only, by the least change that counts
+    afresh: bool = True  # when all is measured already, measure it again as a new campaign
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,42 +50,65 @@ class Measured:
 
     series: tuple[Series, ...]
     judged: tuple[Judged, ...]
-    made: int  # runs made now; the others were there
+    floors: Floors
+    failed: tuple[SuiteError, ...]  # why scenarios were given up
     took_s: float  # wall time, without building virtualenvs
 
 
-@dataclass(slots=True)
+@dataclass(kw_only=True, slots=True)
 class _Look:
-    """Reads the runs of a campaign, each once, and judges them."""
+    """The runs of a campaign, and what they come to so far."""
 
-    results: Path
     asked: Campaign
-    here: Machine
     bounds: Bounds
     floors: Floors
-    level: float = LEVEL
-    _read: dict[Path, store.Run] = field(default_factory=dict)
+    runs: defaultdict[str, list[Run]]  # by campaign
+    identities: dict[str, str] = field(default_factory=dict)  # of the campaign, by scenario
 
-    def directories(self, scenario: Scenario) -> list[Path]:
-        return campaign.measured(self.results, self.asked.profile, self.asked.identity(scenario, self.here))
+    def series(self, scenario: Scenario) -> list[Series]:
+        """One, or none before the first run."""
+        return pairing.series(self.runs[self.identities[scenario.name]])
 
     def rounds(self, scenario: Scenario) -> int:
-        return campaign.whole_rounds(self.directories(scenario), len(self.asked.arms))
+        """How many rounds can be believed; one that was cut short or disturbed is made again, whole."""
+        arms = len(self.asked.arms)
+        return sum(len(one.runs) == arms for series in self.series(scenario) for one in series.rounds)
 
-    def series(self, scenarios: Sequence[Scenario]) -> list[Series]:
-        found = [path for scenario in scenarios for path in self.directories(scenario)]
-        for path in found:
-            if path not in self._read:
-                self._read[path] = store.read_run(path)
-        return pairing.series(self._read[path] for path in found)
+    def judged(self, scenario: Scenario) -> list[Judged]:
+        """Every arm beside the baseline."""
+        if not self.rounds(scenario):
+            return []
+        level = self._level(self.rounds(scenario))
+        return comparison_page.judge(self.series(scenario), self.floors, level=level, least=self.bounds.least)
 
-    def judged(self, scenarios: Sequence[Scenario]) -> list[Judged]:
-        return comparison_page.judge(self.series(scenarios), self.floors, level=self.level, least=self.bounds.least)
+    def still_open(self, scenario: Scenario) -> int:
+        """How many verdicts that were asked for are not in."""
+        wanted = self.bounds.least
+        effects = [effect for one in self.judged(scenario) for effect in one.effects]
+        return sum(effect.open for effect in effects if not wanted or effect.metric.name in wanted)
 
     def settled(self, scenario: Scenario) -> bool:
         """Whether every verdict is in."""
-        found = self.judged([scenario])
-        return bool(found) and not any(effect.open for one in found for effect in one.effects)
+        number = self.rounds(scenario)
+        return number >= statistics.least_rounds(self._level(number)) and not self.still_open(scenario)
+
+    def enough(self, scenario: Scenario) -> bool:
+        """Whether no more rounds are needed; with a budget, that is only looked at now and then."""
+        number = self.rounds(scenario)
+        if self.bounds.budget_s is None:
+            return number >= self.bounds.rounds
+        return number in looks(self._most(number)) and self.settled(scenario)
+
+    def _most(self, number: int) -> int:
+        """With so many rounds made: how many there are at the end of the budget, or of the repetition that goes on."""
+        whole = max(1, int((self.bounds.budget_s or 0.0) / self.asked.round_s / len(self.asked.scenarios)))
+        return whole * max(1, math.ceil(number / whole))
+
+    def _level(self, number: int) -> float:
+        """The same for the same number of rounds, so that a repetition finds open what was left open."""
+        if self.bounds.budget_s is None:
+            return LEVEL
+        return statistics.look_level(LEVEL, len(looks(self._most(number))))
 
 
 def measure(asked: Campaign, bounds: Bounds, options: session.Options, system: System) -> Measured:
@@ -86,43 +116,75 @@ def measure(asked: Campaign, bounds: Bounds, options: session.Options, system: S
     _require_time(asked, bounds)
     progress = Progress(time.monotonic)
     with session.opened(options, asked.profile.users, system, progress) as bench:
-        look = _Look(
-            results=options.results, asked=asked, here=machine.describe(), bounds=bounds,
-            floors=floors(options.results, asked.profile.name),
-        )  # fmt: skip
-        _go_on(look)
-        before = sum(look.rounds(scenario) for scenario in asked.scenarios)
+        prepared = campaign.prepare(asked, bench)
+        runs = _recorded(options.results, asked.profile.name, progress)
+        look = _Look(asked=asked, bounds=bounds, floors=_floors(runs), runs=runs)
+        _take_up(look, prepared)
+        before = sum(map(look.rounds, asked.scenarios))
         if before:
             progress.note(f"{before} rounds of this campaign are there already; going on after them")
-        prepared = campaign.prepare(look.asked, bench)
         began = system.monotonic()
-        made = _rounds(look, bench, prepared)
+        failed = _rounds(look, bench, prepared)
         took_s = system.monotonic() - began
     return Measured(
-        series=tuple(look.series(asked.scenarios)),
-        judged=tuple(look.judged(asked.scenarios)),
-        made=made,
+        series=tuple(series for scenario in asked.scenarios for series in look.series(scenario)),
+        judged=tuple(one for scenario in asked.scenarios for one in look.judged(scenario)),
+        floors=look.floors,
+        failed=tuple(failed),
         took_s=took_s,
     )
 
 
-def floors(results: Path, profile: str) -> Floors:
-    """What A/A runs under this profile have shown, by their conditions."""
-    found = store.read(results, only=profile)
-    return comparison.noise_floors(pairing.series(found.runs))
-
-
-def require_figures(found: Measured) -> None:
-    """Raise when nothing was measured that could be judged: never a silent pass."""
+def require_whole(asked: Campaign, found: Measured) -> None:
+    """Raise why a scenario was given up, or was not measured at all: never a silent pass."""
+    if found.failed:
+        raise found.failed[0]
+    told = {(one.series.engine, one.series.flow) for one in found.judged}
+    missing = [one for one in asked.scenarios if (one.engine.name, one.flow.name) not in told]
+    if not missing:
+        return
     if not found.series:
-        raise NothingMeasuredError("no run was made", then="repeat this command with --keep-logs")
-    empty = [one for one in found.series if not one.rounds]
-    if empty:
-        reasons = "\n".join(f"  - {one.engine} {one.flow}: {reason}" for one in empty for reason in one.lost[:5])
-        raise InvalidMeasurementError(
-            f"no whole round of {len(empty)} scenario(s) can be believed:\n{reasons}",
-            then="repeat this command on a quiet machine, or with --keep-logs",
-        )
+        raise NothingMeasuredError("no run was made", then="repeat this command with more time: --budget")
+    raise InvalidMeasurementError(
+        f"no whole round was measured of {', '.join(one.name for one in missing)}",
+        then="repeat this command: it goes on where it ended",
+    )
+
+
+def looks(most: int) -> list[int]:
+    """After how many rounds to look: from the first on, ever further apart, and at the end."""
+    found, number = [], _FIRST_LOOK
+    while number < most:
+        found.append(number)
+        number = max(number + 1, round(number * _GROWTH))
+    return [*found, most]
+
+
+def _recorded(results: Path, profile: str, progress: Progress) -> defaultdict[str, list[Run]]:
+    """The runs of campaigns under this profile; one that cannot be read is passed over."""
+    found = defaultdict[str, list[Run]](list)
+    unreadable = 0
+    for path in sorted((results / RUNS.name / profile).glob(f"*/*/*/{RECORD_FILE}")):
+        try:
+            run = store.read_run(path.parent)
+        except RecordError:
+            unreadable += 1
+        else:
+            found[run.record.asked.campaign].append(run)
+    if unreadable:
+        progress.note(f"passed over {unreadable} runs that cannot be read; nox -s collate names them")
+    return found
+
+
+def _floors(runs: Mapping[str, Iterable[Run]]) -> Floors:
+    """What A/A runs have shown, by their conditions; a campaign of mixed conditions shows nothing."""
+    found: list[Series] = []
+    for of_campaign in runs.values():
+        try:
+            found += pairing.series(of_campaign)
+        except NotComparableError:  # whoever asks for that very campaign is told
+            continue
+    return comparison.noise_floors(found)
 
 
 def _require_time(asked: Campaign, bounds: Bounds) -> None:
@@ -137,63 +199,66 @@ def _require_time(asked: Campaign, bounds: Bounds) -> None:
         )
 
 
-def _go_on(look: _Look) -> None:
-    """Take up the campaign where it stopped; begin a new one when it is finished."""
-    for again in itertools.count():
-        look.asked = replace(look.asked, again=again)
-        rounds = [look.rounds(scenario) for scenario in look.asked.scenarios]
-        if look.bounds.budget_s is None:
-            finished = min(rounds) >= look.bounds.rounds
-        else:
-            finished = all(map(look.settled, look.asked.scenarios))
-        if not finished:
+def _take_up(look: _Look, prepared: Mapping[str, Prepared]) -> None:
+    """Go on with the campaign where it stopped; begin a new one when it is finished."""
+    here, python = machine.describe(), next(iter(prepared.values())).environment.python
+    for again in itertools.count(look.asked.again):
+        named = replace(look.asked, again=again)
+        look.identities = {one.name: named.identity(one, here, python) for one in named.scenarios}
+        done = look.settled if look.bounds.budget_s is not None else look.enough
+        if not look.bounds.afresh or not all(map(done, named.scenarios)):
             return
 
 
-def _rounds(look: _Look, bench: Bench, prepared: Mapping[str, Prepared]) -> int:
-    """Make rounds, one of every scenario in turn, until each has enough; return the number of runs made."""
-    bounds, began = look.bounds, bench.system.monotonic()
+def _rounds(look: _Look, bench: Bench, prepared: Mapping[str, Prepared]) -> list[SuiteError]:
+    """Make rounds, one of every scenario in turn, until each has enough; return why scenarios were given up."""
+    clock, budget_s = bench.system.monotonic, look.bounds.budget_s
+    began, longest_s = clock(), look.asked.round_s
     waiting = {scenario.name: scenario for scenario in look.asked.scenarios}
-    start = {name: look.rounds(scenario) for name, scenario in waiting.items()}
-    most = dict.fromkeys(waiting, bounds.rounds)
-    looks: dict[str, list[int]] = {}
-    if bounds.budget_s is not None:
-        more = int(bounds.budget_s / look.asked.round_s / len(waiting))
-        most = {name: number + more * len(waiting) for name, number in start.items()}  # others may end early
-        looks = {name: _looks(start[name] + more) for name in waiting}
-        look.level = statistics.look_level(LEVEL, max(map(len, looks.values())))
-    made = failed = 0
+    failed: dict[str, list[SuiteError]] = {name: [] for name in waiting}  # in a row
     while waiting:
         for name, scenario in list(waiting.items()):
-            done = look.rounds(scenario)
-            spent_s = bench.system.monotonic() - began
-            late = bounds.budget_s is not None and spent_s + look.asked.round_s > bounds.budget_s
-            if done >= most[name] or late or (done in looks.get(name, []) and look.settled(scenario)):
+            start = clock()
+            late = budget_s is not None and start - began + longest_s > budget_s
+            if late or look.enough(scenario) or len(failed[name]) == _MOST_FAILED:
                 del waiting[name]
                 continue
-            ok, runs = _round(look, bench, prepared, scenario, done + 1)
-            made += runs
-            failed = 0 if ok else failed + 1
-            if failed >= _MOST_FAILED:
-                return made
-    return made
+            error = _round(look, bench, prepared, scenario)
+            failed[name] = [] if error is None else [*failed[name], error]
+            longest_s = max(longest_s, clock() - start)
+    return [
+        failed[scenario.name][-1]
+        for scenario in look.asked.scenarios
+        if len(failed[scenario.name]) == _MOST_FAILED or (failed[scenario.name] and not look.rounds(scenario))
+    ]
 
 
-def _round(
-    look: _Look, bench: Bench, prepared: Mapping[str, Prepared], scenario: Scenario, number: int
-) -> tuple[bool, int]:
-    """Make one round; a run that fails ends it, since it could not be paired."""
-    specs = look.asked.round(scenario, look.asked.identity(scenario, look.here), number)
-    for made, done in enumerate(campaign.make_round(bench, prepared, specs, f"round {number}"), 1):
-        if done.error is not None:
-            return False, made
-    return True, len(specs)
+def _round(look: _Look, bench: Bench, prepared: Mapping[str, Prepared], scenario: Scenario) -> SuiteError | None:
+    """Make one round; return why it does not count."""
+    identity, number = look.identities[scenario.name], look.rounds(scenario) + 1
+    specs = look.asked.round(scenario, identity, number)
+    done = campaign.make_round(bench, prepared, specs, f"round {number}")
+    look.runs[identity] += [store.read_run(one.directory) for one in done]
+    if done[-1].error is not None:
+        return done[-1].error
+    if look.rounds(scenario) < number:
+        (lost,) = {reason for series in look.series(scenario) for reason in series.lost[-1:]}
+        bench.progress.note(f"it does not count: {lost}")
+        return InvalidMeasurementError(
+            f"{_MOST_FAILED} rounds of {scenario.name} in a row cannot be believed: {lost}",
+            then="repeat this command on a quiet machine: it goes on where it ended",
+        )
+    bench.progress.note(f"round {number} of {scenario.name}: {_standing(look, scenario)}")
+    return None
 
 
-def _looks(most: int) -> list[int]:
-    """After how many rounds to look: from the fewest that can tell on, ever further apart, and at the end."""
-    found, number = [], 6
-    while number < most:
-        found.append(number)
-        number = max(number + 1, round(number * _GROWTH))
-    return [*found, most]
+def _standing(look: _Look, scenario: Scenario) -> str:
+    """How the verdicts stand, in one line."""
+    changed = [
+        f"{effect.metric.words} {comparison_page.change(effect)} {effect.verdict}"
+        + (f" of {one.series.label(one.arm)}" if len(look.asked.arms) > 2 else "")  # noqa: PLR2004 - more than a pair
+        for one in look.judged(scenario)
+        for effect in one.effects
+        if effect.verdict in ("regression", "improvement")
+    ]
+    return ", ".join([*changed, f"{look.still_open(scenario)} open"])

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts import campaigns, cli, flow, suite
-from scripts.campaigns import ROUNDS, Bounds
+from scripts.campaigns import ROUNDS, Bounds, Measured
 from scripts.errors import EXIT_OK, NothingMeasuredError, UsageError
+from scripts.flow import Flow
 from scripts.measure import candidates, environment, session
 from scripts.measure.campaign import Campaign, Scenario
 from scripts.measure.candidates import Arm
 from scripts.measure.process import RealSystem, System, terminate_as_exception
+from scripts.plan import MAX_ROUNDS
 from scripts.report import comparison_page, statistics
 from scripts.report.comparison import LEVEL
 from scripts.suite import ROOT, Suite
@@ -34,8 +36,8 @@ def main(argv: list[str]) -> int:
         print(describe(asked, bounds))
         return EXIT_OK
     found = campaigns.measure(asked, bounds, options(args), system)
-    campaigns.require_figures(found)
-    print(comparison_page.render(found.series, found.judged, title=title(asked)).decode())
+    print(page(asked, found))
+    campaigns.require_whole(asked, found)
     return EXIT_OK
 
 
@@ -64,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-logs", action="store_true", help="keep every child's log and the raw request log")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and its time; start no server, no load")
     ends = parser.add_mutually_exclusive_group()
-    ends.add_argument("--rounds", type=_rounds, metavar="N", help=f"so many rounds of each flow (default: {ROUNDS})")
+    ends.add_argument("--rounds", type=rounds, metavar="N", help=f"so many rounds of each flow (default: {ROUNDS})")
     ends.add_argument(
         "--budget", type=_time, metavar="10m", help="stop when every verdict is in, or after this time at the latest"
     )
@@ -75,10 +77,13 @@ def options(args: argparse.Namespace) -> session.Options:
     return session.Options(results=args.results.resolve(), keep_logs=args.keep_logs)
 
 
-def _rounds(text: str) -> int:
+def rounds(text: str) -> int:
+    """A number of rounds, as a command line takes it."""
     least = statistics.least_rounds(LEVEL)
-    if not text.isdigit() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of rounds from {least} on, the fewest that can tell")
+    if not text.isdecimal() or not least <= int(text) <= MAX_ROUNDS:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a number of rounds from {least}, the fewest that can tell, to {MAX_ROUNDS}"
+        )
     return int(text)
 
 
@@ -96,18 +101,7 @@ def resolved(matrix: Suite, target: str, system: System) -> Arm:
 
 def planned(matrix: Suite, args: argparse.Namespace, arms: Sequence[Arm]) -> Campaign:
     """The campaign that was asked for; UsageError when its parts do not go together."""
-    engines = [matrix.engine(name) for name in args.engine] or list(matrix.engines)
-    scenarios = [
-        Scenario(engine=engine, flow=flow.find(name))
-        for engine in engines
-        for name in args.flow or [one.flow for one in matrix.scenarios if one.engine == engine.name]
-        if all(_serves(matrix, arm, engine, name) for arm in arms)
-    ]
-    labels = ", ".join(arm.release.version for arm in arms)
-    if not scenarios:
-        raise NothingMeasuredError(
-            f"no flow can be served by all of {labels}", then="choose other releases, or name --engine and --flow"
-        )
+    scenarios = _scenarios(matrix, args.engine, args.flow, arms)
     python = args.python or matrix.python
     for arm in arms:
         covered = matrix.line(arm.release).pythons
@@ -120,9 +114,39 @@ def planned(matrix: Suite, args: argparse.Namespace, arms: Sequence[Arm]) -> Cam
     return Campaign(arms=tuple(arms), scenarios=tuple(scenarios), profile=profile, python=python)
 
 
-def _serves(matrix: Suite, arm: Arm, engine: suite.Engine, name: str) -> bool:
-    ours = {one for line in matrix.lines for one in line.flows}
-    return matrix.has_engine(arm.release, engine) and (name not in ours or name in matrix.line(arm.release).flows)
+def _scenarios(
+    matrix: Suite, engine_names: Sequence[str], flow_names: Sequence[str], arms: Sequence[Arm]
+) -> list[Scenario]:
+    """What all arms can serve of the engines and flows; what was asked for by name must be among it."""
+    engines = [matrix.engine(name) for name in dict.fromkeys(engine_names)] or list(matrix.engines)
+    named = [flow.find(name) for name in flow_names]
+    flows = {one.name: one for one in named}
+    if any(flows[one.name].path != one.path for one in named):
+        raise UsageError("two flow directories have the same name", then="rename one of them")
+    scenarios = [
+        Scenario(engine=engine, flow=one)
+        for engine in engines
+        for one in flows.values() or [flow.find(one.flow) for one in matrix.scenarios if one.engine == engine.name]
+        if all(_serves(matrix, arm, engine, one) for arm in arms)
+    ]
+    labels = ", ".join(arm.release.version for arm in arms)
+    served = {one.engine.name for one in scenarios} | {one.flow.name for one in scenarios}
+    left_out = [name for name in (*engine_names, *flows) if name not in served]
+    if left_out:
+        raise UsageError(
+            f"{', '.join(left_out)} cannot be served by all of {labels}", then="choose other releases, engines or flows"
+        )
+    if not scenarios:
+        raise NothingMeasuredError(
+            f"no flow can be served by all of {labels}", then="choose other releases, or name --engine and --flow"
+        )
+    return scenarios
+
+
+def _serves(matrix: Suite, arm: Arm, engine: suite.Engine, wanted: Flow) -> bool:
+    """Whether it has the engine, and is known to serve the flow; of somebody's own flow nothing is known."""
+    can_serve = wanted.path.parent != flow.FLOWS or wanted.name in matrix.line(arm.release).flows
+    return can_serve and matrix.has_engine(arm.release, engine)
 
 
 def describe(asked: Campaign, bounds: Bounds) -> str:
@@ -137,10 +161,11 @@ def describe(asked: Campaign, bounds: Bounds) -> str:
     return "\n".join([*lines, f"time: {bounds.rounds} rounds, about {total_s / 60:.1f} minutes"])
 
 
-def title(asked: Campaign) -> str:
-    """The heading of its page."""
+def page(asked: Campaign, found: Measured) -> str:
+    """What was measured, as Markdown."""
     first, *others = (arm.about for arm in asked.arms)
-    return f"{', '.join(others)} against {first}"
+    title = f"{', '.join(others)} against {first}"
+    return comparison_page.render(found.series, found.judged, title=title).decode()
 
 
 if __name__ == "__main__":

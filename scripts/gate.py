@@ -1,7 +1,7 @@
 """Gate: `python -m scripts.gate --baseline 1.18.4 --candidate 1.18.5` compares, and its exit code says what to do.
 
-0: every metric was measured and passes. 3: nothing was measured. 6: a metric could not be told, or the runs cannot be
-believed. 7: the runs are not comparable. 8: a regression.
+0: every metric was measured and passes. 3: nothing was measured. 5: a server does not work. 6: a metric could not be
+told, or the runs cannot be believed. 7: the runs are not comparable. 8: a regression.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scripts import campaigns, cli, compare, suite
 from scripts.campaigns import Bounds
 from scripts.errors import EXIT_OK, InvalidMeasurementError, RegressionError
 from scripts.measure.process import RealSystem, terminate_as_exception
-from scripts.report import comparison_page, gating
+from scripts.report import gating
 from scripts.report.gating import Case
 
 BUDGET_S = 600.0  # of each flow
@@ -35,11 +35,13 @@ def main(argv: list[str]) -> int:
         print(compare.describe(asked, bounds))
         return EXIT_OK
     found = campaigns.measure(asked, bounds, compare.options(args), system)
-    campaigns.require_figures(found)
-    cases = gating.decide(found.judged, wanted)
-    page = comparison_page.render(found.series, found.judged, title=compare.title(asked)).decode()
+    page = compare.page(asked, found)
     print(page)
-    _write_reports(args.junit, page, cases, found.took_s)
+    _write_summary(page)
+    campaigns.require_whole(asked, found)  # before JUnit XML, which could not say that a flow is missing
+    cases = gating.decide(found.judged, wanted)
+    if args.junit is not None:
+        args.junit.write_bytes(gating.junit(cases, found.took_s))
     return verdict(cases)
 
 
@@ -56,16 +58,17 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
     compare.add_options(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.junit is not None and not args.junit.parent.is_dir():
+        parser.error(f"--junit {args.junit}: there is no such directory")
+    return args
 
 
-def _write_reports(junit: Path | None, page: str, cases: Sequence[Case], seconds: float) -> None:
+def _write_summary(page: str) -> None:
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with Path(summary).open("a", encoding="utf-8") as stream:
             stream.write(page)
-    if junit is not None:
-        junit.write_bytes(gating.junit(cases, seconds))
 
 
 def verdict(cases: Sequence[Case]) -> int:
@@ -86,7 +89,7 @@ def verdict(cases: Sequence[Case]) -> int:
         needed = max((case.effect.rounds_needed or 0 for case in cases), default=0)
         raise InvalidMeasurementError(
             f"{len(unknown)} metric(s) could not be told, so this is no pass:\n" + "\n".join(unknown),
-            then=f"repeat this command: it goes on, and needs about {needed} rounds in all"
+            then=f"repeat this command, without --budget and with --rounds {needed}: it goes on where it ended"
             if needed
             else "repeat this command with --keep-logs",
         )

@@ -37,14 +37,14 @@ def main(argv: list[str]) -> int:
     args.engine, args.flow = [ENGINE], [FLOW]
     slowed = compare.planned(matrix, args, [baseline, *injected.values()])
     null = compare.planned(matrix, args, [baseline, baseline])
-    bounds = Bounds(rounds=args.rounds)
+    bounds = Bounds(rounds=args.rounds, afresh=False)
     if args.dry_run:
         print(compare.describe(slowed, bounds))
         print(f"and {args.nulls} times:\n{compare.describe(null, bounds)}")
         return EXIT_OK
     options = compare.options(args)
-    caught = campaigns.measure(slowed, bounds, options, system)
-    nulls = [_null(null, again, bounds, options, system) for again in range(args.nulls)]
+    caught = _measured(slowed, bounds, options, system)
+    nulls = [_measured(replace(null, again=again), bounds, options, system) for again in range(args.nulls)]
     names = {arm.release.version: VARIANTS[n] for n, arm in enumerate(injected.values())}
     page = self_test_page.render(
         [
@@ -67,7 +67,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "self_test", "Show by injected slowdowns and A/A comparisons how far the verdicts can be trusted."
     )
     parser.add_argument(
-        "--rounds", type=int, default=ROUNDS, metavar="N", help=f"of each comparison (default: {ROUNDS})"
+        "--rounds", type=compare.rounds, default=ROUNDS, metavar="N", help=f"of each comparison (default: {ROUNDS})"
     )
     parser.add_argument("--nulls", type=int, default=NULLS, metavar="N", help=f"A/A comparisons (default: {NULLS})")
     parser.add_argument("--profile", default="compare", help="a load profile of suite.toml (default: compare)")
@@ -86,8 +86,10 @@ def _variant(matrix: Suite, variant: Variant, baseline: Arm, system: System) -> 
     return candidates.resolve(matrix, str(wheels), uv=environment.find_uv(), system=system)
 
 
-def _null(asked: Campaign, again: int, bounds: Bounds, options: session.Options, system: System) -> Measured:
-    return campaigns.measure(replace(asked, again=again), bounds, options, system)
+def _measured(asked: Campaign, bounds: Bounds, options: session.Options, system: System) -> Measured:
+    found = campaigns.measure(asked, bounds, options, system)
+    campaigns.require_whole(asked, found)
+    return found
 
 
 if __name__ == "__main__":

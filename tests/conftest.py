@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from scripts.measure import machine, telemetry
+from tests.fakes import stage as stages
 from tests.fakes import values
+from tests.fakes.stage import Stage
 from tests.fakes.system import FakeSystem
 
 MAY_START_PROCESSES = ("e2e", "process")
@@ -34,3 +37,9 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> FakeSystem:
         monkeypatch.setattr(telemetry, look, getattr(system, look))
     monkeypatch.setattr(machine, "describe", lambda: values.MACHINE)
     return system
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Whole campaigns in a fake outside."""
+    return stages.built(tmp_path, monkeypatch)

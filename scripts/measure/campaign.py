@@ -8,22 +8,24 @@ Every run has a fresh server; all runs of a round draw the same think times.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
+from scripts.errors import NotComparableError
 from scripts.flow import Flow
 from scripts.loads import Profile
 from scripts.measure import digests, session
 from scripts.measure.candidates import Arm
 from scripts.measure.runner import Bench, Done, Prepared
 from scripts.plan import Place, RunSpec, Target
-from scripts.record import Machine, RunRecord
-from scripts.record_files import RECORD_FILE, RUNS, RecordError, read_record
+from scripts.record import Machine
 from scripts.suite import Engine
+
+_GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,14 +48,19 @@ class Campaign:
     arms: tuple[Arm, ...]  # the first is the baseline
     scenarios: tuple[Scenario, ...]
     profile: Profile
-    python: str
+    python: str  # e.g. "3.11"
     again: int = 0  # how often the same was asked for afresh
 
-    def identity(self, scenario: Scenario, machine: Machine) -> str:
-        """Twelve hexadecimal digits that are the same only where all that decides the numbers is."""
+    def identity(self, scenario: Scenario, machine: Machine, python: str) -> str:
+        """Twelve hexadecimal digits that are the same only where all that decides the numbers is.
+
+        `python` is that of the virtualenvs, with its patch version. Memory counts in GiB, as in tables: a kernel update
+        moves it by a few MiB.
+        """
         parts: list[object] = [
-            self.python,
+            python,
             self.again,
+            round(machine.memory_bytes / _GIB),
             *(getattr(machine, name) for name in ("cpu_model", "cores", "system", "tools_python")),
         ]
         for number, arm in enumerate(self.arms, 1):
@@ -73,8 +80,8 @@ class Campaign:
         )
 
     def round(self, scenario: Scenario, identity: str, round_number: int) -> list[RunSpec]:
-        """The runs of a round in the order in which they are made."""
-        round_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{round_number:03}"
+        """The runs of a round in the order in which they are made; a round that is made again has another id."""
+        round_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{round_number:03}-{secrets.token_hex(3)}"
         place = Place(campaign=identity, round_id=round_id, arm=0)
         runs = [self.spec(scenario, n, arm, place, round_number) for n, arm in enumerate(self.arms, 1)]
         return runs if round_number % 2 else runs[::-1]
@@ -85,43 +92,32 @@ class Campaign:
         return sum(spec.expected_s for spec in self.round(self.scenarios[0], "", 1))
 
 
-def measured(results: Path, profile: Profile, identity: str) -> list[Path]:
-    """Directories of the runs that a campaign has made so far, in order of time; an unreadable one is passed over."""
-    found = []
-    for path in (results / RUNS.name / profile.name).glob(f"*/*/*/{RECORD_FILE}"):
-        record = _record(path.parent)
-        if record is not None and record.asked.campaign == identity:
-            found.append(path.parent)
-    return sorted(found, key=lambda path: path.name)
+def make_round(bench: Bench, prepared: Mapping[str, Prepared], specs: Sequence[RunSpec], label: str) -> list[Done]:
+    """Make the runs of a round, each in the virtualenv of its arm's label; one that fails ends it.
 
-
-def whole_rounds(directories: Sequence[Path], arms: int) -> int:
-    """How many rounds have a run that is ok of every arm; a round that was cut short is made again, whole."""
-    seen: dict[str, set[int]] = {}
-    for path in directories:
-        record = _record(path)
-        if record is not None and record.outcome == "ok":
-            seen.setdefault(record.asked.round_id, set()).add(record.asked.arm)
-    return sum(len(found) == arms for found in seen.values())
-
-
-def make_round(bench: Bench, prepared: Mapping[str, Prepared], specs: Sequence[RunSpec], label: str) -> Iterator[Done]:
-    """Make the runs of a round, each in its own virtualenv; `prepared` is by the arm's label."""
+    What would come after it could not be paired.
+    """
+    done: list[Done] = []
     for number, spec in enumerate(specs, 1):
-        yield session.one(replace(bench, prepared=prepared[spec.release]), spec, f"[{label}, {number}/{len(specs)}]")
+        own = replace(bench, prepared=prepared[spec.release])
+        done.append(session.one(own, spec, f"[{label}, {number}/{len(specs)}]"))
+        if done[-1].error is not None:
+            break
+    return done
 
 
 def prepare(campaign: Campaign, bench: Bench) -> dict[str, Prepared]:
-    """All virtualenvs, before any clock starts."""
+    """All virtualenvs by label, before any clock starts; NotComparableError when their Pythons differ."""
     labels = {arm.release.version: arm for arm in campaign.arms}
-    return {
+    prepared = {
         label: session.install(label, arm.lock, campaign.python, bench.system, bench.progress)
         for label, arm in labels.items()
     }
-
-
-def _record(directory: Path) -> RunRecord | None:
-    try:
-        return read_record(directory)
-    except RecordError:
-        return None
+    pythons = {label: one.environment.python for label, one in prepared.items()}
+    if len(set(pythons.values())) > 1:
+        told = ", ".join(f"{label}: {python}" for label, python in pythons.items())
+        raise NotComparableError(
+            f"the virtualenvs differ in Python: {told}",
+            then="remove the ones with the older Python from .envs/, then repeat this command",
+        )
+    return prepared
