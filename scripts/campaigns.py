@@ -122,7 +122,7 @@ def measure(asked: Campaign, bounds: Bounds, options: session.Options, system: S
         _take_up(look, prepared)
         before = sum(map(look.rounds, asked.scenarios))
         if before:
-            progress.note(f"{before} rounds of this campaign are there already; going on after them")
+            progress.note(f"{before} round(s) of this campaign are there already; going on after them")
         began = system.monotonic()
         failed = _rounds(look, bench, prepared)
         took_s = system.monotonic() - began
@@ -172,7 +172,7 @@ def _recorded(results: Path, profile: str, progress: Progress) -> defaultdict[st
         else:
             found[run.record.asked.campaign].append(run)
     if unreadable:
-        progress.note(f"passed over {unreadable} runs that cannot be read; nox -s collate names them")
+        progress.note(f"passed over {unreadable} run(s) that cannot be read; nox -s collate names them")
     return found
 
 

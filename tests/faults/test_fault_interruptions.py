@@ -138,3 +138,20 @@ def test_a_second_session_on_the_machine_is_refused(world: World) -> None:
     assert ended.code == 0, ended.err
     assert [record.outcome for record in world.records()] == ["ok"]
     assert world.left() == []
+
+
+def test_a_killed_campaign_goes_on(world: World) -> None:
+    """A campaign killed in the middle of its second round keeps the first, and makes the second again whole."""
+    session = world.start("--campaign", "--rounds", "2")
+    session.wait_until(lambda: len(world.records()) == 3)
+    session.wait_until(lambda: bool(world.processes("locust ")))
+    session.signal(signal.SIGKILL)
+    assert session.end().code == -signal.SIGKILL
+    kept = world.record_bytes()
+    ended = world.run("--campaign", "--rounds", "2")
+    assert ended.code == 0, ended.err
+    assert "1 round(s) of this campaign are there already" in ended.out
+    assert kept.items() <= world.record_bytes().items()
+    assert sorted(record.asked.round for record in world.records()) == [1, 1, 2, 2, 2]
+    assert len({record.asked.round_id for record in world.records()}) == 3
+    assert world.left() == []

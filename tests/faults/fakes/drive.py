@@ -14,10 +14,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unittest import mock
 
-from scripts import bench, cli, flow, suite
+from scripts import bench, campaigns, cli, flow, suite
+from scripts.campaigns import Bounds
 from scripts.loads import Profile
 from scripts.measure import session
+from scripts.measure.campaign import Campaign, Scenario
+from scripts.measure.candidates import Arm
 from scripts.measure.environment import Environment
 from scripts.measure.keep import TORSO
 from scripts.measure.locks import Lock
@@ -26,7 +30,7 @@ from scripts.measure.progress import Progress
 from scripts.measure.runner import Prepared
 from scripts.measure.servers import Limits
 from scripts.plan import Plan, RunSpec, Target
-from scripts.report import summary
+from scripts.report import summary, validity
 from scripts.suite import Suite
 
 RELEASE, ENGINE = "1.12.0", "flask"
@@ -70,6 +74,8 @@ def main(argv: list[str]) -> int:
         results=args.at / "results", scratch=args.at / "scratch", limits=Limits(boot_s=args.boot_s, verify_s=20.0)
     )
     plan = _plan(matrix, args)
+    if args.campaign:
+        return _campaign(plan, args, options)
 
     def prepare(_matrix: Suite, _spec: RunSpec, _system: System, _progress: Progress) -> Prepared:
         return _prepared(args.at / "environment")
@@ -86,6 +92,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--at", type=Path, required=True, help="holds flow, environment, results and scratch")
     parser.add_argument("--boot-s", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--campaign", action="store_true", help="against itself in so many rounds")
     parser.add_argument("--taken", type=int, nargs="*", default=[], metavar="PORT")
     parser.add_argument("--interrupt-at", default="", metavar="CHILD|keep")
     return parser.parse_args(argv)
@@ -108,6 +115,26 @@ def _plan(matrix: Suite, args: argparse.Namespace) -> Plan:
     )
     rounds = range(1, args.rounds + 1)
     return Plan(runs=tuple(RunSpec(target=target, profile=profile, python="3.11", round=n) for n in rounds))
+
+
+def _campaign(plan: Plan, args: argparse.Namespace, options: session.Options) -> int:
+    """What the compare verb does after planning, on a machine that may be busy."""
+    target, prepared = plan.runs[0].target, _prepared(args.at / "environment")
+    assert target is not None
+    arm = Arm(release=target.release, version=target.version, lock=prepared.lock, about="a fake")
+    asked = Campaign(
+        arms=(arm, arm),
+        scenarios=(Scenario(engine=target.engine, flow=target.flow),),
+        profile=plan.runs[0].profile,
+        python="3.11",
+    )
+    with (
+        mock.patch.object(session, "install", return_value=prepared),
+        mock.patch.object(validity, "reasons", lambda record: record.reasons),
+    ):
+        found = campaigns.measure(asked, Bounds(rounds=args.rounds), options, RealSystem())
+    campaigns.require_whole(asked, found)
+    return 0
 
 
 def _prepared(path: Path) -> Prepared:
