@@ -88,7 +88,7 @@ def test_record_of_success(bench: Bench) -> None:
     assert (record.ran.workers, record.ran.threads, record.ran.promptflow) == (2, 1, "1.12.0")
     assert list(record.phases_s) == ["boot", "verify", "load", "collect", "stop"]
     assert record.measurements is not None
-    assert record.measurements.backend.received == 3
+    assert record.measurements.backend.received == 4
     assert read_histograms(done.directory).windows["steady"]["ok"].counts == (1, 1)
     assert [row.requests for row in read_timeline(done.directory)] == [1, 0, 1, 1]
 

@@ -202,7 +202,7 @@ def _good(path: str) -> Reply:
         "/health": {"status": "Healthy"},
         "/version": {"version": values.RELEASE.version},
         "/score": {"answer": values.ANSWER},
-        "/counts": {"received": 3, "answered": 2},
+        "/counts": {"received": 4, "answered": 3},
     }
     return reply(fields[path])
 
