@@ -53,6 +53,7 @@ def test_interrupted_in_its_first_round(stage: Stage) -> None:
         stage.measure(stage.campaign(), FOUR)
     assert rounds(stage.measure(stage.campaign(), FOUR)) == [4]
     assert stage.outside.runs == 2 + 8
+    assert sorted(record.asked.round for record in stage.records()) == [1, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_finished_campaign_is_measured_afresh(stage: Stage) -> None:
