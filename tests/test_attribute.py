@@ -18,7 +18,7 @@ def test_two_locks(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     assert attribute.main(stage.arguments(BASELINE, *DAYS, "--rounds", "4")) == 0
     out = capsys.readouterr().out
     assert "## fastapi example: 1.12.0+asof.20250124 against 1.12.0+asof.20240626" in out
-    assert "**regression** in CPU per request +5.0%" in out
+    assert "**regression** in CPU per request +5.0 %" in out
     assert "whose change it is" not in out
 
 
@@ -29,7 +29,7 @@ def test_shares(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     shares = out[out.index("whose change it is, 1.12.0+asof.20240626 to 1.12.0+new") :]
     (row,) = (line for line in shares.splitlines() if line.startswith("| CPU per request"))
-    assert [cell.split()[0] for cell in row.strip("|").split("|")[1:]] == ["+10.0%", "+9.1%", "+20.0%"]
+    assert [cell.split(" %")[0].strip() for cell in row.strip("|").split("|")[1:]] == ["+10.0", "+9.1", "+20.0"]
 
 
 def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ def test_page(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     page = out[out.index("# ") :]
     assert page.startswith("# promptflow 1.12.0+candidate against promptflow 1.12.0\n")
-    assert "- **regression** in CPU per request +5.0% (fastapi example: 1.12.0+candidate against 1.12.0)." in page
+    assert "- **regression** in CPU per request +5.0 % (fastapi example: 1.12.0+candidate against 1.12.0)." in page
     assert "promptflow 1.12.0 to 1.12.0+candidate" in page
     assert "4 interleaved rounds of profile `short`" in page
 
@@ -28,7 +28,7 @@ def test_three_arms(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     stage.outside.cpu = {"1.12.0+third": (0.9,)}
     assert compare.main(stage.arguments(*PAIR, "1.12.0+third", "--rounds", "4")) == 0
     out = capsys.readouterr().out
-    assert "CPU per request -10.0% improvement of 1.12.0+third" in out
+    assert "CPU per request -10.0 % improvement of 1.12.0+third" in out
     assert "## fastapi example: 1.12.0+candidate against 1.12.0" in out
     assert "## fastapi example: 1.12.0+third against 1.12.0" in out
 
@@ -52,7 +52,7 @@ def test_candidate_that_fails(stage: Stage, capsys: pytest.CaptureFixture[str]) 
     stage.outside.versions = {CANDIDATE: "1.11.0"}
     with pytest.raises(VerificationError, match="not 1"):
         compare.main(stage.arguments(*PAIR, "--rounds", "4"))
-    assert "## Left out" in capsys.readouterr().out
+    assert "was verify-failed (the server says that it is promptflow 1.11.0, not 1.12.0)" in capsys.readouterr().out
 
 
 def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

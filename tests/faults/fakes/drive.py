@@ -130,7 +130,7 @@ def _campaign(plan: Plan, args: argparse.Namespace, options: session.Options) ->
     )
     with (
         mock.patch.object(session, "install", return_value=prepared),
-        mock.patch.object(validity, "reasons", lambda record: record.reasons),
+        mock.patch.object(validity, "reasons", lambda sample: sample.record.reasons),
     ):
         found = campaigns.measure(asked, Bounds(rounds=args.rounds), options, RealSystem())
     campaigns.require_whole(asked, found)
