@@ -68,7 +68,7 @@ def test_standing_is_told_after_each_round(stage: Stage, capsys: pytest.CaptureF
     stage.outside.cpu = {CANDIDATE: (1.05,)}
     stage.measure(stage.campaign(), FOUR)
     out = capsys.readouterr().out
-    assert "round 3 of fastapi example: 10 open\n" in out
+    assert "round 3 of fastapi example: 9 open\n" in out
     assert "round 4 of fastapi example: CPU per request +5.0 % regression, 0 open\n" in out
 
 
@@ -152,7 +152,7 @@ def test_budget_ends_when_all_verdicts_are_in(stage: Stage) -> None:
     found = stage.measure(stage.campaign(), Bounds(budget_s=ROUND_S * 16.5))
     assert rounds(found) == [6]
     (judged,) = found.judged
-    assert [effect.interval.level for effect in judged.effects if effect.interval] == pytest.approx([0.99] * 10)
+    assert [effect.interval.level for effect in judged.effects if effect.interval] == pytest.approx([0.99] * 9)
 
 
 def test_long_budget_does_not_end_before_it_can_tell(stage: Stage) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scripts.report import comparability, statistics
-from scripts.report.metrics import METRICS, Metric
+from scripts.report.metrics import COMPARED, METRICS, Metric
 from scripts.report.pairing import BASELINE, Series
 from scripts.report.statistics import Interval
 from scripts.report.store import Run
@@ -23,7 +23,7 @@ from scripts.report.store import Run
 Verdict = Literal["regression", "improvement", "no change", "inconclusive", "no data"]
 LEVEL = 0.95
 CONTROL = "control_cpu_per_request_ms"
-COMPARED = tuple(metric for metric in METRICS if metric.least is not None)
+_CONTROL = next(metric for metric in METRICS if metric.name == CONTROL)
 _LEAST_TO_ADJUST = 4  # rounds: with fewer, the slope of the control arm is not known well enough
 
 Pair = tuple[Sequence[Run], Sequence[Run]]
@@ -64,15 +64,28 @@ def effects(
 ) -> list[Effect]:
     """Every compared metric of an arm beside another one.
 
-    `least` replaces the least change that counts, as log ratio, by metric name.
+    `least` replaces the least change that counts, as log ratio, by metric name; if given, these metrics alone are what
+    a verdict has to hold together with.
     """
     pair = series.runs(beside), series.runs(arm)
     wanted = least or {}
+    shown = [metric for metric in METRICS if metric in COMPARED or metric.name in wanted]
+    intervals = {metric.name: _interval(metric, [pair], level) for metric in shown}
+    certain = _certain({name: one for name, (one, _) in intervals.items() if not wanted or name in wanted}, level)
     return [
-        _effect(metric, pair, _floor(floors, series, metric), wanted.get(metric.name), level)
-        for metric in METRICS
-        if metric in COMPARED or metric.name in wanted
-    ]
+        _effect(
+            metric, pair, intervals[metric.name], _floor(floors, series, metric), wanted.get(metric.name), level,
+            certain=metric.name in certain,
+        )
+        for metric in shown
+    ]  # fmt: skip
+
+
+def _certain(intervals: Mapping[str, Interval | None], level: float) -> set[str]:
+    """The metrics whose change is not chance, tested all at once: with ten, one in two tables would cry wolf else."""
+    found = {name: interval.chance for name, interval in intervals.items() if interval is not None}
+    adjusted = statistics.at_once(list(found.values()))
+    return {name for name, chance in zip(found, adjusted, strict=True) if chance < 1 - level}
 
 
 def noise_floors(found: Iterable[Series]) -> dict[tuple[str, str, str, str], float]:
@@ -90,7 +103,7 @@ def noise_floors(found: Iterable[Series]) -> dict[tuple[str, str, str, str], flo
     floors = {}
     for key, pairs in paired.items():
         for metric in COMPARED:
-            interval, _ = _interval(metric, [pair for pair in pairs if _logs(metric.name, [pair])], LEVEL)
+            interval, _ = _interval(metric, [pair for pair in pairs if _logs(metric, [pair])], LEVEL)
             if interval is not None:
                 floors[(*key, metric.name)] = max(abs(interval.low), abs(interval.high))
     return floors
@@ -104,11 +117,14 @@ def _floor(floors: Floors, series: Series, metric: Metric) -> float | None:
     return floors.get((conditions, series.engine, series.flow, metric.name))
 
 
-def _effect(metric: Metric, pair: Pair, floor: float | None, least: float | None, level: float) -> Effect:
+def _effect(
+    metric: Metric, pair: Pair, measured: tuple[Interval | None, float], floor: float | None, least: float | None,
+    level: float, *, certain: bool,
+) -> Effect:  # fmt: skip
     wanted = least if least is not None else math.log1p(metric.least or 0.0)
     threshold = max(wanted, floor or 0.0)
-    interval, slope = _interval(metric, [pair], level)
-    verdict = judged(metric, interval, threshold, told=_logs(metric.name, [pair]) is not None)
+    interval, slope = measured
+    verdict = judged(metric, interval, threshold, told=_logs(metric, [pair]) is not None, certain=certain)
     return Effect(
         metric=metric,
         baseline=_median(metric, pair[0]),
@@ -122,19 +138,20 @@ def _effect(metric: Metric, pair: Pair, floor: float | None, least: float | None
     )
 
 
-def judged(metric: Metric, interval: Interval | None, threshold: float, *, told: bool) -> Verdict:
+def judged(metric: Metric, interval: Interval | None, threshold: float, *, told: bool, certain: bool = True) -> Verdict:
     """The verdict on an interval of log ratios: a change counts when it is certain and larger than the threshold.
 
-    `told`: every run tells the metric, so that without an interval only rounds are missing.
+    `told`: every run tells the metric, so that without an interval only rounds are missing. `certain`: the change also
+    holds together with those of the other metrics.
     """
     if interval is None:
         return "inconclusive" if told else "no data"
     sign = -1 if metric.better == "higher" else 1
     worse, low, high = sign * interval.estimate, *sorted((sign * interval.low, sign * interval.high))
     if low > 0 and worse > threshold:
-        return "regression"
+        return "regression" if certain else "inconclusive"
     if high < 0 and worse < -threshold:
-        return "improvement"
+        return "improvement" if certain else "inconclusive"
     return "no change" if -threshold < low and high < threshold else "inconclusive"
 
 
@@ -153,7 +170,7 @@ def _needed(interval: Interval | None, threshold: float, level: float) -> int:
 
 def _interval(metric: Metric, pairs: Sequence[Pair], level: float) -> tuple[Interval | None, float]:
     """The interval of log ratios over all pairs, and the slope of the adjustment; None where it cannot be told."""
-    values, controls = _logs(metric.name, pairs), _logs(CONTROL, pairs)
+    values, controls = _logs(metric, pairs), _logs(_CONTROL, pairs)
     if values is None:
         return None, 0.0
     first, second = _sides(values)
@@ -167,7 +184,7 @@ def _interval(metric: Metric, pairs: Sequence[Pair], level: float) -> tuple[Inte
 
 def control_shift(series: Series, arm: int) -> Interval | None:
     """By how much the control arm itself differs; an arm that moves its own control spoils the adjustment."""
-    controls = _logs(CONTROL, [(series.runs(BASELINE), series.runs(arm))])
+    controls = _logs(_CONTROL, [(series.runs(BASELINE), series.runs(arm))])
     return None if controls is None else statistics.shift(_differences(*_sides(controls)), LEVEL)
 
 
@@ -180,12 +197,14 @@ def _sides(logs: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
     return list(itertools.chain(*logs[::2])), list(itertools.chain(*logs[1::2]))
 
 
-def _logs(name: str, pairs: Sequence[Pair]) -> list[list[float]] | None:
+def _logs(metric: Metric, pairs: Sequence[Pair]) -> list[list[float]] | None:
     """Logarithms of baseline and candidate of every pair in turn, each an arm by itself.
 
-    None when there is no run, or one that does not tell the metric, or tells one that has no logarithm.
+    None when there is no run, or one that does not tell the metric, must not be compared by it, or tells one that has
+    no logarithm.
     """
-    values = [[run.values[name] for run in runs] for pair in pairs for runs in pair]
+    arms = [runs for pair in pairs for runs in pair]
+    values = [[run.values[metric.name] if run.counts(metric) else None for run in runs] for runs in arms]
     logs = [[math.log(value) for value in arm if value is not None and value > 0] for arm in values]
     return logs if any(logs) and [*map(len, logs)] == [*map(len, values)] else None
 

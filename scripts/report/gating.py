@@ -14,9 +14,9 @@ from typing import Literal
 
 from scripts.errors import UsageError, did_you_mean
 from scripts.report import comparison_page
-from scripts.report.comparison import COMPARED, Effect
+from scripts.report.comparison import Effect
 from scripts.report.comparison_page import Judged, counts_from
-from scripts.report.metrics import METRICS, Metric
+from scripts.report.metrics import COMPARED, METRICS, Metric
 
 Decision = Literal["pass", "regression", "undecided", "no data"]
 _THRESHOLD = re.compile(r"(?P<name>[a-z0-9_]+)=(?P<sign>[+-]?)(?P<percent>\d+(\.\d+)?)%")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from scripts.errors import NothingMeasuredError
 from scripts.report import comparison_page, statistics, tables, templates
-from scripts.report.comparison import COMPARED, LEVEL, effects
+from scripts.report.comparison import LEVEL, effects
 from scripts.report.comparison_page import Judged
+from scripts.report.metrics import COMPARED
 from scripts.report.pairing import BASELINE
 from scripts.report.wording import DASH, listed, percent
 

@@ -37,6 +37,7 @@ class Interval:
     high: float  # upper end, a log ratio
     level: float  # share of such intervals that hold the true shift, 0 to 1
     number: int  # rounds that it rests on
+    chance: float = 0.0  # two-sided p value: how often chance alone gives a shift as large, 0 to 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +58,30 @@ def shift(differences: Sequence[float], level: float, cost: SlopeCost = NOT_FITT
     mean, half = student(np.asarray(differences, dtype=np.float64), level, cost)
     estimate, width = float(mean), float(half)
     return Interval(
-        estimate=estimate, low=estimate - width, high=estimate + width, level=level, number=len(differences)
+        estimate=estimate,
+        low=estimate - width,
+        high=estimate + width,
+        level=level,
+        number=len(differences),
+        chance=_chance(estimate, width, level, len(differences) - 1 - cost.freedom),
     )
+
+
+def _chance(estimate: float, half: float, level: float, freedom: Figures | float) -> float:
+    """The p value that belongs to an interval of Student's; 0 for a shift without any noise, 1 for none at all."""
+    if half <= 0:
+        return float(estimate == 0)
+    return float(2 * stats.t.sf(abs(estimate) / half * _quantile(level, freedom), freedom))
+
+
+def at_once(chances: Sequence[float]) -> list[float]:
+    """P values adjusted so that all tests hold together (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    order = sorted(range(len(chances)), key=chances.__getitem__)
+    adjusted_to, worst = [0.0] * len(chances), 0.0
+    for rank, place in enumerate(order):
+        worst = max(worst, min(1.0, chances[place] * (len(chances) - rank)))
+        adjusted_to[place] = worst
+    return adjusted_to
 
 
 def student(differences: Figures, level: float, cost: SlopeCost = NOT_FITTED) -> tuple[Figures, Figures]:

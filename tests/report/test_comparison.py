@@ -255,3 +255,23 @@ def test_rounds_can_be_cut_off() -> None:
     found = one(campaign(TWO, 6, {CPU: ([5.0] * 6, [6.0] * 6)}))
     assert {e.interval.number for e in effects(found.first(4), 2, {}) if e.interval} == {4}
     assert dataclasses.replace(found, rounds=found.rounds[:4]) == found.first(4)
+
+
+def test_a_change_that_is_chance_among_many_is_open() -> None:
+    """What one metric alone would call a change is open where ten were looked at, and one where it was the only one."""
+    moved = [1.00, 1.06, 1.01, 1.07, 1.02, 1.06]
+    runs = campaign(TWO, 6, {MEMORY: ([1e8] * 6, times(moved, 1e8))})
+    series = one(runs)
+    (among_all,) = [each for each in effects(series, 2, {}) if each.metric.name == MEMORY]
+    assert among_all.interval is not None
+    assert among_all.interval.low > 0
+    assert among_all.verdict == "inconclusive"
+    alone = effects(series, 2, {}, least={MEMORY: 0.02})
+    assert [each.verdict for each in alone if each.metric.name == MEMORY] == ["regression"]
+
+
+def test_truncated_latencies_are_not_compared() -> None:
+    """A latency that must not be believed is no data, while throughput and CPU time of the same run count."""
+    runs = [dataclasses.replace(run, distrusted=("truncated: ...",)) for run in campaign(TWO, 6)]
+    verdicts = {each.metric.name: each.verdict for each in effects(one(runs), 2, {})}
+    assert (verdicts["overhead_p50_ms"], verdicts[CPU]) == ("no data", "no change")

@@ -11,8 +11,8 @@ import pytest
 
 from scripts.report import canvas, forest
 from scripts.report.canvas import Picture
-from scripts.report.comparison import COMPARED, Effect, Verdict
-from scripts.report.metrics import Metric
+from scripts.report.comparison import Effect, Verdict
+from scripts.report.metrics import COMPARED, Metric
 from scripts.report.statistics import Interval
 
 SVG = "{http://www.w3.org/2000/svg}"

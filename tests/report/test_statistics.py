@@ -13,6 +13,7 @@ from scripts.report.statistics import (
     Interval,
     SlopeCost,
     adjusted,
+    at_once,
     least_rounds,
     look_level,
     pooled_slope,
@@ -198,3 +199,27 @@ def test_five_percent_are_lost_without_the_control() -> None:
     found = shift(differences, 0.95)
     assert found is not None
     assert found.low < 0 < found.high
+
+
+def test_chance_is_that_of_the_t_test() -> None:
+    """The p value of an interval is that of scipy's one-sample t test."""
+    differences = [0.01, 0.03, -0.02, 0.04, 0.02, 0.03]
+    found = shift(differences, 0.95)
+    assert found is not None
+    assert found.chance == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+    assert (found.chance < 0.05) is (found.low > 0)
+
+
+@pytest.mark.parametrize(("differences", "chance"), [([0.02] * 6, 0.0), ([0.0] * 6, 1.0)])
+def test_chance_without_noise(differences: list[float], chance: float) -> None:
+    """A shift that never varies is certain, and none at all is none."""
+    found = shift(differences, 0.95)
+    assert found is not None
+    assert found.chance == chance
+
+
+def test_tests_at_once() -> None:
+    """Holm's method by hand: the smallest p value times the number of tests, the next times one less, never falling."""
+    assert at_once([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert at_once([0.5, 0.9]) == [1.0, 1.0]
+    assert at_once([]) == []

@@ -1,0 +1,145 @@
+"""At which release a metric stepped: many releases in the same interleaved rounds, each beside the one before.
+
+Pure; imports `comparison`, `metrics`, `pairing` and `statistics`. The model is two-way analysis of covariance: log of
+the metric = round + release + slope * log of the control arm + noise, fitted by least squares (Searle, "Linear Models",
+1971, chapters 4 and 8). All releases share one estimate of the noise, so few rounds tell much. A step is a difference
+between neighbours whose interval excludes none and that is larger than the metric's least change; the intervals of all
+neighbours hold together (Bonferroni), so that 33 releases do not cry wolf more often than two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from scripts.report.comparison import CONTROL, LEVEL
+from scripts.report.metrics import Metric
+from scripts.report.pairing import Series
+from scripts.report.statistics import STEEPEST_SLOPE, Figures, Interval, look_level
+
+_FEWEST_ROUNDS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fit:
+    """The model fitted to one metric of one series."""
+
+    releases: tuple[str, ...]  # in the order of the arms
+    rounds: int
+    effects: Figures  # of each release, as log ratio to the first
+    covariance: Figures  # of these effects; the first has none
+    freedom: int  # degrees of freedom of the noise
+    noise: float  # standard deviation of a run about the model, as log ratio
+    slope: float  # on the control arm; 0: not adjusted
+
+    def against(self, release: int, other: int, level: float = LEVEL) -> Interval:
+        """One release beside another, by their places."""
+        contrast = np.zeros(len(self.releases))
+        contrast[release] += 1
+        contrast[other] -= 1
+        error = math.sqrt(max(0.0, float(contrast @ self.covariance @ contrast)))
+        half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * error
+        middle = float(contrast @ self.effects)
+        return Interval(estimate=middle, low=middle - half, high=middle + half, level=level, number=self.rounds)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """A release at which a metric changed."""
+
+    metric: Metric
+    before: str
+    release: str
+    interval: Interval  # log ratio to the release before
+
+
+def fit(series: Series, metric: Metric) -> Fit | None:
+    """The model of a metric; None when a run does not tell it, or there are too few rounds."""
+    values = _matrix(series, metric.name)
+    controls = _matrix(series, CONTROL) if metric.follows_speed else None
+    if values is None or len(series.rounds) < _FEWEST_ROUNDS or (metric.follows_speed and controls is None):
+        return None
+    return fitted(tuple(series.label(arm) for arm in series.arms), values, controls)
+
+
+def fitted(releases: tuple[str, ...], values: Figures, controls: Figures | None) -> Fit:
+    """The model of logs with a row for each round and a column for each release."""
+    rounds, arms = values.shape
+    columns = [np.kron(np.eye(rounds)[:, [n]], np.ones((arms, 1))) for n in range(rounds)]
+    columns += [np.kron(np.ones((rounds, 1)), np.eye(arms)[:, [n]]) for n in range(1, arms)]
+    slope = 0.0
+    target = values.ravel()
+    if controls is not None:
+        slope = _slope(values, controls)
+        target = target - slope * controls.ravel()
+        columns.append(controls.reshape(-1, 1))  # what fitting it costs is in the covariance
+    design = np.hstack(columns)
+    plain = design[:, : rounds + arms - 1]
+    solution = np.linalg.lstsq(plain, target, rcond=None)[0]
+    freedom = target.size - design.shape[1]
+    noise = math.sqrt(float(((target - plain @ solution) ** 2).sum()) / freedom)
+    whole = np.linalg.pinv(design.T @ design) * noise**2
+    covariance = np.zeros((arms, arms))
+    covariance[1:, 1:] = whole[rounds : rounds + arms - 1, rounds : rounds + arms - 1]
+    effects = np.concatenate([[0.0], solution[rounds:]])
+    return Fit(
+        releases=releases, rounds=rounds, effects=effects, covariance=covariance, freedom=freedom, noise=noise,
+        slope=slope,
+    )  # fmt: skip
+
+
+def found(metric: Metric, model: Fit, floor: float = 0.0) -> list[Step]:
+    """The releases at which the metric stepped; `floor`: the noise floor as log ratio."""
+    pairs = len(model.releases) - 1
+    level = look_level(LEVEL, pairs)
+    least = max(math.log1p(metric.least or 0.0), floor)
+    steps = []
+    for place in range(1, pairs + 1):
+        interval = model.against(place, place - 1, level)
+        certain = interval.low > 0 or interval.high < 0
+        if certain and abs(interval.estimate) > least:
+            before, release = model.releases[place - 1 : place + 1]
+            steps.append(Step(metric=metric, before=before, release=release, interval=interval))
+    return steps
+
+
+def false_alarms(metric: Metric, values: Figures, controls: Figures | None, trials: int, seed: int) -> float:
+    """Share of trials with any step, where there is none: what is left of the model, shuffled among the releases.
+
+    `values` and `controls` as `fitted` takes them. Shuffling is within rounds, so that rounds keep their level.
+    """
+    rng = np.random.default_rng(seed)
+    names = tuple(str(n) for n in range(values.shape[1]))
+    model = fitted(names, values, controls)
+    explained = model.slope * controls if controls is not None else np.zeros_like(values)
+    left = values - explained - model.effects
+    alarms = 0
+    for _ in range(trials):
+        order = rng.permuted(np.tile(np.arange(values.shape[1]), (values.shape[0], 1)), axis=1)
+        shuffled = np.take_along_axis(left, order, axis=1) + explained
+        alarms += bool(found(metric, fitted(names, shuffled, controls)))
+    return alarms / trials
+
+
+def _slope(values: Figures, controls: Figures) -> float:
+    """Least squares on the controls, rounds and releases taken out of both; within sensible bounds."""
+    ours, theirs = _centred(values), _centred(controls)
+    squares = float((theirs**2).sum())
+    return min(max(float((ours * theirs).sum()) / squares, 0.0), STEEPEST_SLOPE) if squares > 0 else 0.0
+
+
+def _centred(values: Figures) -> Figures:
+    centred = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    return np.asarray(centred)
+
+
+def _matrix(series: Series, name: str) -> Figures | None:
+    """Logs with a row for each round and a column for each arm; None when a figure is missing or has no logarithm."""
+    rows: list[Sequence[float | None]] = [[one.runs[arm].values[name] for arm in series.arms] for one in series.rounds]
+    if not rows or any(value is None or value <= 0 for row in rows for value in row):
+        return None
+    return np.log(np.array(rows, dtype=np.float64))
