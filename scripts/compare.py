@@ -9,8 +9,9 @@ from pathlib import Path
 
 from scripts import campaigns, cli, flow, suite
 from scripts.campaigns import ROUNDS, Bounds, Measured
-from scripts.errors import EXIT_OK, NothingMeasuredError, UsageError
+from scripts.errors import EXIT_OK, NotComparableError, NothingMeasuredError, UsageError
 from scripts.flow import Flow
+from scripts.loads import Profile
 from scripts.measure import candidates, environment, session
 from scripts.measure.campaign import Campaign, Scenario
 from scripts.measure.candidates import Arm
@@ -29,8 +30,7 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     terminate_as_exception()
     matrix, system = suite.load(), RealSystem()
-    targets = args.target * 2 if args.aa else args.target
-    asked = planned(matrix, args, [resolved(matrix, target, system) for target in targets])
+    asked = planned(matrix, args, [resolved(matrix, target, system) for target in _targets(matrix, args)])
     bounds = Bounds(rounds=args.rounds or ROUNDS, budget_s=args.budget)
     if args.dry_run:
         print(describe(asked, bounds))
@@ -44,16 +44,30 @@ def main(argv: list[str]) -> int:
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("compare", "Measure releases in interleaved rounds on this machine, and say what changed.")
     parser.add_argument(
-        "target", nargs="+", metavar="RELEASE|PATH|git+URL", help="the baseline first; see README for candidates"
-    )
+        "target", nargs="+", metavar="RELEASE|PATH|git+URL",
+        help="the baseline first; FIRST..LAST stands for all releases between; see README for candidates",
+    )  # fmt: skip
     parser.add_argument("--aa", action="store_true", help="one release against itself: the noise floor of this machine")
     add_options(parser)
-    args = parser.parse_args(argv)
-    if args.aa and len(args.target) != 1:
-        parser.error("--aa takes one release, and compares it with itself")
-    if not args.aa and len(args.target) == 1:
-        parser.error("name two releases at least, or one with --aa")
-    return args
+    return parser.parse_args(argv)
+
+
+def _targets(matrix: Suite, args: argparse.Namespace) -> list[str]:
+    """What was typed, ranges written out; UsageError when there is nothing to compare."""
+    found = [target for text in args.target for target in _expanded(matrix, text)]
+    if args.aa and len(found) != 1:
+        raise UsageError("--aa takes one release, and compares it with itself", then=f"{args.target[0]} --aa")
+    if not args.aa and len(found) == 1:
+        raise UsageError(f"nothing to compare {found[0]} with", then="name two releases at least, or one with --aa")
+    return found * 2 if args.aa else found
+
+
+def _expanded(matrix: Suite, text: str) -> list[str]:
+    first, _, last = text.partition("..")
+    versions = [release.version for release in matrix.releases]
+    if first not in versions or last not in versions:  # a release, or a path
+        return [text]
+    return versions[versions.index(first) : versions.index(last) + 1]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -110,8 +124,22 @@ def planned(matrix: Suite, args: argparse.Namespace, arms: Sequence[Arm]) -> Cam
                 f"the lock of {arm.release.version} does not cover Python {python}",
                 then=f"--python with one of {', '.join(covered)}",
             )
-    profile = matrix.profile(args.profile)
+    profile = _profile(matrix, args.profile, arms)
     return Campaign(arms=tuple(arms), scenarios=tuple(scenarios), profile=profile, python=python)
+
+
+def _profile(matrix: Suite, name: str, arms: Sequence[Arm]) -> Profile:
+    """The load profile, which every arm must be able to serve alike."""
+    first, *others = ((arm.release.version, matrix.load(arm.release, name)) for arm in arms)
+    for label, profile in others:
+        if profile != first[1]:
+            told = [f"{load.workers} workers of {load.threads} threads" for load in (first[1], profile)]
+            raise NotComparableError(
+                f"under profile {name}, {first[0]} serves with {told[0]} and {label} with {told[1]}, "
+                "because a release's own server command fixes them",
+                then="--profile compare-8x1, with which all releases serve alike",
+            )
+    return first[1]
 
 
 def _scenarios(
@@ -145,7 +173,7 @@ def _scenarios(
 
 def _serves(matrix: Suite, arm: Arm, engine: suite.Engine, wanted: Flow) -> bool:
     """Whether it has the engine, and is known to serve the flow; of somebody's own flow nothing is known."""
-    can_serve = wanted.path.parent != flow.FLOWS or wanted.name in matrix.line(arm.release).flows
+    can_serve = wanted.path.parent != flow.FLOWS or matrix.hole(arm.release, wanted.name) is None
     return can_serve and matrix.has_engine(arm.release, engine)
 
 

@@ -106,8 +106,8 @@ def make(
             then=f"nox -s bench-{served.version}-flask, or a release from {serving.since} on",
         )
     chosen = [flows.find(name) for name in flow_names or suite.scenario_flows(served, serving)]
-    _check_flows(chosen, served, serving, suite.line(served).flows)
-    load, chosen_python = suite.profile(profile), _python(suite, served, python)
+    _check_flows(suite, chosen, served, serving)
+    load, chosen_python = suite.load(served, profile), _python(suite, served, python)
     return Plan(
         runs=tuple(
             RunSpec(
@@ -132,19 +132,21 @@ def make_mock(suite: Suite, *, profile: str, rounds: int) -> Plan:
     )
 
 
-def _check_flows(chosen: Sequence[Flow], release: Release, engine: Engine, can_serve: Sequence[str]) -> None:
+def _check_flows(suite: Suite, chosen: Sequence[Flow], release: Release, engine: Engine) -> None:
     """Raise when there is no flow, one that the release cannot serve, or two whose records could not be told apart."""
+    can_serve = ", ".join(suite.can_serve(release))
     if not chosen:
         raise NothingMeasuredError(
             f"suite.toml has no scenario of {engine.name} that promptflow {release.version} can serve",
-            then=f"--flow with one of {', '.join(can_serve)}, or add a [[scenario]]",
+            then="--flow with a flow of flows/ or one of yours, or add a [[scenario]]",
         )
     paths: dict[str, Path] = {}
     for flow in chosen:
-        if flow.path.parent == flows.FLOWS and flow.name not in can_serve:
+        hole = suite.hole(release, flow.name) if flow.path.parent == flows.FLOWS else None
+        if hole is not None:
             raise UsageError(
-                f"promptflow {release.version} cannot serve {flow.name}",
-                then=f"--flow with one of {', '.join(can_serve)}",
+                f"promptflow {release.version} cannot serve {flow.name}: {hole.reason}",
+                then=f"--flow with one of {can_serve}",
             )
         if paths.setdefault(flow.name, flow.path) != flow.path:
             raise UsageError(f"two flow directories are called {flow.name!r}", then="rename one of them")

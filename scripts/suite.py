@@ -1,7 +1,7 @@
 """The matrix: reads suite.toml whole, checks it whole, and answers what belongs together.
 
 Owns every value type that suite.toml describes, but for the loads. noxfile imports it, so: the standard library, and
-`packaging`, which nox itself needs. Imports `errors`, `loads` and `toml_rows`.
+`packaging`, which nox itself needs. Imports `errors`, `known`, `loads` and `toml_rows`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -19,6 +19,7 @@ from packaging.version import InvalidVersion, Version
 
 from scripts import toml_rows
 from scripts.errors import UsageError, did_you_mean
+from scripts.known import HOLES, Behaviour, Hole
 from scripts.loads import CAPACITY, Capacity, Profile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,9 +43,10 @@ class ReleaseLine:
 
     since: str
     pythons: tuple[str, ...]  # what the locks cover, lowest first
-    flows: tuple[str, ...]  # the flows that these releases can serve
     requirements: tuple[str, ...]  # "{version}" stands for the release
     image: tuple[str, ...]  # pins of the release's own image template
+    workers: int = 0  # that the release's own server command fixes, whatever is asked for; 0: none
+    threads: int = 0  # likewise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,8 +85,15 @@ class Suite:
     lines: tuple[ReleaseLine, ...]  # in version order
     engines: tuple[Engine, ...]
     scenarios: tuple[Scenario, ...]
+    holes: tuple[Hole, ...]
+    behaviours: tuple[Behaviour, ...]
     profiles: tuple[Profile, ...]
     capacity: Capacity
+
+    @property
+    def flows(self) -> tuple[str, ...]:
+        """The flows of all scenarios, each once."""
+        return tuple(dict.fromkeys(scenario.flow for scenario in self.scenarios))
 
     def release(self, version: str) -> Release:
         """The release row; an unknown one is a UsageError."""
@@ -97,6 +106,11 @@ class Suite:
     def profile(self, name: str) -> Profile:
         """The load profile; an unknown one is a UsageError."""
         return _find(self.profiles, "name", name, "profile")
+
+    def load(self, release: Release, profile: str) -> Profile:
+        """The load profile as the release can be served: with the workers and threads that its own command fixes."""
+        asked, line = self.profile(profile), self.line(release)
+        return replace(asked, workers=line.workers or asked.workers, threads=line.threads or asked.threads)
 
     def line(self, release: Release) -> ReleaseLine:
         """The newest release line that is not after the release."""
@@ -121,8 +135,16 @@ class Suite:
 
     def scenario_flows(self, release: Release, engine: Engine) -> tuple[str, ...]:
         """The flows of the engine's scenarios that the release can serve."""
-        can_serve = self.line(release).flows
-        return tuple(s.flow for s in self.scenarios if s.engine == engine.name and s.flow in can_serve)
+        return tuple(s.flow for s in self.scenarios if s.engine == engine.name and self.hole(release, s.flow) is None)
+
+    def hole(self, release: Release, flow: str) -> Hole | None:
+        """Why the release cannot serve the flow; None when it can, or when nothing is known of the flow."""
+        found = (hole for hole in self.holes if hole.flow == flow and not _is_since(release, hole.before))
+        return next(found, None)
+
+    def can_serve(self, release: Release) -> tuple[str, ...]:
+        """The flows of all scenarios that the release can serve."""
+        return tuple(flow for flow in self.flows if self.hole(release, flow) is None)
 
 
 def _is_since(release: Release, since: str) -> bool:
@@ -153,7 +175,18 @@ def load(path: Path = SUITE_FILE) -> Suite:
 
 
 def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
-    tables = ("suite", "tools", "release", "release_line", "engine", "scenario", "profile", "capacity")
+    tables = (
+        "suite",
+        "tools",
+        "release",
+        "release_line",
+        "engine",
+        "scenario",
+        "hole",
+        "behaviour",
+        "profile",
+        "capacity",
+    )
     head = toml_rows.table(data.get("suite", {}))
     problems.extend(toml_rows.unknown(data, tables, "table"))
     problems.extend(toml_rows.unknown(head, ("python",), "[suite]"))
@@ -167,6 +200,8 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
         "lines": toml_rows.rows(ReleaseLine, data, "release_line", problems),
         "engines": toml_rows.named(Engine, data, "engine", problems),
         "scenarios": toml_rows.rows(Scenario, data, "scenario", problems),
+        "holes": toml_rows.rows(Hole, data, "hole", problems),
+        "behaviours": toml_rows.rows(Behaviour, data, "behaviour", problems),
         "profiles": toml_rows.named(Profile, data, "profile", problems),
     }
     problems.extend(_bad_versions(parts))
@@ -185,6 +220,8 @@ def _bad_versions(parts: Mapping[str, list[object]]) -> Iterator[str]:
         ("releases", "[[release]] version"),
         ("lines", "[[release_line]] since"),
         ("engines", "[engine] since"),
+        ("holes", "[[hole]] before"),
+        ("behaviours", "[[behaviour]] since"),
     ):
         for text in [getattr(row, where.split()[-1]) for row in parts[key] if row is not None]:
             try:
@@ -195,33 +232,32 @@ def _bad_versions(parts: Mapping[str, list[object]]) -> Iterator[str]:
 
 def _contradictions(suite: Suite) -> Iterator[str]:
     """What each row may say, but not together with the others."""
-    for python in (suite.python, suite.tools.python, *(p for line in suite.lines for p in line.pythons)):
-        if not _PYTHON.fullmatch(python):
-            yield f"{python!r} is not a Python version such as '3.11'"
+    pythons = (suite.python, suite.tools.python, *(p for line in suite.lines for p in line.pythons))
+    yield from (f"{p!r} is not a Python version such as '3.11'" for p in pythons if not _PYTHON.fullmatch(p))
     yield from _twice("[[release]] version", [r.version for r in suite.releases])
     yield from _twice("[[release_line]] since", [r.since for r in suite.lines])
     yield from _twice("[[scenario]]", [f"{s.engine} {s.flow}" for s in suite.scenarios])
-    for what, rows in (("release", suite.releases), ("release_line", suite.lines), ("engine", suite.engines)):
-        if not rows:
-            yield f"[{what}]: none declared"
+    declared = {"release": suite.releases, "release_line": suite.lines, "engine": suite.engines}
+    yield from (f"[{what}]: none declared" for what, rows in declared.items() if not rows)
     yield from _bad_releases(suite)
     for line in suite.lines:
-        yield from (f"[[release_line]] since {line.since}: {p}" for p in _bad_requirements(line))
-        if suite.python not in line.pythons:
-            yield f"[[release_line]] since {line.since}: pythons leaves out {suite.python}, [suite] python"
+        problems = list(_bad_requirements(line))
+        problems += [] if suite.python in line.pythons else [f"pythons leaves out {suite.python}, [suite] python"]
+        yield from (f"[[release_line]] since {line.since}: {problem}" for problem in problems)
     names = [engine.name for engine in suite.engines]
-    for s in (s for s in suite.scenarios if s.engine not in names):
-        yield f"[[scenario]] {s.flow}: unknown engine {s.engine!r}; {did_you_mean(s.engine, names)}"
-    flows = sorted({flow for line in suite.lines for flow in line.flows})
-    for s in (s for s in suite.scenarios if s.flow not in flows):
-        yield f"[[scenario]] {s.flow}: no release line serves this flow; {did_you_mean(s.flow, flows)}"
+    unknown = (s for s in suite.scenarios if s.engine not in names)
+    yield from (f"[[scenario]] {s.flow}: unknown engine {s.engine!r}; {did_you_mean(s.engine, names)}" for s in unknown)
+    for h in suite.holes:
+        if h.flow not in suite.flows:
+            yield f"[[hole]] {h.flow}: no scenario has this flow; {did_you_mean(h.flow, suite.flows)}"
+        if h.outcome not in HOLES:
+            yield f"[[hole]] {h.flow}: {h.outcome!r} is no outcome; {did_you_mean(h.outcome, HOLES)}"
     yield from _bad_loads(suite)
 
 
 def _bad_loads(suite: Suite) -> Iterator[str]:
-    for profile in suite.profiles:
-        yield from (f"[profile.{profile.name}]: {problem}" for problem in profile.problems())
-    yield from (f"[capacity]: {problem}" for problem in suite.capacity.problems())
+    found = {"capacity": suite.capacity.problems()} | {f"profile.{p.name}": p.problems() for p in suite.profiles}
+    yield from (f"[{table}]: {problem}" for table, problems in found.items() for problem in problems)
     if CAPACITY not in [profile.name for profile in suite.profiles]:
         yield f"[capacity]: there is no [profile.{CAPACITY}], whose users it replaces"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scripts import compare
-from scripts.errors import NothingMeasuredError, UsageError, VerificationError
+from scripts.errors import NotComparableError, NothingMeasuredError, UsageError, VerificationError
 from tests.fakes.stage import BASELINE, CANDIDATE, Stage
 
 PAIR = (BASELINE, CANDIDATE)
@@ -47,6 +47,19 @@ def test_against_itself(stage: Stage, capsys: pytest.CaptureFixture[str]) -> Non
     assert {record.asked.arm for record in stage.records()} == {1, 2}
 
 
+def test_range(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """FIRST..LAST stands for all releases between, in version order."""
+    assert compare.main(stage.arguments("1.11.0..1.14.0", "--dry-run")) == 0
+    arms = [line for line in capsys.readouterr().out.splitlines() if line.startswith("arm ")]
+    assert arms == [f"arm {n}: promptflow {v}" for n, v in enumerate(("1.11.0", "1.12.0", "1.13.0", "1.14.0"), 1)]
+
+
+def test_unlike_servers(stage: Stage) -> None:
+    """Releases whose own command fixes the workers are not compared with others under a profile with others."""
+    with pytest.raises(NotComparableError, match=r"1\.9\.0 serves with 8 workers of 1 threads and 1\.10\.0 with 2"):
+        compare.main(["1.9.0", "1.10.0", "--engine", "flask", "--flow", str(stage.flow())])
+
+
 def test_candidate_that_fails(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """Where every round fails, the verb ends with the error of the run, after a page that says what was lost."""
     stage.outside.versions = {CANDIDATE: "1.11.0"}
@@ -69,8 +82,6 @@ def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([BASELINE], "name two releases at least, or one with --aa"),
-        ([*PAIR, "--aa"], "--aa takes one release"),
         ([*PAIR, "--rounds", "3"], "3 is not a number of rounds from 4, the fewest that can tell, to 1000"),
         ([*PAIR, "--rounds", "1001"], "1001 is not a number of rounds"),
         ([*PAIR, "--rounds", "²"], "² is not a number of rounds"),
@@ -91,6 +102,9 @@ def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str],
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
+        ([BASELINE], "nothing to compare 1.12.0 with"),
+        (["1.12.0..1.12.0"], "nothing to compare 1.12.0 with"),
+        ([*PAIR, "--aa"], "--aa takes one release"),
         ([*PAIR, "--profile", "compar"], "unknown profile 'compar'; did you mean 'compare'"),
         ([*PAIR, "--engine", "flsk"], "unknown engine 'flsk'; did you mean 'flask'"),
         ([*PAIR, "--flow", "static"], "unknown flow 'static'"),

@@ -19,9 +19,10 @@ SCRIPTS = [path for path in CODE if path.is_relative_to(ROOT / "scripts")]
 NOUNS = {  # what both halves share, and what of ours each may import
     "scripts.errors": set[str](),
     "scripts.toml_rows": {"scripts.errors"},
+    "scripts.known": set(),
     "scripts.loads": set(),
     "scripts.capacity_search": {"scripts.loads"},
-    "scripts.suite": {"scripts.errors", "scripts.loads", "scripts.toml_rows"},
+    "scripts.suite": {"scripts.errors", "scripts.known", "scripts.loads", "scripts.toml_rows"},
     "scripts.flow": {"scripts.errors", "scripts.suite", "scripts.toml_rows"},
     "scripts.record": {"scripts.loads"},
     "scripts.record_files": {"scripts.record"},
@@ -30,7 +31,7 @@ NOUNS = {  # what both halves share, and what of ours each may import
 }
 SHARED = set(NOUNS) - {"scripts.cli"}
 ONLY_IN = {
-    "matplotlib": {"scripts.report.canvas", "scripts.report.charts", "scripts.report.forest"},
+    "matplotlib": {f"scripts.report.{name}" for name in ("canvas", "charts", "forest", "history")},
     "tabulate": {"scripts.report.tables"},
     "subprocess": {"scripts.measure.process"},
     "signal": {"scripts.measure.process"},
@@ -38,7 +39,15 @@ ONLY_IN = {
 }
 BARE = {  # run before there is any virtualenv of the tools, so they need no more than nox itself brings
     "noxfile",
-    *("scripts.errors", "scripts.toml_rows", "scripts.loads", "scripts.suite", "scripts.cli", "scripts.lock"),
+    *(
+        "scripts.errors",
+        "scripts.toml_rows",
+        "scripts.known",
+        "scripts.loads",
+        "scripts.suite",
+        "scripts.cli",
+        "scripts.lock",
+    ),
     *("scripts.measure.locks", "scripts.measure.process", "scripts.measure.environment"),
     "scripts.measure.wheels",
 }

@@ -10,6 +10,7 @@ import pytest
 
 from scripts import flow, plan, suite
 from scripts.errors import NothingMeasuredError, UsageError
+from scripts.known import Hole
 from tests.fakes import values
 
 MATRIX = suite.load()
@@ -76,7 +77,7 @@ def test_own_flow(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"release": "1.12.1"}, "unknown release '1.12.1'; did you mean '1.12.0'"),
+        ({"release": "1.12.00"}, "unknown release '1.12.00'; did you mean '1.12.0'"),
         ({"engine": "flsk"}, "unknown engine 'flsk'; did you mean 'flask'"),
         ({"profile": "reprot"}, "unknown profile 'reprot'; did you mean 'report'"),
         ({"flow_names": ["static_asink"]}, "unknown flow 'static_asink'.*did you mean 'static_async'"),
@@ -110,11 +111,19 @@ def test_engine_that_the_release_never_had() -> None:
 
 def test_flow_that_the_release_cannot_serve() -> None:
     """A flow of the suite that the release cannot serve is refused with those that it can."""
-    lines = tuple(dataclasses.replace(line, flows=("static_sync", "static_async")) for line in MATRIX.lines)
-    matrix = dataclasses.replace(MATRIX, lines=lines)
-    with pytest.raises(UsageError, match=r"promptflow 1.12.0 cannot serve flex_async") as caught:
+    hole = Hole(flow="flex_async", before="1.13.0", outcome="failed", reason="it ends")
+    matrix = dataclasses.replace(MATRIX, holes=(hole,))
+    with pytest.raises(UsageError, match=r"promptflow 1.12.0 cannot serve flex_async: it ends") as caught:
         plan.make(matrix, **ASKED | {"flow_names": ["flex_async"]})
     assert "static_sync, static_async" in caught.value.then
+
+
+def test_workers_and_threads_that_a_release_fixes() -> None:
+    """Up to 1.9.0 the server's own command says how many workers and threads; the load is the same."""
+    (run, *_) = plan.make(MATRIX, **ASKED | {"release": "1.9.0", "engine": "flask", "flow_names": []}).runs
+    asked = MATRIX.profile(str(ASKED["profile"]))
+    assert (run.profile.workers, run.profile.threads) == (8, 1)
+    assert dataclasses.replace(run.profile, workers=asked.workers, threads=asked.threads) == asked
 
 
 def test_own_flow_with_a_name_of_the_suite(tmp_path: Path) -> None:
@@ -139,7 +148,7 @@ def test_engine_without_scenarios() -> None:
         NothingMeasuredError, match=r"no scenario of fastapi that promptflow 1.12.0 can serve"
     ) as caught:
         plan.make(matrix, **ASKED)
-    assert caught.value.then.startswith("--flow with one of static_sync, static_async")
+    assert caught.value.then == "--flow with a flow of flows/ or one of yours, or add a [[scenario]]"
     assert plan.make(matrix, **ASKED | {"flow_names": ["static_sync"]}).runs
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scripts.report import headings, notes, tables, templates
+from scripts.report.across import Across
 from scripts.report.cells import Cell, release_key
 from scripts.report.store import Skipped
 from scripts.report.wording import code
@@ -43,8 +44,9 @@ class Part:
 
 
 def render(
-    matrix: Suite, found: Sequence[Cell], skipped: Sequence[Skipped], published: Sequence[str], *, compared: bool
-) -> bytes:
+    matrix: Suite, found: Sequence[Cell], skipped: Sequence[Skipped], published: Sequence[str], *, compared: bool,
+    histories: Sequence[Across] = (),
+) -> bytes:  # fmt: skip
     """The page. `published`: releases that have published figures; `compared`: there are pages of comparisons."""
     groups = headings.by_profile(matrix, found)
     releases = {cell.asked.release for cell in found} - {MOCK}
@@ -54,6 +56,10 @@ def render(
         machines=notes.machines(found),
         pages=sorted(releases, key=release_key, reverse=True),
         compared=compared,
+        histories=[
+            {"title": one.title(matrix), "about": one.about, "chart": one.chart, "sentences": one.sentences}
+            for one in histories
+        ],
         published=[release for release in published if release in releases],
         skipped=[f"{code(one.path)}: {code(one.reason)}" for one in skipped],
         glossary=tables.glossary(),
@@ -68,16 +74,16 @@ def _part(matrix: Suite, group: Sequence[Cell]) -> Part:
 
 def _section(matrix: Suite, same: Sequence[Cell]) -> Section:
     asked = same[0].asked
-    reasons, unmeasured = _absent(matrix, same)
+    holes, unmeasured = _absent(matrix, same)
     made = headings.by_conditions(same)
     first = made[0]
     rows = [
         Table(
             about="" if group is first else notes.differing(first[0], group[0]),
-            text=tables.releases(group, [(name, "not-applicable") for name in reasons] if group is first else []),
+            text=tables.releases(group, [(hole.release, hole.outcome) for hole in holes] if group is first else []),
             notes=[
                 *(line for cell in group for line in [*notes.not_ok(cell), *notes.distrusted(cell)]),
-                *([f"{name}: not-applicable: {reason}" for name, reason in reasons.items()] if group is first else []),
+                *(f"{hole.release}: {hole.outcome}: {hole.reason}" for hole in holes if group is first),
             ],
         )
         for group in made
@@ -85,24 +91,33 @@ def _section(matrix: Suite, same: Sequence[Cell]) -> Section:
     return Section(title=headings.title(matrix, asked), tables=rows, unmeasured=unmeasured)
 
 
-def _absent(matrix: Suite, same: Sequence[Cell]) -> tuple[dict[str, str], list[str]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Absent:
+    """A release that cannot have a scenario."""
+
+    release: str
+    outcome: str  # a typed word
+    reason: str
+
+
+def _absent(matrix: Suite, same: Sequence[Cell]) -> tuple[list[_Absent], list[str]]:
     """Declared releases without a run: why some cannot have one, and those that could."""
     asked = same[0].asked
     engines = {engine.name: engine for engine in matrix.engines}
     if asked.release == MOCK or asked.engine not in engines:
-        return {}, []
+        return [], []
     measured = {cell.asked.release for cell in same}
     missing = [release for release in reversed(matrix.releases) if release.version not in measured]
-    reasons = {release.version: _why_not(matrix, release, engines[asked.engine], asked.flow) for release in missing}
-    impossible = {version: reason for version, reason in reasons.items() if reason}
-    return impossible, [version for version, reason in reasons.items() if not reason]
+    holes = {release.version: _hole(matrix, release, engines[asked.engine], asked.flow) for release in missing}
+    return [hole for hole in holes.values() if hole], [version for version, hole in holes.items() if hole is None]
 
 
-def _why_not(matrix: Suite, release: Release, engine: Engine, flow: str) -> str:
-    """Why the release cannot have that scenario; "" when it can, or when the flow is a user's own."""
+def _hole(matrix: Suite, release: Release, engine: Engine, flow: str) -> _Absent | None:
+    """Why the release cannot have that scenario; None when it can, or when the flow is a user's own."""
     if not matrix.has_engine(release, engine):
-        return f"the {engine.name} engine came with {engine.since}"
-    ours = {name for line in matrix.lines for name in line.flows}
-    if flow in ours and flow not in matrix.line(release).flows:
-        return f"promptflow {release.version} cannot serve {flow}"
-    return ""
+        reason = f"the {engine.name} engine came with {engine.since}"
+        return _Absent(release=release.version, outcome="not-applicable", reason=reason)
+    found = matrix.hole(release, flow)
+    if found is None:
+        return None
+    return _Absent(release=release.version, outcome=found.outcome, reason=found.reason)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.errors import NothingMeasuredError
-from scripts.report import comparisons, overview, published, release_page, store, tidy
+from scripts.report import across, comparisons, overview, pairing, published, release_page, store, tidy
 from scripts.report.cells import Cell, cells
 from scripts.report.store import Skipped
 from scripts.suite import MOCK, Suite
@@ -39,13 +39,18 @@ def derive(results: Path, matrix: Suite) -> Derived:
     reports = published.read(results)
     grouped = cells(run for run in found.runs if "+" not in run.record.asked.release)  # candidates have no page
     compared = comparisons.render(found.runs)
+    histories = [across.across(one) for one in across.newest(pairing.series(found.runs)).values()]
+    page = overview.render(matrix, grouped, found.skipped, list(reports), compared=bool(compared), histories=histories)
     files = {
         **compared,
-        "README.md": overview.render(matrix, grouped, found.skipped, list(reports), compared=bool(compared)),
+        "README.md": page,
         "summary.csv": tidy.summary(grouped),
     }
     for release, own in _by_release(grouped).items():
         files |= release_page.render(matrix, release, own, reports.get(release))
+    for one in histories:
+        picture = one.picture(matrix)
+        files |= {f"{one.chart}.svg": picture.light, f"{one.chart}-dark.svg": picture.dark}
     return Derived(files=files, skipped=found.skipped)
 
 
