@@ -5,8 +5,9 @@ Pure. Imports `cells`, `headings`, `notes`, `tables`, `templates` and `suite`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scripts.report import headings, notes, tables, templates
 from scripts.report.across import Across
@@ -93,9 +94,9 @@ def _section(matrix: Suite, same: Sequence[Cell]) -> Section:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Absent:
-    """A release that cannot have a scenario."""
+    """A release that cannot have a scenario, or several in a row."""
 
-    release: str
+    release: str  # or "1.0.0 to 1.9.0"
     outcome: str  # a typed word
     reason: str
 
@@ -109,7 +110,15 @@ def _absent(matrix: Suite, same: Sequence[Cell]) -> tuple[list[_Absent], list[st
     measured = {cell.asked.release for cell in same}
     missing = [release for release in reversed(matrix.releases) if release.version not in measured]
     holes = {release.version: _hole(matrix, release, engines[asked.engine], asked.flow) for release in missing}
-    return [hole for hole in holes.values() if hole], [version for version, hole in holes.items() if hole is None]
+    alike = itertools.groupby(filter(None, holes.values()), lambda hole: (hole.outcome, hole.reason))
+    ranges = [_range(list(group)) for _, group in alike]
+    return ranges, [version for version, hole in holes.items() if hole is None]
+
+
+def _range(alike: Sequence[_Absent]) -> _Absent:
+    """Releases with the same hole as one row; the newest comes first."""
+    first, last = alike[-1], alike[0]
+    return last if first is last else replace(last, release=f"{first.release} to {last.release}")
 
 
 def _hole(matrix: Suite, release: Release, engine: Engine, flow: str) -> _Absent | None:
