@@ -24,7 +24,6 @@ as_of = 2024-12-24
 [[release_line]]
 since = "9.0.0"
 pythons = ["3.11"]
-flows = ["static_async"]
 requirements = ["six==1.17.0"]
 image = []
 """
