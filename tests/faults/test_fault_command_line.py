@@ -27,7 +27,7 @@ def here(tmp_path: Path) -> Checkout:
 @pytest.mark.parametrize(
     ("args", "said", "then"),
     [
-        (["--release", "1.21.0", "--engine", "flask"], "unknown release '1.21.0'; did you mean '1.12.0'?", "nox -l"),
+        (["--release", "1.21.0", "--engine", "flask"], "unknown release '1.21.0'; did you mean '1.2.0'?", "nox -l"),
         (["--release", "1.12.0", "--engine", "fastap"], "unknown engine 'fastap'; did you mean 'fastapi'?", "nox -l"),
         ([*TARGET, "--profile", "smokes"], "unknown profile 'smokes'; did you mean 'smoke'?", "nox -l"),
         ([*TARGET, "--flow", "static_asink"], "did you mean 'static_async'?", "--flow with a name from flows/"),
@@ -76,9 +76,9 @@ def test_an_engine_that_the_release_never_had_is_refused(tmp_path: Path) -> None
 
 def test_the_exit_code_passes_through_nox(tmp_path: Path) -> None:
     """A single nox session ends in the shell with the exit code of the command that it called."""
-    argv = [sys.executable, "-m", "nox", "--session", "bench-1.12.0-fastapi", "--", "--profile", "nope"]
+    argv = [sys.executable, "-m", "nox", "--session", "bench-1.12.0-fastapi", "--", "--profile", "zzz"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     lock = str(tmp_path / "machine.lock")
     ended = started(argv, ROOT, {"PROMPTFLOW_SERVE_BENCH_LOCK": lock, "PATH": path}).end()
     assert ended.code == 2, ended.err
-    assert "error: unknown profile 'nope'; known: " in ended.out + ended.err
+    assert "error: unknown profile 'zzz'; known: " in ended.out + ended.err
