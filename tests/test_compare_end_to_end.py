@@ -32,7 +32,11 @@ def test_release_against_itself(tmp_path: Path) -> None:
     ]
     assert len({record.asked.campaign for record in found}) == 1
     if done.returncode == 0:
-        assert [record.asked.arm for record in found] == [1, 2, 2, 1] * (ROUNDS // 2)
+        rounds: dict[str, list[int]] = {}  # a disturbed one is made again, in the same order
+        for record in found:
+            rounds.setdefault(record.asked.round_id, []).append(record.asked.arm)
+        assert len(rounds) >= ROUNDS
+        assert {tuple(arms) for arms in rounds.values()} == {(1, 2), (2, 1)}
         assert "## fastapi static_async: 1.12.0 (again) against 1.12.0" in done.stdout
         assert "| CPU per request (ms)" in done.stdout
     else:
