@@ -13,12 +13,12 @@ from pathlib import Path
 from scripts import campaigns, cli, compare, suite
 from scripts.campaigns import Bounds, Measured
 from scripts.errors import EXIT_OK
-from scripts.measure import candidates, environment, session, variants
+from scripts.measure import session, variants
 from scripts.measure.campaign import Campaign
 from scripts.measure.candidates import Arm
 from scripts.measure.process import RealSystem, System, terminate_as_exception
 from scripts.measure.progress import Progress
-from scripts.measure.variants import VARIANTS, Variant
+from scripts.measure.variants import VARIANTS
 from scripts.report import self_test_page, simulation
 from scripts.report.self_test_page import Injected
 from scripts.suite import ROOT, Suite
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     terminate_as_exception()
     matrix, system = suite.load(), RealSystem()
     baseline = compare.resolved(matrix, RELEASE, system)
-    injected = {variant.name: _variant(matrix, variant, baseline, system) for variant in VARIANTS}
+    injected = _variants(matrix, baseline, system)
     args.engine, args.flow = [ENGINE], [FLOW]
     slowed = compare.planned(matrix, args, [baseline, *injected.values()])
     null = compare.planned(matrix, args, [baseline, baseline])
@@ -45,12 +45,12 @@ def main(argv: list[str]) -> int:
     options = compare.options(args)
     caught = _measured(slowed, bounds, options, system)
     nulls = [_measured(replace(null, again=again), bounds, options, system) for again in range(args.nulls)]
-    names = {arm.release.version: VARIANTS[n] for n, arm in enumerate(injected.values())}
+    variant_of = {injected[variant.name].release.version: variant for variant in VARIANTS}
     page = self_test_page.render(
         [
-            Injected(name=names[label].name, what=names[label].what, metric=names[label].metric, judged=one)
+            Injected(name=variant.name, what=variant.what, metric=variant.metric, judged=one)
             for one in caught.judged
-            if (label := one.series.label(one.arm)) in names
+            if (variant := variant_of.get(one.series.label(one.arm)))
         ],
         [one for found in nulls for one in found.judged],
         round_s=null.round_s,
@@ -78,12 +78,15 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _variant(matrix: Suite, variant: Variant, baseline: Arm, system: System) -> Arm:
-    """A variant as any other candidate: a directory of wheels."""
+def _variants(matrix: Suite, baseline: Arm, system: System) -> dict[str, Arm]:
+    """By name, each variant as any other candidate: a directory of wheels, made of the release's virtualenv."""
     with Progress(system.monotonic) as progress:
         prepared = session.install(RELEASE, baseline.lock, matrix.python, system, progress)
-    wheels = variants.build(variant, prepared.environment.site_packages, session.SCRATCH / "variants")
-    return candidates.resolve(matrix, str(wheels), uv=environment.find_uv(), system=system)
+    site_packages, into = prepared.environment.site_packages, session.SCRATCH / "variants"
+    return {
+        variant.name: compare.resolved(matrix, str(variants.build(variant, site_packages, into)), system)
+        for variant in VARIANTS
+    }
 
 
 def _measured(asked: Campaign, bounds: Bounds, options: session.Options, system: System) -> Measured:

@@ -27,9 +27,9 @@ def label(variant: Variant) -> str:
     return f"1.12.0+{variant.name.replace('-', '.')}"
 
 
-def made(_matrix: Suite, variant: Variant, _baseline: Arm, _system: System) -> Arm:
-    """A variant that nobody had to build."""
-    return stages.arm(label(variant))
+def made(_matrix: Suite, _baseline: Arm, _system: System) -> dict[str, Arm]:
+    """Variants that nobody had to build."""
+    return {variant.name: stages.arm(label(variant)) for variant in VARIANTS}
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def stage(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """The stage with variants of which one is slower, a flow that the fakes serve, and no simulation."""
     monkeypatch.setattr(self_test, "RealSystem", lambda: stage.outside)
     monkeypatch.setattr(self_test, "terminate_as_exception", lambda: None)
-    monkeypatch.setattr(self_test, "_variant", made)
+    monkeypatch.setattr(self_test, "_variants", made)
     monkeypatch.setattr(simulation, "tables", lambda: "(simulated)")
     served = dataclasses.replace(flow.read(stage.flow()), name=self_test.FLOW)
     monkeypatch.setattr(flow, "find", lambda _name: served)

@@ -23,7 +23,7 @@ from scripts.report.store import Run
 Verdict = Literal["regression", "improvement", "no change", "inconclusive", "no data"]
 LEVEL = 0.95
 CONTROL = "control_cpu_per_request_ms"
-_CONTROL = next(metric for metric in METRICS if metric.name == CONTROL)
+CONTROL_METRIC = next(metric for metric in METRICS if metric.name == CONTROL)
 _LEAST_TO_ADJUST = 4  # rounds: with fewer, the slope of the control arm is not known well enough
 
 Pair = tuple[Sequence[Run], Sequence[Run]]
@@ -170,7 +170,7 @@ def _needed(interval: Interval | None, threshold: float, level: float) -> int:
 
 def _interval(metric: Metric, pairs: Sequence[Pair], level: float) -> tuple[Interval | None, float]:
     """The interval of log ratios over all pairs, and the slope of the adjustment; None where it cannot be told."""
-    values, controls = _logs(metric, pairs), _logs(_CONTROL, pairs)
+    values, controls = _logs(metric, pairs), _logs(CONTROL_METRIC, pairs)
     if values is None:
         return None, 0.0
     first, second = _sides(values)
@@ -184,7 +184,7 @@ def _interval(metric: Metric, pairs: Sequence[Pair], level: float) -> tuple[Inte
 
 def control_shift(series: Series, arm: int) -> Interval | None:
     """By how much the control arm itself differs; an arm that moves its own control spoils the adjustment."""
-    controls = _logs(_CONTROL, [(series.runs(BASELINE), series.runs(arm))])
+    controls = _logs(CONTROL_METRIC, [(series.runs(BASELINE), series.runs(arm))])
     return None if controls is None else statistics.shift(_differences(*_sides(controls)), LEVEL)
 
 

@@ -35,7 +35,6 @@ class Panel:
     unit: str
     points: tuple[Point, ...]
     steps: frozenset[str]  # releases at which it stepped
-    published: tuple[str, float] | None = None  # the release and the figure that was published for it
 
 
 def draw(
@@ -92,8 +91,6 @@ def _panel(
         [places[point.release] for point in stepped], [point.value for point in stepped],
         linestyle="", marker="D", markersize=8, color=LIGHT["second"],
     )  # fmt: skip
-    if panel.published is not None and panel.published[0] in places:
-        axes.plot([places[panel.published[0]]], [panel.published[1]], marker="*", markersize=10, color=LIGHT["users"])
     axes.set_title(panel.title, loc="left", fontsize=10, y=1.0)
     axes.set_ylabel(panel.unit)
     axes.yaxis.set_label_coords(-0.055, 0.5)

@@ -10,13 +10,12 @@ neighbours hold together (Bonferroni), so that 33 releases do not cry wolf more 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from scripts.report.comparison import CONTROL, LEVEL
+from scripts.report.comparison import CONTROL_METRIC, LEVEL
 from scripts.report.metrics import Metric
 from scripts.report.pairing import Series
 from scripts.report.statistics import STEEPEST_SLOPE, Figures, Interval, look_level
@@ -59,8 +58,8 @@ class Step:
 
 def fit(series: Series, metric: Metric) -> Fit | None:
     """The model of a metric; None when a run does not tell it, or there are too few rounds."""
-    values = _matrix(series, metric.name)
-    controls = _matrix(series, CONTROL) if metric.follows_speed else None
+    values = _matrix(series, metric)
+    controls = _matrix(series, CONTROL_METRIC) if metric.follows_speed else None
     if values is None or len(series.rounds) < _FEWEST_ROUNDS or (metric.follows_speed and controls is None):
         return None
     return fitted(tuple(series.label(arm) for arm in series.arms), values, controls)
@@ -137,9 +136,10 @@ def _centred(values: Figures) -> Figures:
     return np.asarray(centred)
 
 
-def _matrix(series: Series, name: str) -> Figures | None:
-    """Logs with a row for each round and a column for each arm; None when a figure is missing or has no logarithm."""
-    rows: list[Sequence[float | None]] = [[one.runs[arm].values[name] for arm in series.arms] for one in series.rounds]
+def _matrix(series: Series, metric: Metric) -> Figures | None:
+    """Logs with a row a round and a column an arm; None when a figure is missing, not believed, or not positive."""
+    runs = [[one.runs[arm] for arm in series.arms] for one in series.rounds]
+    rows = [[run.values[metric.name] if run.counts(metric) else None for run in row] for row in runs]
     if not rows or any(value is None or value <= 0 for row in rows for value in row):
         return None
     return np.log(np.array(rows, dtype=np.float64))

@@ -85,13 +85,21 @@ def test_without_control_the_plain_means_decide() -> None:
 
 
 def test_of_a_series() -> None:
-    """Rounds of a campaign are read by arm, whichever way a round ran; a missing figure makes no model."""
+    """Rounds are read by arm, whichever way a round ran; a figure that is missing or does not count makes no model."""
     figures: dict[str, list[list[float | None]]] = {MEMORY.name: [[1e8] * 4, [1e8] * 4, [1.3e8, 1.31e8, 1.3e8, 1.29e8]]}
     (series,) = pairing.series(campaign(("1.10.0", "1.11.0", "1.12.0"), 4, figures))
     model = steps.fit(series, MEMORY)
     assert model is not None
     assert (model.releases, model.rounds) == (("1.10.0", "1.11.0", "1.12.0"), 4)
     assert [step.release for step in steps.found(MEMORY, model)] == ["1.12.0"]
+    overhead = next(metric for metric in METRICS if metric.name == "overhead_p50_ms")
+    assert steps.fit(series, overhead) is not None
+    one = series.rounds[0]
+    truncated = dataclasses.replace(one.runs[2], distrusted=("truncated",))
+    spoilt = dataclasses.replace(one, runs=one.runs | {2: truncated})
+    series = dataclasses.replace(series, rounds=(spoilt, *series.rounds[1:]))
+    assert steps.fit(series, overhead) is None
+    assert steps.fit(series, MEMORY) is not None
     figures[MEMORY.name][1][2] = None
     (series,) = pairing.series(campaign(("1.10.0", "1.11.0", "1.12.0"), 4, figures))
     assert steps.fit(series, MEMORY) is None
