@@ -19,6 +19,7 @@ from scripts.measure.campaign import Campaign, Scenario
 from scripts.measure.process import System
 from scripts.measure.progress import Progress
 from scripts.measure.runner import Bench, Prepared
+from scripts.plan import RunSpec
 from scripts.record_files import RECORD_FILE, RUNS, RecordError
 from scripts.report import comparison, comparison_page, pairing, statistics, store
 from scripts.report.comparison import LEVEL, Floors
@@ -30,6 +31,7 @@ ROUNDS = 8
 _FIRST_LOOK = 6  # rounds
 _GROWTH = 1.35  # of the rounds between two looks: few looks, because each one costs certainty
 _MOST_FAILED = 3  # rounds of a scenario in a row that do not count, before it is given up
+_MOST_DISTURBED = 3  # runs of an arm in a row that cannot be believed, before its round is given up
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +72,7 @@ class _Look:
         return pairing.series(self.runs[self.identities[scenario.name]])
 
     def rounds(self, scenario: Scenario) -> int:
-        """How many rounds can be believed; one that was cut short or disturbed is made again, whole."""
+        """How many rounds can be believed; one that was cut short is made again, whole."""
         arms = len(self.asked.arms)
         return sum(len(one.runs) == arms for series in self.series(scenario) for one in series.rounds)
 
@@ -234,22 +236,32 @@ def _rounds(look: _Look, bench: Bench, prepared: Mapping[str, Prepared]) -> list
 
 
 def _round(look: _Look, bench: Bench, prepared: Mapping[str, Prepared], scenario: Scenario) -> SuiteError | None:
-    """Make one round; return why it does not count."""
+    """Make one round; return why it does not count. What would come after a run that fails could not be paired."""
     identity, number = look.identities[scenario.name], look.rounds(scenario) + 1
     specs = look.asked.round(scenario, identity, number)
-    done = campaign.make_round(bench, prepared, specs, f"round {number}")
-    look.runs[identity] += [store.read_run(one.directory) for one in done]
-    if done[-1].error is not None:
-        return done[-1].error
-    if look.rounds(scenario) < number:
-        (lost,) = {reason for series in look.series(scenario) for reason in series.lost[-1:]}
-        bench.progress.note(f"it does not count: {lost}")
-        return InvalidMeasurementError(
-            f"{_MOST_FAILED} rounds of {scenario.name} in a row cannot be believed: {lost}",
-            then="repeat this command on a quiet machine: it goes on where it ended",
-        )
+    for place, spec in enumerate(specs, 1):
+        own = replace(bench, prepared=prepared[spec.release])
+        error = _run(look, own, spec, identity, f"[round {number}, {place}/{len(specs)}]")
+        if error is not None:
+            bench.progress.note(f"round {number} of {scenario.name} does not count")
+            return error
     bench.progress.note(f"round {number} of {scenario.name}: {_standing(look, scenario)}")
     return None
+
+
+def _run(look: _Look, bench: Bench, spec: RunSpec, identity: str, label: str) -> SuiteError | None:
+    """Make one run of a round, at once again where it was disturbed; return why there is none."""
+    for _ in range(_MOST_DISTURBED):
+        done = session.one(bench, spec, label)
+        run = store.read_run(done.directory)
+        look.runs[identity].append(run)
+        if run.outcome != "invalid":
+            return done.error
+        bench.progress.note(f"it does not count: {'; '.join(run.reasons)}")
+    return InvalidMeasurementError(
+        f"{_MOST_DISTURBED} runs of {spec.release} in a row cannot be believed: {'; '.join(run.reasons)}",
+        then="repeat this command on a quiet machine: it goes on where it ended",
+    )
 
 
 def _standing(look: _Look, scenario: Scenario) -> str:

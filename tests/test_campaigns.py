@@ -116,17 +116,35 @@ def test_failing_after_good_rounds_is_no_pass(stage: Stage) -> None:
         campaigns.require_whole(stage.campaign(), found)
 
 
-def test_disturbed_rounds_do_not_count(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rounds whose figures must not be believed are made again, and given up after three in a row with the reason."""
+def disturb(stage: Stage, monkeypatch: pytest.MonkeyPatch, *runs: int) -> None:
+    """Let other processes take the machine during these runs, counted from 1; during all when none is named."""
 
     def busy(at_s: float) -> telemetry.MachineSample:
-        return telemetry.MachineSample(at_s=at_s, busy_s=at_s, stolen_s=0.0, own_s=0.0)
+        disturbed = not runs or stage.outside.runs in runs
+        return telemetry.MachineSample(at_s=at_s, busy_s=at_s if disturbed else 0.0, stolen_s=0.0, own_s=0.0)
 
     monkeypatch.setattr(telemetry, "machine_sample", busy)
+
+
+def test_disturbed_runs_do_not_count(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose figures must not be believed is made again, and given up after three rounds of three, with why."""
+    disturb(stage, monkeypatch)
     found = stage.measure(stage.campaign(), FOUR)
-    assert stage.outside.runs == 6
-    with pytest.raises(InvalidMeasurementError, match=r"3 rounds .* cannot be believed: .*other processes took"):
+    assert stage.outside.runs == 9
+    with pytest.raises(InvalidMeasurementError, match=r"3 runs .* cannot be believed: .*other processes took"):
         campaigns.require_whole(stage.campaign(), found)
+
+
+def test_disturbed_run_is_made_again_in_its_round(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One disturbed run costs no round: it is made again at once, and the page tells of it."""
+    disturb(stage, monkeypatch, 2)
+    found = stage.measure(stage.campaign(), FOUR)
+    assert stage.outside.runs == 9
+    assert rounds(found) == [4]
+    assert [record.asked.release for record in stage.records()].count(CANDIDATE) == 5
+    (lost,) = found.series[0].lost
+    assert "was invalid" in lost
+    assert lost.endswith("; it was made again")
 
 
 def test_busy_machine_is_warned_of_and_recorded(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

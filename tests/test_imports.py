@@ -25,7 +25,8 @@ NOUNS = {  # what both halves share, and what of ours each may import
     "scripts.suite": {"scripts.errors", "scripts.known", "scripts.loads", "scripts.toml_rows"},
     "scripts.flow": {"scripts.errors", "scripts.suite", "scripts.toml_rows"},
     "scripts.record": {"scripts.loads"},
-    "scripts.record_files": {"scripts.record"},
+    "scripts.hdr": {"scripts.record"},
+    "scripts.record_files": {"scripts.hdr", "scripts.record"},
     "scripts.plan": {"scripts.errors", "scripts.suite", "scripts.loads", "scripts.flow"},
     "scripts.cli": {"scripts.errors", "scripts.suite"},
 }
@@ -33,6 +34,7 @@ SHARED = set(NOUNS) - {"scripts.cli"}
 ONLY_IN = {
     "matplotlib": {f"scripts.report.{name}" for name in ("canvas", "charts", "forest", "history")},
     "tabulate": {"scripts.report.tables"},
+    "hdrh": {"scripts.hdr"},
     "subprocess": {"scripts.measure.process"},
     "signal": {"scripts.measure.process"},
     "socket": {"scripts.measure.process"},

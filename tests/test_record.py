@@ -85,9 +85,17 @@ def test_schema_1_is_still_read(tmp_path: Path) -> None:
 
 
 def test_histograms_of_schema_1_are_still_read(tmp_path: Path) -> None:
-    """The first schema stored values and not steps."""
+    """The first schema stored values in plain numbers."""
     counts = '{"values_us":[3,5],"counts":[1,2],"total_us":13,"max_us":5,"min_us":3}'
     text = f'{{"significant_digits":4,"distributions":[{{"window":"steady","kind":"ok","counts":{counts}}}]}}'
+    found = files.read_histograms(directory(tmp_path, histograms__json=text.encode())).windows["steady"]["ok"]
+    assert (found.values_us, found.counts, found.significant_digits) == ((3, 5), (1, 2), 4)
+
+
+def test_histograms_of_schema_2_are_still_read(tmp_path: Path) -> None:
+    """The second schema stored steps from value to value."""
+    counts = '{"values_us":[],"steps_us":[3,2],"counts":[1,2],"total_us":13,"max_us":5,"min_us":3}'
+    text = f'{{"distributions":[{{"window":"steady","kind":"ok","counts":{counts}}}]}}'
     found = files.read_histograms(directory(tmp_path, histograms__json=text.encode())).windows["steady"]["ok"]
     assert (found.values_us, found.counts, found.significant_digits) == ((3, 5), (1, 2), 4)
 
@@ -113,8 +121,11 @@ def changed(**fields: object) -> bytes:
         (b"\xff\xfe\x00", "record.json cannot be read"),
         (changed(reasons=["?"]).replace(b"?", b"\xff"), "record.json cannot be read: .*utf-8"),
         (b'{"total": 3}', "not a run record: it has no schema_version"),
-        (changed(schema_version=3), "schema_version 3; this suite reads schema_version 1 and 2"),
-        (b'{"schema_version": 99, "something": "else"}', "schema_version 99; this suite reads schema_version 1 and 2"),
+        (changed(schema_version=4), "schema_version 4; this suite reads schema_version 1 and 2 and 3"),
+        (
+            b'{"schema_version": 99, "something": "else"}',
+            "schema_version 99; this suite reads schema_version 1 and 2 and 3",
+        ),
         (changed(schema_version="1"), 'schema_version "1"; this suite reads'),
         (changed(outcome="splendid"), "record.json cannot be read: Invalid enum value 'splendid'"),
         (changed(machine=3), "record.json cannot be read: Expected `object`, got `int` - at `\\$.machine`"),
@@ -157,8 +168,14 @@ TIMELINE_TEXT = files.encode_timeline(values.TIMELINE)
         (
             files.read_histograms,
             "histograms.json",
-            HISTOGRAMS_TEXT.replace(b"[640]", b"[]", 1),
+            b'{"distributions":[{"window":"steady","kind":"ok","counts":{"steps_us":[3],"total_us":3,"max_us":3,"min_us":3}}]}',
             "values without counts",
+        ),
+        (
+            files.read_histograms,
+            "histograms.json",
+            HISTOGRAMS_TEXT.replace(b'"packed":"HISTF', b'"packed":"HIST', 1),
+            "cannot be read",
         ),
         (files.read_timeline, "timeline.csv", None, "No such file"),
         (files.read_timeline, "timeline.csv", TIMELINE_TEXT + b"2,2\n", "Expected `int`, got `null`"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -20,7 +19,7 @@ from scripts.flow import Flow
 from scripts.loads import Profile
 from scripts.measure import digests, session
 from scripts.measure.candidates import Arm
-from scripts.measure.runner import Bench, Done, Prepared
+from scripts.measure.runner import Bench, Prepared
 from scripts.plan import Place, RunSpec, Target
 from scripts.record import Machine
 from scripts.suite import Engine
@@ -90,20 +89,6 @@ class Campaign:
     def round_s(self) -> float:
         """Estimated wall time of a round of one scenario."""
         return sum(spec.expected_s for spec in self.round(self.scenarios[0], "", 1))
-
-
-def make_round(bench: Bench, prepared: Mapping[str, Prepared], specs: Sequence[RunSpec], label: str) -> list[Done]:
-    """Make the runs of a round, each in the virtualenv of its arm's label; one that fails ends it.
-
-    What would come after it could not be paired.
-    """
-    done: list[Done] = []
-    for number, spec in enumerate(specs, 1):
-        own = replace(bench, prepared=prepared[spec.release])
-        done.append(session.one(own, spec, f"[{label}, {number}/{len(specs)}]"))
-        if done[-1].error is not None:
-            break
-    return done
 
 
 def prepare(campaign: Campaign, bench: Bench) -> dict[str, Prepared]:

@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import get_args
 
 import msgspec
-from hdrh.histogram import HdrHistogram
 
+from scripts import hdr
 from scripts.errors import InvalidMeasurementError
 from scripts.record import Counts, Failure, Generator, Histograms, Load, LocustRow, Second, Window
 
 # 4 are 0.1 ms at 1.25 s. Overheads are a hundredth of that, and 3 are 0.01 ms at 10 ms in a third of the file.
 _DIGITS = {"ok": 4, "failed": 4, "overhead": 3, "backend_call": 3}
-_LONGEST_US = 3_600_000_000
-_BUCKETS = {digits: HdrHistogram(1, _LONGEST_US, digits) for digits in (3, 4)}  # define buckets; hold no values
 _LOAD_FILE, _REQUESTS_FILE = "load.json", "requests.csv"
 OK = "ok"
 
@@ -166,10 +164,10 @@ def _window(recorded: RecordedLoad, request: Request, warm_up_s: float) -> Windo
 
 
 def counts(values_ms: Sequence[float], digits: int) -> Counts:
-    """An HdrHistogram of times, as text. What is below one microsecond is in its first bucket."""
+    """An HdrHistogram of times. What is below one microsecond is in its first bucket."""
     micros = [round(value * 1000) for value in values_ms]
-    lowest = _BUCKETS[digits].get_lowest_equivalent_value
-    buckets = Counter(lowest(min(max(value, 1), _LONGEST_US)) for value in micros)
+    lowest = hdr.buckets(digits).get_lowest_equivalent_value
+    buckets = Counter(lowest(min(max(value, 1), hdr.LONGEST_US)) for value in micros)
     values = sorted(buckets)
     return Counts(
         values_us=tuple(values),

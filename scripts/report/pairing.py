@@ -77,9 +77,13 @@ def series(runs: Iterable[Run]) -> list[Series]:
 def _series(campaign: str, engine: str, flow: str, runs: list[Run]) -> Series:
     arms = tuple(range(BASELINE, max(run.record.asked.arm for run in runs) + 1))
     by_round: dict[str, dict[int, Run]] = {}
-    for run in runs:
-        by_round.setdefault(run.record.asked.round_id, {})[run.record.asked.arm] = run
     rounds, lost = [], []
+    for run in sorted(runs, key=lambda run: run.outcome == "ok"):  # what was disturbed was made again at once
+        asked = run.record.asked
+        before = by_round.setdefault(asked.round_id, {}).get(asked.arm)
+        if before is not None:
+            lost.append(f"round {asked.round_id}: {_told(before)}; it was made again")
+        by_round[asked.round_id][asked.arm] = run
     for round_id, found in sorted(by_round.items()):
         why = _why_lost(found, arms)
         if why:
@@ -94,11 +98,12 @@ def _why_lost(found: dict[int, Run], arms: tuple[int, ...]) -> str:
     """Why a round cannot be paired; empty when it can."""
     bad = [run for run in found.values() if run.outcome != "ok"]
     if bad:
-        return "; ".join(
-            f"{run.record.asked.release} was {run.outcome}" + (f" ({'; '.join(run.reasons)})" if run.reasons else "")
-            for run in bad
-        )
+        return "; ".join(map(_told, bad))
     return "" if len(found) == len(arms) else f"only {len(found)} of {len(arms)} runs were made"
+
+
+def _told(run: Run) -> str:
+    return f"{run.record.asked.release} was {run.outcome}" + (f" ({'; '.join(run.reasons)})" if run.reasons else "")
 
 
 def _require_comparable(runs: list[Run]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from scripts import hdr
 from scripts.flow import Flow
 from scripts.loads import Profile
 from scripts.measure.collect import Lag, RecordedLoad, Request
@@ -151,8 +152,9 @@ def request(
 
 def counts(*values_us: int) -> Counts:
     """A distribution of distinct, ascending values, each once."""
+    lowest = hdr.buckets(4).get_lowest_equivalent_value
     return Counts(
-        values_us=values_us,
+        values_us=tuple(lowest(value) for value in values_us),
         counts=(1,) * len(values_us),
         total_us=sum(values_us),
         max_us=max(values_us),
