@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -78,46 +79,34 @@ def lock(session: nox.Session) -> None:
     call(session, "lock", python=sys.executable)
 
 
-@nox.session(venv_backend="none", requires=["tools"])
-def collate(session: nox.Session) -> None:
-    """Write everything derived in results/ again from the records; `-- --check` only compares."""
-    call(session, "collate")
+def of_verb(name: str, purpose: str, *args: str, tags: Sequence[str] = ()) -> None:
+    """Register a session that only calls a verb."""
+
+    def run(session: nox.Session) -> None:
+        verb = args[0] if args else name.replace("-", "_")
+        call(session, verb, *args[1:])
+
+    run.__doc__ = purpose
+    nox.session(name=name, venv_backend="none", requires=["tools"], tags=list(tags))(run)
 
 
-@nox.session(venv_backend="none", requires=["tools"])
-def compare(session: nox.Session) -> None:
-    """Measure releases in interleaved rounds and say what changed: `-- 1.12.0 1.18.5`; noise: `-- 1.12.0 --aa`."""
-    call(session, "compare")
-
-
-@nox.session(venv_backend="none", requires=["tools"])
-def gate(session: nox.Session) -> None:
-    """Compare, and let the exit code decide: `-- --baseline 1.18.4 --candidate 1.18.5 [--max cpu_per_request=+3%]`."""
-    call(session, "gate")
-
-
-@nox.session(venv_backend="none", requires=["tools"])
-def attribute(session: nox.Session) -> None:
-    """Measure one release on two locks: what of a change is its dependencies'; `-- 1.12.0 --as-of DAY --as-of DAY`."""
-    call(session, "attribute")
-
-
-@nox.session(name="self-test", venv_backend="none", requires=["tools"])
-def self_test(session: nox.Session) -> None:
-    """Show by injected slowdowns and A/A comparisons how far the verdicts can be trusted (hours; resumable)."""
-    call(session, "self_test")
-
-
-@nox.session(name="bench-mock", venv_backend="none", requires=["tools"], tags=["bench"])
-def bench_mock(session: nox.Session) -> None:
-    """Load the mock API alone: the ceiling of the generator and the mock; `-- --help` for options."""
-    call(session, "bench", "--mock")
-
-
-@nox.session(name="bench-self", venv_backend="none", requires=["tools"])
-def bench_self(session: nox.Session) -> None:
-    """Measure the suite itself: overhead of a bench session, install, listing, collating."""
-    call(session, "bench_self", "--nox-python", sys.executable)
+of_verb("collate", "Write everything derived in results/ again from the records; `-- --check` only compares.")
+of_verb(
+    "compare", "Measure releases in interleaved rounds: `-- 1.12.0 1.18.5`, `-- 1.10.0..1.18.5`; noise: `1.12.0 --aa`."
+)
+of_verb("gate", "Compare, and let the exit code decide: `-- --baseline 1.18.4 --candidate 1.18.5 [--junit FILE]`.")
+of_verb("attribute", "Measure a release on two locks: what is its dependencies'; `-- 1.12.0 --as-of DAY --as-of DAY`.")
+of_verb("find", "Find where a metric stepped: `-- --metric cpu_per_request --flow static_async 1.10.0..1.18.5`.")
+of_verb("status", "Print what the bench sessions would measure, how long it takes, and what is measured already.")
+of_verb("self-test", "Show by injected slowdowns and A/A runs how far verdicts can be trusted (hours; resumable).")
+of_verb(
+    "bench-self", "Measure the suite itself: overhead of a bench session, install, listing, collating.",
+    "bench_self", "--nox-python", sys.executable,
+)  # fmt: skip
+of_verb(
+    "bench-mock", "Load the mock API alone, the ceiling of generator and mock; `-- --help` for options.",
+    "bench", "--mock", tags=["bench"],
+)  # fmt: skip
 
 
 def of_target(verb: str, release: suite.Release, engine: suite.Engine, purpose: str) -> None:

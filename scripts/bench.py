@@ -7,9 +7,9 @@ import shlex
 import time
 from pathlib import Path
 
-from scripts import cli, plan, suite
+from scripts import cli, measured, plan, suite
 from scripts.errors import InvalidMeasurementError
-from scripts.measure import environment, loadgen, locks, server, servers, session
+from scripts.measure import environment, loadgen, locks, machine, server, servers, session
 from scripts.measure.process import RealSystem, terminate_as_exception
 from scripts.measure.progress import Progress
 from scripts.measure.runner import Done
@@ -36,6 +36,11 @@ def main(argv: list[str]) -> int:
         session.prepare_only(matrix, chosen.runs[0], system, progress)
         return 0
     options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs)
+    if args.missing:
+        chosen = Plan(runs=tuple(measured.missing(matrix, chosen.runs, options.results, machine.describe())))
+        if not chosen.runs:
+            print("nothing is missing: every run is there already, as this machine would make it")
+            return 0
     done = session.make(matrix, chosen, options, system, progress, session.prepare)
     print(summary.of_session(matrix, [one.directory for one in done]))
     return _verdict(done)
@@ -48,6 +53,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--mock", action="store_true", help="load the mock API alone: the ceiling of everything else")
     parser.add_argument("--profile", default="report", help="a load profile of suite.toml (default: report)")
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="repeat everything N times (default: 1)")
+    parser.add_argument(
+        "--missing", action="store_true", help="make only runs of which there is no good one yet, made as here"
+    )
     cli.add_flow_options(parser)
     cli.add_session_options(parser)
     args = parser.parse_args(argv)

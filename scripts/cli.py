@@ -55,22 +55,40 @@ def add_flow_options(parser: Parser) -> None:
         metavar="NAME|DIR",
         help="instead of the engine's scenarios; repeatable",
     )
+    add_python_option(parser)
+
+
+def add_campaign_options(parser: Parser) -> None:
+    """How interleaved rounds are carried out."""
+    parser.add_argument("--profile", default="compare", help="a load profile of suite.toml (default: compare)")
+    add_python_option(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and its time; start no server, no load")
+    _add_kept_options(parser)
+
+
+def add_python_option(parser: Parser) -> None:
+    """By which Python the releases are served."""
     parser.add_argument("--python", metavar="X.Y", help="another Python than the tables' own")
 
 
 def add_session_options(parser: Parser) -> None:
     """How a measuring session is carried out."""
-    parser.add_argument("--keep-logs", action="store_true", help="keep every child's log and the raw request log")
-    parser.add_argument(
-        "--results",
-        type=Path,
-        default=ROOT / "results",
-        metavar="DIR",
-        help="where records are kept (default: results)",
-    )
+    _add_kept_options(parser)
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--dry-run", action="store_true", help="print what would be done; start no server and no load")
     only.add_argument("--install-only", action="store_true", help="build the virtualenv, and measure nothing")
+
+
+def _add_kept_options(parser: Parser) -> None:
+    parser.add_argument("--keep-logs", action="store_true", help="keep every child's log and the raw request log")
+    add_results_option(parser)
+
+
+def add_results_option(parser: Parser) -> None:
+    """Where records lie."""
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="where records lie (default: results)"
+    )
 
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from scripts import campaigns, cli, flow, suite
 from scripts.campaigns import ROUNDS, Bounds, Measured
@@ -19,7 +18,7 @@ from scripts.measure.process import RealSystem, System, terminate_as_exception
 from scripts.plan import MAX_ROUNDS
 from scripts.report import comparison_page, statistics
 from scripts.report.comparison import LEVEL
-from scripts.suite import ROOT, Suite
+from scripts.suite import Release, Suite
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -54,7 +53,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 def _targets(matrix: Suite, args: argparse.Namespace) -> list[str]:
     """What was typed, ranges written out; UsageError when there is nothing to compare."""
-    found = [target for text in args.target for target in _expanded(matrix, text)]
+    found = [target for text in args.target for target in expanded(matrix, text)]
     if args.aa and len(found) != 1:
         raise UsageError("--aa takes one release, and compares it with itself", then=f"{args.target[0]} --aa")
     if not args.aa and len(found) == 1:
@@ -62,7 +61,8 @@ def _targets(matrix: Suite, args: argparse.Namespace) -> list[str]:
     return found * 2 if args.aa else found
 
 
-def _expanded(matrix: Suite, text: str) -> list[str]:
+def expanded(matrix: Suite, text: str) -> list[str]:
+    """The releases that FIRST..LAST stands for, in order; the text itself when it is no range."""
     first, _, last = text.partition("..")
     versions = [release.version for release in matrix.releases]
     if first not in versions or last not in versions:  # a release, or a path
@@ -70,15 +70,11 @@ def _expanded(matrix: Suite, text: str) -> list[str]:
     return versions[versions.index(first) : versions.index(last) + 1]
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: cli.Parser) -> None:
     """What every verb that carries out a campaign takes."""
     parser.add_argument("--engine", action="append", default=[], help="only this engine; repeatable")
     parser.add_argument("--flow", action="append", default=[], metavar="NAME|DIR", help="only this flow; repeatable")
-    parser.add_argument("--profile", default="compare", help="a load profile of suite.toml (default: compare)")
-    parser.add_argument("--python", metavar="X.Y", help="another Python than the tables' own")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: results")
-    parser.add_argument("--keep-logs", action="store_true", help="keep every child's log and the raw request log")
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and its time; start no server, no load")
+    cli.add_campaign_options(parser)
     ends = parser.add_mutually_exclusive_group()
     ends.add_argument("--rounds", type=rounds, metavar="N", help=f"so many rounds of each flow (default: {ROUNDS})")
     ends.add_argument(
@@ -155,7 +151,7 @@ def _scenarios(
         Scenario(engine=engine, flow=one)
         for engine in engines
         for one in flows.values() or [flow.find(one.flow) for one in matrix.scenarios if one.engine == engine.name]
-        if all(_serves(matrix, arm, engine, one) for arm in arms)
+        if all(serves(matrix, arm.release, engine, one) for arm in arms)
     ]
     labels = ", ".join(arm.release.version for arm in arms)
     served = {one.engine.name for one in scenarios} | {one.flow.name for one in scenarios}
@@ -171,10 +167,10 @@ def _scenarios(
     return scenarios
 
 
-def _serves(matrix: Suite, arm: Arm, engine: suite.Engine, wanted: Flow) -> bool:
+def serves(matrix: Suite, release: Release, engine: suite.Engine, wanted: Flow) -> bool:
     """Whether it has the engine, and is known to serve the flow; of somebody's own flow nothing is known."""
-    can_serve = wanted.path.parent != flow.FLOWS or matrix.hole(arm.release, wanted.name) is None
-    return can_serve and matrix.has_engine(arm.release, engine)
+    can_serve = wanted.path.parent != flow.FLOWS or matrix.hole(release, wanted.name) is None
+    return can_serve and matrix.has_engine(release, engine)
 
 
 def describe(asked: Campaign, bounds: Bounds) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 CAPACITY = "capacity"  # the profile whose users the search replaces
+SERVES = "serves"  # the profile that tries whether a release serves a flow; it may also try what is known not to work
 MOST_GROWTH = 10.0
 LEAST_PRECISION = 0.01  # finer than what runs of seconds can tell apart
 LEAST_STEADY_S = 3  # of run time after the ramp: the figures are taken there, second by second

@@ -12,7 +12,7 @@ from pathlib import Path
 from scripts import flow as flows
 from scripts.errors import NothingMeasuredError, UsageError, did_you_mean
 from scripts.flow import Flow
-from scripts.loads import Profile
+from scripts.loads import SERVES, Profile
 from scripts.suite import MOCK, Engine, Release, Suite
 
 # Wall time that a run needs beside its load, on 2 cores: 4.5 s with 2 workers, 11.5 s with 8 (results/self.md).
@@ -106,7 +106,7 @@ def make(
             then=f"nox -s bench-{served.version}-flask, or a release from {serving.since} on",
         )
     chosen = [flows.find(name) for name in flow_names or suite.scenario_flows(served, serving)]
-    _check_flows(suite, chosen, served, serving)
+    _check_flows(suite, chosen, served, serving, trying=profile == SERVES)
     load, chosen_python = suite.load(served, profile), _python(suite, served, python)
     return Plan(
         runs=tuple(
@@ -132,8 +132,11 @@ def make_mock(suite: Suite, *, profile: str, rounds: int) -> Plan:
     )
 
 
-def _check_flows(suite: Suite, chosen: Sequence[Flow], release: Release, engine: Engine) -> None:
-    """Raise when there is no flow, one that the release cannot serve, or two whose records could not be told apart."""
+def _check_flows(suite: Suite, chosen: Sequence[Flow], release: Release, engine: Engine, *, trying: bool) -> None:
+    """Raise when there is no flow, one that the release cannot serve, or two whose records could not be told apart.
+
+    `trying`: whether it serves a flow is what is asked.
+    """
     can_serve = ", ".join(suite.can_serve(release))
     if not chosen:
         raise NothingMeasuredError(
@@ -143,7 +146,7 @@ def _check_flows(suite: Suite, chosen: Sequence[Flow], release: Release, engine:
     paths: dict[str, Path] = {}
     for flow in chosen:
         hole = suite.hole(release, flow.name) if flow.path.parent == flows.FLOWS else None
-        if hole is not None:
+        if hole is not None and not trying:
             raise UsageError(
                 f"promptflow {release.version} cannot serve {flow.name}: {hole.reason}",
                 then=f"--flow with one of {can_serve}",

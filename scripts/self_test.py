@@ -21,7 +21,7 @@ from scripts.measure.progress import Progress
 from scripts.measure.variants import VARIANTS
 from scripts.report import self_test_page, simulation
 from scripts.report.self_test_page import Injected
-from scripts.suite import ROOT, Suite
+from scripts.suite import Suite
 
 RELEASE, ENGINE, FLOW = "1.12.0", "fastapi", "static_async"
 ROUNDS, NULLS = 8, 20
@@ -70,11 +70,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--rounds", type=compare.rounds, default=ROUNDS, metavar="N", help=f"of each comparison (default: {ROUNDS})"
     )
     parser.add_argument("--nulls", type=int, default=NULLS, metavar="N", help=f"A/A comparisons (default: {NULLS})")
-    parser.add_argument("--profile", default="compare", help="a load profile of suite.toml (default: compare)")
-    parser.add_argument("--python", metavar="X.Y", help="another Python than the tables' own")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: results")
-    parser.add_argument("--keep-logs", action="store_true", help="keep every child's log and the raw request log")
-    parser.add_argument("--dry-run", action="store_true", help="build the variants, print the plan; measure nothing")
+    cli.add_campaign_options(parser)
     return parser.parse_args(argv)
 
 

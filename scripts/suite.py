@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from scripts import toml_rows
@@ -80,6 +81,7 @@ class Suite:
     """All of suite.toml, checked."""
 
     python: str  # of every committed table
+    watched: tuple[str, ...]  # distributions that serve a request beside promptflow
     tools: Tools
     releases: tuple[Release, ...]  # in version order
     lines: tuple[ReleaseLine, ...]  # in version order
@@ -189,8 +191,11 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     )
     head = toml_rows.table(data.get("suite", {}))
     problems.extend(toml_rows.unknown(data, tables, "table"))
-    problems.extend(toml_rows.unknown(head, ("python",), "[suite]"))
-    python = head.get("python")
+    problems.extend(toml_rows.unknown(head, ("python", "watched"), "[suite]"))
+    python, watched = head.get("python"), head.get("watched", [])
+    watched = watched if isinstance(watched, list) else [None]
+    if any(canonicalize_name(str(name)) != name for name in watched):
+        problems.append("[suite]: `watched` must be a list of normalized names such as 'opentelemetry-sdk'")
     if not isinstance(python, str):
         problems.append("[suite]: `python` must be a version such as '3.11'")
     parts = {
@@ -211,7 +216,7 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     whole: dict[str, typing.Any] = {key: tuple(rows) for key, rows in parts.items()}
     whole["releases"] = tuple(sorted(whole["releases"], key=lambda row: Version(row.version)))
     whole["lines"] = tuple(sorted(whole["lines"], key=lambda row: Version(row.since)))
-    return Suite(python=str(python), **single, **whole)
+    return Suite(python=str(python), watched=tuple(map(str, watched)), **single, **whole)
 
 
 def _bad_versions(parts: Mapping[str, list[object]]) -> Iterator[str]:

@@ -143,7 +143,7 @@ def test_time(text: str, seconds: float) -> None:
 @pytest.mark.usefixtures("stage")
 def test_flow_that_not_all_can_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flow that was asked for and that one of the arms cannot serve is refused, not left out in silence."""
-    monkeypatch.setattr(compare, "_serves", lambda _matrix, _arm, _engine, wanted: wanted.name != "flex_async")
+    monkeypatch.setattr(compare, "serves", lambda _matrix, _release, _engine, wanted: wanted.name != "flex_async")
     with pytest.raises(UsageError, match="flex_async cannot be served by all of"):
         compare.main([*PAIR, "--flow", "static_async", "--flow", "flex_async"])
 
@@ -151,6 +151,6 @@ def test_flow_that_not_all_can_serve(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("stage")
 def test_nothing_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
     """Releases that have no scenario in common leave nothing to measure, exit code 3."""
-    monkeypatch.setattr(compare, "_serves", lambda *_: False)
+    monkeypatch.setattr(compare, "serves", lambda *_: False)
     with pytest.raises(NothingMeasuredError, match=r"no flow can be served by all of 1\.12\.0, "):
         compare.main(list(PAIR))

@@ -88,7 +88,7 @@ def allowed(module: str, imported: str) -> bool:
     if module in NOUNS:
         return imported in NOUNS[module]
     for half in ("scripts.measure", "scripts.report"):
-        if module.startswith(half):
+        if module == half or module.startswith(f"{half}."):
             return imported in SHARED or imported.startswith(f"{half}.")
     return imported.startswith("scripts.") and (module != "noxfile" or imported in ("scripts.errors", "scripts.suite"))
 

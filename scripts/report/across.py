@@ -1,17 +1,19 @@
 """How metrics moved from release to release: panels of the picture and sentences, from one campaign over releases.
 
-Pure; imports `comparison_page`, `headings`, `history`, `metrics`, `pairing`, `steps` and `suite`.
+Pure; imports `comparability`, `comparison`, `comparison_page`, `headings`, `history`, `jumps`, `lock_difference`,
+`metrics`, `pairing`, `steps` and `suite`.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from scripts.report import comparison_page, headings, history, steps
+from scripts.report import comparability, comparison_page, headings, history, jumps, lock_difference, steps
 from scripts.report.canvas import Picture
+from scripts.report.comparison import Floors
 from scripts.report.history import Panel, Point
 from scripts.report.metrics import METRICS, Metric
 from scripts.report.pairing import BASELINE, Series
@@ -22,6 +24,8 @@ SHOWN = (
     "overhead_p50_ms", "overhead_p99_ms", "cpu_per_request_ms", "memory_end_bytes", "ready_s", "first_answer_ms",
 )  # fmt: skip
 _FEWEST_RELEASES = 3
+TRIALS = 100  # of shuffled data
+_SEED = 20
 _MIB = 2**20
 
 
@@ -32,6 +36,7 @@ class Across:
     series: Series
     panels: tuple[Panel, ...]
     steps: tuple[Step, ...]
+    false_alarms: float  # share of trials with a step in shuffled data, in any of the metrics
 
     @property
     def about(self) -> str:
@@ -49,11 +54,13 @@ class Across:
 
     def picture(self, matrix: Suite) -> Picture:
         """All releases that have the engine on the axis, with holes and what else changed."""
-        engine = matrix.engine(self.series.engine)
-        releases = [release for release in matrix.releases if matrix.has_engine(release, engine)]
-        holes = {r.version: hole.outcome for r in releases if (hole := matrix.hole(r, self.series.flow))}
-        notes = {behaviour.since: behaviour.what for behaviour in matrix.behaviours}
-        return history.draw(self.title(matrix), [r.version for r in releases], self.panels, holes, notes)
+        jumped = jumps.between_neighbours(self.series, matrix.watched)
+        return drawn(matrix, self.title(matrix), self.series.engine, self.series.flow, self.panels, jumped)
+
+    def jumped(self, matrix: Suite) -> list[str]:
+        """Which packages that serve a request jumped, by release in their order."""
+        found = jumps.between_neighbours(self.series, matrix.watched)
+        return [f"{release}: {lock_difference.told(moved)}" for release, moved in found.items()]
 
     @property
     def sentences(self) -> list[str]:
@@ -61,6 +68,17 @@ class Across:
         order = list(self.series.releases.values())
         found = sorted(self.steps, key=lambda step: (order.index(step.release), step.metric.name))
         return [said(step) for step in found]
+
+
+def drawn(
+    matrix: Suite, title: str, engine_name: str, flow: str, panels: Sequence[Panel], jumped: Collection[str] = ()
+) -> Picture:
+    """Panels over all releases that have the engine, with holes and what else changed."""
+    engine = matrix.engine(engine_name)
+    releases = [release for release in matrix.releases if matrix.has_engine(release, engine)]
+    holes = {r.version: hole.outcome for r in releases if (hole := matrix.hole(r, flow))}
+    notes = {behaviour.since: behaviour.what for behaviour in matrix.behaviours}
+    return history.draw(title, [r.version for r in releases], panels, holes, notes, jumped)
 
 
 def newest(found: Iterable[Series]) -> dict[tuple[str, str], Series]:
@@ -73,13 +91,23 @@ def newest(found: Iterable[Series]) -> dict[tuple[str, str], Series]:
     return chosen
 
 
-def across(series: Series) -> Across:
+def across(series: Series, floors: Floors) -> Across:
     """Panels and steps of a campaign over releases."""
-    models = {metric: steps.fit(series, metric) for metric in METRICS if metric.name in SHOWN}
-    fitted = {metric: model for metric, model in models.items() if model is not None}
-    found = {metric: steps.found(metric, model) for metric, model in fitted.items()}
-    panels = tuple(_panel(series, metric, model, found[metric]) for metric, model in fitted.items())
-    return Across(series=series, panels=panels, steps=tuple(step for some in found.values() for step in some))
+    figures = [one for metric in METRICS if metric.name in SHOWN and (one := steps.told(series, metric)) is not None]
+    noise = {one.metric.name: _floor(floors, series, one.metric) for one in figures}
+    panels, found = [], []
+    for one in figures:
+        model = steps.fitted(one.releases, one.values, one.controls)
+        own = steps.found(one.metric, model, noise[one.metric.name], len(figures))
+        panels.append(_panel(series, one.metric, model, own))
+        found += own
+    alarms = steps.false_alarms(figures, TRIALS, _SEED, noise) if figures else 0.0
+    return Across(series=series, panels=tuple(panels), steps=tuple(found), false_alarms=alarms)
+
+
+def _floor(floors: Floors, series: Series, metric: Metric) -> float:
+    conditions = comparability.fingerprint(series.rounds[0].runs[BASELINE].record)
+    return floors.get((conditions, series.engine, series.flow, metric.name), 0.0)
 
 
 def said(step: Step) -> str:
@@ -93,18 +121,28 @@ def said(step: Step) -> str:
 
 def _over_releases(one: Series) -> bool:
     releases = list(one.releases.values())
-    return len(set(releases)) >= _FEWEST_RELEASES and not any("+" in release for release in releases)
+    enough = len(set(releases)) >= _FEWEST_RELEASES and len(one.rounds) >= steps.FEWEST_ROUNDS
+    return enough and not any("+" in release for release in releases)
 
 
 def _panel(series: Series, metric: Metric, model: Fit, found: list[Step]) -> Panel:
     """Points relative to the first release's median, so that rounds and machine speed are out of them."""
     values = [value for run in series.runs(BASELINE) if (value := run.values[metric.name]) is not None]
-    scale = statistics.median(values) / (_MIB if metric.unit == "bytes" else 1)
+    scale = statistics.median(values) / shown_scale(metric)
     points = []
     for place, release in enumerate(model.releases):
         interval = model.against(place, 0)
         low, middle, high = (scale * math.exp(end) for end in (interval.low, interval.estimate, interval.high))
         points.append(Point(release=release, value=middle, low=low, high=high))
-    unit = "MiB" if metric.unit == "bytes" else metric.unit
     stepped = frozenset(step.release for step in found)
-    return Panel(title=metric.words, unit=unit, points=tuple(points), steps=stepped)
+    return Panel(title=metric.words, unit=shown_unit(metric), points=tuple(points), steps=stepped)
+
+
+def shown_unit(metric: Metric) -> str:
+    """The unit on an axis."""
+    return {"bytes": "MiB", "ratio": ""}.get(metric.unit, metric.unit)
+
+
+def shown_scale(metric: Metric) -> float:
+    """How many of the metric's own unit make one of the axis."""
+    return _MIB if metric.unit == "bytes" else 1.0

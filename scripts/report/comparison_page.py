@@ -64,7 +64,7 @@ def render(found: Sequence[Series], judged: Sequence[Judged], *, title: str, kep
                 "about": about(one.series),
                 "table": table(one.effects),
                 "notes": notes(one),
-                "chart": picture_name(one),
+                "chart": None if one.series.null or not kept else picture_name(one),
             }
             for one in judged
         ],

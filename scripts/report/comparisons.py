@@ -1,27 +1,26 @@
 """results/comparisons/: a page and a picture for every campaign among the records, and an index of them.
 
-Pure; imports `comparison`, `comparison_page`, `forest`, `pairing`, `templates`, `store` and `wording`.
+Pure; imports `comparison_page`, `forest`, `templates` and `wording`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scripts.report import comparison, comparison_page, forest, pairing, templates
+from scripts.report import comparison_page, forest, templates
 from scripts.report.comparison import Floors
 from scripts.report.pairing import Series
-from scripts.report.store import Run
 from scripts.report.wording import listed
 
 FOLDER = "comparisons"
+MOST_ARMS = 8  # more are told release by release in results/README.md
 
 
-def render(runs: Iterable[Run]) -> dict[str, bytes]:
+def render(campaigns: Iterable[Series], floors: Floors) -> dict[str, bytes]:
     """All files by path relative to results/; none without a campaign that has a whole round."""
-    found = [one for one in pairing.series(runs) if one.rounds and len(one.arms) > 1]
+    found = [one for one in campaigns if one.rounds and 1 < len(one.arms) <= MOST_ARMS]
     if not found:
         return {}
-    floors = comparison.noise_floors(found)
     by_campaign: dict[str, list[Series]] = {}
     for one in sorted(found, key=lambda one: (one.rounds[0].round_id, one.campaign, one.engine, one.flow)):
         by_campaign.setdefault(one.campaign, []).append(one)
@@ -47,8 +46,10 @@ def title(found: list[Series]) -> str:
 
 def _page(campaign: str, found: list[Series], floors: Floors) -> dict[str, bytes]:
     judged = comparison_page.judge(found, floors)
-    files = {f"{FOLDER}/{campaign}.md": comparison_page.render(found, judged, title=title(found), kept=True)}
-    for one in judged:
+    pictured = [one for one in judged if not one.series.null]  # what differs from itself is told by the self-test
+    page = comparison_page.render(found, judged, title=title(found), kept=True)
+    files = {f"{FOLDER}/{campaign}.md": page}
+    for one in pictured:
         picture = forest.draw(one.heading, one.effects)
         name = f"{FOLDER}/{comparison_page.picture_name(one)}"
         files |= {f"{name}.svg": picture.light, f"{name}-dark.svg": picture.dark}

@@ -40,7 +40,7 @@ def thresholds(texts: Sequence[str]) -> dict[str, float]:
         parts = _THRESHOLD.fullmatch(text)
         if parts is None:
             raise UsageError(f"--max {text}: not METRIC=+N%", then=f"for example {_EXAMPLE}")
-        metric = _named(parts["name"])
+        metric = named_metric(parts["name"], _EXAMPLE)
         worse = "-" if metric.better == "higher" else "+"
         if parts["sign"] not in ("", worse):
             raise UsageError(
@@ -70,14 +70,18 @@ def _log_ratio(text: str, metric: Metric, share: float) -> float:
     return -math.log1p(-share)
 
 
-def _named(name: str) -> Metric:
-    """The metric, by its name with or without its unit."""
+def named_metric(name: str, example: str) -> Metric:
+    """The metric by its name with or without its unit; UsageError when there is none that can get worse.
+
+    `example`: a good use of the option that names it.
+    """
     known = {metric.name: metric for metric in METRICS if metric.better != "-"}
     known |= {metric.name.removesuffix(f"_{metric.unit}"): metric for metric in known.values()}
     if name not in known:
         raise UsageError(
-            f"--max: there is no metric {name!r} that can be better or worse; {did_you_mean(name, known)}",
-            then=f"for example {_EXAMPLE}; results/README.md has a glossary",
+            f"{example.split(maxsplit=1)[0]}: there is no metric {name!r} that can be better or worse; "
+            f"{did_you_mean(name, known)}",
+            then=f"for example {example}; results/README.md has a glossary",
         )
     return known[name]
 

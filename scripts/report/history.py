@@ -5,7 +5,7 @@ Pure; imports `canvas` only. Releases stand in version order, each at its place,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ class Point:
     value: float  # in the panel's unit
     low: float
     high: float
+    counts: bool = True  # may be ranked; what may not is drawn hollow, and joined to nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,19 +35,27 @@ class Panel:
     title: str
     unit: str
     points: tuple[Point, ...]
-    steps: frozenset[str]  # releases at which it stepped
+    steps: frozenset[str] = frozenset()  # releases at which it stepped
+    published: tuple[str, float] | None = None  # the release and the figure that was published for it
+    limit: float | None = None  # what it cannot be above, drawn as a line
 
 
 def draw(
-    title: str, releases: Sequence[str], panels: Sequence[Panel], holes: Mapping[str, str], notes: Mapping[str, str]
-) -> Picture:
-    """Draw the panels under each other. `holes`: typed words, `notes`: what changed besides, both by release."""
-    return canvas.draw(lambda: _figure(title, releases, panels, holes, notes))
+    title: str, releases: Sequence[str], panels: Sequence[Panel], holes: Mapping[str, str], notes: Mapping[str, str],
+    jumps: Collection[str] = (),
+) -> Picture:  # fmt: skip
+    """Draw the panels under each other.
+
+    `holes`: typed words, `notes`: what changed besides, both by release. `jumps`: releases that came with other major
+    versions of what serves a request.
+    """
+    return canvas.draw(lambda: _figure(title, releases, panels, holes, notes, jumps))
 
 
 def _figure(
-    title: str, releases: Sequence[str], panels: Sequence[Panel], holes: Mapping[str, str], notes: Mapping[str, str]
-) -> Figure:
+    title: str, releases: Sequence[str], panels: Sequence[Panel], holes: Mapping[str, str], notes: Mapping[str, str],
+    jumps: Collection[str],
+) -> Figure:  # fmt: skip
     height_px = _HEAD_PX + _PANEL_PX * len(panels) + _FOOT_PX
     figure = canvas.figure(height_px)
     figure.suptitle(title, x=0.075, y=1 - 10 / height_px, ha="left", va="top", fontsize=13, fontweight="bold")
@@ -57,6 +66,9 @@ def _figure(
     places = {release: place for place, release in enumerate(releases)}
     for axes, panel in zip(all_axes, panels, strict=True):
         _panel(axes, panel, places, holes, notes)
+        at = [places[release] for release in releases if release in jumps]
+        axes.plot(at, [0.0] * len(at), linestyle="", marker="^", markersize=5, color=LIGHT["edge"], clip_on=False,
+                  transform=axes.get_xaxis_transform())  # fmt: skip
     last = all_axes[-1]
     last.set_xticks(range(len(releases)), list(releases), rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     last.set_xlim(-0.7, len(releases) - 0.3)
@@ -77,22 +89,41 @@ def _panel(
             axes.axvline(places[release] - 0.5, color=LIGHT["edge"], linewidth=0.8, linestyle=(0, (1, 2)))
     for release in holes:
         axes.axvspan(places[release] - 0.5, places[release] + 0.5, color=LIGHT["grid"], linewidth=0)
-    at = [places[point.release] for point in panel.points]
-    values = [point.value for point in panel.points]
-    axes.plot(at, values, color=LIGHT["first"], linewidth=1)
-    axes.errorbar(
-        at, values, fmt="o", markersize=4, color=LIGHT["first"], elinewidth=1.2,
-        yerr=[
-            [point.value - point.low for point in panel.points], [point.high - point.value for point in panel.points]
-        ],
-    )  # fmt: skip
+    if panel.limit is not None:
+        axes.axhline(panel.limit, color=LIGHT["edge"], linewidth=1, linestyle=(0, (5, 3)))
+    _points(axes, [point for point in panel.points if point.counts], places, joined=True)
+    _points(axes, [point for point in panel.points if not point.counts], places, joined=False)
     stepped = [point for point in panel.points if point.release in panel.steps]
     axes.plot(
         [places[point.release] for point in stepped], [point.value for point in stepped],
         linestyle="", marker="D", markersize=8, color=LIGHT["second"],
     )  # fmt: skip
+    if panel.published is not None and panel.published[0] in places:
+        axes.plot([places[panel.published[0]]], [panel.published[1]], marker="*", markersize=10, color=LIGHT["users"])
     axes.set_title(panel.title, loc="left", fontsize=10, y=1.0)
     axes.set_ylabel(panel.unit)
     axes.yaxis.set_label_coords(-0.055, 0.5)
     axes.locator_params(axis="y", nbins=4)
     axes.tick_params(length=3)
+
+
+def _points(axes: Axes, points: Sequence[Point], places: Mapping[str, int], *, joined: bool) -> None:
+    """Releases in order with their intervals; the line breaks where a release is missing."""
+    for run in _unbroken(points, places) if joined else ():
+        axes.plot([places[p.release] for p in run], [p.value for p in run], color=LIGHT["first"], linewidth=1)
+    if points:
+        axes.errorbar(
+            [places[point.release] for point in points], [point.value for point in points],
+            yerr=[[point.value - point.low for point in points], [point.high - point.value for point in points]],
+            fmt="o", markersize=4, color=LIGHT["first"], elinewidth=1.2, fillstyle="full" if joined else "none",
+        )  # fmt: skip
+
+
+def _unbroken(points: Sequence[Point], places: Mapping[str, int]) -> list[list[Point]]:
+    found: list[list[Point]] = []
+    for point in points:
+        if found and places[point.release] == places[found[-1][-1].release] + 1:
+            found[-1].append(point)
+        else:
+            found.append([point])
+    return found

@@ -1,20 +1,24 @@
 """results/README.md: all releases side by side, what is missing and why, and what the metrics mean.
 
-Pure. Imports `cells`, `headings`, `notes`, `tables`, `templates` and `suite`.
+Pure. Imports `across`, `capability`, `cells`, `headings`, `notes`, `reported`, `tables`, `templates` and `suite`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from scripts.report import headings, notes, tables, templates
+from scripts.report import across, canvas, capability, comparison_page, headings, notes, reported, tables, templates
 from scripts.report.across import Across
 from scripts.report.cells import Cell, release_key
-from scripts.report.store import Skipped
+from scripts.report.published import Published
+from scripts.report.reported import Reported
+from scripts.report.store import Run, Skipped
 from scripts.report.wording import code
 from scripts.suite import MOCK, Engine, Release, Suite
+
+PICTURES = ("history-", "releases-")  # how the files beside the page begin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +37,8 @@ class Section:
     title: str
     tables: list[Table]
     unmeasured: list[str]
+    chart: Reported | None
+    repeat: str  # the command for a row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,35 +51,57 @@ class Part:
 
 
 def render(
-    matrix: Suite, found: Sequence[Cell], skipped: Sequence[Skipped], published: Sequence[str], *, compared: bool,
-    histories: Sequence[Across] = (),
-) -> bytes:  # fmt: skip
-    """The page. `published`: releases that have published figures; `compared`: there are pages of comparisons."""
+    matrix: Suite, found: Sequence[Cell], *, skipped: Sequence[Skipped], reports: Mapping[str, Published],
+    served: Sequence[Run], compared: bool, histories: Sequence[Across] = (),
+) -> tuple[bytes, dict[str, bytes]]:  # fmt: skip
+    """The page, and its pictures by file name.
+
+    `found`: what stands in tables; `reports`: published figures by release; `served`: all runs, for what each release
+    serves; `compared`: there are pages of comparisons.
+    """
     groups = headings.by_profile(matrix, found)
     releases = {cell.asked.release for cell in found} - {MOCK}
-    return templates.render(
+    parts = [_part(matrix, group, reports) for group in groups]
+    page = templates.render(
         "overview.md.j2",
-        parts=[_part(matrix, group) for group in groups],
+        parts=parts,
         machines=notes.machines(found),
         pages=sorted(releases, key=release_key, reverse=True),
         compared=compared,
-        histories=[
-            {"title": one.title(matrix), "about": one.about, "chart": one.chart, "sentences": one.sentences}
-            for one in histories
-        ],
-        published=[release for release in published if release in releases],
+        histories=[_history(matrix, one) for one in histories],
+        trials=across.TRIALS,
+        width=canvas.WIDTH_PX,
+        published=[release for release in reports if release in releases],
+        capabilities=capability.table(matrix, served),
+        holes=capability.reasons(matrix),
         skipped=[f"{code(one.path)}: {code(one.reason)}" for one in skipped],
         glossary=tables.glossary(),
     )
+    pictures = {one.chart: one.picture(matrix) for one in histories}
+    pictures |= {s.chart.name: s.chart.picture for part in parts for s in part.sections if s.chart is not None}
+    files = {f"{name}.svg": picture.light for name, picture in pictures.items()}
+    return page, files | {f"{name}-dark.svg": picture.dark for name, picture in pictures.items()}
 
 
-def _part(matrix: Suite, group: Sequence[Cell]) -> Part:
+def _history(matrix: Suite, one: Across) -> dict[str, object]:
+    return {
+        "title": one.title(matrix),
+        "about": one.about,
+        "chart": one.chart,
+        "sentences": one.sentences,
+        "jumps": one.jumped(matrix),
+        "alarms": f"{one.false_alarms * 100:.0f} %",
+        "repeat": comparison_page.repeat(one.series),
+    }
+
+
+def _part(matrix: Suite, group: Sequence[Cell], reports: Mapping[str, Published]) -> Part:
     profile = group[0].asked.profile
-    sections = [_section(matrix, same) for same in headings.by_scenario(matrix, group)]
+    sections = [_section(matrix, same, reports) for same in headings.by_scenario(matrix, group)]
     return Part(profile=profile.name, description=profile.description, sections=sections)
 
 
-def _section(matrix: Suite, same: Sequence[Cell]) -> Section:
+def _section(matrix: Suite, same: Sequence[Cell], reports: Mapping[str, Published]) -> Section:
     asked = same[0].asked
     holes, unmeasured = _absent(matrix, same)
     made = headings.by_conditions(same)
@@ -89,7 +117,13 @@ def _section(matrix: Suite, same: Sequence[Cell]) -> Section:
         )
         for group in made
     ]
-    return Section(title=headings.title(matrix, asked), tables=rows, unmeasured=unmeasured)
+    return Section(
+        title=headings.title(matrix, asked),
+        tables=rows,
+        unmeasured=unmeasured,
+        chart=reported.draw(matrix, first, reports),
+        repeat=notes.repeat_any(matrix, asked),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

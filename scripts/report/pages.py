@@ -6,14 +6,15 @@ Reads, computes, writes nothing. Imports the rest of this package.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.errors import NothingMeasuredError
-from scripts.report import across, comparisons, overview, pairing, published, release_page, store, tidy
+from scripts.loads import SERVES
+from scripts.report import across, comparison, comparisons, overview, pairing, published, release_page, store, tidy
 from scripts.report.cells import Cell, cells
-from scripts.report.store import Skipped
+from scripts.report.store import Run, Skipped
 from scripts.suite import MOCK, Suite
 
 RELEASE_FOLDERS = "v[0-9]*"
@@ -37,21 +38,44 @@ def derive(results: Path, matrix: Suite) -> Derived:
             f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
         )
     reports = published.read(results)
-    grouped = cells(run for run in found.runs if "+" not in run.record.asked.release)  # candidates have no page
-    compared = comparisons.render(found.runs)
-    histories = [across.across(one) for one in across.newest(pairing.series(found.runs)).values()]
-    page = overview.render(matrix, grouped, found.skipped, list(reports), compared=bool(compared), histories=histories)
+    campaigns = pairing.series(found.runs)
+    floors = comparison.noise_floors(campaigns)
+    newest = across.newest(campaigns)
+    histories = [across.across(one, floors) for one in newest.values()]
+    told = {(one.campaign, *of) for of, one in newest.items()}
+    others = [one for one in campaigns if (one.campaign, one.engine, one.flow) not in told]
+    compared = comparisons.render(others, floors)
+    grouped = cells(_tabled(found.runs, {one.campaign for one in newest.values()}))
+    page, pictures = overview.render(
+        matrix,
+        grouped,
+        skipped=found.skipped,
+        reports=reports,
+        served=found.runs,
+        compared=bool(compared),
+        histories=histories,
+    )
     files = {
         **compared,
+        **pictures,
         "README.md": page,
         "summary.csv": tidy.summary(grouped),
     }
-    for release, own in _by_release(grouped).items():
+    own = _by_release(grouped)
+    for release in own:
         files |= release_page.render(matrix, release, own, reports.get(release))
-    for one in histories:
-        picture = one.picture(matrix)
-        files |= {f"{one.chart}.svg": picture.light, f"{one.chart}-dark.svg": picture.dark}
     return Derived(files=files, skipped=found.skipped)
+
+
+def _tabled(runs: Iterable[Run], campaigns: Collection[str]) -> Iterator[Run]:
+    """What stands in tables of releases: single runs, and those of campaigns over releases.
+
+    Other campaigns are of other hours, and have pages of their own; candidates are no releases.
+    """
+    for run in runs:
+        asked = run.record.asked
+        if "+" not in asked.release and asked.profile.name != SERVES and asked.campaign in {"", *campaigns}:
+            yield run
 
 
 def of_releases(results: Path) -> Iterator[Path]:
@@ -59,6 +83,7 @@ def of_releases(results: Path) -> Iterator[Path]:
 
     A page comes after its charts: who removes them in this order can be interrupted, and still tell them next time.
     """
+    yield from sorted(path for name in overview.PICTURES for path in results.glob(f"{name}*.svg"))
     for page in sorted([*results.glob(f"{RELEASE_FOLDERS}/README.md"), *results.glob(f"{comparisons.FOLDER}/*.md")]):
         if _GENERATED.match(page.read_bytes()):
             yield from sorted(page.parent.glob("*.svg" if page.name == "README.md" else f"{page.stem}-*.svg"))

@@ -5,14 +5,16 @@ Imports `cells`, `charts`, `findings`, `headings`, `notes`, `published`, `tables
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scripts.record import RunRecord
 from scripts.record_files import read_timeline
-from scripts.report import canvas, charts, headings, laws, notes, tables, templates
-from scripts.report.cells import Cell, best_first
+from scripts.report import canvas, charts, headings, laws, lock_difference, notes, tables, templates
+from scripts.report.cells import Cell, best_first, release_key
 from scripts.report.findings import Finding, findings
 from scripts.report.published import Published, PublishedScenario
+from scripts.report.wording import code
 from scripts.suite import Suite
 
 
@@ -22,7 +24,7 @@ class Section:
 
     title: str
     table: str
-    chart: str | None  # file name without its ending; None for a hole
+    chart: str | None
     notes: list[str]
     metrics: str | None
 
@@ -46,20 +48,32 @@ class Comparison:
     table: str
 
 
-def render(matrix: Suite, release: str, found: Sequence[Cell], report: Published | None) -> dict[str, bytes]:
-    """The files of one release, by path relative to results/. `found`: all its cells."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Neighbour:
+    """The release before or after, of those that have a page."""
+
+    release: str
+    moved: str  # what differs between the two locks
+
+
+def render(
+    matrix: Suite, release: str, cells: Mapping[str, Sequence[Cell]], report: Published | None
+) -> dict[str, bytes]:
+    """The files of one release, by path relative to results/. `cells`: of all releases that have a page."""
     folder = f"v{release}"
-    profiles = [_shown(matrix, group) for group in headings.by_profile(matrix, found)]
+    profiles = [_shown(matrix, group) for group in headings.by_profile(matrix, cells[release])]
     shown = [cell for group in profiles for cell, _ in group]
     files: dict[str, bytes] = {}
     for cell in shown:
-        if cell.ok:
+        if _chart(cell) is not None:
             picture = _draw(matrix, cell)
             files[f"{folder}/{_chart(cell)}.svg"] = picture.light
             files[f"{folder}/{_chart(cell)}-dark.svg"] = picture.dark
     page = templates.render(
         "release.md.j2",
         release=release,
+        previous=_neighbour(release, cells, -1),
+        following=_neighbour(release, cells, 1),
         parts=[_part(matrix, group) for group in profiles],
         machines=notes.machines(shown),
         width=canvas.WIDTH_PX,
@@ -68,6 +82,24 @@ def render(matrix: Suite, release: str, found: Sequence[Cell], report: Published
         findings=_findings(report, shown) if report else [],
     )
     return {f"{folder}/README.md": page, **files}
+
+
+def _neighbour(release: str, cells: Mapping[str, Sequence[Cell]], step: int) -> Neighbour | None:
+    """The next or the previous release, and the difference of the locks."""
+    order = sorted(cells, key=release_key)
+    place = order.index(release) + step
+    if not 0 <= place < len(order):
+        return None
+    older, newer = sorted((release, order[place]), key=release_key)
+    before, after = _installed(cells[older]), _installed(cells[newer])
+    moved = lock_difference.between(before, after) if before and after else []
+    return Neighbour(release=order[place], moved=code(lock_difference.told(moved)))
+
+
+def _installed(found: Sequence[Cell]) -> RunRecord | None:
+    """The newest run that came to have a virtualenv."""
+    records = [run.record for cell in found for run in cell.runs if run.record.ran is not None]
+    return max(records, key=lambda record: record.run_id, default=None)
 
 
 def _shown(matrix: Suite, group: Sequence[Cell]) -> list[tuple[Cell, list[Cell]]]:
@@ -93,15 +125,16 @@ def _section(matrix: Suite, cell: Cell, others: Sequence[Cell]) -> Section:
         table=tables.published_form(measured.load.locust_rows, tables.doubtful_columns(cell.shown))
         if measured is not None
         else tables.published_hole(cell.outcome),
-        chart=_chart(cell) if cell.ok else None,
+        chart=_chart(cell),
         notes=[*notes.section(matrix, cell), *notes.other_conditions(cell, others)],
         metrics=tables.all_metrics(cell) if measured is not None else None,
     )
 
 
-def _chart(cell: Cell) -> str:
+def _chart(cell: Cell) -> str | None:
+    """File name without its ending; None for a hole, and for rounds of a campaign, too short to show a course."""
     asked = cell.asked
-    return f"{asked.profile.name}-{asked.engine}-{asked.flow}"
+    return f"{asked.profile.name}-{asked.engine}-{asked.flow}" if cell.ok and not asked.campaign else None
 
 
 def _draw(matrix: Suite, cell: Cell) -> canvas.Picture:

@@ -4,12 +4,13 @@ Pure; imports `comparison`, `metrics`, `pairing` and `statistics`. The model is 
 the metric = round + release + slope * log of the control arm + noise, fitted by least squares (Searle, "Linear Models",
 1971, chapters 4 and 8). All releases share one estimate of the noise, so few rounds tell much. A step is a difference
 between neighbours whose interval excludes none and that is larger than the metric's least change; the intervals of all
-neighbours hold together (Bonferroni), so that 33 releases do not cry wolf more often than two.
+neighbours and metrics hold together (Bonferroni), so that 33 releases do not cry wolf more often than two.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from scripts.report.metrics import Metric
 from scripts.report.pairing import Series
 from scripts.report.statistics import STEEPEST_SLOPE, Figures, Interval, look_level
 
-_FEWEST_ROUNDS = 3
+FEWEST_ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,13 +57,30 @@ class Step:
     interval: Interval  # log ratio to the release before
 
 
-def fit(series: Series, metric: Metric) -> Fit | None:
-    """The model of a metric; None when a run does not tell it, or there are too few rounds."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What the runs of a series tell about a metric: logs with a row a round and a column a release."""
+
+    metric: Metric
+    releases: tuple[str, ...]
+    values: Figures
+    controls: Figures | None  # of the control arm, for a metric that follows the speed of the machine
+
+
+def told(series: Series, metric: Metric) -> Told | None:
+    """None when a run does not tell the metric, or there are too few rounds."""
     values = _matrix(series, metric)
     controls = _matrix(series, CONTROL_METRIC) if metric.follows_speed else None
-    if values is None or len(series.rounds) < _FEWEST_ROUNDS or (metric.follows_speed and controls is None):
+    if values is None or len(series.rounds) < FEWEST_ROUNDS or (metric.follows_speed and controls is None):
         return None
-    return fitted(tuple(series.label(arm) for arm in series.arms), values, controls)
+    releases = tuple(series.label(arm) for arm in series.arms)
+    return Told(metric=metric, releases=releases, values=values, controls=controls)
+
+
+def fit(series: Series, metric: Metric) -> Fit | None:
+    """The model of a metric; None where `told` is."""
+    found = told(series, metric)
+    return None if found is None else fitted(found.releases, found.values, found.controls)
 
 
 def fitted(releases: tuple[str, ...], values: Figures, controls: Figures | None) -> Fit:
@@ -91,10 +109,13 @@ def fitted(releases: tuple[str, ...], values: Figures, controls: Figures | None)
     )  # fmt: skip
 
 
-def found(metric: Metric, model: Fit, floor: float = 0.0) -> list[Step]:
-    """The releases at which the metric stepped; `floor`: the noise floor as log ratio."""
+def found(metric: Metric, model: Fit, floor: float = 0.0, metrics: int = 1) -> list[Step]:
+    """The releases at which the metric stepped.
+
+    `floor`: the noise floor as log ratio. `metrics`: how many are looked at, whose intervals are to hold together.
+    """
     pairs = len(model.releases) - 1
-    level = look_level(LEVEL, pairs)
+    level = look_level(LEVEL, pairs * metrics)
     least = max(math.log1p(metric.least or 0.0), floor)
     steps = []
     for place in range(1, pairs + 1):
@@ -106,22 +127,35 @@ def found(metric: Metric, model: Fit, floor: float = 0.0) -> list[Step]:
     return steps
 
 
-def false_alarms(metric: Metric, values: Figures, controls: Figures | None, trials: int, seed: int) -> float:
-    """Share of trials with any step, where there is none: what is left of the model, shuffled among the releases.
+def false_alarms(figures: Sequence[Told], trials: int, seed: int, floors: Mapping[str, float] | None = None) -> float:
+    """Share of trials with any step in any metric where there is none: what the models leave, shuffled.
 
-    `values` and `controls` as `fitted` takes them. Shuffling is within rounds, so that rounds keep their level.
+    Shuffling is among the releases of a round, so that rounds keep their level, and the same for all metrics, so that
+    they stay as alike as they are. `floors`: noise floors by the metric's name, as log ratios.
     """
     rng = np.random.default_rng(seed)
-    names = tuple(str(n) for n in range(values.shape[1]))
-    model = fitted(names, values, controls)
-    explained = model.slope * controls if controls is not None else np.zeros_like(values)
-    left = values - explained - model.effects
+    left = [(one, *_left(one)) for one in figures]
+    rounds, arms = figures[0].values.shape
     alarms = 0
     for _ in range(trials):
-        order = rng.permuted(np.tile(np.arange(values.shape[1]), (values.shape[0], 1)), axis=1)
-        shuffled = np.take_along_axis(left, order, axis=1) + explained
-        alarms += bool(found(metric, fitted(names, shuffled, controls)))
+        order = rng.permuted(np.tile(np.arange(arms), (rounds, 1)), axis=1)
+        alarms += any(
+            found(
+                one.metric,
+                fitted(one.releases, np.take_along_axis(noise, order, axis=1) + explained, one.controls),
+                (floors or {}).get(one.metric.name, 0.0),
+                len(figures),
+            )
+            for one, noise, explained in left
+        )
     return alarms / trials
+
+
+def _left(one: Told) -> tuple[Figures, Figures]:
+    """What the model of a metric does not explain by releases and the machine's speed, and what that speed does."""
+    model = fitted(one.releases, one.values, one.controls)
+    explained = np.zeros_like(one.values) if one.controls is None else model.slope * one.controls
+    return one.values - explained - model.effects, explained
 
 
 def _slope(values: Figures, controls: Figures) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import attribute, campaigns, compare, gate, record_files, suite
+from scripts import attribute, campaigns, compare, find, gate, record_files, suite
 from scripts.campaigns import Bounds, Measured
 from scripts.measure import candidates, machine, session, telemetry
 from scripts.measure.campaign import Campaign, Scenario
@@ -159,7 +159,7 @@ def built(at: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(suite, "load", lambda: matrix)
     monkeypatch.setattr(candidates, "resolve", _resolve)
     monkeypatch.setattr(compare, "options", lambda _args: stage.options())
-    for verb in (compare, gate, attribute):
+    for verb in (compare, gate, attribute, find):
         monkeypatch.setattr(verb, "RealSystem", lambda: stage.outside)
         monkeypatch.setattr(verb, "terminate_as_exception", _nothing)
     return stage

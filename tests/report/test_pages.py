@@ -237,6 +237,25 @@ def test_summary_is_tidy(files: dict[str, str]) -> None:
     assert [hole[name] for name in ("value", "low", "high", "runs")] == ["NA", "NA", "NA", "0"]
 
 
+def test_pages_are_a_chain(files: dict[str, str]) -> None:
+    """Each release's page leads to the one before and the next, and says what is installed otherwise than before."""
+    page = files["v1.17.2/README.md"]
+    assert "Before: [v1.12.0](../v1.12.0/README.md)." in page
+    assert "Next: [v1.18.5](../v1.18.5/README.md)." in page
+    assert "Before:" not in files["v1.11.0/README.md"]
+    assert "Next:" not in files["v1.18.5/README.md"]
+    assert (
+        "## What is installed otherwise than with v1.11.0\n\n`promptflow 1.11.0 to 1.12.0`"
+        in files["v1.12.0/README.md"]
+    )
+
+
+def test_overview_says_how_to_repeat_a_row(files: dict[str, str]) -> None:
+    """Beside each table stands the command for its rows."""
+    command = "`nox -s bench-RELEASE-fastapi -- --profile report --flow static_async`"
+    assert f"Repeat a row: {command}." in files["README.md"]
+
+
 def test_release_that_left_the_matrix_keeps_its_page(tmp_path: Path) -> None:
     """A record outlives its row in suite.toml; its page says that it cannot be repeated as it was."""
     factory.write(tmp_path, factory.record(release="0.9.9"))

@@ -63,7 +63,25 @@ def test_wolf_is_cried_in_few_campaigns() -> None:
 def test_false_alarms_are_told_from_shuffled_data() -> None:
     """What is left of the model, shuffled among the releases, seldom makes a step, also where there are real ones."""
     values, controls = drawn(4, {7: 0.2})
-    assert steps.false_alarms(CPU, values, controls, trials=100, seed=1) <= 0.12
+    told = steps.Told(metric=CPU, releases=NAMES, values=values, controls=controls)
+    assert steps.false_alarms([told], trials=100, seed=1) <= 0.12
+
+
+def test_more_metrics_do_not_cry_wolf_more_often() -> None:
+    """The intervals of all metrics of a scenario hold together, so three do no worse than one."""
+    figures = [
+        steps.Told(metric=dataclasses.replace(CPU, least=0.0), releases=NAMES, values=values, controls=controls)
+        for values, controls in (drawn(seed, {}) for seed in (5, 6, 7))
+    ]
+    assert steps.false_alarms(figures, trials=100, seed=1) <= 0.12
+
+
+def test_a_noise_floor_quietens_steps() -> None:
+    """Steps smaller than what a release differs from itself by do not count, in the data and in the shuffled data."""
+    values, controls = drawn(8, {7: 0.08})
+    model = steps.fitted(NAMES, values, controls)
+    assert steps.found(CPU, model)
+    assert steps.found(CPU, model, floor=0.2) == []
 
 
 def test_intervals_hold_the_truth() -> None:

@@ -1,0 +1,125 @@
+"""Find: `python -m scripts.find --metric cpu_per_request --flow static_async 1.8.0..1.18.5` bisects a step.
+
+Each stage measures three releases in interleaved rounds, as `compare` does, and its runs are kept: the same command
+again goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from scripts import campaigns, cli, compare, flow, suite
+from scripts.campaigns import ROUNDS, Bounds
+from scripts.errors import EXIT_OK, InvalidMeasurementError, UsageError
+from scripts.flow import Flow
+from scripts.measure.campaign import Campaign
+from scripts.measure.process import RealSystem, System, terminate_as_exception
+from scripts.report import bisection, bisection_page, gating, steps
+from scripts.report.bisection import Search
+from scripts.report.metrics import Metric
+from scripts.report.pairing import Series
+from scripts.report.steps import Fit
+from scripts.suite import Engine, Suite
+
+_FEWEST = 2  # releases
+
+
+def main(argv: list[str]) -> int:
+    """Bisect, and print where the step is."""
+    args = _arguments(argv)
+    terminate_as_exception()
+    metric = gating.named_metric(args.metric, "--metric cpu_per_request")
+    matrix, system = suite.load(), RealSystem()
+    wanted = flow.find(args.flow)
+    engine = _engine(matrix, args.engine, wanted)
+    releases, left_out = _releases(matrix, args.range, engine, wanted)
+    args.engine, args.flow = [engine.name], [args.flow]
+    if left_out:
+        print(f"left out, because they cannot serve {wanted.name} on {engine.name}: {', '.join(left_out)}")
+    if args.dry_run:
+        print(_describe(_planned(matrix, args, releases[:1] * 3, system), releases, args.rounds))
+        return EXIT_OK
+    series: dict[tuple[str, ...], Series] = {}
+
+    def measure(names: tuple[str, ...], rounds: int) -> Fit | None:
+        series[names] = _measured(_planned(matrix, args, names, system), rounds, args, system)
+        return steps.fit(series[names], metric)
+
+    found = bisection.search(metric, releases, measure, args.rounds)
+    return _told(metric, found, series)
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser("find", "Find the release at which a metric stepped, by interleaved comparisons.")
+    parser.add_argument("range", metavar="FIRST..LAST", help="the releases to look in, e.g. 1.10.0..1.18.5")
+    parser.add_argument("--metric", required=True, help="what stepped, e.g. cpu_per_request; see results/README.md")
+    parser.add_argument("--flow", required=True, metavar="NAME|DIR", help="the flow that shows it")
+    parser.add_argument("--engine", help="default: that of the flow's scenario")
+    parser.add_argument(
+        "--rounds", type=compare.rounds, default=ROUNDS, metavar="N",
+        help=f"of each stage, twice as many where they do not tell (default: {ROUNDS})",
+    )  # fmt: skip
+    cli.add_campaign_options(parser)
+    return parser.parse_args(argv)
+
+
+def _engine(matrix: Suite, name: str | None, wanted: Flow) -> Engine:
+    """What serves the flow: as asked for, else as its scenario says."""
+    if name is not None:
+        return matrix.engine(name)
+    for scenario in matrix.scenarios:
+        if scenario.flow == wanted.name:
+            return matrix.engine(scenario.engine)
+    raise UsageError(f"{wanted.name} is in no scenario of suite.toml", then="name the engine with --engine")
+
+
+def _releases(matrix: Suite, text: str, engine: Engine, wanted: Flow) -> tuple[list[str], list[str]]:
+    """The releases of a range that serve the flow, in order, and those that do not; UsageError for less than two."""
+    chosen = compare.expanded(matrix, text)
+    if len(chosen) < _FEWEST:
+        raise UsageError(f"{text!r} is no range of releases", then="FIRST..LAST, for example 1.10.0..1.18.5")
+    serving = [one for one in chosen if compare.serves(matrix, matrix.release(one), engine, wanted)]
+    if len(serving) < _FEWEST:
+        raise UsageError(
+            f"fewer than two releases of {text} serve {wanted.name} on {engine.name}", then="name a wider range"
+        )
+    return serving, [one for one in chosen if one not in serving]
+
+
+def _planned(matrix: Suite, args: argparse.Namespace, names: tuple[str, ...] | list[str], system: System) -> Campaign:
+    return compare.planned(matrix, args, [compare.resolved(matrix, name, system) for name in names])
+
+
+def _measured(asked: Campaign, rounds: int, args: argparse.Namespace, system: System) -> Series:
+    found = campaigns.measure(asked, Bounds(rounds=rounds, afresh=False), compare.options(args), system)
+    campaigns.require_whole(asked, found)
+    return found.series[0]
+
+
+def _describe(stage: Campaign, releases: list[str], rounds: int) -> str:
+    stages = bisection.stages_of(len(releases))
+    minutes = stage.round_s * rounds * stages / 60
+    return (
+        f"{len(releases)} releases from {releases[0]} to {releases[-1]}: {stages} stages of {rounds} rounds, about "
+        f"{minutes:.0f} minutes, and up to twice as long where the rounds do not tell"
+    )
+
+
+def _told(metric: Metric, found: Search | None, series: dict[tuple[str, ...], Series]) -> int:
+    """Print the page; InvalidMeasurementError when no step could be told from noise."""
+    if found is None:
+        raise InvalidMeasurementError(
+            f"a run does not tell {metric.words}, so there is nothing to bisect by",
+            then="another --metric; results/README.md has a glossary",
+        )
+    print(bisection_page.render(found, series[found.last.releases]))
+    if found.step is None and not found.last.still:
+        raise InvalidMeasurementError(
+            f"no step of {metric.words} can be told from noise, nor that there is none",
+            then=f"repeat this command with more --rounds than {found.last.model.rounds}: it goes on where it ended",
+        )
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,50 @@
+"""What is measured already: good runs among the records, made under the conditions that hold here and now.
+
+For the verbs `bench` and `status`, which read records and know how runs are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from scripts.measure import digests, locks
+from scripts.measure.locks import Lock
+from scripts.plan import RunSpec
+from scripts.record import Machine
+from scripts.record_files import RECORD_FILE, RUNS, RecordError
+from scripts.report import comparability, store
+from scripts.report.store import Run
+from scripts.suite import Suite
+
+
+def missing(matrix: Suite, runs: Sequence[RunSpec], results: Path, here: Machine) -> list[RunSpec]:
+    """The runs of which there is none yet that is ok, with the same lock, load, flow, tools, machine and round."""
+    return [spec for spec in runs if not _is_there(spec, _lock(matrix, spec), results, here)]
+
+
+def _lock(matrix: Suite, spec: RunSpec) -> Lock | None:
+    return locks.read(locks.of_release(matrix, spec.target.release)) if spec.target else None
+
+
+def _is_there(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> bool:
+    ours = digests.of(spec, lock)
+    for run in _kept(spec, results):
+        record = run.record
+        as_here = replace(record, machine=here, digests=ours)
+        python = record.python == spec.python or record.python.startswith(f"{spec.python}.")
+        same = record.digests.lock == ours.lock and not comparability.differences(record, as_here)
+        if run.outcome == "ok" and python and same and record.asked.round == spec.round:
+            return True
+    return False
+
+
+def _kept(spec: RunSpec, results: Path) -> Iterator[Run]:
+    """The runs of a cell, newest first; one that cannot be read is not there."""
+    cell = results / RUNS.name / spec.profile.name / spec.release / f"{spec.engine}-{spec.flow}"
+    for path in sorted(cell.glob(f"*/{RECORD_FILE}"), reverse=True):
+        try:
+            yield store.read_run(path.parent)
+        except RecordError:
+            continue

@@ -1,0 +1,86 @@
+"""A bisection as Markdown: every stage, the step, and what is different between the two releases beside it.
+
+Pure; imports `bisection`, `comparison_page`, `lock_difference`, `pairing`, `tables` and `wording`.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+
+from scripts.report import comparison_page, lock_difference, tables
+from scripts.report.bisection import Search, Stage
+from scripts.report.pairing import Series
+from scripts.report.statistics import Interval
+from scripts.report.wording import code, percent
+
+_ABOUT = """All intervals of the search hold at once at 95 %, so each is one of {level:.2f} %. A change counts from
+{least} on."""
+_HEADERS = ("Stage", "Rounds", "Releases", "Change from each to the next", "Goes on")
+
+
+def render(found: Search, last: Series) -> str:
+    """The page; `last`: the runs of the last stage."""
+    title = f"# {found.metric.words} of {last.engine} {last.flow}: where it stepped"
+    rows = [_row(number, stage) for number, stage in enumerate(found.stages, 1)]
+    parts = [
+        title,
+        comparison_page.about(last),
+        tables.markdown(_HEADERS, rows, labels=len(_HEADERS)),
+        _ABOUT.format(level=found.last.level * 100, least=_size(found.last.least)),
+        "\n".join(f"- {line}" for line in [_verdict(found), *_about_step(found, last), *_elsewhere(found, last)]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def said(shift: Interval) -> str:
+    """A shift with its interval."""
+    return f"{percent(shift.estimate)} ({percent(shift.low)} to {percent(shift.high)})"
+
+
+def _row(number: int, stage: Stage) -> list[str]:
+    part = stage.part
+    goes_on = "no step" if part is None else f"{stage.releases[part]} to {stage.releases[part + 1]}"
+    shifts = "; ".join(map(said, stage.shifts))
+    return [str(number), str(stage.model.rounds), ", ".join(stage.releases), shifts, goes_on]
+
+
+def _verdict(found: Search) -> str:
+    if found.step is not None:
+        before, release, shift = found.step
+        verb = "rose" if shift.estimate > 0 else "fell"
+        return f"**{found.metric.words} {verb} with {release}**, by {said(shift)} against {before}."
+    first, last = found.last.releases[0], found.last.releases[-1]
+    sure = "There is none that counts" if found.last.still else "None could be told from noise"
+    return f"**No step.** {sure} between {first} and {last}: {said(found.last.whole)}."
+
+
+def _about_step(found: Search, last: Series) -> list[str]:
+    """What else differs between the two releases, and how to tell whose change it is."""
+    if found.step is None:
+        return []
+    before, release, _ = found.step
+    arms = {name: arm for arm, name in last.releases.items()}
+    records = [last.rounds[0].runs[arms[name]].record for name in (before, release)]
+    moved = lock_difference.told(lock_difference.between(*records))
+    return [f"Between the two locks: {code(moved)}.", f"Whose change it is: {_attribute(before)}, for example."]
+
+
+def _attribute(release: str) -> str:
+    return f"`nox -s attribute` with {release} on both days (`--as-of`) tells promptflow's share from its dependencies'"
+
+
+def _elsewhere(found: Search, last: Series) -> list[str]:
+    return [
+        f"It also moved by {said(shift)} from {first} to {second}: {code(_again(found, last, first, second))}."
+        for first, second, shift in found.others
+    ]
+
+
+def _again(found: Search, last: Series, first: str, second: str) -> str:
+    words = ["--metric", found.metric.name, "--engine", last.engine, "--flow", last.flow, f"{first}..{second}"]
+    return shlex.join(["nox", "-s", "find", "--", *words])
+
+
+def _size(least: float) -> str:
+    return f"{math.expm1(least):.0%}".replace("%", " %")

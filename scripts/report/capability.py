@@ -1,0 +1,82 @@
+"""What each release serves: every engine and flow is measured, tried, or a typed hole; never a blank.
+
+Pure; imports `store`, `tables`, `suite` and `loads`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from scripts.loads import SERVES
+from scripts.report import tables
+from scripts.report.store import Run
+from scripts.suite import Engine, Release, Suite
+
+NOT_TRIED = "not tried"
+
+Pair = tuple[str, str]  # engine and flow
+Answered = dict[tuple[str, str, str], set[str]]  # by release, engine and flow: the profiles under which it answered
+
+
+def pairs(matrix: Suite) -> list[tuple[Engine, str]]:
+    """Every engine with every flow that a scenario has."""
+    return [(engine, flow) for engine in matrix.engines for flow in matrix.flows]
+
+
+def words(matrix: Suite, runs: Iterable[Run]) -> dict[str, dict[Pair, str]]:
+    """By release, by engine and flow: `measured`, `serves`, a hole's typed word, or `not tried`."""
+    answered: Answered = {}
+    for run in runs:
+        asked = run.record.asked
+        if run.record.outcome == "ok":
+            answered.setdefault((asked.release, asked.engine, asked.flow), set()).add(asked.profile.name)
+    return {
+        release.version: {
+            (engine.name, flow): _word(matrix, release, engine, flow, answered) for engine, flow in pairs(matrix)
+        }
+        for release in matrix.releases
+    }
+
+
+def _word(matrix: Suite, release: Release, engine: Engine, flow: str, answered: Answered) -> str:
+    hole = matrix.hole(release, flow)
+    profiles = answered.get((release.version, engine.name, flow))
+    if not matrix.has_engine(release, engine):
+        return "not-applicable"
+    if hole is not None:
+        return hole.outcome
+    if not profiles:
+        return NOT_TRIED
+    return "measured" if profiles - {SERVES} else "serves"
+
+
+def table(matrix: Suite, runs: Iterable[Run]) -> str:
+    """One row for releases in a row that are alike, the newest first."""
+    found = words(matrix, runs)
+    columns = pairs(matrix)
+    rows = []
+    alike = itertools.groupby(reversed(matrix.releases), lambda release: tuple(found[release.version].values()))
+    for said, group in alike:
+        rows.append([_range([release.version for release in group]), *said])
+    return tables.markdown(
+        ["Release", *(f"{engine.title}, {flow}" for engine, flow in columns)], rows, len(columns) + 1
+    )
+
+
+def reasons(matrix: Suite) -> list[str]:
+    """Why there are holes."""
+    first = matrix.releases[0]
+    return [
+        *(
+            f"not-applicable: the {engine.name} engine came with {engine.since}"
+            for engine in matrix.engines
+            if not matrix.has_engine(first, engine)
+        ),
+        *(f"{hole.flow} before {hole.before}: {hole.outcome}: {hole.reason}" for hole in matrix.holes),
+    ]
+
+
+def _range(versions: Sequence[str]) -> str:
+    newest, oldest = versions[0], versions[-1]
+    return newest if newest == oldest else f"{oldest} to {newest}"

@@ -1,0 +1,91 @@
+"""One picture a scenario of how releases did under a load that each met once: throughput and response times.
+
+Pure; imports `across`, `cells`, `headings`, `history`, `metrics`, `published` and `suite`. Such runs are of different
+hours, so nothing is tested: points are medians with the lowest and highest run, and what must not be ranked is hollow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scripts.record import LocustRow
+from scripts.report import across, headings
+from scripts.report.canvas import Picture
+from scripts.report.cells import Cell, release_key
+from scripts.report.history import Panel, Point
+from scripts.report.metrics import METRICS, Metric
+from scripts.report.published import Published
+from scripts.suite import MOCK, Suite
+
+SHOWN = (
+    "throughput_rps", "ceiling_use", "response_time_p50_ms", "response_time_p99_ms", "overhead_p50_ms",
+    "cpu_per_request_ms",
+)  # fmt: skip
+_LIMITS = {"ceiling_use": 1.0}
+_P50, _P99 = 0, 7  # among locust's percentiles
+_FEWEST_RELEASES = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reported:
+    """One scenario under one profile, over releases."""
+
+    name: str  # of its picture, without theme and suffix
+    picture: Picture
+
+
+def draw(matrix: Suite, table: Sequence[Cell], reports: Mapping[str, Published]) -> Reported | None:
+    """The picture of cells that share a table; None where there are too few releases, or campaigns tell more."""
+    asked = table[0].asked
+    declared = {release.version for release in matrix.releases}
+    good = [cell for cell in table if cell.ok and cell.asked.release in declared]
+    if len(good) < _FEWEST_RELEASES or asked.release == MOCK or any(cell.asked.campaign for cell in table):
+        return None
+    good.sort(key=lambda cell: release_key(cell.asked.release))
+    shown = [metric for metric in METRICS if metric.name in SHOWN]
+    panels = [panel for metric in shown if (panel := _panel(metric, good, reports)).points]
+    title = f"{headings.title(matrix, asked)}, profile {asked.profile.name}"
+    picture = across.drawn(matrix, title, asked.engine, asked.flow, panels)
+    return Reported(name=f"releases-{asked.profile.name}-{asked.engine}-{asked.flow}", picture=picture)
+
+
+def _panel(metric: Metric, good: Sequence[Cell], reports: Mapping[str, Published]) -> Panel:
+    scale = across.shown_scale(metric)
+    points = [
+        Point(
+            release=cell.asked.release, value=spread.median / scale, low=spread.low / scale, high=spread.high / scale,
+            counts=cell.counts(metric),
+        )
+        for cell in good
+        if (spread := cell.spread(metric.name)) is not None
+    ]  # fmt: skip
+    return Panel(
+        title=metric.words,
+        unit=across.shown_unit(metric),
+        points=tuple(points),
+        published=_published(metric, good[0], reports),
+        limit=_LIMITS.get(metric.name),
+    )
+
+
+def _published(metric: Metric, cell: Cell, reports: Mapping[str, Published]) -> tuple[str, float] | None:
+    """What was published for that scenario under the same Config; locust's own figure, which counts failures."""
+    asked = cell.asked
+    for release, report in reports.items():
+        same = (report.users, report.run_time_s, report.threads) == (
+            asked.profile.users, asked.profile.run_time_s, asked.profile.threads
+        )  # fmt: skip
+        for one in report.scenarios:
+            if same and (one.engine, one.flow) == (asked.engine, asked.flow):
+                figure = _of_row(metric, one.row)
+                return None if figure is None else (release, figure)
+    return None
+
+
+def _of_row(metric: Metric, row: LocustRow) -> float | None:
+    return {
+        "throughput_rps": row.requests_per_s,
+        "response_time_p50_ms": row.percentiles[_P50],
+        "response_time_p99_ms": row.percentiles[_P99],
+    }.get(metric.name)

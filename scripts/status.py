@@ -1,0 +1,58 @@
+"""Status: `python -m scripts.status` prints what the bench sessions would measure, and what is measured already."""
+
+from __future__ import annotations
+
+import argparse
+
+from scripts import cli, measured, plan, suite
+from scripts.errors import EXIT_OK
+from scripts.measure import machine
+from scripts.plan import Plan
+from scripts.report import tables
+from scripts.suite import Engine, Release, Suite
+
+_HEADERS = ("Session", "Flows", "Runs", "Measured", "To do (min)")
+
+
+def main(argv: list[str]) -> int:
+    """One row a session, and what all of them take."""
+    args = _arguments(argv)
+    matrix = suite.load()
+    here = machine.describe()
+    rows: list[list[str]] = []
+    runs = done = 0
+    left_s = 0.0
+    for release, engine in matrix.targets():
+        chosen = _plan(matrix, release, engine, args)
+        missing = measured.missing(matrix, chosen.runs, args.results.resolve(), here)
+        to_do_s = sum(spec.expected_s for spec in missing)
+        flows = ", ".join(dict.fromkeys(spec.flow for spec in chosen.runs))
+        counts = (len(chosen.runs), len(chosen.runs) - len(missing))
+        rows.append([suite.session_name(release, engine), flows, *map(str, counts), f"{to_do_s / 60:.1f}"])
+        runs, done, left_s = runs + counts[0], done + counts[1], left_s + to_do_s
+    print(tables.markdown(_HEADERS, rows, labels=2))
+    print(
+        f"\n{runs} runs of profile {args.profile}, of which {done} are measured on a machine like this; "
+        f"the others take about {left_s / 60:.0f} minutes: nox -t bench -- --profile {args.profile} --missing"
+    )
+    return EXIT_OK
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser("status", "Print what the bench sessions would measure, and what is measured already.")
+    parser.add_argument("--profile", default="report", help="a load profile of suite.toml (default: report)")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="as of the bench sessions (default: 1)")
+    cli.add_python_option(parser)
+    cli.add_results_option(parser)
+    return parser.parse_args(argv)
+
+
+def _plan(matrix: Suite, release: Release, engine: Engine, args: argparse.Namespace) -> Plan:
+    return plan.make(
+        matrix, release=release.version, engine=engine.name, flow_names=(), profile=args.profile, python=args.python,
+        rounds=args.rounds,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,56 @@
+"""What each release serves: measured, tried, or a typed hole."""
+
+from __future__ import annotations
+
+from scripts.report import capability
+from scripts.report.store import Run
+from tests.report import factory
+
+MATRIX = factory.SUITE
+
+
+def answered(engine: str = "fastapi", profile: str = "report", number: int = 1) -> Run:
+    """A good run."""
+    return factory.run(factory.record(engine=engine, profile=profile, number=number))
+
+
+def word(runs: list[Run], release: str, engine: str, flow: str) -> str:
+    """What the table says of one release, engine and flow."""
+    return capability.words(MATRIX, runs)[release][engine, flow]
+
+
+def test_measured_tried_and_neither() -> None:
+    """A run of any profile is a figure, one of `serves` a trial, and without any nobody has tried."""
+    runs = [answered(), answered(engine="flask", profile="serves", number=2)]
+    assert word(runs, "1.12.0", "fastapi", "static_async") == "measured"
+    assert word(runs, "1.12.0", "flask", "static_async") == "serves"
+    assert word(runs, "1.12.0", "flask", "static_sync") == capability.NOT_TRIED
+
+
+def test_a_run_that_did_not_answer_tells_nothing() -> None:
+    """A failed run of something that is no known hole leaves it untried, and is no word of its own."""
+    failed = factory.run(factory.record(outcome="failed", reasons=("it died",)))
+    assert word([failed], "1.12.0", "fastapi", "static_async") == capability.NOT_TRIED
+
+
+def test_holes_are_typed() -> None:
+    """What suite.toml knows is said in its word, also where somebody has tried."""
+    assert word([], "1.9.0", "fastapi", "static_async") == "not-applicable"
+    assert word([], "1.8.0", "flask", "flex_async") == "failed"
+    assert word([], "1.0.0", "flask", "static_async") == "verify-failed"
+
+
+def test_table_has_one_row_for_releases_that_are_alike() -> None:
+    """Rows are ranges, the newest first; every engine with every flow is a column, and no cell is blank."""
+    text = capability.table(MATRIX, [])
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    assert rows[0] == ["Release", *(f"{engine.title}, {flow}" for engine, flow in capability.pairs(MATRIX))]
+    assert [row[0] for row in rows[2:]] == ["1.10.0 to 1.18.5", "1.9.0", "1.1.0 to 1.8.0", "1.0.0"]
+    assert all(all(row) for row in rows)
+
+
+def test_every_hole_has_its_reason() -> None:
+    """A reason stands beside each hole, and beside an engine that came later."""
+    found = capability.reasons(MATRIX)
+    assert "not-applicable: the fastapi engine came with 1.10.0" in found
+    assert len(found) == 1 + len(MATRIX.holes)

@@ -1,0 +1,81 @@
+"""Every release: its lock, and what its committed records say that it is and serves."""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+
+import pytest
+from packaging.version import Version
+
+from scripts import suite
+from scripts.loads import SERVES
+from scripts.measure import locks
+from scripts.record import RunRecord
+from scripts.record_files import RECORD_FILE, RUNS, read_record
+from scripts.report import capability, store
+from scripts.suite import ROOT, Release
+
+MATRIX = suite.load()
+PARTS = ("promptflow-core", "promptflow-devkit", "promptflow-tracing")
+SPLIT = Version("1.8.0")  # from here on promptflow is an umbrella over its parts
+
+
+@functools.cache
+def records() -> dict[str, list[RunRecord]]:
+    """All committed records by release."""
+    found = defaultdict(list)
+    for path in sorted((ROOT / RUNS).glob(f"*/*/*/*/{RECORD_FILE}")):
+        record = read_record(path.parent)
+        found[record.asked.release].append(record)
+    return found
+
+
+@pytest.mark.parametrize("release", MATRIX.releases, ids=lambda release: release.version)
+def test_lock_holds_the_release(release: Release) -> None:
+    """The lock pins promptflow, and from the split on all of its parts, to that very release."""
+    pins = locks.read(locks.of_release(MATRIX, release)).pins
+    names = ("promptflow", *(PARTS if Version(release.version) >= SPLIT else ()))
+    assert {name: pins[name] for name in names} == dict.fromkeys(names, (release.version,))
+
+
+@pytest.mark.parametrize("release", MATRIX.releases, ids=lambda release: release.version)
+def test_live_server_was_the_release(release: Release) -> None:
+    """Every committed run that came to a server was answered by that release, with the command that it ships."""
+    ran = [record.ran for record in records()[release.version] if record.ran is not None]
+    assert ran
+    assert {one.promptflow for one in ran} == {release.version}
+    assert {one.distributions["promptflow"] for one in ran} == {release.version}
+    assert all(one.command[0] == "gunicorn" for one in ran)
+
+
+def test_every_engine_and_flow_was_tried() -> None:
+    """No release has an engine and flow that nobody has tried: each is measured, tried, or a typed hole."""
+    found = store.read(ROOT / "results", [profile.name for profile in MATRIX.profiles if not profile.reported])
+    words = capability.words(MATRIX, found.runs)
+    assert [
+        (release, *pair) for release, of in words.items() for pair, word in of.items() if word == capability.NOT_TRIED
+    ] == []
+
+
+HOLES = [
+    (release, engine.name, flow)
+    for release in MATRIX.releases
+    for engine, flow in capability.pairs(MATRIX)
+    if MATRIX.has_engine(release, engine) and MATRIX.hole(release, flow) is not None
+]
+
+
+@pytest.mark.parametrize(("release", "engine", "flow"), HOLES, ids=lambda part: getattr(part, "version", part))
+def test_holes_were_found_by_trying(release: Release, engine: str, flow: str) -> None:
+    """Where suite.toml says that a release cannot serve a flow, a committed trial ended with that word and reason."""
+    hole = MATRIX.hole(release, flow)
+    assert hole is not None
+    tried = [
+        record
+        for record in records()[release.version]
+        if (record.asked.engine, record.asked.flow, record.asked.profile.name) == (engine, flow, SERVES)
+    ]
+    assert {record.outcome for record in tried} == {hole.outcome}
+    words = hole.reason.rpartition(": ")[2]
+    assert all(words in " ".join(record.reasons) for record in tried)
