@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
         return steps.fit(series[names], metric)
 
     found = bisection.search(metric, releases, measure, args.rounds)
-    return _told(metric, found, series)
+    return _told(matrix, metric, found, series)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -105,14 +105,15 @@ def _describe(stage: Campaign, releases: list[str], rounds: int) -> str:
     )
 
 
-def _told(metric: Metric, found: Search | None, series: dict[tuple[str, ...], Series]) -> int:
+def _told(matrix: Suite, metric: Metric, found: Search | None, series: dict[tuple[str, ...], Series]) -> int:
     """Print the page; InvalidMeasurementError when no step could be told from noise."""
     if found is None:
         raise InvalidMeasurementError(
             f"a run does not tell {metric.words}, so there is nothing to bisect by",
             then="another --metric; results/README.md has a glossary",
         )
-    print(bisection_page.render(found, series[found.last.releases]))
+    days = {release.version: release.as_of for release in matrix.releases}
+    print(bisection_page.render(found, series[found.last.releases], days))
     if found.step is None and not found.last.still:
         raise InvalidMeasurementError(
             f"no step of {metric.words} can be told from noise, nor that there is none",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Mapping
+from datetime import date
 
 from scripts.report import comparison_page, lock_difference, tables
 from scripts.report.bisection import Search, Stage
@@ -19,16 +21,17 @@ _ABOUT = """All intervals of the search hold at once at 95 %, so each is one of 
 _HEADERS = ("Stage", "Rounds", "Releases", "Change from each to the next", "Goes on")
 
 
-def render(found: Search, last: Series) -> str:
-    """The page; `last`: the runs of the last stage."""
+def render(found: Search, last: Series, as_of: Mapping[str, date]) -> str:
+    """The page; `last`: the runs of the last stage, `as_of`: the days of the releases' locks."""
     title = f"# {found.metric.words} of {last.engine} {last.flow}: where it stepped"
     rows = [_row(number, stage) for number, stage in enumerate(found.stages, 1)]
+    lines = [_verdict(found), *_about_step(found, last, as_of), *_elsewhere(found, last)]
     parts = [
         title,
         comparison_page.about(last),
         tables.markdown(_HEADERS, rows, labels=len(_HEADERS)),
         _ABOUT.format(level=found.last.level * 100, least=_size(found.last.least)),
-        "\n".join(f"- {line}" for line in [_verdict(found), *_about_step(found, last), *_elsewhere(found, last)]),
+        "\n".join(f"- {line}" for line in lines),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -55,7 +58,7 @@ def _verdict(found: Search) -> str:
     return f"**No step.** {sure} between {first} and {last}: {said(found.last.whole)}."
 
 
-def _about_step(found: Search, last: Series) -> list[str]:
+def _about_step(found: Search, last: Series, as_of: Mapping[str, date]) -> list[str]:
     """What else differs between the two releases, and how to tell whose change it is."""
     if found.step is None:
         return []
@@ -63,11 +66,10 @@ def _about_step(found: Search, last: Series) -> list[str]:
     arms = {name: arm for arm, name in last.releases.items()}
     records = [last.rounds[0].runs[arms[name]].record for name in (before, release)]
     moved = lock_difference.told(lock_difference.between(*records))
-    return [f"Between the two locks: {code(moved)}.", f"Whose change it is: {_attribute(before)}, for example."]
-
-
-def _attribute(release: str) -> str:
-    return f"`nox -s attribute` with {release} on both days (`--as-of`) tells promptflow's share from its dependencies'"
+    days = [word for name in (before, release) for word in ("--as-of", as_of[name].isoformat())]
+    words = [before, *days, "--to", release, "--engine", last.engine, "--flow", last.flow]
+    whose = shlex.join(["nox", "-s", "attribute", "--", *words])
+    return [f"Between the two locks: {code(moved)}.", f"Is it promptflow's change or its dependencies'? {code(whose)}"]
 
 
 def _elsewhere(found: Search, last: Series) -> list[str]:

@@ -5,6 +5,7 @@ Pure; imports `canvas` only. Releases stand in version order, each at its place,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,9 @@ from matplotlib.figure import Figure
 from scripts.report import canvas
 from scripts.report.canvas import LIGHT, Picture
 
-_PANEL_PX, _HEAD_PX, _FOOT_PX = 132, 64, 84
+_PANEL_PX, _HEAD_PX, _FOOT_PX = 132, 56, 84
+_NOTE_PX, _NOTES_IN_A_ROW = 13, 3
+_LEAST_SPAN = 0.1  # of the middle value: an axis that shows less makes noise look like change
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,28 +59,30 @@ def _figure(
     title: str, releases: Sequence[str], panels: Sequence[Panel], holes: Mapping[str, str], notes: Mapping[str, str],
     jumps: Collection[str],
 ) -> Figure:  # fmt: skip
-    height_px = _HEAD_PX + _PANEL_PX * len(panels) + _FOOT_PX
+    places = {release: place for place, release in enumerate(releases)}
+    shown = {release: text for release, text in notes.items() if release in places}
+    head_px = _HEAD_PX + _NOTE_PX * math.ceil(len(shown) / _NOTES_IN_A_ROW)
+    height_px = head_px + _PANEL_PX * len(panels) + _FOOT_PX
     figure = canvas.figure(height_px)
     figure.suptitle(title, x=0.075, y=1 - 10 / height_px, ha="left", va="top", fontsize=13, fontweight="bold")
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     figure.subplots_adjust(
-        left=0.075, right=0.985, top=1 - _HEAD_PX / height_px, bottom=_FOOT_PX / height_px, hspace=0.36
+        left=0.075, right=0.985, top=1 - head_px / height_px, bottom=_FOOT_PX / height_px, hspace=0.36
     )
-    places = {release: place for place, release in enumerate(releases)}
     for axes, panel in zip(all_axes, panels, strict=True):
-        _panel(axes, panel, places, holes, notes)
+        _panel(axes, panel, places, holes, shown)
         at = [places[release] for release in releases if release in jumps]
         axes.plot(at, [0.0] * len(at), linestyle="", marker="^", markersize=5, color=LIGHT["edge"], clip_on=False,
                   transform=axes.get_xaxis_transform())  # fmt: skip
     last = all_axes[-1]
     last.set_xticks(range(len(releases)), list(releases), rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     last.set_xlim(-0.7, len(releases) - 0.3)
-    for number, (release, text) in enumerate((one for one in notes.items() if one[0] in places), 1):
-        all_axes[0].annotate(
-            f"{number}", (places[release], 1.02), xycoords=("data", "axes fraction"), ha="center", fontsize=8.5
-        )
-        figure.text(0.075 + 0.305 * ((number - 1) % 3), 1 - (34 + 12 * ((number - 1) // 3)) / height_px,
-                    f"{number}  {release}: {text}", fontsize=8, va="top")  # fmt: skip
+    for number, (release, text) in enumerate(shown.items()):
+        row, column = divmod(number, _NOTES_IN_A_ROW)
+        at = (places[release] - 0.45, 0.86)
+        all_axes[0].annotate(f"{number + 1}", at, xycoords=("data", "axes fraction"), fontsize=8)
+        y = 1 - (34 + _NOTE_PX * row) / height_px
+        figure.text(0.075 + 0.305 * column, y, f"{number + 1}  {release}: {text}", fontsize=8, va="top")
     return figure
 
 
@@ -85,8 +90,7 @@ def _panel(
     axes: Axes, panel: Panel, places: Mapping[str, int], holes: Mapping[str, str], notes: Mapping[str, str]
 ) -> None:
     for release in notes:
-        if release in places:
-            axes.axvline(places[release] - 0.5, color=LIGHT["edge"], linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.axvline(places[release] - 0.5, color=LIGHT["edge"], linewidth=0.8, linestyle=(0, (1, 2)))
     for release in holes:
         axes.axvspan(places[release] - 0.5, places[release] + 0.5, color=LIGHT["grid"], linewidth=0)
     if panel.limit is not None:
@@ -100,11 +104,20 @@ def _panel(
     )  # fmt: skip
     if panel.published is not None and panel.published[0] in places:
         axes.plot([places[panel.published[0]]], [panel.published[1]], marker="*", markersize=10, color=LIGHT["users"])
+    _widen(axes)
     axes.set_title(panel.title, loc="left", fontsize=10, y=1.0)
     axes.set_ylabel(panel.unit)
     axes.yaxis.set_label_coords(-0.055, 0.5)
     axes.locator_params(axis="y", nbins=4)
     axes.tick_params(length=3)
+
+
+def _widen(axes: Axes) -> None:
+    """Keep a tenth of the middle value in sight."""
+    low, high = axes.get_ylim()
+    missing = _LEAST_SPAN * abs(low + high) / 2 - (high - low)
+    if missing > 0:
+        axes.set_ylim(low - missing / 2, high + missing / 2)
 
 
 def _points(axes: Axes, points: Sequence[Point], places: Mapping[str, int], *, joined: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from datetime import date
 
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ def page(measure: Callable[[tuple[str, ...], int], Fit | None]) -> str:
     found = bisection.search(CPU, RELEASES[:3], measure, 8)
     assert found is not None
     (series,) = pairing.series(campaign(RELEASES[:3], 4))
-    return bisection_page.render(found, series)
+    return bisection_page.render(found, series, dict.fromkeys(RELEASES, date(2024, 1, 2)))
 
 
 def test_page_of_a_step() -> None:
