@@ -71,8 +71,8 @@ def _figure(
     )
     for axes, panel in zip(all_axes, panels, strict=True):
         _panel(axes, panel, places, holes, shown)
-        at = [places[release] for release in releases if release in jumps]
-        axes.plot(at, [0.0] * len(at), linestyle="", marker="^", markersize=5, color=LIGHT["edge"], clip_on=False,
+        jumped = [places[release] for release in releases if release in jumps]
+        axes.plot(jumped, [0.0] * len(jumped), linestyle="", marker="^", markersize=5, color=LIGHT["edge"], clip_on=False,
                   transform=axes.get_xaxis_transform())  # fmt: skip
     last = all_axes[-1]
     last.set_xticks(range(len(releases)), list(releases), rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
