@@ -36,6 +36,8 @@ class Release:
     version: str
     uploaded: datetime.date
     as_of: datetime.date  # dependencies are resolved as of this day
+    constraints: tuple[str, ...] = ()  # requirements without which it does not start as of that day
+    reason: str = ""  # why there are constraints
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +127,11 @@ class Suite:
     def requirements(self, release: Release) -> tuple[str, ...]:
         """What the release's virtualenv is resolved from."""
         line = self.line(release)
-        return (*(text.format(version=release.version) for text in line.requirements), *line.image)
+        return (
+            *(text.format(version=release.version) for text in line.requirements),
+            *line.image,
+            *release.constraints,
+        )
 
     def has_engine(self, release: Release, engine: Engine) -> bool:
         """Whether the engine existed in the release."""
@@ -246,7 +252,7 @@ def _contradictions(suite: Suite) -> Iterator[str]:
     yield from (f"[{what}]: none declared" for what, rows in declared.items() if not rows)
     yield from _bad_releases(suite)
     for line in suite.lines:
-        problems = list(_bad_requirements(line))
+        problems = list(_bad_requirements((*line.requirements, *line.image)))
         problems += [] if suite.python in line.pythons else [f"pythons leaves out {suite.python}, [suite] python"]
         yield from (f"[[release_line]] since {line.since}: {problem}" for problem in problems)
     names = [engine.name for engine in suite.engines]
@@ -271,12 +277,15 @@ def _bad_releases(suite: Suite) -> Iterator[str]:
     for release in suite.releases:
         if release.as_of < release.uploaded:
             yield f"[[release]] {release.version}: as_of is before uploaded"
+        if bool(release.constraints) != bool(release.reason):
+            yield f"[[release]] {release.version}: constraints need a reason, and a reason constraints"
+        yield from (f"[[release]] {release.version}: {p}" for p in _bad_requirements(release.constraints))
         if suite.lines and Version(suite.lines[0].since) > Version(release.version):
             yield f"[[release]] {release.version}: no [[release_line]] has a `since` that early"
 
 
-def _bad_requirements(line: ReleaseLine) -> Iterator[str]:
-    for text in (*line.requirements, *line.image):
+def _bad_requirements(texts: tuple[str, ...]) -> Iterator[str]:
+    for text in texts:
         try:
             Requirement(text.format(version="1.0.0"))
         except (ValueError, KeyError, IndexError) as error:

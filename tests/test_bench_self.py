@@ -35,3 +35,16 @@ def test_machine_that_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     with machine.exclusive(tmp_path / "lock"), pytest.raises(UsageError, match="another measurement runs"):
         bench_self._own_steps(suite.load(), system, "python", tmp_path)
     assert system.events == []
+
+
+def test_files_that_are_shared_are_counted_once(tmp_path: Path) -> None:
+    """Virtualenvs share files by hard links; such a file takes its room once, and another its own."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "one" / "file").write_bytes(b"x" * 100_000)
+    alone = bench_self.disk_bytes([tmp_path / "one"])
+    assert alone >= 100_000
+    (tmp_path / "two" / "link").hardlink_to(tmp_path / "one" / "file")
+    assert bench_self.disk_bytes([tmp_path / "one", tmp_path / "two"]) == alone
+    (tmp_path / "two" / "copy").write_bytes(b"x" * 100_000)
+    assert bench_self.disk_bytes([tmp_path / "one", tmp_path / "two"]) >= 2 * alone

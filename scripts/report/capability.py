@@ -1,6 +1,6 @@
 """What each release serves: every engine and flow is measured, tried, or a typed hole; never a blank.
 
-Pure; imports `store`, `tables`, `suite` and `loads`.
+Pure; imports `store`, `tables`, `wording`, `suite` and `loads`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from scripts.loads import SERVES
 from scripts.report import tables
 from scripts.report.store import Run
+from scripts.report.wording import code
 from scripts.suite import Engine, Release, Suite
 
 NOT_TRIED = "not tried"
@@ -74,6 +75,11 @@ def reasons(matrix: Suite) -> list[str]:
             if not matrix.has_engine(first, engine)
         ),
         *(f"{hole.flow} before {hole.before}: {hole.outcome}: {hole.reason}" for hole in matrix.holes),
+        *(
+            f"{release.version} serves only with {code(' '.join(release.constraints))}: {release.reason}"
+            for release in matrix.releases
+            if release.constraints
+        ),
     ]
 
 

@@ -72,6 +72,7 @@ def render(
     page = templates.render(
         "release.md.j2",
         release=release,
+        constrained=_constrained(matrix, release),
         previous=_neighbour(release, cells, -1),
         following=_neighbour(release, cells, 1),
         parts=[_part(matrix, group) for group in profiles],
@@ -94,6 +95,14 @@ def _neighbour(release: str, cells: Mapping[str, Sequence[Cell]], step: int) -> 
     before, after = _installed(cells[older]), _installed(cells[newer])
     moved = lock_difference.between(before, after) if before and after else []
     return Neighbour(release=order[place], moved=code(lock_difference.told(moved)))
+
+
+def _constrained(matrix: Suite, release: str) -> str:
+    """What of a release's dependencies was moved, and why; "" for one that is as it was in its own time."""
+    for one in matrix.releases:
+        if one.version == release and one.constraints:
+            return f"{code(' '.join(one.constraints))}: {one.reason}"
+    return ""
 
 
 def _installed(found: Sequence[Cell]) -> RunRecord | None:

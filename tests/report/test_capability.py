@@ -53,4 +53,6 @@ def test_every_hole_has_its_reason() -> None:
     """A reason stands beside each hole, and beside an engine that came later."""
     found = capability.reasons(MATRIX)
     assert "not-applicable: the fastapi engine came with 1.10.0" in found
-    assert len(found) == 1 + len(MATRIX.holes)
+    constrained = [release for release in MATRIX.releases if release.constraints]
+    assert len(found) == 1 + len(MATRIX.holes) + len(constrained)
+    assert any(line.startswith("1.17.0 serves only with `marshmallow<3.24`: ") for line in found)
