@@ -72,8 +72,10 @@ def _figure(
     for axes, panel in zip(all_axes, panels, strict=True):
         _panel(axes, panel, places, holes, shown)
         jumped = [places[release] for release in releases if release in jumps]
-        axes.plot(jumped, [0.0] * len(jumped), linestyle="", marker="^", markersize=5, color=LIGHT["edge"], clip_on=False,
-                  transform=axes.get_xaxis_transform())  # fmt: skip
+        axes.plot(
+            jumped, [0.0] * len(jumped), linestyle="", marker="^", markersize=5, color=LIGHT["edge"], clip_on=False,
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
     last = all_axes[-1]
     last.set_xticks(range(len(releases)), list(releases), rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     last.set_xlim(-0.7, len(releases) - 0.3)
