@@ -1,4 +1,4 @@
-"""Attribute: `python -m scripts.attribute 1.12.0 --as-of 2024-06-26 --as-of 2025-01-24` measures it on two locks.
+"""Attribute: `python -m scripts.attribute 1.12.0 --as-of 2024-06-26 --as-of 2024-12-31` measures it on two locks.
 
 All of the difference is then its dependencies'. With `--to 1.17.2` the change between two releases is divided.
 """

@@ -62,7 +62,7 @@ def _check(results: Path, files: dict[str, bytes]) -> None:
 
 def leftovers(results: Path, files: dict[str, bytes]) -> list[str]:
     """Derived files, by relative path, that no record stands behind any more."""
-    found = (path.relative_to(results).as_posix() for path in pages.of_releases(results))
+    found = dict.fromkeys(path.relative_to(results).as_posix() for path in pages.of_releases(results))
     return [name for name in found if name not in files]
 
 

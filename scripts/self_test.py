@@ -44,7 +44,9 @@ def main(argv: list[str]) -> int:
         return EXIT_OK
     options = compare.options(args)
     caught = _measured(slowed, bounds, options, system)
-    nulls = [_measured(replace(null, again=again), bounds, options, system) for again in range(args.nulls)]
+    found = [_measured(replace(null, again=again), bounds, options, system) for again in range(args.nulls)]
+    nulls = [one for measured in found for one in measured.judged]
+    noise = self_test_page.measured_noise(nulls)
     variant_of = {injected[variant.name].release.version: variant for variant in VARIANTS}
     page = self_test_page.render(
         [
@@ -52,9 +54,9 @@ def main(argv: list[str]) -> int:
             for one in caught.judged
             if (variant := variant_of.get(one.series.label(one.arm)))
         ],
-        [one for found in nulls for one in found.judged],
+        nulls,
         round_s=null.round_s,
-        simulated=simulation.tables(),
+        simulated=simulation.tables(measured=[noise] if noise else []),
     )
     path: Path = args.results / "self-test.md"
     path.write_bytes(page)

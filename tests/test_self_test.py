@@ -38,7 +38,7 @@ def stage(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(self_test, "RealSystem", lambda: stage.outside)
     monkeypatch.setattr(self_test, "terminate_as_exception", lambda: None)
     monkeypatch.setattr(self_test, "_variants", made)
-    monkeypatch.setattr(simulation, "tables", lambda: "(simulated)")
+    monkeypatch.setattr(simulation, "tables", lambda **_options: "(simulated)")
     served = dataclasses.replace(flow.read(stage.flow()), name=self_test.FLOW)
     monkeypatch.setattr(flow, "find", lambda _name: served)
     slow = next(variant for variant in VARIANTS if variant.metric == "cpu_per_request_ms")

@@ -72,7 +72,8 @@ def _candidate(matrix: Suite, gathered: Gathered, as_of: date | None, uv: str, s
     usual = same.as_of if same else _today()
     day = as_of or usual
     label = Version(_extended(version) + gathered.digest[:8] + (f".asof.{day:%Y%m%d}" if day != usual else ""))
-    release = Release(version=str(label), uploaded=day, as_of=day)
+    constraints, reason = (same.constraints, same.reason) if same else ((), "")
+    release = Release(version=str(label), uploaded=day, as_of=day, constraints=constraints, reason=reason)
     public = dataclasses.replace(release, version=version.public)  # an umbrella that is not brought is the index's
     if not matrix.has_line(public):
         raise UsageError(

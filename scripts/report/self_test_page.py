@@ -1,20 +1,25 @@
 """What the suite's own test has shown, as a page: injected slowdowns found or missed, and false alarms of A/A runs.
 
-Pure; imports the errors, `comparison`, `comparison_page`, `pairing`, `statistics`, `tables`, `templates` and `wording`.
+Pure; imports the errors, `comparison`, `comparison_page`, `pairing`, `simulation`, `statistics`, `steps`, `tables`,
+`templates` and `wording`.
 """
 
 from __future__ import annotations
 
+import math
 import statistics as averages
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from scripts.errors import NothingMeasuredError
-from scripts.report import comparison_page, statistics, tables, templates
+from scripts.report import comparison_page, statistics, steps, tables, templates
 from scripts.report.comparison import LEVEL, effects
 from scripts.report.comparison_page import Judged
 from scripts.report.metrics import COMPARED
 from scripts.report.pairing import BASELINE
+from scripts.report.simulation import Noise
 from scripts.report.wording import DASH, listed, percent
 
 _ALARMS = ("regression", "improvement")
@@ -48,7 +53,31 @@ def render(found: Sequence[Injected], nulls: Sequence[Judged], *, round_s: float
         verdicts=len(judged),
         alarms=sum(effect.verdict in _ALARMS for effect in judged),
         false_alarms=_false_alarms(comparisons),
+        noise=measured_noise(comparisons),
         simulated=simulated,
+    )
+
+
+def measured_noise(nulls: Sequence[Judged]) -> Noise | None:
+    """How CPU time per request moved between the two runs of a round that were the same, from all A/A rounds.
+
+    Standard deviations of a run, from differences of pairs, so that what a round has in common is in none of them.
+    """
+    metric = next(metric for metric in COMPARED if metric.name == "cpu_per_request_ms")
+    told = [found for one in nulls if (found := steps.told(one.series, metric)) is not None]
+    pairs = [(one.values, one.controls) for one in told if one.controls is not None]
+    if not pairs:
+        return None
+    freedom = sum(len(values) - 1 for values, _ in pairs)
+    controls = np.concatenate([statistics.centred(controls[:, 1] - controls[:, 0]) for _, controls in pairs])
+    differences = np.concatenate([statistics.centred(values[:, 1] - values[:, 0]) for values, _ in pairs])
+    slope = float(statistics.slopes(differences, controls))
+    left = float(((differences - slope * controls) ** 2).sum())
+    return Noise(
+        name="CPU per request, A/A noise",
+        slope=slope,
+        residual=math.sqrt(left / max(1, freedom - 1) / 2),
+        control=math.sqrt(float((controls**2).sum()) / freedom / 2),
     )
 
 

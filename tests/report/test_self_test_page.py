@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from scripts.errors import NothingMeasuredError
 from scripts.report import comparison_page, pairing, self_test_page
+from scripts.report.comparison import CONTROL
 from scripts.report.comparison_page import Judged
 from scripts.report.self_test_page import Injected
 from scripts.report.store import Run
@@ -111,3 +113,19 @@ def test_nothing_to_believe_is_an_error() -> None:
     (series,) = pairing.series([runs[0], spoilt(runs[1])])
     with pytest.raises(NothingMeasuredError):
         page([], [Judged(series=series, arm=2, effects=())])
+
+
+def test_noise_of_pairs() -> None:
+    """Noise is that of differences within rounds: what both runs of a round have in common is not in it."""
+    rng = np.random.default_rng(3)
+    nulls = []
+    for number in range(20):
+        common, control = rng.normal(0, 0.3, 8), rng.normal(0, 0.05, (2, 8))
+        values = common + 0.6 * control + rng.normal(0, 0.02, (2, 8))
+        figures = {CPU: np.exp(values).tolist(), CONTROL: np.exp(control).tolist()}
+        nulls.append(judged(campaign(("1.12.0",) * 2, 8, figures, name=f"aa{number}", first=10 * number + 1)))
+    noise = self_test_page.measured_noise(nulls)
+    assert noise is not None
+    assert noise.residual == pytest.approx(0.02, rel=0.2)
+    assert noise.control == pytest.approx(0.05, rel=0.2)
+    assert self_test_page.measured_noise([]) is None
