@@ -15,11 +15,8 @@ from scripts.measure.progress import Progress
 from scripts.measure.runner import Done
 from scripts.measure.session import shown
 from scripts.plan import Plan, RunSpec
-from scripts.report import store, summary
+from scripts.report import store, summary, validity
 from scripts.suite import ROOT, Suite
-
-# In the reasons of `validity` that blame the machine.
-_DISTURBED = ("event loop lagged", "waited for a core", "other processes", "machine slept", "clock was set")
 
 
 def main(argv: list[str]) -> int:
@@ -27,6 +24,11 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     matrix = suite.load()
     chosen = _plan(matrix, args)
+    if args.missing:
+        chosen = Plan(runs=tuple(measured.missing(matrix, chosen.runs, args.results.resolve(), machine.describe())))
+        if not chosen.runs:
+            print("nothing is missing: every run is there already, as this machine would make it")
+            return 0
     if args.dry_run:
         print(_describe(matrix, chosen))
         return 0
@@ -36,11 +38,6 @@ def main(argv: list[str]) -> int:
         session.prepare_only(matrix, chosen.runs[0], system, progress)
         return 0
     options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs)
-    if args.missing:
-        chosen = Plan(runs=tuple(measured.missing(matrix, chosen.runs, options.results, machine.describe())))
-        if not chosen.runs:
-            print("nothing is missing: every run is there already, as this machine would make it")
-            return 0
     done = session.make(matrix, chosen, options, system, progress, session.prepare)
     print(summary.of_session(matrix, [one.directory for one in done]))
     return _verdict(done)
@@ -89,7 +86,7 @@ def _verdict(done: list[Done]) -> int:
     runs = [store.read_run(one.directory) for one in done]
     invalid = [f"{run.record.run_id}: {reason}" for run in runs for reason in run.reasons]
     if invalid:
-        disturbed = any(words in reason for reason in invalid for words in _DISTURBED)
+        disturbed = any(map(validity.is_disturbance, invalid))
         then = "repeat it on a quiet machine" if disturbed else "repeat it with --keep-logs, and see the logs"
         raise InvalidMeasurementError("; ".join(invalid), then=then)
     return 0

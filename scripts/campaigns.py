@@ -1,4 +1,4 @@
-"""Carries out a campaign for the verbs compare, gate, attribute and self_test: where the two halves meet.
+"""Carries out a campaign for the verbs compare, gate, attribute, find and self_test: where the two halves meet.
 
 Makes the rounds that are missing, looks at the verdicts when that is due, and stops when the bounds are met.
 """
@@ -21,7 +21,7 @@ from scripts.measure.progress import Progress
 from scripts.measure.runner import Bench, Prepared
 from scripts.plan import RunSpec
 from scripts.record_files import RECORD_FILE, RUNS, RecordError
-from scripts.report import comparison, comparison_page, pairing, statistics, store
+from scripts.report import comparison, comparison_page, pairing, statistics, store, validity
 from scripts.report.comparison import LEVEL, Floors
 from scripts.report.comparison_page import Judged
 from scripts.report.pairing import Series
@@ -225,7 +225,8 @@ def _rounds(look: _Look, bench: Bench, prepared: Mapping[str, Prepared]) -> list
             if late or look.enough(scenario) or len(failed[name]) == _MOST_FAILED:
                 del waiting[name]
                 continue
-            error = _round(look, bench, prepared, scenario)
+            ends_s = math.inf if budget_s is None else began + budget_s
+            error = _round(look, bench, prepared, scenario, ends_s)
             failed[name] = [] if error is None else [*failed[name], error]
             longest_s = max(longest_s, clock() - start)
     return [
@@ -235,13 +236,15 @@ def _rounds(look: _Look, bench: Bench, prepared: Mapping[str, Prepared]) -> list
     ]
 
 
-def _round(look: _Look, bench: Bench, prepared: Mapping[str, Prepared], scenario: Scenario) -> SuiteError | None:
+def _round(
+    look: _Look, bench: Bench, prepared: Mapping[str, Prepared], scenario: Scenario, ends_s: float
+) -> SuiteError | None:
     """Make one round; return why it does not count. What would come after a run that fails could not be paired."""
     identity, number = look.identities[scenario.name], look.rounds(scenario) + 1
     specs = look.asked.round(scenario, identity, number)
     for place, spec in enumerate(specs, 1):
         own = replace(bench, prepared=prepared[spec.release])
-        error = _run(look, own, spec, identity, f"[round {number}, {place}/{len(specs)}]")
+        error = _run(look, own, spec, identity, f"[round {number}, {place}/{len(specs)}]", ends_s)
         if error is not None:
             bench.progress.note(f"round {number} of {scenario.name} does not count")
             return error
@@ -249,19 +252,31 @@ def _round(look: _Look, bench: Bench, prepared: Mapping[str, Prepared], scenario
     return None
 
 
-def _run(look: _Look, bench: Bench, spec: RunSpec, identity: str, label: str) -> SuiteError | None:
-    """Make one run of a round, at once again where it was disturbed; return why there is none."""
-    for _ in range(_MOST_DISTURBED):
+def _run(
+    look: _Look, bench: Bench, spec: RunSpec, identity: str, label: str, ends_s: float
+) -> SuiteError | None:  # fmt: skip
+    """Make one run of a round; return why there is none.
+
+    One that the machine has disturbed is made at once again, while there is time. What a server did is not: a candidate
+    that fails now and then must not be given more tries than its baseline.
+    """
+    for tries in itertools.count(1):
         done = session.one(bench, spec, label)
         run = store.read_run(done.directory)
         look.runs[identity].append(run)
         if run.outcome != "invalid":
             return done.error
         bench.progress.note(f"it does not count: {'; '.join(run.reasons)}")
-    return InvalidMeasurementError(
-        f"{_MOST_DISTURBED} runs of {spec.release} in a row cannot be believed: {'; '.join(run.reasons)}",
-        then="repeat this command on a quiet machine: it goes on where it ended",
-    )
+        disturbed = all(map(validity.is_disturbance, run.reasons))
+        late = bench.system.monotonic() + spec.expected_s > ends_s
+        if not disturbed or late or tries == _MOST_DISTURBED:
+            return InvalidMeasurementError(
+                f"{tries} run(s) of {spec.release} in a row cannot be believed: {'; '.join(run.reasons)}",
+                then="repeat this command on a quiet machine: it goes on where it ended"
+                if disturbed
+                else "repeat this command with --keep-logs, and see the logs",
+            )
+    raise AssertionError("unreachable")  # the last try returns
 
 
 def _standing(look: _Look, scenario: Scenario) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 
 from scripts import campaigns, cli, compare, flow, suite
-from scripts.campaigns import ROUNDS, Bounds
+from scripts.campaigns import ROUNDS, Bounds, Measured
 from scripts.errors import EXIT_OK, InvalidMeasurementError, UsageError
 from scripts.flow import Flow
 from scripts.measure.campaign import Campaign
 from scripts.measure.process import RealSystem, System, terminate_as_exception
-from scripts.report import bisection, bisection_page, gating, steps
+from scripts.report import bisection, bisection_page, comparison, gating, steps
 from scripts.report.bisection import Search
 from scripts.report.metrics import Metric
 from scripts.report.pairing import Series
@@ -22,6 +22,7 @@ from scripts.report.steps import Fit
 from scripts.suite import Engine, Suite
 
 _FEWEST = 2  # releases
+_ARMS = 3  # of a stage: both ends and the middle
 
 
 def main(argv: list[str]) -> int:
@@ -36,14 +37,17 @@ def main(argv: list[str]) -> int:
     args.engine, args.flow = [engine.name], [args.flow]
     if left_out:
         print(f"left out, because they cannot serve {wanted.name} on {engine.name}: {', '.join(left_out)}")
+    whole = _planned(matrix, args, releases, system)  # whatever cannot be measured is told before anything is
     if args.dry_run:
-        print(_describe(_planned(matrix, args, releases[:1] * 3, system), releases, args.rounds))
+        print(_describe(whole, releases, args.rounds))
         return EXIT_OK
     series: dict[tuple[str, ...], Series] = {}
 
-    def measure(names: tuple[str, ...], rounds: int) -> Fit | None:
-        series[names] = _measured(_planned(matrix, args, names, system), rounds, args, system)
-        return steps.fit(series[names], metric)
+    def measure(names: tuple[str, ...], rounds: int) -> tuple[Fit, float] | None:
+        found = _measured(_planned(matrix, args, names, system), rounds, args, system)
+        series[names] = found.series[0]
+        model = steps.fit(series[names], metric)
+        return None if model is None else (model, comparison.floor(found.floors, series[names], metric) or 0.0)
 
     found = bisection.search(metric, releases, measure, args.rounds)
     return _told(matrix, metric, found, series)
@@ -90,15 +94,16 @@ def _planned(matrix: Suite, args: argparse.Namespace, names: tuple[str, ...] | l
     return compare.planned(matrix, args, [compare.resolved(matrix, name, system) for name in names])
 
 
-def _measured(asked: Campaign, rounds: int, args: argparse.Namespace, system: System) -> Series:
+def _measured(asked: Campaign, rounds: int, args: argparse.Namespace, system: System) -> Measured:
     found = campaigns.measure(asked, Bounds(rounds=rounds, afresh=False), compare.options(args), system)
     campaigns.require_whole(asked, found)
-    return found.series[0]
+    return found
 
 
-def _describe(stage: Campaign, releases: list[str], rounds: int) -> str:
+def _describe(whole: Campaign, releases: list[str], rounds: int) -> str:
     stages = bisection.stages_of(len(releases))
-    minutes = stage.round_s * rounds * stages / 60
+    arms = min(_ARMS, len(releases))
+    minutes = whole.round_s / len(releases) * arms * rounds * stages / 60
     return (
         f"{len(releases)} releases from {releases[0]} to {releases[-1]}: {stages} stages of {rounds} rounds, about "
         f"{minutes:.0f} minutes, and up to twice as long where the rounds do not tell"
@@ -114,10 +119,10 @@ def _told(matrix: Suite, metric: Metric, found: Search | None, series: dict[tupl
         )
     days = {release.version: release.as_of for release in matrix.releases}
     print(bisection_page.render(found, series[found.last.releases], days))
-    if found.step is None and not found.last.still:
+    if found.step is None and not found.last.still and not found.last.drift:
         raise InvalidMeasurementError(
             f"no step of {metric.words} can be told from noise, nor that there is none",
-            then=f"repeat this command with more --rounds than {found.last.model.rounds}: it goes on where it ended",
+            then=f"repeat this command with more --rounds than {found.last.model.rounds}; the runs so far are kept",
         )
     return EXIT_OK
 

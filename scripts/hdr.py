@@ -18,6 +18,9 @@ from scripts.record import Counts
 
 LONGEST_US = 3_600_000_000
 DIGITS = (3, 4)  # significant digits that records use
+_UNREADABLE = (
+    binascii.Error, zlib.error, HdrCookieException, HdrLengthException, ValueError, ArithmeticError, IndexError,
+)  # fmt: skip
 _MOST_BYTES = 4 * 2**20  # of a payload: more than all buckets with 9 bytes each need
 
 
@@ -45,7 +48,15 @@ def unpacked(text: str, digits: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         _require_ours(base64.b64decode(text, validate=True), digits)
         histogram = HdrHistogram.decode(text)
         counted = np.ctypeslib.as_array(histogram.encoder.get_counts())
-    except (binascii.Error, zlib.error, HdrCookieException, HdrLengthException, ValueError, IndexError) as error:
+    except (
+        binascii.Error,
+        zlib.error,
+        HdrCookieException,
+        HdrLengthException,
+        ValueError,
+        ArithmeticError,
+        IndexError,
+    ) as error:
         raise PackedError(str(error) or type(error).__name__) from error
     places = np.flatnonzero(counted)
     values = tuple(int(buckets(digits).get_value_from_index(int(place))) for place in places)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from scripts import cli, measured, plan, suite
-from scripts.errors import EXIT_OK
+from scripts.errors import EXIT_OK, SuiteError
 from scripts.measure import machine
 from scripts.plan import Plan
 from scripts.report import tables
-from scripts.suite import Engine, Release, Suite
+from scripts.suite import ROOT, Engine, Release, Suite
 
 _HEADERS = ("Session", "Flows", "Runs", "Measured", "To do (min)")
 
@@ -23,17 +24,22 @@ def main(argv: list[str]) -> int:
     runs = done = 0
     left_s = 0.0
     for release, engine in matrix.targets():
-        chosen = _plan(matrix, release, engine, args)
+        session = suite.session_name(release, engine)
+        try:
+            chosen = _plan(matrix, release, engine, args)
+        except SuiteError as error:  # of this session alone
+            rows.append([session, error.message, "0", "0", "0.0"])
+            continue
         missing = measured.missing(matrix, chosen.runs, args.results.resolve(), here)
         to_do_s = sum(spec.expected_s for spec in missing)
         flows = ", ".join(dict.fromkeys(spec.flow for spec in chosen.runs))
         counts = (len(chosen.runs), len(chosen.runs) - len(missing))
-        rows.append([suite.session_name(release, engine), flows, *map(str, counts), f"{to_do_s / 60:.1f}"])
+        rows.append([session, flows, *map(str, counts), f"{to_do_s / 60:.1f}"])
         runs, done, left_s = runs + counts[0], done + counts[1], left_s + to_do_s
     print(tables.markdown(_HEADERS, rows, labels=2))
     print(
         f"\n{runs} runs of profile {args.profile}, of which {done} are measured on a machine like this; "
-        f"the others take about {left_s / 60:.0f} minutes: nox -t bench -- --profile {args.profile} --missing"
+        f"the others take about {left_s / 60:.0f} minutes: {_command(args)}"
     )
     return EXIT_OK
 
@@ -45,6 +51,15 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     cli.add_python_option(parser)
     cli.add_results_option(parser)
     return parser.parse_args(argv)
+
+
+def _command(args: argparse.Namespace) -> str:
+    """What makes the rest."""
+    words = ["nox", "-t", "bench", "--", "--profile", args.profile, "--missing"]
+    words += ["--rounds", str(args.rounds)] if args.rounds > 1 else []
+    words += ["--python", args.python] if args.python else []
+    words += ["--results", str(args.results)] if args.results != ROOT / "results" else []
+    return shlex.join(words)
 
 
 def _plan(matrix: Suite, release: Release, engine: Engine, args: argparse.Namespace) -> Plan:

@@ -184,17 +184,8 @@ def load(path: Path = SUITE_FILE) -> Suite:
 
 def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     tables = (
-        "suite",
-        "tools",
-        "release",
-        "release_line",
-        "engine",
-        "scenario",
-        "hole",
-        "behaviour",
-        "profile",
-        "capacity",
-    )
+        "suite", "tools", "release", "release_line", "engine", "scenario", "hole", "behaviour", "profile", "capacity",
+    )  # fmt: skip
     head = toml_rows.table(data.get("suite", {}))
     problems.extend(toml_rows.unknown(data, tables, "table"))
     problems.extend(toml_rows.unknown(head, ("python", "watched"), "[suite]"))
@@ -221,6 +212,7 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     single: dict[str, typing.Any] = {key: parts.pop(key)[0] for key in ("tools", "capacity")}
     whole: dict[str, typing.Any] = {key: tuple(rows) for key, rows in parts.items()}
     whole["releases"] = tuple(sorted(whole["releases"], key=lambda row: Version(row.version)))
+    whole["holes"] = tuple(sorted(whole["holes"], key=lambda row: Version(row.before)))  # the first that applies counts
     whole["lines"] = tuple(sorted(whole["lines"], key=lambda row: Version(row.since)))
     return Suite(python=str(python), watched=tuple(map(str, watched)), **single, **whole)
 

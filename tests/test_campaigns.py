@@ -131,7 +131,7 @@ def test_disturbed_runs_do_not_count(stage: Stage, monkeypatch: pytest.MonkeyPat
     disturb(stage, monkeypatch)
     found = stage.measure(stage.campaign(), FOUR)
     assert stage.outside.runs == 9
-    with pytest.raises(InvalidMeasurementError, match=r"3 runs .* cannot be believed: .*other processes took"):
+    with pytest.raises(InvalidMeasurementError, match=r"3 run\(s\) .* cannot be believed: .*other processes took"):
         campaigns.require_whole(stage.campaign(), found)
 
 
@@ -145,6 +145,29 @@ def test_disturbed_run_is_made_again_in_its_round(stage: Stage, monkeypatch: pyt
     (lost,) = found.series[0].lost
     assert "was invalid" in lost
     assert lost.endswith("; it was made again")
+
+
+def test_what_a_server_did_is_not_tried_again_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is invalid by the server's own fault ends its round, however often: no arm gets more tries."""
+
+    def lost(sample: Sample) -> Iterator[str]:
+        if sample.record.asked.release == CANDIDATE:
+            yield "1 of the server's workers ended under load"
+
+    monkeypatch.setattr(validity, "_server", lost)
+    found = stage.measure(stage.campaign(), FOUR)
+    assert [record.asked.release for record in stage.records()] == [BASELINE, CANDIDATE] * 3
+    with pytest.raises(InvalidMeasurementError, match="workers ended under load"):
+        campaigns.require_whole(stage.campaign(), found)
+
+
+def test_disturbed_run_is_not_tried_again_after_the_budget(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A campaign with a budget ends in time, also where its runs are disturbed."""
+    disturb(stage, monkeypatch)
+    budget_s = 4.5 * stage.campaign().round_s
+    began = stage.outside.monotonic()
+    stage.measure(stage.campaign(), Bounds(budget_s=budget_s))
+    assert stage.outside.monotonic() - began <= budget_s
 
 
 def test_busy_machine_is_warned_of_and_recorded(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

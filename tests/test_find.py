@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from scripts import find, suite
-from scripts.errors import InvalidMeasurementError, UsageError
+from scripts.errors import EnvironmentBuildError, InvalidMeasurementError, UsageError
+from scripts.measure import candidates
+from scripts.measure.candidates import Arm
+from scripts.suite import Suite
 from tests.fakes import values
 from tests.fakes.stage import Stage
 
@@ -79,6 +83,22 @@ def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """A dry run tells stages and time, and starts nothing."""
     assert find.main([*arguments(stage, RANGE), "--dry-run"]) == 0
     assert "5 releases from 1.11.0 to 1.15.0: 2 stages of 4 rounds, about" in capsys.readouterr().out
+    assert stage.outside.events == []
+
+
+def test_whatever_cannot_be_measured_is_told_before(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release in the middle of the range whose lock is missing is told by the dry run, and before any stage."""
+    resolve = candidates.resolve
+
+    def refuse(matrix: Suite, spec: str, **options: Any) -> Arm:  # noqa: ANN401 - as the real one takes them
+        if spec == "1.14.0":
+            raise EnvironmentBuildError("there is no lock for 1.14.0", then="nox -s lock -- 1.14.0")
+        return resolve(matrix, spec, **options)
+
+    monkeypatch.setattr(candidates, "resolve", refuse)
+    for extra in ([], ["--dry-run"]):
+        with pytest.raises(EnvironmentBuildError):
+            find.main([*arguments(stage, RANGE), *extra])
     assert stage.outside.events == []
 
 

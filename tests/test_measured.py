@@ -59,6 +59,7 @@ OTHERWISE: dict[str, Callable[[RunRecord], RunRecord]] = {
         made, digests=dataclasses.replace(made.digests, locustfile="9" * 64)
     ),
     "machine": lambda made: dataclasses.replace(made, machine=dataclasses.replace(made.machine, cores=64)),
+    "campaign": lambda made: dataclasses.replace(made, asked=dataclasses.replace(made.asked, campaign="c0ffee")),
     "python": lambda made: dataclasses.replace(made, python="3.12.1"),
 }
 
@@ -101,7 +102,21 @@ def test_bench_makes_only_what_is_missing(
     monkeypatch.setattr(bench, "terminate_as_exception", lambda: None)
     argv = ["--release", "1.12.0", "--engine", "fastapi", "--results", str(tmp_path), "--missing"]
     assert bench.main(argv) == 0
-    assert "nothing is missing" in capsys.readouterr().out
+    assert bench.main([*argv, "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("nothing is missing") == 2
+
+
+def test_dry_run_of_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan of `--missing` is that of the rest."""
+    factory.write(tmp_path, record(planned().runs[0]))
+    monkeypatch.setattr(machine, "describe", lambda: HERE)
+    argv = ["--release", "1.12.0", "--engine", "fastapi", "--results", str(tmp_path), "--missing", "--dry-run"]
+    assert bench.main(argv) == 0
+    out = capsys.readouterr().out
+    assert "[1/1] 1.12.0 fastapi flex_async: report" in out
+    assert "static_async: report" not in out
 
 
 def test_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,4 +131,16 @@ def test_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert float(row[4]) == pytest.approx(planned().runs[1].expected_s / 60, abs=0.06)
     assert len(rows) == 1 + len(MATRIX.targets())
     assert "runs of profile report, of which 1 are measured" in out
-    assert "nox -t bench -- --profile report --missing" in out
+    assert f"nox -t bench -- --profile report --missing --results {tmp_path}" in out
+
+
+def test_status_of_another_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A session that cannot be made so is a row with its reason, and the others are told; the command says all of it."""
+    monkeypatch.setattr(machine, "describe", lambda: HERE)
+    assert status.main(["--results", str(tmp_path), "--python", "3.9", "--rounds", "2"]) == 0
+    out = capsys.readouterr().out
+    (row,) = [line for line in out.splitlines() if "bench-1.18.5-fastapi" in line]
+    assert "does not cover Python 3.9" in row
+    assert "--missing --rounds 2 --python 3.9" in out

@@ -1,6 +1,6 @@
 """How metrics moved from release to release: panels of the picture and sentences, from one campaign over releases.
 
-Pure; imports `comparability`, `comparison`, `comparison_page`, `headings`, `history`, `jumps`, `lock_difference`,
+Pure; imports `comparison`, `comparison_page`, `headings`, `history`, `jumps`, `lock_difference`,
 `metrics`, `pairing`, `steps` and `suite`.
 """
 
@@ -11,9 +11,9 @@ import statistics
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from scripts.report import comparability, comparison_page, headings, history, jumps, lock_difference, steps
+from scripts.report import comparison_page, headings, history, jumps, lock_difference, steps
 from scripts.report.canvas import Picture
-from scripts.report.comparison import Floors
+from scripts.report.comparison import CONTROL_METRIC, Floors, floor
 from scripts.report.history import Panel, Point
 from scripts.report.metrics import METRICS, Metric
 from scripts.report.pairing import BASELINE, Series
@@ -36,6 +36,7 @@ class Across:
     series: Series
     panels: tuple[Panel, ...]
     steps: tuple[Step, ...]
+    control_steps: tuple[Step, ...]  # of the control arm, which adjusted figures lean on
     false_alarms: float  # share of trials with a step in shuffled data, in any of the metrics
 
     @property
@@ -67,7 +68,8 @@ class Across:
         """What stepped at which release, in the order of releases."""
         order = list(self.series.releases.values())
         found = sorted(self.steps, key=lambda step: (order.index(step.release), step.metric.name))
-        return [said(step) for step in found]
+        doubts = [f"{said(step)}: CPU time and overhead leave that share out" for step in self.control_steps]
+        return [*(said(step) for step in found), *doubts]
 
 
 def drawn(
@@ -81,10 +83,11 @@ def drawn(
     return history.draw(title, [r.version for r in releases], panels, holes, notes, jumped)
 
 
-def newest(found: Iterable[Series]) -> dict[tuple[str, str], Series]:
-    """By engine and flow the campaign with the most releases, of several the newest; candidates are not releases."""
+def newest(found: Iterable[Series], matrix: Suite) -> dict[tuple[str, str], Series]:
+    """By engine and flow the campaign over releases with the most of them, of several the newest."""
     chosen: dict[tuple[str, str], Series] = {}
-    for one in sorted((one for one in found if _over_releases(one)), key=lambda one: one.rounds[-1].round_id):
+    over_releases = [one for one in found if _over_releases(one, matrix)]
+    for one in sorted(over_releases, key=lambda one: one.rounds[-1].round_id):
         key = (one.engine, one.flow)
         if key not in chosen or len(one.arms) >= len(chosen[key].arms):
             chosen[key] = one
@@ -94,7 +97,7 @@ def newest(found: Iterable[Series]) -> dict[tuple[str, str], Series]:
 def across(series: Series, floors: Floors) -> Across:
     """Panels and steps of a campaign over releases."""
     figures = [one for metric in METRICS if metric.name in SHOWN and (one := steps.told(series, metric)) is not None]
-    noise = {one.metric.name: _floor(floors, series, one.metric) for one in figures}
+    noise = {one.metric.name: floor(floors, series, one.metric) or 0.0 for one in figures}
     panels, found = [], []
     for one in figures:
         model = steps.fitted(one.releases, one.values, one.controls)
@@ -102,12 +105,11 @@ def across(series: Series, floors: Floors) -> Across:
         panels.append(_panel(series, one.metric, model, own))
         found += own
     alarms = steps.false_alarms(figures, TRIALS, _SEED, noise) if figures else 0.0
-    return Across(series=series, panels=tuple(panels), steps=tuple(found), false_alarms=alarms)
-
-
-def _floor(floors: Floors, series: Series, metric: Metric) -> float:
-    conditions = comparability.fingerprint(series.rounds[0].runs[BASELINE].record)
-    return floors.get((conditions, series.engine, series.flow, metric.name), 0.0)
+    control = steps.fit(series, CONTROL_METRIC)
+    moved = steps.found(CONTROL_METRIC, control) if control is not None else []
+    return Across(
+        series=series, panels=tuple(panels), steps=tuple(found), control_steps=tuple(moved), false_alarms=alarms
+    )
 
 
 def said(step: Step) -> str:
@@ -119,10 +121,22 @@ def said(step: Step) -> str:
     return f"{step.release}: {step.metric.words} {verb} by {size} against {step.before}"
 
 
-def _over_releases(one: Series) -> bool:
+def _over_releases(one: Series, matrix: Suite) -> bool:
+    """Whether its arms are releases that follow each other: only then is a step that of the release that it is at.
+
+    Candidates are none, and a release or an engine that left suite.toml has no place on the axis any more.
+    """
+    engines = [engine for engine in matrix.engines if engine.name == one.engine]
+    serving = [
+        release.version
+        for release in matrix.releases
+        if any(matrix.has_engine(release, engine) for engine in engines) and matrix.hole(release, one.flow) is None
+    ]
     releases = list(one.releases.values())
-    enough = len(set(releases)) >= _FEWEST_RELEASES and len(one.rounds) >= steps.FEWEST_ROUNDS
-    return enough and not any("+" in release for release in releases)
+    if len(releases) < _FEWEST_RELEASES or len(one.rounds) < steps.FEWEST_ROUNDS or releases[0] not in serving:
+        return False
+    first = serving.index(releases[0])
+    return serving[first : first + len(releases)] == releases
 
 
 def _panel(series: Series, metric: Metric, model: Fit, found: list[Step]) -> Panel:

@@ -2,7 +2,8 @@
 
 Pure; imports `metrics`, `pairing`, `statistics` and `steps`. Measuring is a function that the caller gives. A stage
 measures both ends of a range and its middle in the same interleaved rounds, and goes on with the half in which the
-metric moved more. All intervals of a search hold at once (Bonferroni over the stages and their three shifts).
+metric moved more. All intervals of a search hold at once: Bonferroni over the stages, their two looks and their three
+shifts.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from scripts.report.metrics import Metric
 from scripts.report.statistics import Interval, look_level
 from scripts.report.steps import Fit
 
-Measure = Callable[[tuple[str, ...], int], Fit | None]
-"""The model of these releases after so many rounds; None when a run does not tell the metric."""
+Measure = Callable[[tuple[str, ...], int], tuple[Fit, float] | None]
+"""The model of these releases after so many rounds and the noise floor as log ratio; None when a run does not tell."""
 
+_LOOKS = 2  # at the rounds asked for, and at twice as many
 LEAST = 0.01  # of a metric that has no least change of its own
 
 
@@ -59,12 +61,20 @@ class Stage:
     @property
     def told(self) -> bool:
         """Whether more rounds could not change where the search goes on."""
-        return any(map(self.moved, self.shifts)) or self.still
+        return any(map(self.moved, self.shifts)) or self.still or self.drift
 
     @property
     def still(self) -> bool:
         """Whether it is certain that nothing moved enough to count."""
-        return all(-self.least < shift.low and shift.high < self.least for shift in (*self.shifts, self.whole))
+        return self._small(self.shifts) and self._small([self.whole])
+
+    @property
+    def drift(self) -> bool:
+        """Whether it moved for certain, but each part too little to count."""
+        return self.moved(self.whole) and self._small(self.shifts)
+
+    def _small(self, shifts: Sequence[Interval]) -> bool:
+        return all(-self.least < shift.low and shift.high < self.least for shift in shifts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,17 +116,18 @@ def stages_of(number: int) -> int:
 def search(metric: Metric, releases: Sequence[str], measure: Measure, rounds: int) -> Search | None:
     """Bisect; each stage has `rounds` rounds, and twice as many where those do not tell. None without a figure."""
     least = math.log1p(LEAST if metric.least is None else metric.least)
-    level = look_level(LEVEL, 3 * stages_of(len(releases)))
+    level = look_level(LEVEL, 3 * _LOOKS * stages_of(len(releases)))
     low, high = 0, len(releases) - 1
     stages: list[Stage] = []
     while True:
         places = (low, high) if high - low == 1 else (low, (low + high) // 2, high)
         names = tuple(releases[place] for place in places)
-        for number in (rounds, 2 * rounds):
-            model = measure(names, number)
-            if model is None:
+        for look in range(1, _LOOKS + 1):
+            found = measure(names, rounds * look)
+            if found is None:
                 return None
-            stage = Stage(releases=names, model=model, least=least, level=level)
+            model, floor = found
+            stage = Stage(releases=names, model=model, least=max(least, floor), level=level)
             if stage.told:
                 break
         stages.append(stage)

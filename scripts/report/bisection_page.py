@@ -6,7 +6,6 @@ Pure; imports `bisection`, `comparison_page`, `lock_difference`, `pairing`, `tab
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping
 from datetime import date
 
@@ -53,9 +52,12 @@ def _verdict(found: Search) -> str:
         before, release, shift = found.step
         verb = "rose" if shift.estimate > 0 else "fell"
         return f"**{found.metric.words} {verb} with {release}**, by {said(shift)} against {before}."
-    first, last = found.last.releases[0], found.last.releases[-1]
-    sure = "There is none that counts" if found.last.still else "None could be told from noise"
-    return f"**No step.** {sure} between {first} and {last}: {said(found.last.whole)}."
+    first, last, whole = found.last.releases[0], found.last.releases[-1], said(found.last.whole)
+    if found.last.still:
+        return f"**No step.** There is none that counts between {first} and {last}: {whole}."
+    if found.last.drift:
+        return f"**No single step.** From {first} to {last} it moved by {whole}, in parts that are too small to count."
+    return f"**Not told.** Noise hides whether it stepped between {first} and {last}: {whole}."
 
 
 def _about_step(found: Search, last: Series, as_of: Mapping[str, date]) -> list[str]:
@@ -67,21 +69,17 @@ def _about_step(found: Search, last: Series, as_of: Mapping[str, date]) -> list[
     records = [last.rounds[0].runs[arms[name]].record for name in (before, release)]
     moved = lock_difference.told(lock_difference.between(*records))
     days = [word for name in (before, release) for word in ("--as-of", as_of[name].isoformat())]
-    words = [before, *days, "--to", release, "--engine", last.engine, "--flow", last.flow]
-    whose = shlex.join(["nox", "-s", "attribute", "--", *words])
-    return [f"Between the two locks: {code(moved)}.", f"Is it promptflow's change or its dependencies'? {code(whose)}"]
+    whose = comparison_page.command(last, "attribute", [before, *days, "--to", release])
+    return [f"Between the two locks: {code(moved)}.", f"Is it promptflow's change or its dependencies'? {whose}"]
 
 
 def _elsewhere(found: Search, last: Series) -> list[str]:
     return [
-        f"It also moved by {said(shift)} from {first} to {second}: {code(_again(found, last, first, second))}."
+        f"It also moved by {said(shift)} from {first} to {second}: "
+        + comparison_page.command(last, "find", ["--metric", found.metric.name, f"{first}..{second}"])
+        + "."
         for first, second, shift in found.others
     ]
-
-
-def _again(found: Search, last: Series, first: str, second: str) -> str:
-    words = ["--metric", found.metric.name, "--engine", last.engine, "--flow", last.flow, f"{first}..{second}"]
-    return shlex.join(["nox", "-s", "find", "--", *words])
 
 
 def _size(least: float) -> str:

@@ -1,6 +1,6 @@
 """What each release serves: every engine and flow is measured, tried, or a typed hole; never a blank.
 
-Pure; imports `store`, `tables`, `wording`, `suite` and `loads`.
+Pure; imports `store`, `tables`, `wording` and `suite`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 
-from scripts.loads import SERVES
 from scripts.report import tables
 from scripts.report.store import Run
 from scripts.report.wording import code
@@ -17,7 +16,7 @@ from scripts.suite import Engine, Release, Suite
 NOT_TRIED = "not tried"
 
 Pair = tuple[str, str]  # engine and flow
-Answered = dict[tuple[str, str, str], set[str]]  # by release, engine and flow: the profiles under which it answered
+Answered = dict[tuple[str, str, str], str]  # by release, engine and flow
 
 
 def pairs(matrix: Suite) -> list[tuple[Engine, str]]:
@@ -25,13 +24,17 @@ def pairs(matrix: Suite) -> list[tuple[Engine, str]]:
     return [(engine, flow) for engine in matrix.engines for flow in matrix.flows]
 
 
-def words(matrix: Suite, runs: Iterable[Run]) -> dict[str, dict[Pair, str]]:
-    """By release, by engine and flow: `measured`, `serves`, a hole's typed word, or `not tried`."""
+def words(matrix: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> dict[str, dict[Pair, str]]:
+    """By release, by engine and flow: `measured`, `serves`, a hole's typed word, or `not tried`.
+
+    `tabled`: the runs whose figures stand in tables of releases.
+    """
     answered: Answered = {}
-    for run in runs:
-        asked = run.record.asked
-        if run.record.outcome == "ok":
-            answered.setdefault((asked.release, asked.engine, asked.flow), set()).add(asked.profile.name)
+    for word, found in (("serves", runs), ("measured", tabled)):
+        for run in found:
+            asked = run.record.asked
+            if (run.outcome if word == "measured" else run.record.outcome) == "ok":
+                answered[asked.release, asked.engine, asked.flow] = word
     return {
         release.version: {
             (engine.name, flow): _word(matrix, release, engine, flow, answered) for engine, flow in pairs(matrix)
@@ -42,19 +45,16 @@ def words(matrix: Suite, runs: Iterable[Run]) -> dict[str, dict[Pair, str]]:
 
 def _word(matrix: Suite, release: Release, engine: Engine, flow: str, answered: Answered) -> str:
     hole = matrix.hole(release, flow)
-    profiles = answered.get((release.version, engine.name, flow))
     if not matrix.has_engine(release, engine):
         return "not-applicable"
     if hole is not None:
         return hole.outcome
-    if not profiles:
-        return NOT_TRIED
-    return "measured" if profiles - {SERVES} else "serves"
+    return answered.get((release.version, engine.name, flow), NOT_TRIED)
 
 
-def table(matrix: Suite, runs: Iterable[Run]) -> str:
-    """One row for releases in a row that are alike, the newest first."""
-    found = words(matrix, runs)
+def table(matrix: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> str:
+    """One row for releases in a row that are alike, the newest first; `runs` and `tabled` as `words` takes them."""
+    found = words(matrix, runs, tabled)
     columns = pairs(matrix)
     rows = []
     alike = itertools.groupby(reversed(matrix.releases), lambda release: tuple(found[release.version].values()))

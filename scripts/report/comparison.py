@@ -74,7 +74,7 @@ def effects(
     certain = _certain({name: one for name, (one, _) in intervals.items() if not wanted or name in wanted}, level)
     return [
         _effect(
-            metric, pair, intervals[metric.name], _floor(floors, series, metric), wanted.get(metric.name), level,
+            metric, pair, intervals[metric.name], floor(floors, series, metric), wanted.get(metric.name), level,
             certain=metric.name in certain,
         )
         for metric in shown
@@ -109,7 +109,7 @@ def noise_floors(found: Iterable[Series]) -> dict[tuple[str, str, str, str], flo
     return floors
 
 
-def _floor(floors: Floors, series: Series, metric: Metric) -> float | None:
+def floor(floors: Floors, series: Series, metric: Metric) -> float | None:
     """None for A/A runs, too: judged by the floor that they make themselves, they could never give a false alarm."""
     if not series.rounds or series.null:
         return None

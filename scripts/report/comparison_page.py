@@ -156,7 +156,9 @@ def _noise_notes(one: Judged) -> list[str]:
     if any(effect.floor is not None for effect in one.effects):
         return []
     release = one.series.releases[BASELINE].partition("+")[0]
-    return [f"No noise floor has been measured under these conditions: {_command(one.series, [release, '--aa'])}."]
+    return [
+        f"No noise floor has been measured under these conditions: {command(one.series, 'compare', [release, '--aa'])}."
+    ]
 
 
 def repeat(series: Series) -> str:
@@ -167,7 +169,7 @@ def repeat(series: Series) -> str:
         return f"No name repeats it: {listed(unnamed)}."
     targets = [releases[0], "--aa"] if series.null else releases
     rounds = max(len(series.rounds), statistics.least_rounds(LEVEL))
-    return f"Repeat it: {_command(series, [*targets, '--rounds', str(rounds)])}."
+    return f"Repeat it: {command(series, 'compare', [*targets, '--rounds', str(rounds)])}."
 
 
 def _unnamed(release: str) -> str:
@@ -177,12 +179,13 @@ def _unnamed(release: str) -> str:
     return f"{code(release)} is a candidate, whose wheels or source are needed again"
 
 
-def _command(series: Series, words: Sequence[str]) -> str:
+def command(series: Series, verb: str, words: Sequence[str]) -> str:
+    """A session that measures more under the conditions of a series."""
     asked = series.rounds[0].runs[BASELINE].record.asked
     options = ["--engine", asked.engine, "--flow", asked.flow, "--python", asked.python]
     if asked.profile.name != DEFAULT_PROFILE:
         options += ["--profile", asked.profile.name]
-    return code(shlex.join(["nox", "-s", "compare", "--", *words, *options]))
+    return code(shlex.join(["nox", "-s", verb, "--", *words, *options]))
 
 
 def _control_notes(one: Judged) -> list[str]:

@@ -18,7 +18,7 @@ MOST_ARMS = 8  # more are told release by release in results/README.md
 
 def render(campaigns: Iterable[Series], floors: Floors) -> dict[str, bytes]:
     """All files by path relative to results/; none without a campaign that has a whole round."""
-    found = [one for one in campaigns if one.rounds and 1 < len(one.arms) <= MOST_ARMS]
+    found = [one for one in campaigns if one.rounds and len(one.arms) > 1]
     if not found:
         return {}
     by_campaign: dict[str, list[Series]] = {}
@@ -26,7 +26,8 @@ def render(campaigns: Iterable[Series], floors: Floors) -> dict[str, bytes]:
         by_campaign.setdefault(one.campaign, []).append(one)
     files: dict[str, bytes] = {}
     for campaign, group in by_campaign.items():
-        files |= _page(campaign, group, floors)
+        if not _is_large(group):
+            files |= _page(campaign, group, floors)
     entries = [_entry(campaign, group) for campaign, group in by_campaign.items()]
     files[f"{FOLDER}/README.md"] = templates.render("comparisons.md.j2", entries=entries[::-1])
     return files
@@ -34,13 +35,20 @@ def render(campaigns: Iterable[Series], floors: Floors) -> dict[str, bytes]:
 
 def _entry(campaign: str, found: list[Series]) -> dict[str, str]:
     scenarios = listed([f"{one.engine} {one.flow}" for one in found])
-    return {"campaign": campaign, "title": f"{scenarios}: {title(found)}", "about": comparison_page.about(found[0])}
+    page = "../README.md" if _is_large(found) else f"{campaign}.md"
+    return {"page": page, "title": f"{scenarios}: {title(found)}", "about": comparison_page.about(found[0])}
+
+
+def _is_large(found: list[Series]) -> bool:
+    return any(len(one.arms) > MOST_ARMS for one in found)
 
 
 def title(found: list[Series]) -> str:
     """What is compared with what."""
     first = found[0]
     others = ", ".join(dict.fromkeys(first.label(arm) for arm in first.arms[1:]))
+    if _is_large(found):
+        return f"{len(first.arms)} releases from {first.label(first.arms[0])} to {first.label(first.arms[-1])}"
     return f"{others} against {first.label(first.arms[0])}"
 
 

@@ -72,7 +72,7 @@ def render(
         trials=across.TRIALS,
         width=canvas.WIDTH_PX,
         published=[release for release in reports if release in releases],
-        capabilities=capability.table(matrix, served),
+        capabilities=capability.table(matrix, served, [run for cell in found for run in cell.runs]),
         holes=capability.reasons(matrix),
         skipped=[f"{code(one.path)}: {code(one.reason)}" for one in skipped],
         glossary=tables.glossary(),

@@ -40,11 +40,9 @@ def derive(results: Path, matrix: Suite) -> Derived:
     reports = published.read(results)
     campaigns = pairing.series(found.runs)
     floors = comparison.noise_floors(campaigns)
-    newest = across.newest(campaigns)
+    newest = across.newest(campaigns, matrix)
     histories = [across.across(one, floors) for one in newest.values()]
-    told = {(one.campaign, *of) for of, one in newest.items()}
-    others = [one for one in campaigns if (one.campaign, one.engine, one.flow) not in told]
-    compared = comparisons.render(others, floors)
+    compared = comparisons.render(campaigns, floors)
     grouped = cells(_tabled(found.runs, {one.campaign for one in newest.values()}))
     page, pictures = overview.render(
         matrix,

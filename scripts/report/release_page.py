@@ -53,7 +53,7 @@ class Neighbour:
     """The release before or after, of those that have a page."""
 
     release: str
-    moved: str  # what differs between the two locks
+    moved: str  # what differs between the two locks; "" where a run of either never came to have one
 
 
 def render(
@@ -73,8 +73,8 @@ def render(
         "release.md.j2",
         release=release,
         constrained=_constrained(matrix, release),
-        previous=_neighbour(release, cells, -1),
-        following=_neighbour(release, cells, 1),
+        previous=_neighbour(release, cells, -1, matrix.python),
+        following=_neighbour(release, cells, 1, matrix.python),
         parts=[_part(matrix, group) for group in profiles],
         machines=notes.machines(shown),
         width=canvas.WIDTH_PX,
@@ -85,16 +85,16 @@ def render(
     return {f"{folder}/README.md": page, **files}
 
 
-def _neighbour(release: str, cells: Mapping[str, Sequence[Cell]], step: int) -> Neighbour | None:
+def _neighbour(release: str, cells: Mapping[str, Sequence[Cell]], step: int, python: str) -> Neighbour | None:
     """The next or the previous release, and the difference of the locks."""
     order = sorted(cells, key=release_key)
     place = order.index(release) + step
     if not 0 <= place < len(order):
         return None
     older, newer = sorted((release, order[place]), key=release_key)
-    before, after = _installed(cells[older]), _installed(cells[newer])
-    moved = lock_difference.between(before, after) if before and after else []
-    return Neighbour(release=order[place], moved=code(lock_difference.told(moved)))
+    before, after = (_installed(cells[one], python) for one in (older, newer))
+    moved = code(lock_difference.told(lock_difference.between(before, after))) if before and after else ""
+    return Neighbour(release=order[place], moved=moved)
 
 
 def _constrained(matrix: Suite, release: str) -> str:
@@ -105,9 +105,10 @@ def _constrained(matrix: Suite, release: str) -> str:
     return ""
 
 
-def _installed(found: Sequence[Cell]) -> RunRecord | None:
-    """The newest run that came to have a virtualenv."""
-    records = [run.record for cell in found for run in cell.runs if run.record.ran is not None]
+def _installed(found: Sequence[Cell], python: str) -> RunRecord | None:
+    """The newest run that came to have a virtualenv of that Python."""
+    records = [run.record for cell in found for run in cell.runs]
+    records = [record for record in records if record.ran is not None and record.asked.python == python]
     return max(records, key=lambda record: record.run_id, default=None)
 
 

@@ -16,7 +16,7 @@ from scripts.report.cells import Cell, release_key
 from scripts.report.history import Panel, Point
 from scripts.report.metrics import METRICS, Metric
 from scripts.report.published import Published
-from scripts.suite import MOCK, Suite
+from scripts.suite import Suite
 
 SHOWN = (
     "throughput_rps", "ceiling_use", "response_time_p50_ms", "response_time_p99_ms", "overhead_p50_ms",
@@ -40,7 +40,8 @@ def draw(matrix: Suite, table: Sequence[Cell], reports: Mapping[str, Published])
     asked = table[0].asked
     declared = {release.version for release in matrix.releases}
     good = [cell for cell in table if cell.ok and cell.asked.release in declared]
-    if len(good) < _FEWEST_RELEASES or asked.release == MOCK or any(cell.asked.campaign for cell in table):
+    served = asked.engine in {engine.name for engine in matrix.engines}  # not the mock API, nor an engine that left
+    if len(good) < _FEWEST_RELEASES or not served or any(cell.asked.campaign for cell in table):
         return None
     good.sort(key=lambda cell: release_key(cell.asked.release))
     shown = [metric for metric in METRICS if metric.name in SHOWN]

@@ -27,6 +27,13 @@ QUEUE_WAIT_MS = 1.0  # a request
 BUSY_CORE = 0.9  # a process of one thread that uses this much of a core has none left for a burst
 SUSPENDED_S = 0.1
 CLOCK_STEP_S = 1.0
+# In the reasons that blame the machine; all others blame the server or the load.
+_DISTURBANCES = ("event loop lagged", "waited for a core", "other processes", "machine slept", "clock was set")
+
+
+def is_disturbance(reason: str) -> bool:
+    """Whether a reason blames the machine or what else ran on it, so that the same run may do better at once."""
+    return any(words in reason for words in _DISTURBANCES)
 
 
 def reasons(sample: Sample) -> tuple[str, ...]:

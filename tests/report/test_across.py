@@ -104,11 +104,29 @@ def test_a_metric_that_a_run_does_not_tell_has_no_panel() -> None:
         ((*RELEASES, "1.12.0+candidate"), 5, False),
         (RELEASES, 2, False),
         (("1.12.0",) * 4, 5, False),
+        (("1.10.0", "1.12.0", "1.18.5"), 5, False),
+        (RELEASES[::-1], 5, False),
+        ((*RELEASES, "1.11.0"), 5, False),
+        (("0.9.7", "0.9.8", "0.9.9"), 5, False),
     ],
 )
 def test_which_campaigns_are_over_releases(releases: tuple[str, ...], rounds: int, *, chosen: bool) -> None:
-    """Three releases at least, no candidates, and rounds enough to tell noise from steps."""
-    assert bool(across.newest(pairing.series(campaign(releases, rounds)))) == chosen
+    """Three releases at least that follow each other, none twice or unknown, and rounds enough to tell steps."""
+    assert bool(across.newest(pairing.series(campaign(releases, rounds)), factory.SUITE)) == chosen
+
+
+def test_an_engine_that_left_is_not_told() -> None:
+    """Campaigns of an engine or flow that suite.toml no longer has, or that releases cannot serve, are passed over."""
+    matrix = dataclasses.replace(factory.SUITE, engines=factory.SUITE.engines[:1])
+    assert across.newest(pairing.series(campaign(RELEASES, 5)), matrix) == {}
+
+
+def test_a_control_that_steps_is_told() -> None:
+    """Adjusted figures leave out what a release does to its own control, so that is said beside the steps."""
+    control = [[1.3] * ROUNDS, [1.3] * ROUNDS, [1.6] * ROUNDS, [1.6] * ROUNDS]
+    noisy: list[list[float | None]] = [[v * (1 + 0.001 * n) for n, v in enumerate(arm)] for arm in control]
+    found = across.across(series(**{comparison.CONTROL: noisy}), {})
+    assert any("1.11.0: control CPU per request rose by" in one and "leave" in one for one in found.sentences)
 
 
 def test_the_campaign_with_most_releases_is_told() -> None:
@@ -116,7 +134,7 @@ def test_the_campaign_with_most_releases_is_told() -> None:
     small = campaign(RELEASES[:3], 5, name="small", first=60)
     older = campaign(RELEASES, 5, name="older")
     newer = campaign(RELEASES, 5, name="newer", first=30)
-    (found,) = across.newest(pairing.series([*small, *older, *newer])).values()
+    (found,) = across.newest(pairing.series([*small, *older, *newer]), factory.SUITE).values()
     assert found.campaign == "newer"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 from scripts.report import bisection, bisection_page, pairing, steps
 from scripts.report.bisection import Measure, Search
 from scripts.report.metrics import METRICS
+from scripts.report.statistics import Figures
 from scripts.report.steps import Fit
 from tests.report.factory import campaign
 
@@ -21,18 +22,21 @@ RELEASES = tuple(f"1.{number}.0" for number in range(21))
 
 
 def measuring(changes: Mapping[int, float], noise: float = 0.01, asked: list[tuple[tuple[str, ...], int]] | None = None,
-              seed: int = 1) -> Measure:  # fmt: skip
+              seed: int = 1, floor: float = 0.0) -> Measure:  # fmt: skip
     """What a campaign of releases would find; `changes`: log ratios by the place from which they hold."""
     rng = np.random.default_rng(seed)
+    drawn: dict[tuple[str, ...], tuple[Figures, Figures]] = {}  # a second look has the rounds of the first, and more
 
-    def measure(names: tuple[str, ...], rounds: int) -> Fit:
+    def measure(names: tuple[str, ...], rounds: int) -> tuple[Fit, float]:
         if asked is not None:
             asked.append((names, rounds))
         places = [RELEASES.index(name) for name in names]
         levels = np.array([sum(size for start, size in changes.items() if place >= start) for place in places])
-        controls = rng.normal(0, 0.05, (rounds, len(names)))
-        values = levels + 0.6 * controls + rng.normal(0, noise, controls.shape)
-        return steps.fitted(names, values, controls)
+        if names not in drawn:
+            controls = rng.normal(0, 0.05, (2 * rounds, len(names)))
+            drawn[names] = levels + 0.6 * controls + rng.normal(0, noise, controls.shape), controls
+        values, controls = drawn[names]
+        return steps.fitted(names, values[:rounds], controls[:rounds]), floor
 
     return measure
 
@@ -121,7 +125,7 @@ def test_stages(number: int, stages: int) -> None:
     assert bisection.stages_of(number) == stages
 
 
-def page(measure: Callable[[tuple[str, ...], int], Fit | None]) -> str:
+def page(measure: Measure) -> str:
     """The page of a search over three releases, whose runs hold no step of their own."""
     found = bisection.search(CPU, RELEASES[:3], measure, 8)
     assert found is not None
@@ -143,10 +147,21 @@ def test_page_of_another_step() -> None:
     """A step outside of the search's path is named with the command that looks into it."""
     text = page(measuring({1: 0.1, 2: -0.2}))
     assert "**CPU per request fell with 1.2.0**" in text
-    assert "`nox -s find -- --metric cpu_per_request_ms --engine fastapi --flow static_async 1.0.0..1.1.0`" in text
+    assert "`nox -s find -- --metric cpu_per_request_ms 1.0.0..1.1.0 --engine fastapi --flow static_async" in text
 
 
 def test_page_without_a_step() -> None:
     """The page tells what is sure to be none from what could not be told."""
     assert "**No step.** There is none that counts between 1.0.0 and 1.2.0" in page(measuring({}, noise=0.003))
-    assert "**No step.** None could be told from noise" in page(measuring({}, noise=0.08))
+    assert "**Not told.** Noise hides whether it stepped between 1.0.0 and 1.2.0" in page(measuring({}, noise=0.08))
+
+
+def test_page_of_a_drift() -> None:
+    """What moves in parts that are too small to count is said to move, and not to be hidden by noise."""
+    text = page(measuring({1: 0.015, 2: 0.015}, noise=0.0005))
+    assert "**No single step.** From 1.0.0 to 1.2.0 it moved by +3.0 %" in text
+
+
+def test_a_noise_floor_raises_what_counts() -> None:
+    """A step that a release differs from itself by is none."""
+    assert searched(measuring({7: 0.08}, noise=0.004, floor=0.2)).step is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scripts.loads import SERVES
 from scripts.report import capability
 from scripts.report.store import Run
 from tests.report import factory
@@ -16,7 +17,8 @@ def answered(engine: str = "fastapi", profile: str = "report", number: int = 1) 
 
 def word(runs: list[Run], release: str, engine: str, flow: str) -> str:
     """What the table says of one release, engine and flow."""
-    return capability.words(MATRIX, runs)[release][engine, flow]
+    tabled = [run for run in runs if run.record.asked.profile.name != SERVES]
+    return capability.words(MATRIX, runs, tabled)[release][engine, flow]
 
 
 def test_measured_tried_and_neither() -> None:
@@ -33,6 +35,13 @@ def test_a_run_that_did_not_answer_tells_nothing() -> None:
     assert word([failed], "1.12.0", "fastapi", "static_async") == capability.NOT_TRIED
 
 
+def test_figures_that_do_not_count_are_no_measurement() -> None:
+    """A run that answered, but is in no table or must not be believed, shows that it serves, and no more."""
+    run = answered()
+    for tabled in ([], [factory.spoilt(run)]):
+        assert capability.words(MATRIX, [run], tabled)["1.12.0"]["fastapi", "static_async"] == "serves"
+
+
 def test_holes_are_typed() -> None:
     """What suite.toml knows is said in its word, also where somebody has tried."""
     assert word([], "1.9.0", "fastapi", "static_async") == "not-applicable"
@@ -42,7 +51,7 @@ def test_holes_are_typed() -> None:
 
 def test_table_has_one_row_for_releases_that_are_alike() -> None:
     """Rows are ranges, the newest first; every engine with every flow is a column, and no cell is blank."""
-    text = capability.table(MATRIX, [])
+    text = capability.table(MATRIX, [], [])
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
     assert rows[0] == ["Release", *(f"{engine.title}, {flow}" for engine, flow in capability.pairs(MATRIX))]
     assert [row[0] for row in rows[2:]] == ["1.10.0 to 1.18.5", "1.9.0", "1.1.0 to 1.8.0", "1.0.0"]

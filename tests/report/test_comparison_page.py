@@ -112,7 +112,7 @@ def test_lost_rounds_are_told_and_foreign_text_cannot_break_out() -> None:
     runs = campaign(TWO, 6, FIGURES)
     text = page([*runs[:-1], spoilt(runs[-1], "failed", ("a `tick`\n## and | a heading",))])
     told = "`round round-006: 1.18.5 was failed (a 'tick' ## and ¦ a heading)`"
-    assert f"## Rounds left out\n\n- fastapi static_async: {told}\n" in text
+    assert f"## Runs and rounds left out\n\n- fastapi static_async: {told}\n" in text
     assert "5 interleaved rounds" in text
 
 

@@ -85,9 +85,11 @@ def test_a_release_against_itself_has_a_table_and_no_picture() -> None:
 
 
 def test_many_arms_have_no_page() -> None:
-    """A campaign over more releases than a page can show is told release by release, or not at all."""
+    """A campaign over more releases than a page can show is told release by release, and the index leads there."""
     many = [f"1.{number}.0" for number in range(comparisons.MOST_ARMS + 1)]
-    assert render(campaign(many, 4)) == {}
+    (index,) = render(campaign(many, 4)).items()
+    assert index[0] == "comparisons/README.md"
+    assert b"[fastapi static_async: 9 releases from 1.0.0 to 1.8.0](../README.md)" in index[1]
     assert "comparisons/c0ffee123456.md" in render(campaign(many[:-1], 4))
 
 
