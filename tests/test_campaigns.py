@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,6 +18,8 @@ from scripts.errors import (
     VerificationError,
 )
 from scripts.measure import telemetry
+from scripts.report import validity
+from scripts.report.sample import Sample
 from tests.fakes import values
 from tests.fakes.stage import BASELINE, CANDIDATE, Stage
 from tests.fakes.system import Script

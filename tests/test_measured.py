@@ -106,6 +106,7 @@ def test_bench_makes_only_what_is_missing(
     assert capsys.readouterr().out.count("nothing is missing") == 2
 
 
+@pytest.mark.process
 def test_dry_run_of_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,7 +138,7 @@ def test_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 def test_status_of_another_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A session that cannot be made so is a row with its reason, and the others are told; the command says all of it."""
+    """A session that cannot be made so is a row with its reason; the command says all that was asked for."""
     monkeypatch.setattr(machine, "describe", lambda: HERE)
     assert status.main(["--results", str(tmp_path), "--python", "3.9", "--rounds", "2"]) == 0
     out = capsys.readouterr().out

@@ -216,8 +216,8 @@ def test_release_that_cannot_have_a_scenario_is_not_applicable(tmp_path: Path) -
     factory.write(tmp_path, factory.record(engine="flask", flow="flex_async"))
     page = pages.derive(tmp_path, factory.SUITE).files["README.md"].decode()
     assert "- 1.0.0 to 1.9.0: not-applicable: the fastapi engine came with 1.10.0" in page
-    assert "- 1.0.0 to 1.8.0: failed: the server ends at its start: Can't find flow with path" in page
-    assert "| 1.0.0 to 1.8.0 " in page
+    assert "- 1.7.0 to 1.8.0: failed: the server ends at its start: Can't find flow with path" in page
+    assert "| 1.7.0 to 1.8.0 " in page
 
 
 def test_summary_is_tidy(files: dict[str, str]) -> None:
