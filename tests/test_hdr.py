@@ -68,7 +68,7 @@ def other_buckets() -> str:
         (enveloped(payload()[:-1]), "length is not what its header says"),
         (enveloped(b"\0" * 4 + payload()[4:]), "cookie"),
         (other_buckets(), "other buckets"),
-        (enveloped(payload()[:4] + (9).to_bytes(4, "big") + payload()[8:40] + b"\xff" * 9), ""),
+        (enveloped(payload()[:4] + (9).to_bytes(4, "big") + payload()[8:40] + b"\xff" * 9), "overflow"),
     ],
 )
 def test_not_ours(text: str, message: str) -> None:
