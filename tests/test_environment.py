@@ -54,7 +54,7 @@ class Installer(FakeSystem):
             return Finished(code=1, output=self.fails[argv[1]])
         if argv[1] == "venv":
             _make(Path(argv[-1]))
-        else:
+        elif argv[1] == "pip":
             site_packages = Path(argv[argv.index("--python") + 1]).parent.parent / "lib/python3.11/site-packages"
             for name, version in self.distributions.items():
                 _install(site_packages, name, version)
@@ -109,13 +109,22 @@ def test_built(root: Path) -> None:
 
 
 def test_hashes_are_required(root: Path) -> None:
-    """The installer is told to require hashes, to install no more than the lock, and to compile bytecode."""
+    """The installer is told to require hashes, and to install no more than the lock."""
     installer = Installer()
     build(root, installer)
-    venv, install = installer.commands
+    venv, install, _compile = installer.commands
     assert "--no-python-downloads" in venv
-    assert {"--require-hashes", "--no-deps", "--compile-bytecode"} < set(install)
+    assert {"--require-hashes", "--no-deps"} < set(install)
     assert install[-2:] == ("--requirements", str(root / "locks" / "1.12.0.txt"))
+
+
+def test_compiled_by_its_own_python(root: Path) -> None:
+    """Bytecode is compiled by the virtualenv's own Python, after everything is installed."""
+    installer = Installer()
+    path = build(root, installer).path
+    command = installer.commands[-1]
+    assert command[0] == str(path / "bin" / "python")
+    assert "compileall" in command
 
 
 def test_wheels_of_a_candidate(root: Path) -> None:

@@ -18,11 +18,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from scripts.errors import EnvironmentBuildError, quoted
+from scripts.measure import bytecode
 from scripts.measure.locks import Lock
 from scripts.measure.process import Finished, System
 from scripts.suite import ROOT
 
 ENVIRONMENTS = ROOT / ".envs"
+_BYTECODE = "bytecode"  # beside the virtualenvs: what they share
 _STAMP = "built.txt"  # written last: without it the directory is a torso, and is built again
 _INSTALL_S = 1800
 _IMAGE_PIN = re.compile(r"pip install '?([A-Za-z][A-Za-z0-9._-]*(?:[=<>!~][^'\s]*)?)'?(?= |$)", re.MULTILINE)
@@ -73,6 +75,7 @@ def build(label: str, lock: Lock, python: str, *, uv: str, system: System, log: 
         shutil.rmtree(path, ignore_errors=True)
         _create(path, python, uv, system, log)
         _install(path, lock, uv, system, log)
+        _compile(path, python, system, log)
         (path / _STAMP).write_text(f"{lock.digest}\n", encoding="utf-8")
     return _read(path, python, lock, built=built)
 
@@ -107,8 +110,8 @@ def _create(path: Path, python: str, uv: str, system: System, log: Path) -> None
 
 def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None:
     argv = [
-        *(uv, "pip", "install", "--quiet", "--require-hashes", "--compile-bytecode"),
-        *("--no-deps", "--python", str(path / "bin" / "python"), "--requirements", str(lock.path)),
+        *(uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps"),
+        *("--python", str(path / "bin" / "python"), "--requirements", str(lock.path)),
         *(("--find-links", str(lock.wheels)) if lock.wheels else ()),  # the hashes choose it over the index's own
     ]
     done = _run(argv, system, log)
@@ -120,8 +123,20 @@ def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None
         )
 
 
+def _compile(path: Path, python: str, system: System, log: Path) -> None:
+    """Compile now what the first runs would compile otherwise; most of it another virtualenv has already."""
+    site_packages, tag, store = _site_packages(path), f"cpython-{python.replace('.', '')}", path.parent / _BYTECODE
+    bytecode.take(site_packages, tag, store)
+    _run(bytecode.command(path / "bin" / "python", site_packages), system, log)  # some wheels hold broken modules
+    bytecode.keep(site_packages, tag, store)
+
+
+def _site_packages(path: Path) -> Path:
+    return next((path / "lib").glob("python3.*/site-packages"))
+
+
 def _read(path: Path, python: str, lock: Lock, *, built: bool) -> Environment:
-    site_packages = next((path / "lib").glob("python3.*/site-packages"))
+    site_packages = _site_packages(path)
     found = {
         canonicalize_name(distribution.metadata["Name"]): distribution.version
         for distribution in importlib.metadata.distributions(path=[str(site_packages)])

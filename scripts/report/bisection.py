@@ -45,7 +45,7 @@ class Stage:
 
     def moved(self, shift: Interval) -> bool:
         """Whether it is certain, and large enough to count."""
-        return (shift.low > 0 or shift.high < 0) and abs(shift.estimate) > self.least
+        return shift.exceeds(self.least)
 
     @property
     def part(self) -> int | None:

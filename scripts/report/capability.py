@@ -6,11 +6,11 @@ Pure; imports `store`, `tables`, `wording` and `suite`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from scripts.report import tables
 from scripts.report.store import Run
-from scripts.report.wording import code
+from scripts.report.wording import code, span
 from scripts.suite import Engine, Release, Suite
 
 NOT_TRIED = "not tried"
@@ -59,7 +59,7 @@ def table(matrix: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> str:
     rows = []
     alike = itertools.groupby(reversed(matrix.releases), lambda release: tuple(found[release.version].values()))
     for said, group in alike:
-        rows.append([_range([release.version for release in group]), *said])
+        rows.append([span([release.version for release in group]), *said])
     return tables.markdown(
         ["Release", *(f"{engine.title}, {flow}" for engine, flow in columns)], rows, len(columns) + 1
     )
@@ -81,8 +81,3 @@ def reasons(matrix: Suite) -> list[str]:
             if release.constraints
         ),
     ]
-
-
-def _range(versions: Sequence[str]) -> str:
-    newest, oldest = versions[0], versions[-1]
-    return newest if newest == oldest else f"{oldest} to {newest}"

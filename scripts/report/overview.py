@@ -1,13 +1,14 @@
 """results/README.md: all releases side by side, what is missing and why, and what the metrics mean.
 
-Pure. Imports `across`, `capability`, `cells`, `headings`, `notes`, `reported`, `tables`, `templates` and `suite`.
+Pure. Imports `across`, `capability`, `cells`, `headings`, `notes`, `reported`, `tables`, `templates`, `wording` and
+`suite`.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scripts.report import across, canvas, capability, comparison_page, headings, notes, reported, tables, templates
 from scripts.report.across import Across
@@ -15,7 +16,7 @@ from scripts.report.cells import Cell, release_key
 from scripts.report.published import Published
 from scripts.report.reported import Reported
 from scripts.report.store import Run, Skipped
-from scripts.report.wording import code
+from scripts.report.wording import code, span
 from scripts.suite import MOCK, Engine, Release, Suite
 
 PICTURES = ("history-", "releases-")  # how the files beside the page begin
@@ -145,14 +146,11 @@ def _absent(matrix: Suite, same: Sequence[Cell]) -> tuple[list[_Absent], list[st
     missing = [release for release in reversed(matrix.releases) if release.version not in measured]
     holes = {release.version: _hole(matrix, release, engines[asked.engine], asked.flow) for release in missing}
     alike = itertools.groupby(filter(None, holes.values()), lambda hole: (hole.outcome, hole.reason))
-    ranges = [_range(list(group)) for _, group in alike]
+    ranges = [
+        _Absent(release=span([hole.release for hole in group]), outcome=outcome, reason=reason)
+        for (outcome, reason), group in alike
+    ]
     return ranges, [version for version, hole in holes.items() if hole is None]
-
-
-def _range(alike: Sequence[_Absent]) -> _Absent:
-    """Releases with the same hole as one row; the newest comes first."""
-    first, last = alike[-1], alike[0]
-    return last if first is last else replace(last, release=f"{first.release} to {last.release}")
 
 
 def _hole(matrix: Suite, release: Release, engine: Engine, flow: str) -> _Absent | None:

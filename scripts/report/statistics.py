@@ -39,6 +39,10 @@ class Interval:
     number: int  # rounds that it rests on
     chance: float = 0.0  # two-sided p value: how often chance alone gives a shift as large, 0 to 1
 
+    def exceeds(self, least: float) -> bool:
+        """Whether there is a shift for certain, up or down, and its estimate is larger than this log ratio."""
+        return (self.low > 0 or self.high < 0) and abs(self.estimate) > least
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlopeCost:

@@ -120,8 +120,7 @@ def found(metric: Metric, model: Fit, floor: float = 0.0, metrics: int = 1) -> l
     steps = []
     for place in range(1, pairs + 1):
         interval = model.against(place, place - 1, level)
-        certain = interval.low > 0 or interval.high < 0
-        if certain and abs(interval.estimate) > least:
+        if interval.exceeds(least):
             before, release = model.releases[place - 1 : place + 1]
             steps.append(Step(metric=metric, before=before, release=release, interval=interval))
     return steps

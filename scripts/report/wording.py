@@ -54,6 +54,12 @@ def code(text: str) -> str:
     return f"`{line}`" if line else "(no text)"
 
 
+def span(versions: Sequence[str]) -> str:
+    """Releases in a row, the newest first: 1.9.0, or 1.0.0 to 1.9.0."""
+    newest, oldest = versions[0], versions[-1]
+    return newest if newest == oldest else f"{oldest} to {newest}"
+
+
 def listed(words: Sequence[str]) -> str:
     """a, b and c."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
