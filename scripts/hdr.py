@@ -48,15 +48,7 @@ def unpacked(text: str, digits: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         _require_ours(base64.b64decode(text, validate=True), digits)
         histogram = HdrHistogram.decode(text)
         counted = np.ctypeslib.as_array(histogram.encoder.get_counts())
-    except (
-        binascii.Error,
-        zlib.error,
-        HdrCookieException,
-        HdrLengthException,
-        ValueError,
-        ArithmeticError,
-        IndexError,
-    ) as error:
+    except _UNREADABLE as error:
         raise PackedError(str(error) or type(error).__name__) from error
     places = np.flatnonzero(counted)
     values = tuple(int(buckets(digits).get_value_from_index(int(place))) for place in places)

@@ -55,6 +55,7 @@ def main(argv: list[str]) -> int:
             if (variant := variant_of.get(one.series.label(one.arm)))
         ],
         nulls,
+        noise=noise,
         round_s=null.round_s,
         simulated=simulation.tables(measured=[noise] if noise else []),
     )

@@ -35,9 +35,8 @@ def installed(site_packages: Path, module: Path) -> Path:
 
 def compiled(site_packages: Path, store: Path) -> Path:
     """The compiled file of its module, made the way a build makes it."""
-    bytecode.take(site_packages, TAG, store)
-    subprocess.run(bytecode.command(Path(sys.executable), site_packages), check=True)
-    bytecode.keep(site_packages, TAG, store)
+    with bytecode.shared(site_packages, TAG, store):
+        subprocess.run(bytecode.command(Path(sys.executable), site_packages), check=True)
     return site_packages / "package" / "__pycache__" / f"module.{TAG}.pyc"
 
 
@@ -92,6 +91,6 @@ def test_broken_module(tmp_path: Path) -> None:
     """A module that is no Python, as templates in wheels are, does not keep the others from being compiled."""
     site_packages = installed(tmp_path / "a", cached(tmp_path / "cache", WHERE))
     (site_packages / "package" / "template.py").write_text("{{ name }} = {%", encoding="utf-8")
-    bytecode.take(site_packages, TAG, tmp_path / "store")
-    subprocess.run(bytecode.command(Path(sys.executable), site_packages), check=False)
+    with bytecode.shared(site_packages, TAG, tmp_path / "store"):
+        subprocess.run(bytecode.command(Path(sys.executable), site_packages), check=False)
     assert list(site_packages.rglob("*.pyc")) == [site_packages / "package" / "__pycache__" / f"module.{TAG}.pyc"]

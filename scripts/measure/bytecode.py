@@ -20,15 +20,17 @@ def command(python: Path, site_packages: Path) -> list[str]:
     return [str(python), "-I", "-S", "-m", "compileall", "-qq", "-j", "0", "-s", place, place]
 
 
-def take(site_packages: Path, tag: str, store: Path) -> None:
-    """Link from the store what was compiled before; `tag` is the interpreter's, as in `cpython-311`."""
-    for compiled, stored in _places(site_packages, tag, store):
+@contextlib.contextmanager
+def shared(site_packages: Path, tag: str, store: Path) -> Iterator[None]:
+    """Link from the store what was compiled before, and into it what is compiled within.
+
+    `tag` is the interpreter's, as in `cpython-311`.
+    """
+    places = list(_places(site_packages, tag, store))
+    for compiled, stored in places:
         _link(stored, compiled)
-
-
-def keep(site_packages: Path, tag: str, store: Path) -> None:
-    """Link into the store what is compiled now."""
-    for compiled, stored in _places(site_packages, tag, store):
+    yield
+    for compiled, stored in places:
         _link(compiled, stored)
 
 

@@ -126,9 +126,8 @@ def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None
 def _compile(path: Path, python: str, system: System, log: Path) -> None:
     """Compile now what the first runs would compile otherwise; most of it another virtualenv has already."""
     site_packages, tag, store = _site_packages(path), f"cpython-{python.replace('.', '')}", path.parent / _BYTECODE
-    bytecode.take(site_packages, tag, store)
-    _run(bytecode.command(path / "bin" / "python", site_packages), system, log)  # some wheels hold broken modules
-    bytecode.keep(site_packages, tag, store)
+    with bytecode.shared(site_packages, tag, store):
+        _run(bytecode.command(path / "bin" / "python", site_packages), system, log)  # some wheels hold broken modules
 
 
 def _site_packages(path: Path) -> Path:

@@ -29,18 +29,19 @@ def words(matrix: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> dict[str
 
     `tabled`: the runs whose figures stand in tables of releases.
     """
-    answered: Answered = {}
-    for word, found in (("serves", runs), ("measured", tabled)):
-        for run in found:
-            asked = run.record.asked
-            if (run.outcome if word == "measured" else run.record.outcome) == "ok":
-                answered[asked.release, asked.engine, asked.flow] = word
+    answered: Answered = {_asked(run): "serves" for run in runs if run.record.outcome == "ok"}
+    answered |= {_asked(run): "measured" for run in tabled if run.outcome == "ok"}
     return {
         release.version: {
             (engine.name, flow): _word(matrix, release, engine, flow, answered) for engine, flow in pairs(matrix)
         }
         for release in matrix.releases
     }
+
+
+def _asked(run: Run) -> tuple[str, str, str]:
+    asked = run.record.asked
+    return asked.release, asked.engine, asked.flow
 
 
 def _word(matrix: Suite, release: Release, engine: Engine, flow: str, answered: Answered) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from scripts.errors import NothingMeasuredError
 from scripts.loads import SERVES
 from scripts.report import across, comparison, comparisons, overview, pairing, published, release_page, store, tidy
-from scripts.report.cells import Cell, cells
+from scripts.report.cells import Cell, cells, release_key
 from scripts.report.store import Run, Skipped
 from scripts.suite import MOCK, Suite
 
@@ -89,8 +89,9 @@ def of_releases(results: Path) -> Iterator[Path]:
 
 
 def _by_release(grouped: list[Cell]) -> dict[str, list[Cell]]:
+    """In the order of versions."""
     found: dict[str, list[Cell]] = {}
     for cell in grouped:
         if cell.asked.release != MOCK:
             found.setdefault(cell.asked.release, []).append(cell)
-    return found
+    return {release: found[release] for release in sorted(found, key=release_key)}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scripts.record import RunRecord
 from scripts.record_files import read_timeline
 from scripts.report import canvas, charts, headings, laws, lock_difference, notes, tables, templates
-from scripts.report.cells import Cell, best_first, release_key
+from scripts.report.cells import Cell, best_first
 from scripts.report.findings import Finding, findings
 from scripts.report.published import Published, PublishedScenario
 from scripts.report.wording import code
@@ -59,7 +59,7 @@ class Neighbour:
 def render(
     matrix: Suite, release: str, cells: Mapping[str, Sequence[Cell]], report: Published | None
 ) -> dict[str, bytes]:
-    """The files of one release, by path relative to results/. `cells`: of all releases that have a page."""
+    """The files of one release, by path relative to results/. `cells`: of all releases that have a page, in order."""
     folder = f"v{release}"
     profiles = [_shown(matrix, group) for group in headings.by_profile(matrix, cells[release])]
     shown = [cell for group in profiles for cell, _ in group]
@@ -87,11 +87,11 @@ def render(
 
 def _neighbour(release: str, cells: Mapping[str, Sequence[Cell]], step: int, python: str) -> Neighbour | None:
     """The next or the previous release, and the difference of the locks."""
-    order = sorted(cells, key=release_key)
+    order = list(cells)
     place = order.index(release) + step
     if not 0 <= place < len(order):
         return None
-    older, newer = sorted((release, order[place]), key=release_key)
+    older, newer = (order[place], release) if step < 0 else (release, order[place])
     before, after = (_installed(cells[one], python) for one in (older, newer))
     moved = code(lock_difference.told(lock_difference.between(before, after))) if before and after else ""
     return Neighbour(release=order[place], moved=moved)

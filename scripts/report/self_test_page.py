@@ -35,8 +35,10 @@ class Injected:
     judged: Judged
 
 
-def render(found: Sequence[Injected], nulls: Sequence[Judged], *, round_s: float, simulated: str) -> bytes:
-    """The page. `round_s`: wall time of a round of a comparison of two."""
+def render(
+    found: Sequence[Injected], nulls: Sequence[Judged], *, noise: Noise | None, round_s: float, simulated: str
+) -> bytes:  # fmt: skip
+    """The page. `noise`: from `measured_noise`; `round_s`: wall time of a round of a comparison of two."""
     comparisons = [one for one in nulls if one.series.rounds]
     shown = [*(one.judged for one in found), *comparisons]
     if not shown:
@@ -53,7 +55,7 @@ def render(found: Sequence[Injected], nulls: Sequence[Judged], *, round_s: float
         verdicts=len(judged),
         alarms=sum(effect.verdict in _ALARMS for effect in judged),
         false_alarms=_false_alarms(comparisons),
-        noise=measured_noise(comparisons),
+        noise=noise,
         simulated=simulated,
     )
 

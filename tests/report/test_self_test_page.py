@@ -41,7 +41,8 @@ def null(ratio: float = 1.0) -> Judged:
 
 def page(found: list[Injected], nulls: list[Judged]) -> str:
     """The page, of rounds that take half a minute."""
-    return self_test_page.render(found, nulls, round_s=30.0, simulated="SIMULATED").decode()
+    noise = self_test_page.measured_noise(nulls)
+    return self_test_page.render(found, nulls, noise=noise, round_s=30.0, simulated="SIMULATED").decode()
 
 
 def row(text: str, first: str) -> list[str]:
