@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -32,11 +33,12 @@ def test_release_against_itself(tmp_path: Path) -> None:
     ]
     assert len({record.asked.campaign for record in found}) == 1
     if done.returncode == 0:
-        rounds: dict[str, list[int]] = {}  # a disturbed one is made again, in the same order
+        rounds: dict[str, list[int]] = {}
         for record in found:
             rounds.setdefault(record.asked.round_id, []).append(record.asked.arm)
         assert len(rounds) >= ROUNDS
-        assert {tuple(arms) for arms in rounds.values()} == {(1, 2), (2, 1)}
+        orders = {tuple(arm for arm, _ in itertools.groupby(arms)) for arms in rounds.values()}
+        assert orders == {(1, 2), (2, 1)}  # a disturbed run is made again at once, in its place
         assert "## fastapi static_async: 1.12.0 (again) against 1.12.0" in done.stdout
         assert "| CPU per request (ms)" in done.stdout
     else:
