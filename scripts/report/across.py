@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.report import comparison_page, headings, history, jumps, lock_difference, steps
 from scripts.report.canvas import Picture
 from scripts.report.comparison import CONTROL_METRIC, Floors, floor
 from scripts.report.history import Panel, Point
+from scripts.report.lock_difference import Moved
 from scripts.report.metrics import METRICS, Metric
 from scripts.report.pairing import BASELINE, Series
-from scripts.report.steps import Fit, Step
+from scripts.report.steps import Fit, Orders, Step
 from scripts.suite import Suite
 
 SHOWN = (
     "overhead_p50_ms", "overhead_p99_ms", "cpu_per_request_ms", "memory_end_bytes", "ready_s", "first_answer_ms",
 )  # fmt: skip
 _FEWEST_RELEASES = 3
-TRIALS = 100  # of shuffled data
-_SEED = 20
+TRIALS = 2000  # ways to shuffle; another seed draws those that the false alarms are counted in
+_SEEDS = 20, 21
 _MIB = 2**20
 
 
@@ -36,6 +37,8 @@ class Across:
     series: Series
     panels: tuple[Panel, ...]
     steps: tuple[Step, ...]
+    jumps: Mapping[str, list[Moved]]  # of packages that serve a request, by release
+    behaviours: Mapping[str, str]  # what changed in promptflow, by release
     control_steps: tuple[Step, ...]  # of the control arm, which adjusted figures lean on
     false_alarms: float  # share of trials with a step in shuffled data, in any of the metrics
 
@@ -55,21 +58,30 @@ class Across:
 
     def picture(self, matrix: Suite) -> Picture:
         """All releases that have the engine on the axis, with holes and what else changed."""
-        jumped = jumps.between_neighbours(self.series, matrix.watched)
-        return drawn(matrix, self.title(matrix), self.series.engine, self.series.flow, self.panels, jumped)
+        return drawn(matrix, self.title(matrix), self.series.engine, self.series.flow, self.panels, self.jumps)
 
-    def jumped(self, matrix: Suite) -> list[str]:
+    @property
+    def jumped(self) -> list[str]:
         """Which packages that serve a request jumped, by release in their order."""
-        found = jumps.between_neighbours(self.series, matrix.watched)
-        return [f"{release}: {lock_difference.told(moved)}" for release, moved in found.items()]
+        return [f"{release}: {lock_difference.told(moved)}" for release, moved in self.jumps.items()]
 
     @property
     def sentences(self) -> list[str]:
-        """What stepped at which release, in the order of releases."""
-        order = list(self.series.releases.values())
-        found = sorted(self.steps, key=lambda step: (order.index(step.release), step.metric.name))
-        doubts = [f"{said(step)}: CPU time and overhead leave that share out" for step in self.control_steps]
-        return [*(said(step) for step in found), *doubts]
+        """What stepped, one line a release in the order of releases, and what came with it."""
+        return [self._sentence(release) for release in self.series.releases.values() if self._of(release)] + [
+            f"**{step.release}**: {said(step)}: CPU time and overhead leave that share out"
+            for step in self.control_steps
+        ]
+
+    def _of(self, release: str) -> list[Step]:
+        return [step for step in self.steps if step.release == release]
+
+    def _sentence(self, release: str) -> str:
+        moved = "; ".join(said(step) for step in self._of(release))
+        came = [self.behaviours[release]] if release in self.behaviours else []
+        came += [lock_difference.told(self.jumps[release])] if release in self.jumps else []
+        with_it = f" (with it came: {'; '.join(came)})" if came else ""
+        return f"**{release}**: against {self._of(release)[0].before} {moved}{with_it}"
 
 
 def drawn(
@@ -79,8 +91,7 @@ def drawn(
     engine = matrix.engine(engine_name)
     releases = [release for release in matrix.releases if matrix.has_engine(release, engine)]
     holes = {r.version: hole.outcome for r in releases if (hole := matrix.hole(r, flow))}
-    notes = {behaviour.since: behaviour.what for behaviour in matrix.behaviours}
-    return history.draw(title, [r.version for r in releases], panels, holes, notes, jumped)
+    return history.draw(title, [r.version for r in releases], panels, holes, _behaviours(matrix), jumped)
 
 
 def newest(found: Iterable[Series], matrix: Suite) -> dict[tuple[str, str], Series]:
@@ -94,22 +105,41 @@ def newest(found: Iterable[Series], matrix: Suite) -> dict[tuple[str, str], Seri
     return chosen
 
 
-def across(series: Series, floors: Floors) -> Across:
-    """Panels and steps of a campaign over releases."""
+def across(series: Series, floors: Floors, matrix: Suite) -> Across:
+    """Panels and steps of a campaign over releases, and what else changed with these."""
     figures = [one for metric in METRICS if metric.name in SHOWN and (one := steps.told(series, metric)) is not None]
     noise = {one.metric.name: floor(floors, series, one.metric) or 0.0 for one in figures}
+    shape = (len(series.rounds), len(series.arms))
+    shuffles, others = (steps.orders(shape, TRIALS, seed) for seed in _SEEDS)
+    errors = {one.metric.name: steps.wide_enough(one, shuffles, len(figures)) for one in figures}
     panels, found = [], []
     for one in figures:
+        name = one.metric.name
         model = steps.fitted(one.releases, one.values, one.controls)
-        own = steps.found(one.metric, model, noise[one.metric.name], len(figures))
+        own = steps.found(one.metric, model, noise[name], len(figures), errors[name])
         panels.append(_panel(series, one.metric, model, own))
         found += own
-    alarms = steps.false_alarms(figures, TRIALS, _SEED, noise) if figures else 0.0
-    control = steps.fit(series, CONTROL_METRIC)
-    moved = steps.found(CONTROL_METRIC, control) if control is not None else []
     return Across(
-        series=series, panels=tuple(panels), steps=tuple(found), control_steps=tuple(moved), false_alarms=alarms
+        series=series,
+        panels=tuple(panels),
+        steps=tuple(found),
+        jumps=jumps.between_neighbours(series, matrix.watched),
+        behaviours=_behaviours(matrix),
+        control_steps=_of_control(series, shuffles),
+        false_alarms=steps.false_alarms(figures, others, errors, noise),
     )
+
+
+def _behaviours(matrix: Suite) -> dict[str, str]:
+    return {behaviour.since: behaviour.what for behaviour in matrix.behaviours}
+
+
+def _of_control(series: Series, shuffles: Orders) -> tuple[Step, ...]:
+    control = steps.told(series, CONTROL_METRIC)
+    if control is None:
+        return ()
+    model = steps.fitted(control.releases, control.values, control.controls)
+    return tuple(steps.found(CONTROL_METRIC, model, errors=steps.wide_enough(control, shuffles)))
 
 
 def said(step: Step) -> str:
@@ -118,7 +148,7 @@ def said(step: Step) -> str:
     verb = "rose" if interval.estimate > 0 else "fell"
     low, high = sorted((abs(math.expm1(interval.low)), abs(math.expm1(interval.high))))
     size = f"{abs(math.expm1(interval.estimate)):.1%} ({low:.1%} to {high:.1%})".replace("%", " %")
-    return f"{step.release}: {step.metric.words} {verb} by {size} against {step.before}"
+    return f"{step.metric.words} {verb} by {size}"
 
 
 def _over_releases(one: Series, matrix: Suite) -> bool:

@@ -29,6 +29,7 @@ class Point:
     low: float
     high: float
     counts: bool = True  # may be ranked; what may not is drawn hollow, and joined to nothing
+    conditions: str = ""  # what differs in them is not joined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,7 +138,8 @@ def _points(axes: Axes, points: Sequence[Point], places: Mapping[str, int], *, j
 def _unbroken(points: Sequence[Point], places: Mapping[str, int]) -> list[list[Point]]:
     found: list[list[Point]] = []
     for point in points:
-        if found and places[point.release] == places[found[-1][-1].release] + 1:
+        last = found[-1][-1] if found else point
+        if (places[point.release] - places[last.release], point.conditions) == (1, last.conditions):
             found[-1].append(point)
         else:
             found.append([point])

@@ -41,7 +41,7 @@ def derive(results: Path, matrix: Suite) -> Derived:
     campaigns = pairing.series(found.runs)
     floors = comparison.noise_floors(campaigns)
     newest = across.newest(campaigns, matrix)
-    histories = [across.across(one, floors) for one in newest.values()]
+    histories = [across.across(one, floors, matrix) for one in newest.values()]
     compared = comparisons.render(campaigns, floors)
     grouped = cells(_tabled(found.runs, {one.campaign for one in newest.values()}))
     page, pictures = overview.render(

@@ -2,9 +2,11 @@
 
 Pure; imports `comparison`, `metrics`, `pairing` and `statistics`. The model is two-way analysis of covariance: log of
 the metric = round + release + slope * log of the control arm + noise, fitted by least squares (Searle, "Linear Models",
-1971, chapters 4 and 8). All releases share one estimate of the noise, so few rounds tell much. A step is a difference
-between neighbours whose interval excludes none and that is larger than the metric's least change; the intervals of all
-neighbours and metrics hold together (Bonferroni), so that 33 releases do not cry wolf more often than two.
+1971, chapters 4 and 8); as every release is in every round, it is one of means. All releases share one estimate of the
+noise, so few rounds tell much. A step is a difference between neighbours whose interval excludes none and that is
+larger than the metric's least change; the intervals of all neighbours and metrics hold together (Bonferroni), so that
+33 releases do not cry wolf more often than two. Noise has outliers, so the intervals are as wide as shuffled noise asks
+for where that is more than Student's (max-T; Westfall and Young, "Resampling-Based Multiple Testing", 1993).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from scripts.report.comparison import CONTROL_METRIC, LEVEL
@@ -22,6 +25,10 @@ from scripts.report.pairing import Series
 from scripts.report.statistics import STEEPEST_SLOPE, Figures, Interval, look_level
 
 FEWEST_ROUNDS = 3
+_ROUNDING = 1e-12  # of a log that is no larger than a hundred
+
+Orders = NDArray[np.intp]
+"""Ways to shuffle releases: (trials, rounds, releases), each row a permutation of places."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,19 +38,22 @@ class Fit:
     releases: tuple[str, ...]  # in the order of the arms
     rounds: int
     effects: Figures  # of each release, as log ratio to the first
-    covariance: Figures  # of these effects; the first has none
+    covariance: Figures  # of the releases' adjusted means
     freedom: int  # degrees of freedom of the noise
     noise: float  # standard deviation of a run about the model, as log ratio
     slope: float  # on the control arm; 0: not adjusted
 
     def against(self, release: int, other: int, level: float = LEVEL) -> Interval:
         """One release beside another, by their places."""
-        contrast = np.zeros(len(self.releases))
-        contrast[release] += 1
-        contrast[other] -= 1
-        error = math.sqrt(max(0.0, float(contrast @ self.covariance @ contrast)))
-        half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * error
-        middle = float(contrast @ self.effects)
+        return self.within(release, other, _student(level, self.freedom), level)
+
+    def within(self, release: int, other: int, errors: float, level: float) -> Interval:
+        """One release beside another, by so many standard errors to either side; `level`: what these stand for."""
+        variance = (
+            self.covariance[release, release] + self.covariance[other, other] - 2 * self.covariance[release, other]
+        )
+        half = errors * math.sqrt(max(0.0, float(variance)))
+        middle = float(self.effects[release] - self.effects[other])
         return Interval(estimate=middle, low=middle - half, high=middle + half, level=level, number=self.rounds)
 
 
@@ -85,88 +95,131 @@ def fit(series: Series, metric: Metric) -> Fit | None:
 
 def fitted(releases: tuple[str, ...], values: Figures, controls: Figures | None) -> Fit:
     """The model of logs with a row for each round and a column for each release."""
-    rounds, arms = values.shape
-    columns = [np.kron(np.eye(rounds)[:, [n]], np.ones((arms, 1))) for n in range(rounds)]
-    columns += [np.kron(np.ones((rounds, 1)), np.eye(arms)[:, [n]]) for n in range(1, arms)]
-    slope = 0.0
-    target = values.ravel()
-    if controls is not None:
-        slope = _slope(values, controls)
-        target = target - slope * controls.ravel()
-        columns.append(controls.reshape(-1, 1))  # what fitting it costs is in the covariance
-    design = np.hstack(columns)
-    plain = design[:, : rounds + arms - 1]
-    solution = np.linalg.lstsq(plain, target, rcond=None)[0]
-    freedom = target.size - design.shape[1]
-    noise = math.sqrt(float(((target - plain @ solution) ** 2).sum()) / freedom)
-    whole = np.linalg.pinv(design.T @ design) * noise**2
-    covariance = np.zeros((arms, arms))
-    covariance[1:, 1:] = whole[rounds : rounds + arms - 1, rounds : rounds + arms - 1]
-    effects = np.concatenate([[0.0], solution[rounds:]])
+    effects, noise, slope = _model(values, controls)
     return Fit(
-        releases=releases, rounds=rounds, effects=effects, covariance=covariance, freedom=freedom, noise=noise,
-        slope=slope,
+        releases=releases, rounds=len(values), effects=effects, covariance=_unit(values.shape, controls) * noise**2,
+        freedom=_freedom(values.shape, controls), noise=float(noise), slope=float(slope),
     )  # fmt: skip
 
 
-def found(metric: Metric, model: Fit, floor: float = 0.0, metrics: int = 1) -> list[Step]:
+def found(
+    metric: Metric, model: Fit, floor: float = 0.0, metrics: int = 1, errors: float | None = None
+) -> list[Step]:  # fmt: skip
     """The releases at which the metric stepped.
 
     `floor`: the noise floor as log ratio. `metrics`: how many are looked at, whose intervals are to hold together.
+    `errors`: half the intervals' width in standard errors, from `wide_enough`; else Student's.
     """
     pairs = len(model.releases) - 1
     level = look_level(LEVEL, pairs * metrics)
-    least = max(math.log1p(metric.least or 0.0), floor)
+    errors = _student(level, model.freedom) if errors is None else errors
+    least = _least(metric, floor)
     steps = []
     for place in range(1, pairs + 1):
-        interval = model.against(place, place - 1, level)
+        interval = model.within(place, place - 1, errors, level)
         if interval.exceeds(least):
             before, release = model.releases[place - 1 : place + 1]
             steps.append(Step(metric=metric, before=before, release=release, interval=interval))
     return steps
 
 
-def false_alarms(figures: Sequence[Told], trials: int, seed: int, floors: Mapping[str, float] | None = None) -> float:
-    """Share of trials with any step in any metric where there is none: what the models leave, shuffled.
+def orders(shape: tuple[int, ...], trials: int, seed: int) -> Orders:
+    """Ways to shuffle figures of this shape among the releases of each round, so that rounds keep their level."""
+    rounds, releases = shape
+    places = np.broadcast_to(np.arange(releases), (trials, rounds, releases))
+    return np.random.default_rng(seed).permuted(places, axis=2)
 
-    Shuffling is among the releases of a round, so that rounds keep their level, and the same for all metrics, so that
-    they stay as alike as they are. `floors`: noise floors by the metric's name, as log ratios.
+
+def wide_enough(one: Told, shuffles: Orders, metrics: int = 1) -> float:
+    """Standard errors by which a neighbour must differ, to cry wolf in 5 % of trials over all releases and metrics.
+
+    What Student's distribution asks for, or what this metric's own noise asks for when that is more.
     """
-    rng = np.random.default_rng(seed)
-    left = [(one, *_left(one)) for one in figures]
-    rounds, arms = figures[0].values.shape
-    alarms = 0
-    for _ in range(trials):
-        order = rng.permuted(np.tile(np.arange(arms), (rounds, 1)), axis=1)
-        alarms += any(
-            found(
-                one.metric,
-                fitted(one.releases, np.take_along_axis(noise, order, axis=1) + explained, one.controls),
-                (floors or {}).get(one.metric.name, 0.0),
-                len(figures),
-            )
-            for one, noise, explained in left
-        )
-    return alarms / trials
+    pairs = len(one.releases) - 1
+    student = _student(look_level(LEVEL, pairs * metrics), _freedom(one.values.shape, one.controls))
+    shifts, deviations = _without_steps(one, shuffles)
+    largest = np.divide(np.abs(shifts), deviations, out=np.zeros_like(shifts), where=deviations > 0).max(axis=1)
+    return max(student, float(np.quantile(largest, look_level(LEVEL, metrics))))
 
 
-def _left(one: Told) -> tuple[Figures, Figures]:
-    """What the model of a metric does not explain by releases and the machine's speed, and what that speed does."""
-    model = fitted(one.releases, one.values, one.controls)
-    explained = np.zeros_like(one.values) if one.controls is None else model.slope * one.controls
-    return one.values - explained - model.effects, explained
+def false_alarms(
+    figures: Sequence[Told], shuffles: Orders, errors: Mapping[str, float], floors: Mapping[str, float]
+) -> float:
+    """Share of shuffles with any step in any metric where there is none.
+
+    All metrics are shuffled alike, so that they stay as alike as they are. `errors` as `found` takes them, `floors`:
+    noise floors as log ratios, both by the metric's name.
+    """
+    alarms = np.zeros(len(shuffles), dtype=bool)
+    for one in figures:
+        shifts, deviations = _without_steps(one, shuffles)
+        certain = np.abs(shifts) > errors[one.metric.name] * deviations
+        counting = np.abs(shifts) > _least(one.metric, floors[one.metric.name])
+        alarms |= (certain & counting).any(axis=1)
+    return float(alarms.mean())
 
 
-def _slope(values: Figures, controls: Figures) -> float:
-    """Least squares on the controls, rounds and releases taken out of both; within sensible bounds."""
-    ours, theirs = _centred(values), _centred(controls)
-    squares = float((theirs**2).sum())
-    return min(max(float((ours * theirs).sum()) / squares, 0.0), STEEPEST_SLOPE) if squares > 0 else 0.0
+def _without_steps(one: Told, shuffles: Orders) -> tuple[Figures, Figures]:
+    """Shifts between neighbours and their standard errors where there is no step: (trials, neighbours).
+
+    What the model does not explain is shuffled; what the machine's speed does stays where it is.
+    """
+    effects, _, slope = _model(one.values, one.controls)
+    explained = np.zeros_like(one.values) if one.controls is None else slope * one.controls
+    left = one.values - explained - effects
+    shuffled = np.take_along_axis(np.broadcast_to(left, shuffles.shape), shuffles, axis=2) + explained
+    effects, noise, _ = _model(shuffled, one.controls)
+    unit = _unit(one.values.shape, one.controls)
+    spread = np.diag(unit)[1:] + np.diag(unit)[:-1] - 2 * np.diag(unit, 1)
+    return np.diff(effects, axis=-1), noise[:, None] * np.sqrt(spread)
+
+
+def _model(values: Figures, controls: Figures | None) -> tuple[Figures, Figures, Figures]:
+    """Effects of the releases, noise, and slope, of one table of logs or of a stack of them; same controls for all."""
+    left, means = _centred(values), values.mean(axis=-2)
+    slope = np.zeros(values.shape[:-2])
+    if controls is not None and (squares := _squares(controls)) > 0:
+        theirs = _centred(controls)
+        slope = np.clip((left * theirs).sum(axis=(-2, -1)) / squares, 0.0, STEEPEST_SLOPE)
+        left = left - slope[..., None, None] * theirs
+        means = means - slope[..., None] * controls.mean(axis=0)
+    noise = np.sqrt((left**2).sum(axis=(-2, -1)) / _freedom(values.shape[-2:], controls))
+    return means - means[..., :1], noise, slope
+
+
+def _unit(shape: tuple[int, ...], controls: Figures | None) -> Figures:
+    """Covariance of the releases' adjusted means in variances of the noise; fitting the slope has its cost."""
+    rounds, releases = shape
+    unit = np.eye(releases) / rounds
+    if controls is not None and (squares := _squares(controls)) > 0:
+        means = controls.mean(axis=0)
+        unit = unit + np.outer(means, means) / squares
+    return unit
+
+
+def _squares(controls: Figures) -> float:
+    """By how much the controls moved otherwise than rounds and releases; 0 for what rounding leaves of logs."""
+    squares = float((_centred(controls) ** 2).sum())
+    return squares if squares > controls.size * _ROUNDING**2 else 0.0
+
+
+def _freedom(shape: tuple[int, ...], controls: Figures | None) -> int:
+    rounds, releases = shape
+    return (rounds - 1) * (releases - 1) - (controls is not None)
+
+
+def _student(level: float, freedom: int) -> float:
+    return float(stats.t.ppf((1 + level) / 2, freedom))
+
+
+def _least(metric: Metric, floor: float) -> float:
+    return max(math.log1p(metric.least or 0.0), floor)
 
 
 def _centred(values: Figures) -> Figures:
-    centred = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
-    return np.asarray(centred)
+    """What is left when the means of rounds and releases are taken out; of one table or of a stack of them."""
+    rounds, releases = values.mean(axis=-1, keepdims=True), values.mean(axis=-2, keepdims=True)
+    return np.asarray(values - rounds - releases + values.mean(axis=(-2, -1), keepdims=True))
 
 
 def _matrix(series: Series, metric: Metric) -> Figures | None:

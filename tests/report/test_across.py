@@ -43,14 +43,15 @@ def series(**others: list[list[float | None]]) -> Series:
 @pytest.fixture(scope="module")
 def told() -> Across:
     """A campaign in which CPU time rose by a fifth with 1.11.0."""
-    return across.across(series(), {})
+    return across.across(series(), {}, factory.SUITE)
 
 
 def test_steps_in_words(told: Across) -> None:
     """A step is told with its release, direction, size, interval, and the release before."""
     (sentence,) = [one for one in told.sentences if "CPU" in one]
     assert re.fullmatch(
-        r"1\.11\.0: CPU per request rose by (1[89]|2[01])\.\d % \(\d+\.\d % to \d+\.\d %\) against 1\.10\.1", sentence
+        r"\*\*1\.11\.0\*\*: against 1\.10\.1 CPU per request rose by (1[89]|2[01])\.\d % \(\d+\.\d % to \d+\.\d %\)",
+        sentence,
     )
 
 
@@ -59,8 +60,10 @@ def test_noise_floor_hides_what_a_release_differs_from_itself_by() -> None:
     found = series()
     floors = comparison.noise_floors(pairing.series(campaign(("1.12.0",) * 2, ROUNDS, name="aa")))
     key = next(iter(floors))
-    assert not [one for one in across.across(found, {(*key[:3], CPU): math.log(1.5)}).sentences if "CPU" in one]
-    assert [one for one in across.across(found, {("other", *key[1:3], CPU): math.log(1.5)}).sentences if "CPU" in one]
+    here = across.across(found, {(*key[:3], CPU): math.log(1.5)}, factory.SUITE)
+    assert not [one for one in here.sentences if "CPU" in one]
+    elsewhere = across.across(found, {("other", *key[1:3], CPU): math.log(1.5)}, factory.SUITE)
+    assert [one for one in elsewhere.sentences if "CPU" in one]
 
 
 def test_wolf_is_cried_seldom(told: Across) -> None:
@@ -91,7 +94,7 @@ def test_picture(told: Across) -> None:
 def test_a_metric_that_a_run_does_not_tell_has_no_panel() -> None:
     """Where a figure is missing there is no panel, and the others stay."""
     found = series(ready_s=[[1.0] * ROUNDS, [None] * ROUNDS, [1.0] * ROUNDS, [1.0] * ROUNDS])
-    titles = [panel.title for panel in across.across(found, {}).panels]
+    titles = [panel.title for panel in across.across(found, {}, factory.SUITE).panels]
     assert "ready" not in titles
     assert "CPU per request" in titles
 
@@ -125,8 +128,8 @@ def test_a_control_that_steps_is_told() -> None:
     """Adjusted figures leave out what a release does to its own control, so that is said beside the steps."""
     control = [[1.3] * ROUNDS, [1.3] * ROUNDS, [1.6] * ROUNDS, [1.6] * ROUNDS]
     noisy: list[list[float | None]] = [[v * (1 + 0.001 * n) for n, v in enumerate(arm)] for arm in control]
-    found = across.across(series(**{comparison.CONTROL: noisy}), {})
-    assert any("1.11.0: control CPU per request rose by" in one and "leave" in one for one in found.sentences)
+    found = across.across(series(**{comparison.CONTROL: noisy}), {}, factory.SUITE)
+    assert any("**1.11.0**: control CPU per request rose by" in one and "leave" in one for one in found.sentences)
 
 
 def test_the_campaign_with_most_releases_is_told() -> None:
@@ -139,16 +142,29 @@ def test_the_campaign_with_most_releases_is_told() -> None:
 
 
 def test_jumps_are_told() -> None:
-    """Packages that serve a request are watched, and a jump is told by its release."""
+    """A jump of a package that serves a request is told by its release, and beside a step of that release."""
+    figures = {comparison.CONTROL: moving({}, noise=0.02), CPU: moving({"1.11.0": 1.2})}
     runs = []
-    for run in campaign(RELEASES, ROUNDS):
+    for run in campaign(RELEASES, ROUNDS, figures):
         ran = run.record.ran
         assert ran is not None
         version = "20.1.0" if run.record.asked.release < "1.11.0" else "22.0.0"
         record = dataclasses.replace(run.record, ran=dataclasses.replace(ran, distributions={"gunicorn": version}))
         runs.append(dataclasses.replace(run, record=record))
     (found,) = pairing.series(runs)
-    assert across.across(found, {}).jumped(factory.SUITE) == ["1.11.0: gunicorn 20.1.0 to 22.0.0"]
+    told = across.across(found, {}, factory.SUITE)
+    assert told.jumped == ["1.11.0: gunicorn 20.1.0 to 22.0.0"]
+    (sentence,) = [one for one in told.sentences if "CPU" in one]
+    assert sentence.endswith(" %) (with it came: gunicorn 20.1.0 to 22.0.0)")
+
+
+def test_behaviours_are_told_beside_steps() -> None:
+    """What is known to have changed in promptflow stands beside the steps of that release, and of no other."""
+    found = across.across(series(), {}, factory.SUITE)
+    for since, there in (("1.11.0", True), ("1.12.0", False)):
+        told = dataclasses.replace(found, behaviours={since: "tracing is off by default"})
+        (sentence,) = [one for one in told.sentences if "CPU" in one]
+        assert sentence.endswith(" %) (with it came: tracing is off by default)") == there
 
 
 def test_what_is_shown_exists() -> None:

@@ -7,10 +7,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from scripts.report import pairing, steps
+from scripts.report.comparison import LEVEL
 from scripts.report.metrics import METRICS
-from scripts.report.statistics import Figures
+from scripts.report.statistics import Figures, look_level
+from scripts.report.steps import Told
 from tests.report.factory import campaign
 
 CPU = next(metric for metric in METRICS if metric.name == "cpu_per_request_ms")
@@ -60,20 +63,94 @@ def test_wolf_is_cried_in_few_campaigns() -> None:
     assert sum(alarms) <= 10 + 3 * math.sqrt(10)
 
 
+def told(seed: int, changes: dict[int, float], least: float | None = CPU.least) -> Told:
+    """Drawn figures as a series tells them."""
+    values, controls = drawn(seed, changes)
+    metric = dataclasses.replace(CPU, name=f"metric-{seed}", least=least)
+    return Told(metric=metric, releases=NAMES, values=values, controls=controls)
+
+
+def alarms(figures: list[Told]) -> float:
+    """How often shuffled figures make a step, when all of them are looked at."""
+    first, second = (steps.orders((ROUNDS, ARMS), 500, seed) for seed in (1, 2))
+    errors = {one.metric.name: steps.wide_enough(one, first, len(figures)) for one in figures}
+    return steps.false_alarms(figures, second, errors, dict.fromkeys(errors, 0.0))
+
+
 def test_false_alarms_are_told_from_shuffled_data() -> None:
     """What is left of the model, shuffled among the releases, seldom makes a step, also where there are real ones."""
-    values, controls = drawn(4, {7: 0.2})
-    told = steps.Told(metric=CPU, releases=NAMES, values=values, controls=controls)
-    assert steps.false_alarms([told], trials=100, seed=1) <= 0.12
+    assert alarms([told(4, {7: 0.2})]) <= 0.08
 
 
 def test_more_metrics_do_not_cry_wolf_more_often() -> None:
     """The intervals of all metrics of a scenario hold together, so three do no worse than one."""
-    figures = [
-        steps.Told(metric=dataclasses.replace(CPU, least=0.0), releases=NAMES, values=values, controls=controls)
-        for values, controls in (drawn(seed, {}) for seed in (5, 6, 7))
-    ]
-    assert steps.false_alarms(figures, trials=100, seed=1) <= 0.12
+    assert alarms([told(seed, {}, least=0.0) for seed in (5, 6, 7)]) <= 0.08
+
+
+def test_no_false_alarm_below_a_floor() -> None:
+    """Shuffled noise that is below the noise floor is no alarm."""
+    one = told(5, {}, least=0.0)
+    shuffles = steps.orders((ROUNDS, ARMS), 100, 1)
+    assert steps.false_alarms([one], shuffles, {one.metric.name: 0.5}, {one.metric.name: 0.0}) == 1
+    assert steps.false_alarms([one], shuffles, {one.metric.name: 0.5}, {one.metric.name: 1.0}) == 0
+
+
+def test_outliers_do_not_cry_wolf() -> None:
+    """Runs far off, as when one worker got all connections, widen the intervals instead of making steps by chance."""
+    one = told(9, {}, least=0.0)
+    one.values[[0, 1, 2, 3], [4, 8, 11, 17]] += 0.5
+    name, floors = one.metric.name, {one.metric.name: 0.0}
+    level = look_level(LEVEL, ARMS - 1)
+    student = float(stats.t.ppf((1 + level) / 2, (ROUNDS - 1) * (ARMS - 1) - 1))
+    shuffles, others = (steps.orders((ROUNDS, ARMS), 500, seed) for seed in (3, 4))
+    assert steps.false_alarms([one], others, {name: student}, floors) > 0.1, "Student's alone are too narrow here"
+    assert steps.false_alarms([one], others, {name: steps.wide_enough(one, shuffles)}, floors) <= 0.08
+
+
+def test_a_metric_without_noise_needs_no_width() -> None:
+    """Where all runs of a release agree there is nothing to shuffle: Student's width stays, and a step is a step."""
+    values = np.zeros((ROUNDS, ARMS))
+    values[:, 7:] = 0.5
+    for controls in (None, np.zeros((ROUNDS, ARMS))):
+        one = Told(metric=CPU, releases=NAMES, values=values, controls=controls)
+        errors = steps.wide_enough(one, steps.orders((ROUNDS, ARMS), 50, 5))
+        assert math.isfinite(errors)
+        (step,) = steps.found(CPU, steps.fitted(NAMES, values, controls), errors=errors)
+        assert step.release == NAMES[7]
+
+
+def test_controls_that_only_rounding_moves_adjust_nothing() -> None:
+    """What rounding leaves of controls that move with their rounds alone has no slope and widens no interval."""
+    values, _ = drawn(11, {})
+    controls = np.log(1.3 * np.broadcast_to(1 + 0.001 * np.arange(ROUNDS)[:, None], values.shape))
+    model = steps.fitted(NAMES, values, controls)
+    assert model.slope == 0
+    assert model.against(1, 0).high - model.against(1, 0).low < 1
+
+
+def test_shuffling_keeps_rounds() -> None:
+    """Every row of a shuffle has each place once."""
+    shuffles = steps.orders((3, 4), 10, 1)
+    assert shuffles.shape == (10, 3, 4)
+    assert (np.sort(shuffles, axis=2) == np.arange(4)).all()
+
+
+def test_the_model_is_that_of_least_squares() -> None:
+    """The means give what solving the whole design does: effects, noise, slope and their covariance."""
+    values, controls = drawn(10, {7: 0.05})
+    model = steps.fitted(NAMES, values, controls)
+    rounds = np.kron(np.eye(ROUNDS), np.ones((ARMS, 1)))
+    releases = np.kron(np.ones((ROUNDS, 1)), np.eye(ARMS)[:, 1:])
+    design = np.hstack([rounds, releases, controls.reshape(-1, 1)])
+    solution, (squares,), *_ = np.linalg.lstsq(design, values.ravel(), rcond=None)
+    assert model.slope == pytest.approx(solution[-1])
+    assert model.effects[1:] == pytest.approx(solution[ROUNDS:-1])
+    assert model.freedom == values.size - design.shape[1]
+    assert model.noise == pytest.approx(math.sqrt(squares / model.freedom))
+    covariance = np.linalg.inv(design.T @ design) * model.noise**2
+    interval = model.against(3, 0)
+    error = math.sqrt(covariance[ROUNDS + 2, ROUNDS + 2])
+    assert interval.high - interval.estimate == pytest.approx(stats.t.ppf(0.975, model.freedom) * error)
 
 
 def test_a_noise_floor_quietens_steps() -> None:
