@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.measure import bytecode
+from scripts.measure import bytecode, sharing
 
 TAG = str(sys.implementation.cache_tag)
 WHERE = "def where():\n    return where.__code__.co_filename\n"
@@ -35,9 +35,15 @@ def installed(site_packages: Path, module: Path) -> Path:
 
 def compiled(site_packages: Path, store: Path) -> Path:
     """The compiled file of its module, made the way a build makes it."""
-    with bytecode.shared(site_packages, TAG, store):
-        subprocess.run(bytecode.command(Path(sys.executable), site_packages), check=True)
+    build(site_packages, store)
     return site_packages / "package" / "__pycache__" / f"module.{TAG}.pyc"
+
+
+def build(site_packages: Path, store: Path) -> None:
+    """Share and compile what is there; some of it may be no Python."""
+    digests = sharing.share(site_packages, store / "files")
+    with bytecode.shared(site_packages, digests, TAG, store / "bytecode"):
+        subprocess.run(bytecode.command(Path(sys.executable), site_packages), check=False)
 
 
 def answer(site_packages: Path, expression: str) -> str:
@@ -79,18 +85,29 @@ def test_another_source(tmp_path: Path) -> None:
     assert [answer(tmp_path / name, "module.VERSION") for name in ("a", "b")] == ["1.10.0", "1.11.0"]
 
 
-def test_copied_source(tmp_path: Path) -> None:
-    """A source that is a copy is compiled too, and nothing of it is kept for others."""
-    path, store = cached(tmp_path / "a" / "package", WHERE), tmp_path / "store"
-    assert compiled(tmp_path / "a", store).is_file()
-    assert path.stat().st_nlink == 1
-    assert not store.exists()
+def test_another_time(tmp_path: Path) -> None:
+    """The same source unpacked at another time, as by another version of a distribution, has the same compiled file."""
+    store = tmp_path / "store"
+    first, second = (
+        compiled(installed(tmp_path / name, cached(tmp_path / f"cache-{name}", WHERE, at)), store)
+        for name, at in (("a", 1e9), ("b", 1.1e9))
+    )
+    assert first.samefile(second)
+    assert answer(tmp_path / "b", "module.where()") == str(tmp_path / "b" / "package" / "module.py")
 
 
 def test_broken_module(tmp_path: Path) -> None:
     """A module that is no Python, as templates in wheels are, does not keep the others from being compiled."""
     site_packages = installed(tmp_path / "a", cached(tmp_path / "cache", WHERE))
     (site_packages / "package" / "template.py").write_text("{{ name }} = {%", encoding="utf-8")
-    with bytecode.shared(site_packages, TAG, tmp_path / "store"):
-        subprocess.run(bytecode.command(Path(sys.executable), site_packages), check=False)
+    build(site_packages, tmp_path / "store")
+    assert list(site_packages.rglob("*.pyc")) == [site_packages / "package" / "__pycache__" / f"module.{TAG}.pyc"]
+
+
+def test_what_distributions_test_themselves_with(tmp_path: Path) -> None:
+    """It is not compiled, wherever the virtualenv lies."""
+    site_packages = installed(tmp_path / "tests" / "a", cached(tmp_path / "cache", WHERE))
+    (site_packages / "package" / "tests").mkdir()
+    (site_packages / "package" / "tests" / "test_module.py").write_text(WHERE, encoding="utf-8")
+    build(site_packages, tmp_path / "store")
     assert list(site_packages.rglob("*.pyc")) == [site_packages / "package" / "__pycache__" / f"module.{TAG}.pyc"]

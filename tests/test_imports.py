@@ -51,7 +51,7 @@ BARE = {  # run before there is any virtualenv of the tools, so they need no mor
         "scripts.lock",
     ),
     *("scripts.measure.locks", "scripts.measure.process", "scripts.measure.environment"),
-    *("scripts.measure.bytecode", "scripts.measure.wheels"),
+    *("scripts.measure.bytecode", "scripts.measure.sharing", "scripts.measure.wheels"),
 }
 MOST_LINES, MOST_FUNCTION_LINES, MOST_MEDIAN = 300, 50, 12
 

@@ -18,13 +18,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from scripts.errors import EnvironmentBuildError, quoted
-from scripts.measure import bytecode
+from scripts.measure import bytecode, sharing
 from scripts.measure.locks import Lock
 from scripts.measure.process import Finished, System
 from scripts.suite import ROOT
 
 ENVIRONMENTS = ROOT / ".envs"
-_BYTECODE = "bytecode"  # beside the virtualenvs: what they share
+_FILES, _BYTECODE = "files", "bytecode"  # beside the virtualenvs: what they share
 _STAMP = "built.txt"  # written last: without it the directory is a torso, and is built again
 _INSTALL_S = 1800
 _IMAGE_PIN = re.compile(r"pip install '?([A-Za-z][A-Za-z0-9._-]*(?:[=<>!~][^'\s]*)?)'?(?= |$)", re.MULTILINE)
@@ -125,8 +125,9 @@ def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None
 
 def _compile(path: Path, python: str, system: System, log: Path) -> None:
     """Compile now what the first runs would compile otherwise; most of it another virtualenv has already."""
-    site_packages, tag, store = _site_packages(path), f"cpython-{python.replace('.', '')}", path.parent / _BYTECODE
-    with bytecode.shared(site_packages, tag, store):
+    site_packages, tag = _site_packages(path), f"cpython-{python.replace('.', '')}"
+    digests = sharing.share(site_packages, path.parent / _FILES)
+    with bytecode.shared(site_packages, digests, tag, path.parent / _BYTECODE):
         _run(bytecode.command(path / "bin" / "python", site_packages), system, log)  # some wheels hold broken modules
 
 
