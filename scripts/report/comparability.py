@@ -12,6 +12,7 @@ from scripts.record import RunRecord
 
 _GIB = 2**30
 _DIGEST_SHOWN = 12
+PROFILE = "load profile"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +37,7 @@ def conditions(record: RunRecord) -> dict[str, str]:
         "system": machine.system,
         "Python": record.python,
         "Python of the tools": machine.tools_python,
-        "load profile": digests.profile[:_DIGEST_SHOWN],
+        PROFILE: digests.profile[:_DIGEST_SHOWN],
         "flow": digests.flow[:_DIGEST_SHOWN],
         "locustfile": digests.locustfile[:_DIGEST_SHOWN],
         "mock API": digests.mock_api[:_DIGEST_SHOWN],

@@ -5,6 +5,7 @@ Pure; imports `cells`, `comparability`, `laws`, `metrics` and `wording`.
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Iterable, Iterator
 
@@ -13,6 +14,7 @@ from scripts.loads import Profile
 from scripts.record import Asked, Measurements, Ran, RunRecord
 from scripts.report import comparability, laws
 from scripts.report.cells import Cell
+from scripts.report.comparability import Difference
 from scripts.report.metrics import METRICS, Metric
 from scripts.report.store import Run
 from scripts.report.wording import code, listed, marked, quantity, significant
@@ -74,7 +76,24 @@ def distrusted(cell: Cell) -> list[str]:
 def differing(first: Cell, other: Cell) -> str:
     """In what the conditions of two cells differ, with both values."""
     found = comparability.differences(first.shown.record, other.shown.record)
-    return listed([f"{d.name} ({code(d.first)} there, {code(d.second)} here)" for d in found])
+    named = [one for d in found for one in (_profile(first, other) if d.name == comparability.PROFILE else []) or [d]]
+    return listed([f"{d.name} ({code(d.first)} there, {code(d.second)} here)" for d in named])
+
+
+def only_profile_differs(first: Cell, other: Cell) -> bool:
+    """Whether nothing else keeps two cells from sharing a table."""
+    found = comparability.differences(first.shown.record, other.shown.record)
+    return [d.name for d in found] == [comparability.PROFILE]
+
+
+def _profile(first: Cell, other: Cell) -> list[Difference]:
+    """What differs in their profiles: workers and threads, where a release cannot have those that were asked for."""
+    one, another = (dataclasses.asdict(cell.asked.profile) for cell in (first, other))
+    return [
+        Difference(name=name.replace("_", " "), first=str(value), second=str(another[name]))
+        for name, value in one.items()
+        if another[name] != value
+    ]
 
 
 def section(matrix: Suite, cell: Cell) -> list[str]:

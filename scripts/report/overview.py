@@ -90,8 +90,8 @@ def _history(matrix: Suite, one: Across) -> dict[str, object]:
         "about": one.about,
         "chart": one.chart,
         "sentences": one.sentences,
-        "jumps": one.jumped(matrix),
-        "alarms": f"{one.false_alarms * 100:.0f} %",
+        "jumps": one.jumped,
+        "alarms": f"{one.false_alarms * 100:.1f} %",
         "repeat": comparison_page.repeat(one.series),
     }
 
@@ -122,7 +122,7 @@ def _section(matrix: Suite, same: Sequence[Cell], reports: Mapping[str, Publishe
         title=headings.title(matrix, asked),
         tables=rows,
         unmeasured=unmeasured,
-        chart=reported.draw(matrix, first, reports),
+        chart=reported.draw(matrix, made, reports),
         repeat=notes.repeat_any(matrix, asked),
     )
 

@@ -1,7 +1,8 @@
 """One picture a scenario of how releases did under a load that each met once: throughput and response times.
 
-Pure; imports `across`, `cells`, `headings`, `history`, `metrics`, `published` and `suite`. Such runs are of different
-hours, so nothing is tested: points are medians with the lowest and highest run, and what must not be ranked is hollow.
+Pure; imports `across`, `cells`, `headings`, `history`, `metrics`, `notes`, `published` and `suite`. Such runs are of
+different hours, so nothing is tested: points are medians with the lowest and highest run, and what must not be ranked
+is hollow.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.record import LocustRow
-from scripts.report import across, headings
+from scripts.report import across, headings, notes
 from scripts.report.canvas import Picture
 from scripts.report.cells import Cell, release_key
 from scripts.report.history import Panel, Point
@@ -35,28 +36,37 @@ class Reported:
     picture: Picture
 
 
-def draw(matrix: Suite, table: Sequence[Cell], reports: Mapping[str, Published]) -> Reported | None:
-    """The picture of cells that share a table; None where there are too few releases, or campaigns tell more."""
+def draw(matrix: Suite, made: Sequence[Sequence[Cell]], reports: Mapping[str, Published]) -> Reported | None:
+    """The picture of a scenario's tables, the first foremost; None for too few releases, or where campaigns tell more.
+
+    Other tables add their releases where these cannot have the first one's workers and threads, and nothing else
+    differs.
+    """
+    table, *others = made
     asked = table[0].asked
+    shown = list(table)
+    for other in others:
+        if notes.only_profile_differs(table[0], other[0]):
+            shown += [cell for cell in other if cell.asked.release not in {one.asked.release for one in shown}]
     declared = {release.version for release in matrix.releases}
-    good = [cell for cell in table if cell.ok and cell.asked.release in declared]
+    good = [cell for cell in shown if cell.ok and cell.asked.release in declared]
     served = asked.engine in {engine.name for engine in matrix.engines}  # not the mock API, nor an engine that left
-    if len(good) < _FEWEST_RELEASES or not served or any(cell.asked.campaign for cell in table):
+    if len(good) < _FEWEST_RELEASES or not served or any(cell.asked.campaign for cell in shown):
         return None
     good.sort(key=lambda cell: release_key(cell.asked.release))
-    shown = [metric for metric in METRICS if metric.name in SHOWN]
-    panels = [panel for metric in shown if (panel := _panel(metric, good, reports)).points]
+    figures = [metric for metric in METRICS if metric.name in SHOWN]
+    panels = [panel for metric in figures if (panel := _panel(metric, good, table[0], reports)).points]
     title = f"{headings.title(matrix, asked)}, profile {asked.profile.name}"
     picture = across.drawn(matrix, title, asked.engine, asked.flow, panels)
     return Reported(name=f"releases-{asked.profile.name}-{asked.engine}-{asked.flow}", picture=picture)
 
 
-def _panel(metric: Metric, good: Sequence[Cell], reports: Mapping[str, Published]) -> Panel:
+def _panel(metric: Metric, good: Sequence[Cell], foremost: Cell, reports: Mapping[str, Published]) -> Panel:
     scale = across.shown_scale(metric)
     points = [
         Point(
             release=cell.asked.release, value=spread.median / scale, low=spread.low / scale, high=spread.high / scale,
-            counts=cell.counts(metric),
+            counts=cell.counts(metric), conditions=cell.conditions,
         )
         for cell in good
         if (spread := cell.spread(metric.name)) is not None
@@ -65,7 +75,7 @@ def _panel(metric: Metric, good: Sequence[Cell], reports: Mapping[str, Published
         title=metric.words,
         unit=across.shown_unit(metric),
         points=tuple(points),
-        published=_published(metric, good[0], reports),
+        published=_published(metric, foremost, reports),
         limit=_LIMITS.get(metric.name),
     )
 

@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from scripts.report import published, reported
+from scripts.record import RunRecord
+from scripts.report import notes, published, reported
 from scripts.report.cells import Cell, cells
 from scripts.report.store import Run
 from scripts.suite import ROOT
@@ -24,14 +25,14 @@ def table(*releases: str, **asked: str) -> list[Cell]:
 
 def drawn(found: list[Cell]) -> str:
     """The picture's text."""
-    picture = reported.draw(factory.SUITE, found, REPORTS)
+    picture = reported.draw(factory.SUITE, [found], REPORTS)
     assert picture is not None
     return picture.picture.light.decode()
 
 
 def test_picture() -> None:
     """It is named after profile and scenario, and has a panel for throughput, its ceiling, and response times."""
-    picture = reported.draw(factory.SUITE, table(*RELEASES), REPORTS)
+    picture = reported.draw(factory.SUITE, [table(*RELEASES)], REPORTS)
     assert picture is not None
     assert picture.name == "releases-report-fastapi-static_async"
     light = picture.picture.light.decode()
@@ -68,10 +69,42 @@ def test_what_must_not_be_ranked_is_hollow() -> None:
 )
 def test_too_few_releases_make_no_picture(found: list[Cell]) -> None:
     """Two releases, releases that suite.toml does not know, and the control arm are told by their table."""
-    assert reported.draw(factory.SUITE, found, REPORTS) is None
+    assert reported.draw(factory.SUITE, [found], REPORTS) is None
 
 
 def test_runs_of_campaigns_make_no_picture() -> None:
     """What was measured in interleaved rounds has a better one."""
     found = cells(factory.campaign(RELEASES, 4))
-    assert reported.draw(factory.SUITE, found, REPORTS) is None
+    assert reported.draw(factory.SUITE, [found], REPORTS) is None
+
+
+def fewer_threads(number: int, release: str) -> RunRecord:
+    """A run of a release that cannot have the threads that were asked for."""
+    one = factory.record(release=release, number=number, engine="flask", flow="static_sync")
+    asked = dataclasses.replace(one.asked, profile=dataclasses.replace(one.asked.profile, threads=1))
+    return dataclasses.replace(one, asked=asked, digests=dataclasses.replace(one.digests, profile="1" * 64))
+
+
+def test_releases_with_other_threads_are_drawn_apart() -> None:
+    """They stand in the same picture, joined to no release with the threads that were asked for; others do not."""
+    first = table("1.10.0", *RELEASES, engine="flask", flow="static_sync")
+    older = [fewer_threads(n, name) for n, name in enumerate(("1.8.0", "1.9.0"), 1)]
+    alone, both = (reported.draw(factory.SUITE, made, REPORTS) for made in ([first], [first, cells_of(older)]))
+    assert alone is not None
+    assert both is not None
+    counts = [one.picture.light.count(b"<use") for one in (alone, both)]
+    assert counts[1] - counts[0] == len(older) * len(reported.SHOWN)
+    elsewhere = [dataclasses.replace(one, machine=dataclasses.replace(one.machine, cores=4)) for one in older]
+    assert reported.draw(factory.SUITE, [first, cells_of(elsewhere)], REPORTS) == alone
+
+
+def test_what_differs_in_a_profile_is_named() -> None:
+    """Where releases cannot have the threads that were asked for, their table says so, not only that they differ."""
+    (first,) = table("1.12.0", engine="flask", flow="static_sync")
+    (other,) = cells_of([fewer_threads(1, "1.9.0")])
+    assert notes.differing(first, other) == f"threads (`{first.asked.profile.threads}` there, `1` here)"
+
+
+def cells_of(records: list[RunRecord]) -> list[Cell]:
+    """Their cells."""
+    return cells(factory.run(one) for one in records)
