@@ -38,6 +38,7 @@ class Release:
     as_of: datetime.date  # dependencies are resolved as of this day
     constraints: tuple[str, ...] = ()  # requirements without which it does not start as of that day
     reason: str = ""  # why there are constraints
+    explained: str = ""  # why metrics stepped with it, as looking into it has shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

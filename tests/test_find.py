@@ -37,7 +37,7 @@ def test_step_is_found(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None
     stage.outside.cpu = dict.fromkeys(SLOW, (1.2,))
     assert find.main(arguments(stage, RANGE)) == 0
     out = capsys.readouterr().out
-    assert re.search(r"\*\*CPU per request rose with 1\.14\.0\*\*, by \+(19|20)\.\d %", out)
+    assert re.search(r"\*\*CPU per request rose with 1\.14\.0\*\*: \+(19|20)\.\d %", out)
     assert "`nox -s attribute -- 1.13.0 --as-of 2024-07-15 --as-of 2024-08-09 --to 1.14.0 --engine fastapi" in out
     assert "1.11.0, 1.13.0, 1.15.0" in out
     assert "1.13.0, 1.14.0, 1.15.0" in out

@@ -39,6 +39,7 @@ class Across:
     steps: tuple[Step, ...]
     jumps: Mapping[str, list[Moved]]  # of packages that serve a request, by release
     behaviours: Mapping[str, str]  # what changed in promptflow, by release
+    explained: Mapping[str, str]  # why metrics stepped, as looking into it has shown, by release
     control_steps: tuple[Step, ...]  # of the control arm, which adjusted figures lean on
     false_alarms: float  # share of trials with a step in shuffled data, in any of the metrics
 
@@ -81,7 +82,8 @@ class Across:
         came = [self.behaviours[release]] if release in self.behaviours else []
         came += [lock_difference.told(self.jumps[release])] if release in self.jumps else []
         with_it = f" (with it came: {'; '.join(came)})" if came else ""
-        return f"**{release}**: against {self._of(release)[0].before} {moved}{with_it}"
+        why = f". {self.explained[release]}" if release in self.explained else ""
+        return f"**{release}**: against {self._of(release)[0].before} {moved}{with_it}{why}"
 
 
 def drawn(
@@ -125,6 +127,7 @@ def across(series: Series, floors: Floors, matrix: Suite) -> Across:
         steps=tuple(found),
         jumps=jumps.between_neighbours(series, matrix.watched),
         behaviours=_behaviours(matrix),
+        explained={release.version: release.explained for release in matrix.releases if release.explained},
         control_steps=_of_control(series, shuffles),
         false_alarms=steps.false_alarms(figures, others, errors, noise),
     )

@@ -51,7 +51,7 @@ def _verdict(found: Search) -> str:
     if found.step is not None:
         before, release, shift = found.step
         verb = "rose" if shift.estimate > 0 else "fell"
-        return f"**{found.metric.words} {verb} with {release}**, by {said(shift)} against {before}."
+        return f"**{found.metric.words} {verb} with {release}**: {said(shift)} against {before}."
     first, last, whole = found.last.releases[0], found.last.releases[-1], said(found.last.whole)
     if found.last.still:
         return f"**No step.** There is none that counts between {first} and {last}: {whole}."

@@ -160,11 +160,19 @@ def test_jumps_are_told() -> None:
 
 def test_behaviours_are_told_beside_steps() -> None:
     """What is known to have changed in promptflow stands beside the steps of that release, and of no other."""
-    found = across.across(series(), {}, factory.SUITE)
+    found = dataclasses.replace(across.across(series(), {}, factory.SUITE), explained={})
     for since, there in (("1.11.0", True), ("1.12.0", False)):
         told = dataclasses.replace(found, behaviours={since: "tracing is off by default"})
         (sentence,) = [one for one in told.sentences if "CPU" in one]
         assert sentence.endswith(" %) (with it came: tracing is off by default)") == there
+
+
+def test_why_it_stepped_is_told_where_that_is_known() -> None:
+    """What looking into a step has shown ends its sentence; of a release without a step nothing is told."""
+    releases = tuple(dataclasses.replace(one, explained=f"Because of {one.version}") for one in factory.SUITE.releases)
+    told = across.across(series(), {}, dataclasses.replace(factory.SUITE, releases=releases))
+    assert [one for one in told.sentences if one.endswith(". Because of 1.11.0")]
+    assert not [one for one in told.sentences if "Because of 1.12.0" in one]
 
 
 def test_what_is_shown_exists() -> None:

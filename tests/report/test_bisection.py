@@ -137,7 +137,7 @@ def test_page_of_a_step() -> None:
     """The page says what moved, by how much, between which releases, and how to go on."""
     text = page(measuring({2: 0.1}))
     assert "# CPU per request of fastapi static_async: where it stepped" in text
-    assert "**CPU per request rose with 1.2.0**, by +" in text
+    assert "**CPU per request rose with 1.2.0**: +" in text
     assert "| 1.0.0, 1.1.0, 1.2.0 |" in text
     assert "| 1.1.0 to 1.2.0 |" in text
     assert "nox -s attribute" in text
