@@ -166,14 +166,13 @@ def _copies(templates: Sequence[Path], results: Path, size: int) -> None:
 def _building(matrix: suite.Suite, system: System, scratch: Path) -> Iterator[Row]:
     """Build a release's virtualenv twice; the first fills uv's cache, the second counts."""
     lock = locks.read(locks.of_release(matrix, matrix.release(RELEASE)))
-    took = 0.0
+    took, built = 0.0, list[Path]()
     for label in ("self-cold", "self-warm"):
         began = system.monotonic()
-        built = environment.build(
-            label, lock, matrix.python, uv=environment.find_uv(), system=system, log=scratch / "install.log"
-        )
+        uv, log = environment.find_uv(), scratch / "install.log"
+        built.append(environment.build(label, lock, matrix.python, uv=uv, system=system, log=log).path)
         took = system.monotonic() - began
-        shutil.rmtree(built.path)
+    environment.remove(built)
     yield Row(what=f"virtualenv of {RELEASE} from a warm cache", measured=f"{took:.1f} s", wanted="<= 10 s")
 
 
@@ -185,8 +184,7 @@ def _building_all(matrix: suite.Suite, system: System, scratch: Path) -> Iterato
         built = [_build(matrix, release, system, scratch) for release in matrix.releases]
         took = system.monotonic() - began
         used = disk_bytes(built)
-        for path in built:
-            shutil.rmtree(path)
+        environment.remove(built)
         if warm:
             yield Row(
                 what=f"virtualenvs of all {len(built)} releases from a warm cache, files that they share counted once",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,13 @@ def test_too_many_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(os, "link", refused)
     sharing.share(folder, tmp_path / "store")
     assert [path.read_text(encoding="utf-8") for path in folder.iterdir()] == ["text"]
+
+
+def test_what_nobody_shares_any_more_goes(tmp_path: Path) -> None:
+    """After a folder is deleted the store keeps only what another one still has."""
+    for name in ("a", "b"):
+        sharing.share(installed(tmp_path / name, both="text", own=name), tmp_path / "store")
+    shutil.rmtree(tmp_path / "a")
+    sharing.prune(tmp_path / "store")
+    kept = [path.read_text(encoding="utf-8") for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert sorted(kept) == ["b", "text"]

@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,14 @@ def build(label: str, lock: Lock, python: str, *, uv: str, system: System, log: 
         _compile(path, python, system, log)
         (path / _STAMP).write_text(f"{lock.digest}\n", encoding="utf-8")
     return _read(path, python, lock, built=built)
+
+
+def remove(environments: Iterable[Path]) -> None:
+    """Delete virtualenvs, and what only they shared."""
+    for path in environments:
+        shutil.rmtree(path)
+    for store in (_FILES, _BYTECODE):
+        sharing.prune(ENVIRONMENTS / store)
 
 
 def image_mismatches(environment: Environment) -> list[str]:

@@ -29,6 +29,14 @@ def share(folder: Path, store: Path) -> dict[Path, str]:
     return digests
 
 
+def prune(store: Path) -> None:
+    """Delete what no folder shares any more, as after virtualenvs were deleted."""
+    for path in store.rglob("*"):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+            path.unlink()
+
+
 def link(existing: Path, new: Path) -> None:
     """Link unless that cannot be done: what shares nothing still works."""
     new.parent.mkdir(parents=True, exist_ok=True)
