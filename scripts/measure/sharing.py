@@ -30,7 +30,7 @@ def share(folder: Path, store: Path) -> dict[Path, str]:
 
 
 def prune(store: Path) -> None:
-    """Delete what no folder shares any more, as after virtualenvs were deleted."""
+    """Delete what nothing else holds, as after virtualenvs were deleted; what the cache has too takes no room."""
     for path in store.rglob("*"):
         status = path.lstat()
         if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:

@@ -117,7 +117,7 @@ def across(series: Series, floors: Floors, matrix: Suite) -> Across:
     panels, found = [], []
     for one in figures:
         name = one.metric.name
-        model = steps.fitted(one.releases, one.values, one.controls)
+        model = one.fit()
         own = steps.found(one.metric, model, noise[name], len(figures), errors[name])
         panels.append(_panel(series, one.metric, model, own))
         found += own
@@ -141,8 +141,7 @@ def _of_control(series: Series, shuffles: Orders) -> tuple[Step, ...]:
     control = steps.told(series, CONTROL_METRIC)
     if control is None:
         return ()
-    model = steps.fitted(control.releases, control.values, control.controls)
-    return tuple(steps.found(CONTROL_METRIC, model, errors=steps.wide_enough(control, shuffles)))
+    return tuple(steps.found(CONTROL_METRIC, control.fit(), errors=steps.wide_enough(control, shuffles)))
 
 
 def said(step: Step) -> str:

@@ -76,7 +76,10 @@ def distrusted(cell: Cell) -> list[str]:
 def differing(first: Cell, other: Cell) -> str:
     """In what the conditions of two cells differ, with both values."""
     found = comparability.differences(first.shown.record, other.shown.record)
-    named = [one for d in found for one in (_profile(first, other) if d.name == comparability.PROFILE else []) or [d]]
+    named = []
+    for difference in found:
+        fields = _profile(first, other) if difference.name == comparability.PROFILE else []
+        named += fields or [difference]
     return listed([f"{d.name} ({code(d.first)} there, {code(d.second)} here)" for d in named])
 
 

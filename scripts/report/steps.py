@@ -76,6 +76,10 @@ class Told:
     values: Figures
     controls: Figures | None  # of the control arm, for a metric that follows the speed of the machine
 
+    def fit(self) -> Fit:
+        """The model of these runs."""
+        return fitted(self.releases, self.values, self.controls)
+
 
 def told(series: Series, metric: Metric) -> Told | None:
     """None when a run does not tell the metric, or there are too few rounds."""
@@ -90,7 +94,7 @@ def told(series: Series, metric: Metric) -> Told | None:
 def fit(series: Series, metric: Metric) -> Fit | None:
     """The model of a metric; None where `told` is."""
     found = told(series, metric)
-    return None if found is None else fitted(found.releases, found.values, found.controls)
+    return None if found is None else found.fit()
 
 
 def fitted(releases: tuple[str, ...], values: Figures, controls: Figures | None) -> Fit:
