@@ -144,18 +144,18 @@ def _scenarios(
     """What all arms can serve of the engines and flows; what was asked for by name must be among it."""
     engines = [matrix.engine(name) for name in dict.fromkeys(engine_names)] or list(matrix.engines)
     named = [flow.find(name) for name in flow_names]
-    flows = {one.name: one for one in named}
-    if any(flows[one.name].path != one.path for one in named):
+    by_name = {one.name: one for one in named}
+    if any(by_name[one.name].path != one.path for one in named):
         raise UsageError("two flow directories have the same name", then="rename one of them")
     scenarios = [
         Scenario(engine=engine, flow=one)
         for engine in engines
-        for one in flows.values() or [flow.find(one.flow) for one in matrix.scenarios if one.engine == engine.name]
+        for one in by_name.values() or [flow.find(one.flow) for one in matrix.scenarios if one.engine == engine.name]
         if all(serves(matrix, arm.release, engine, one) for arm in arms)
     ]
     labels = ", ".join(arm.release.version for arm in arms)
     served = {one.engine.name for one in scenarios} | {one.flow.name for one in scenarios}
-    left_out = [name for name in (*engine_names, *flows) if name not in served]
+    left_out = [name for name in (*engine_names, *by_name) if name not in served]
     if left_out:
         raise UsageError(
             f"{', '.join(left_out)} cannot be served by all of {labels}", then="choose other releases, engines or flows"

@@ -52,7 +52,7 @@ def bench(outside: FakeSystem, tmp_path: Path) -> Bench:
     )
 
 
-def run(bench: Bench) -> Done:
+def made(bench: Bench) -> Done:
     """Make a run of the example flow."""
     return runner.run(bench, values.spec(bench.scratch.parent / "flow"))
 
@@ -70,7 +70,7 @@ def test_no_unit_test_starts_a_process() -> None:
 
 def test_success(bench: Bench, outside: FakeSystem) -> None:
     """A good run boots the mock and the server, verifies, loads, collects, and stops all in reverse order."""
-    done = run(bench)
+    done = made(bench)
     assert outside.events == [*LOADED, "GET mock /counts", *STOPPED]
     assert done.record.outcome == "ok"
     assert done.record.reasons == ()
@@ -79,7 +79,7 @@ def test_success(bench: Bench, outside: FakeSystem) -> None:
 
 def test_record_of_success(bench: Bench) -> None:
     """What a good run measured lies in three files that read back as they were."""
-    done = run(bench)
+    done = made(bench)
     record = read_record(done.directory)
     assert record == done.record
     assert RUN_ID.fullmatch(record.run_id)
@@ -95,7 +95,7 @@ def test_record_of_success(bench: Bench) -> None:
 
 def test_server_figures(bench: Bench) -> None:
     """CPU is counted over the steady window only, for the tree and for each worker."""
-    measured = run(bench).record.measurements
+    measured = made(bench).record.measurements
     assert measured is not None
     assert measured.server is not None
     first, last = measured.server.window_s
@@ -107,7 +107,7 @@ def test_server_figures(bench: Bench) -> None:
 
 def test_disturbance(bench: Bench) -> None:
     """What else the machine did is its busy time without the servers', the generator's and the harness's own."""
-    measured = run(bench).record.measurements
+    measured = made(bench).record.measurements
     assert measured is not None
     found = measured.disturbance
     assert found.busy_s == pytest.approx(found.window_s * 0.1, abs=0.001)
@@ -129,7 +129,7 @@ def test_mock_alone(bench: Bench, outside: FakeSystem) -> None:
 
 def test_scratch_goes_after_success(bench: Bench) -> None:
     """A good run leaves nothing in the scratch folder; a failed one leaves its logs and says where."""
-    assert run(bench).scratch is None
+    assert made(bench).scratch is None
     assert list(bench.scratch.iterdir()) == []
 
 
@@ -139,7 +139,7 @@ def test_failure(bench: Bench, outside: FakeSystem, name: str) -> None:
     failing = FAILURES[name]
     for key, value in failing.outside.items():
         setattr(outside, key, value)
-    done = run(bench)
+    done = made(bench)
     assert outside.events == failing.events
     assert type(done.error) is failing.error
     assert done.record.outcome == failing.outcome
@@ -153,7 +153,7 @@ def test_reasons_are_public(bench: Bench, outside: FakeSystem, name: str) -> Non
     """No reason in a record tells where on this machine something lies; the message to the user does."""
     for key, value in FAILURES[name].outside.items():
         setattr(outside, key, value)
-    done = run(bench)
+    done = made(bench)
     assert not re.search(r"(?<!\w)/(?!health\b)\w+", done.record.reasons[0])
     assert str(bench.scratch) not in (done.directory / "record.json").read_text(encoding="utf-8")
     assert done.scratch is not None
@@ -172,7 +172,7 @@ def test_interrupted(bench: Bench, outside: FakeSystem, moment: str, signal: typ
     """Ctrl-C or SIGTERM at any moment ends all that was started, last first, leaves no record, and goes on outwards."""
     outside.raises[moment] = signal()
     with pytest.raises(signal):
-        run(bench)
+        made(bench)
     stopped = [event.removeprefix("stop ") for event in outside.events if event.startswith("stop ")]
     assert stopped == [child.name for child in reversed(outside.children)]
     assert outside.events[outside.events.index(moment) + 1 :] == [f"stop {name}" for name in stopped]
@@ -181,11 +181,11 @@ def test_interrupted(bench: Bench, outside: FakeSystem, moment: str, signal: typ
 
 def test_interrupted_run_leaves_the_earlier_ones(bench: Bench, outside: FakeSystem) -> None:
     """What an earlier run recorded stays as it is, byte for byte, when a later one is interrupted."""
-    run(bench)
+    made(bench)
     before = {path: path.read_bytes() for path in kept(bench)}
     outside.raises["POST server /score"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        run(bench)
+        made(bench)
     assert len(before) == 3
     assert {path: path.read_bytes() for path in kept(bench)} == before
 
@@ -196,7 +196,7 @@ def test_port_taken(bench: Bench, outside: FakeSystem, name: str, *, stranger: b
     """A port that is taken before the bind is answered by another one, even where a stranger answers on it."""
     taken = Script(ready_s=math.inf, ends_s=2.0, says=DEAD_PORT.says, stranger=stranger)
     outside.scripts[name] = [taken, Script()]
-    done = run(bench)
+    done = made(bench)
     first, second = (child for child in outside.children if child.name == name)
     assert first.argv != second.argv
     assert done.record.outcome == "ok"
@@ -206,7 +206,7 @@ def test_port_taken(bench: Bench, outside: FakeSystem, name: str, *, stranger: b
 def test_no_port_at_all(bench: Bench, outside: FakeSystem) -> None:
     """When three ports in a row are taken, the run fails and says so."""
     outside.scripts["server"] = [DEAD_PORT]
-    done = run(bench)
+    done = made(bench)
     assert [event for event in outside.events if event == "start server"] == ["start server"] * 3
     assert "Address already in use" in done.record.reasons[0]
 
@@ -214,7 +214,7 @@ def test_no_port_at_all(bench: Bench, outside: FakeSystem) -> None:
 def test_ignored_sigterm(bench: Bench, outside: FakeSystem) -> None:
     """A server that ignores SIGTERM is killed after a grace, the mock is stopped after it, and the run counts."""
     outside.scripts["server"] = [Script(ignores_sigterm=True)]
-    done = run(bench)
+    done = made(bench)
     assert outside.events[-4:] == ["stop locust", "stop server", "kill server", "stop mock"]
     assert done.record.outcome == "ok"
 
@@ -222,6 +222,6 @@ def test_ignored_sigterm(bench: Bench, outside: FakeSystem) -> None:
 def test_no_steady_window(bench: Bench, outside: FakeSystem) -> None:
     """A load whose users never all started has no steady window, so it is invalid."""
     outside.ramp_ends = False
-    done = run(bench)
+    done = made(bench)
     assert done.record.outcome == "invalid"
     assert "only 2 users had started when the load ended" in done.record.reasons[0]

@@ -46,11 +46,11 @@ class Live:
 
 
 def after_load(
-    system: System, spec: RunSpec, recording: Path, samples: Samples, mock: Booted, live: Live | None
+    system: System, spec: RunSpec, recorder_files: Path, samples: Samples, mock: Booted, live: Live | None
 ) -> Gathered:
     """Read the recording, and look at the servers once more before they are stopped."""
-    recorded = collect.read_load(recording)
-    requests = collect.read_requests(recording)
+    recorded = collect.read_load(recorder_files)
+    requests = collect.read_requests(recorder_files)
     own_wait = spec.target.flow.own_wait_s if spec.target else 0.0
     loaded = samples.trees[(live.booted if live else mock).child.name]
     steady_s = collect.steady_from_s(recorded, spec.profile.warm_up_s)

@@ -70,20 +70,20 @@ def effects(
     pair = series.runs(beside), series.runs(arm)
     wanted = least or {}
     shown = [metric for metric in METRICS if metric in COMPARED or metric.name in wanted]
-    intervals = {metric.name: _interval(metric, [pair], level) for metric in shown}
-    certain = _certain({name: one for name, (one, _) in intervals.items() if not wanted or name in wanted}, level)
+    by_metric = {metric.name: _interval(metric, [pair], level) for metric in shown}
+    certain = _certain({name: one for name, (one, _) in by_metric.items() if not wanted or name in wanted}, level)
     return [
         _effect(
-            metric, pair, intervals[metric.name], floor(floors, series, metric), wanted.get(metric.name), level,
+            metric, pair, by_metric[metric.name], floor(floors, series, metric), wanted.get(metric.name), level,
             certain=metric.name in certain,
         )
         for metric in shown
     ]  # fmt: skip
 
 
-def _certain(intervals: Mapping[str, Interval | None], level: float) -> set[str]:
+def _certain(by_metric: Mapping[str, Interval | None], level: float) -> set[str]:
     """The metrics whose change is not chance, tested all at once: with ten, one in two tables would cry wolf else."""
-    found = {name: interval.chance for name, interval in intervals.items() if interval is not None}
+    found = {name: interval.chance for name, interval in by_metric.items() if interval is not None}
     adjusted = statistics.at_once(list(found.values()))
     return {name for name, chance in zip(found, adjusted, strict=True) if chance < 1 - level}
 
@@ -113,8 +113,8 @@ def floor(floors: Floors, series: Series, metric: Metric) -> float | None:
     """None for A/A runs, too: judged by the floor that they make themselves, they could never give a false alarm."""
     if not series.rounds or series.null:
         return None
-    conditions = comparability.fingerprint(series.rounds[0].runs[BASELINE].record)
-    return floors.get((conditions, series.engine, series.flow, metric.name))
+    shared = comparability.fingerprint(series.rounds[0].runs[BASELINE].record)
+    return floors.get((shared, series.engine, series.flow, metric.name))
 
 
 def _effect(

@@ -128,14 +128,14 @@ def _false_alarms(nulls: Sequence[Judged]) -> str:
     rows = []
     for metric in COMPARED:
         found = [effect for one in nulls for effect in one.effects if effect.metric.name == metric.name]
-        intervals = [effect.interval for effect in found if effect.interval]
+        found_intervals = [effect.interval for effect in found if effect.interval]
         rows.append([
             metric.words,
             str(len(found)),
             str(sum(effect.verdict in _ALARMS for effect in found)),
             str(sum(effect.verdict == "inconclusive" for effect in found)),
-            percent(max((one.estimate for one in intervals), key=abs)) if intervals else DASH,
-            percent(averages.median((one.high - one.low) / 2 for one in intervals)).lstrip("+") if intervals else DASH,
+            percent(max((one.estimate for one in found_intervals), key=abs)) if found_intervals else DASH,
+            percent(averages.median((one.high - one.low) / 2 for one in found_intervals)).lstrip("+") if found_intervals else DASH,
             f"{(metric.least or 0) * 100:.0f} %",
         ])  # fmt: skip
     headers = (

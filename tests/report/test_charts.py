@@ -13,9 +13,9 @@ from tests.report import factory
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def texts(svg: bytes) -> list[str]:
+def texts(picture: bytes) -> list[str]:
     """All words in a picture."""
-    return ["".join(element.itertext()).strip() for element in ET.fromstring(svg).iter(f"{SVG}text")]  # noqa: S314
+    return ["".join(element.itertext()).strip() for element in ET.fromstring(picture).iter(f"{SVG}text")]  # noqa: S314
 
 
 @pytest.fixture(scope="module")
