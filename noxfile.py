@@ -1,4 +1,4 @@
-"""Sessions: what a person can ask for. Each installs what it needs and calls `python -m scripts.<verb>`."""
+"""Sessions: what a person can ask for. Each installs what it needs and calls `python -m scripts <verb>`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from nox.command import CommandFailed
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))  # nox does not put the project's root there
 
-from scripts import suite  # noqa: E402 - needs the line above
-from scripts.errors import SuiteError  # noqa: E402
+from scripts.config import matrix  # noqa: E402 - needs the line above
+from scripts.config.errors import SuiteError  # noqa: E402
 
 nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -21,7 +21,7 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.error_on_missing_interpreters = True
 
 try:
-    MATRIX = suite.load()
+    MATRIX = matrix.load()
 except SuiteError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(error.exit_code)
@@ -37,9 +37,9 @@ def install_locked(session: nox.Session, lock: str) -> None:
 
 
 def call(session: nox.Session, verb: str, *args: str, python: str | None = None, install: bool = False) -> None:
-    """Call `python -m scripts.<verb>`; its exit code reaches the shell when this is the only session asked for."""
+    """Call `python -m scripts <verb>`; its exit code reaches the shell when this is the only session asked for."""
     run = session.run_install if install else session.run
-    command = (python or str(tools_bin[-1] / "python"), "-m", f"scripts.{verb}", *args, *session.posargs)
+    command = (python or str(tools_bin[-1] / "python"), "-m", "scripts", verb, *args, *session.posargs)
     try:
         run(*command, external=True, log=False, interrupt_timeout=STOP_S, terminate_timeout=STOP_S)
     except CommandFailed as failure:
@@ -59,11 +59,12 @@ def tools(session: nox.Session) -> None:
 
 @nox.session(python=MATRIX.tools.python, reuse_venv=True)
 def lint(session: nox.Session) -> None:
-    """Check format, style and types."""
+    """Check format, style, types and who may import whom."""
     install_locked(session, "dev")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
+    session.run("lint-imports", "--no-cache")
 
 
 @nox.session(python=MATRIX.tools.python, reuse_venv=True)
@@ -83,7 +84,7 @@ def of_verb(name: str, purpose: str, *args: str, tags: Sequence[str] = ()) -> No
     """Register a session that only calls a verb."""
 
     def run(session: nox.Session) -> None:
-        verb = args[0] if args else name.replace("-", "_")
+        verb = args[0] if args else name
         call(session, verb, *args[1:])
 
     run.__doc__ = purpose
@@ -101,7 +102,7 @@ of_verb("status", "Print what the bench sessions would measure, how long it take
 of_verb("self-test", "Show by injected slowdowns and A/A runs how far verdicts can be trusted (hours; resumable).")
 of_verb(
     "bench-self", "Measure the suite itself: overhead of a bench session, install, listing, collating.",
-    "bench_self", "--nox-python", sys.executable,
+    "bench-self", "--nox-python", sys.executable,
 )  # fmt: skip
 of_verb(
     "bench-mock", "Load the mock API alone, the ceiling of generator and mock; `-- --help` for options.",
@@ -109,7 +110,7 @@ of_verb(
 )  # fmt: skip
 
 
-def of_target(verb: str, release: suite.Release, engine: suite.Engine, purpose: str) -> None:
+def of_target(verb: str, release: matrix.Release, engine: matrix.Engine, purpose: str) -> None:
     """Register a session that measures one target."""
 
     def run(session: nox.Session) -> None:
@@ -122,7 +123,7 @@ def of_target(verb: str, release: suite.Release, engine: suite.Engine, purpose: 
     flows = ", ".join(MATRIX.scenario_flows(release, engine))
     run.__doc__ = f"{purpose} promptflow {release.version} on {engine.title}: {flows}; `-- --help` for options."
     nox.session(
-        name=suite.session_name(release, engine, verb),
+        name=matrix.session_name(release, engine, verb),
         venv_backend="none",
         requires=["tools"],
         tags=[verb, release.version, engine.name],

@@ -1,1 +1,1 @@
-"""Measure promptflow's serving, release by release, and report what was measured."""
+"""Measure how promptflow serves flows, release by release, and report what was measured."""

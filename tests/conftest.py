@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from scripts.measure import machine, telemetry
+from scripts.host import machine, telemetry
 from tests.fakes import stage as stages
 from tests.fakes import values
 from tests.fakes.stage import Stage

@@ -13,14 +13,15 @@ import pytest
 from nox import registry
 from nox.command import CommandFailed
 
-from scripts import suite
-from scripts.errors import UsageError
-from scripts.suite import ROOT
+from scripts import __main__ as entry
+from scripts.config import matrix
+from scripts.config.errors import UsageError
+from scripts.config.matrix import ROOT
 from tests.fakes.nox_session import FakeSession
 
-MATRIX = suite.load()
+MATRIX = matrix.load()
 VERBS = ("bench", "capacity")  # those that have a session for each target
-TARGETS = {suite.session_name(*target, verb): (verb, *target) for verb in VERBS for target in MATRIX.targets()}
+TARGETS = {matrix.session_name(*target, verb): (verb, *target) for verb in VERBS for target in MATRIX.targets()}
 OWN = {"lint", "tests"}
 ON_TOOLS = {"collate", "bench-mock", "bench-self", "compare", "gate", "attribute", "find", "status", "self-test"}
 FIXED = OWN | ON_TOOLS | {"tools", "lock"}
@@ -103,9 +104,8 @@ def test_verbs_exist(sessions: Mapping[str, Any], name: str) -> None:
     """Every verb that a session calls is a command line of its own."""
     session = FakeSession()
     sessions[name].func(session)
-    ((module, *_),) = session.ran
-    path = (ROOT / module.replace(".", "/")).with_suffix(".py")
-    assert "cli.run(main)" in path.read_text(encoding="utf-8")
+    ((verb, *_),) = session.ran
+    assert verb in entry.verbs()
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -124,14 +124,14 @@ def test_target_calls_its_verb_once(
     """A target's session is one call of its verb; under `nox --install-only` that only builds the virtualenv."""
     session = FakeSession(**asked)
     sessions[f"{verb}-1.12.0-fastapi"].func(session)
-    assert session.ran == [(f"scripts.{verb}", "--release", "1.12.0", "--engine", "fastapi", *options)]
+    assert session.ran == [(verb, "--release", "1.12.0", "--engine", "fastapi", *options)]
 
 
 def test_bench_self_is_told_of_nox(sessions: Mapping[str, Any]) -> None:
     """The suite measures itself with the nox that runs the session."""
     session = FakeSession()
     sessions["bench-self"].func(session)
-    assert session.ran == [("scripts.bench_self", "--nox-python", sys.executable)]
+    assert session.ran == [("bench-self", "--nox-python", sys.executable)]
 
 
 @pytest.mark.parametrize("asked", [("tools", "collate"), ("collate",)])
@@ -155,7 +155,7 @@ def test_bad_matrix(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     def refuse() -> NoReturn:
         raise UsageError("suite.toml has 1 problem(s)", then="edit suite.toml")
 
-    monkeypatch.setattr(suite, "load", refuse)
+    monkeypatch.setattr(matrix, "load", refuse)
     with pytest.raises(SystemExit) as caught:
         imported()
     assert caught.value.code == 2

@@ -8,15 +8,16 @@ from collections import defaultdict
 import pytest
 from packaging.version import Version
 
-from scripts import suite
-from scripts.loads import SERVES
-from scripts.measure import locks
-from scripts.record import RunRecord
-from scripts.record_files import RECORD_FILE, RUNS, read_record
-from scripts.report import capability, store
-from scripts.suite import ROOT, Release
+from scripts.analysis import run_reader
+from scripts.config import matrix
+from scripts.config.load_profiles import SERVES
+from scripts.config.matrix import ROOT, Release
+from scripts.environments import locks
+from scripts.records.schema import RunRecord
+from scripts.records.storage import RECORD_FILE, RUNS, read_record
+from scripts.report.tables import support_matrix
 
-MATRIX = suite.load()
+MATRIX = matrix.load()
 PARTS = ("promptflow-core", "promptflow-devkit", "promptflow-tracing")
 SPLIT = Version("1.8.0")  # from here on promptflow is an umbrella over its parts
 
@@ -51,17 +52,20 @@ def test_live_server_was_the_release(release: Release) -> None:
 
 def test_every_engine_and_flow_was_tried() -> None:
     """No release has an engine and flow that nobody has tried."""
-    found = store.read(ROOT / "results", [profile.name for profile in MATRIX.profiles if not profile.reported])
-    words = capability.words(MATRIX, found.runs, found.runs)
+    found = run_reader.read(ROOT / "results", [profile.name for profile in MATRIX.profiles if not profile.reported])
+    words = support_matrix.words(MATRIX, found.runs, found.runs)
     assert [
-        (release, *pair) for release, of in words.items() for pair, word in of.items() if word == capability.NOT_TRIED
+        (release, *pair)
+        for release, of in words.items()
+        for pair, word in of.items()
+        if word == support_matrix.NOT_TRIED
     ] == []
 
 
 HOLES = [
     (release, engine.name, flow)
     for release in MATRIX.releases
-    for engine, flow in capability.pairs(MATRIX)
+    for engine, flow in support_matrix.pairs(MATRIX)
     if MATRIX.has_engine(release, engine) and MATRIX.hole(release, flow) is not None
 ]
 

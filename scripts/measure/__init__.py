@@ -1,1 +1,1 @@
-"""The measuring half: starts processes, uses loopback, and ends in records. Never imports `report`."""
+"""Takes a plan of runs. Gives a record of each run, measured under load from start to stop."""

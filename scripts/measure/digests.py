@@ -11,12 +11,13 @@ import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from scripts.loads import Profile
-from scripts.measure import loadgen, servers
-from scripts.measure.locks import Lock
-from scripts.plan import RunSpec
-from scripts.record import Digests
-from scripts.suite import ROOT
+from scripts.config.load_profiles import Profile
+from scripts.config.matrix import ROOT
+from scripts.config.plan import RunSpec
+from scripts.environments.locks import Lock
+from scripts.measure import loadgen
+from scripts.records.schema import Digests
+from scripts.serving import launch
 
 _TEXTS = ("description", "reported")  # of a profile: they change no number
 _NO_WARM_UP = ("warm_up_s", 0)  # as if there were no such field, which schema 1 did not have
@@ -28,7 +29,7 @@ def of(spec: RunSpec, lock: Lock | None) -> Digests:
         lock=lock.digest if lock else "",
         flow=spec.target.flow.digest if spec.target else "",
         locustfile=_files(*sorted(loadgen.LOCUSTFILES.glob("*.py"))),
-        mock_api=_hashed(_files(ROOT / "scripts" / "measure" / "mock_api_app.py"), *servers.mock_command("PORT")[1:]),
+        mock_api=_hashed(_files(ROOT / "scripts" / "measure" / "mock_api_app.py"), *launch.mock_command("PORT")[1:]),
         profile=_hashed(*_load(spec.profile)),
         tools=_installed("locust", "fastapi", "uvicorn", "uvloop", "httptools"),
     )

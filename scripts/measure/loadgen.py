@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.errors import InvalidMeasurementError
-from scripts.flow import REQUEST_FILE
-from scripts.measure import telemetry
-from scripts.measure.process import LOOPBACK, Child, System
-from scripts.measure.progress import Progress
-from scripts.measure.server import last_lines, require_alive
-from scripts.measure.telemetry import Clocks, MachineSample, TreeSample
-from scripts.plan import RunSpec
-from scripts.suite import ROOT
+from scripts.config.errors import InvalidMeasurementError
+from scripts.config.flows import REQUEST_FILE
+from scripts.config.matrix import ROOT
+from scripts.config.plan import RunSpec
+from scripts.host import telemetry
+from scripts.host.process import LOOPBACK, Child, System
+from scripts.host.progress import Progress
+from scripts.host.telemetry import Clocks, MachineSample, TreeSample
+from scripts.serving.server_command import last_lines, require_alive
 
 LOCUSTFILES = ROOT / "locustfiles"
 _PROGRESS_FILE = "progress.csv"

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from scripts.errors import EnvironmentBuildError
-from scripts.measure import environment, keep, locks, machine, telemetry
-from scripts.measure.locks import Lock
-from scripts.measure.process import System
-from scripts.measure.progress import Progress
-from scripts.measure.runner import Bench, Done, Prepared, run
-from scripts.measure.servers import Limits
-from scripts.plan import Plan, RunSpec
-from scripts.suite import ROOT, Suite
+from scripts.config.errors import EnvironmentBuildError
+from scripts.config.matrix import ROOT, Suite
+from scripts.config.plan import Plan, RunSpec
+from scripts.environments import locks, virtualenvs
+from scripts.environments.locks import Lock
+from scripts.host import machine, telemetry
+from scripts.host.process import System
+from scripts.host.progress import Progress
+from scripts.measure import record_writer
+from scripts.measure.run import Bench, Done, Prepared, run
+from scripts.serving.launch import Limits
 
 SCRATCH = ROOT / ".scratch"
 
@@ -33,23 +35,23 @@ class Options:
 
 
 def make(
-    matrix: Suite, plan: Plan, options: Options, system: System, progress: Progress, prepare: Prepare
+    suite: Suite, plan: Plan, options: Options, system: System, progress: Progress, prepare: Prepare
 ) -> list[Done]:
     """Make all runs. A run that fails is recorded, and does not keep the next from being made."""
     with opened(options, plan.runs[0].profile.users, system, progress) as bench:
-        prepared = replace(bench, prepared=prepare(matrix, plan.runs[0], system, progress))
+        prepared = replace(bench, prepared=prepare(suite, plan.runs[0], system, progress))
         return [one(prepared, spec, f"[{number}/{len(plan.runs)}]") for number, spec in enumerate(plan.runs, 1)]
 
 
 @contextlib.contextmanager
 def opened(options: Options, users: int, system: System, progress: Progress) -> Iterator[Bench]:
     """Hold the machine for runs of up to so many users, clear of what a killed session has left."""
-    keep.require_writable(options.results)
+    record_writer.require_writable(options.results)
     machine.raise_open_files(users)
     lock_file = machine.lock_file()
     with machine.exclusive(lock_file), progress:
         telemetry.end_leftovers(str(lock_file))
-        keep.remove_torsos(options.results)
+        record_writer.remove_torsos(options.results)
         yield Bench(
             system=system,
             progress=progress,
@@ -62,18 +64,18 @@ def opened(options: Options, users: int, system: System, progress: Progress) -> 
         )
 
 
-def prepare(matrix: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared | None:
+def prepare(suite: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared | None:
     """Build the release's virtualenv unless it stands; None for the mock API, which has the tools' own."""
     if spec.target is None:
         return None
-    lock = locks.read(locks.of_release(matrix, spec.target.release))
+    lock = locks.read(locks.of_release(suite, spec.target.release))
     return install(spec.release, lock, spec.python, system, progress)
 
 
-def prepare_only(matrix: Suite, spec: RunSpec, system: System, progress: Progress) -> None:
+def prepare_only(suite: Suite, spec: RunSpec, system: System, progress: Progress) -> None:
     """Build the release's virtualenv, on a machine where nothing is being measured."""
     with machine.exclusive(machine.lock_file()), progress:
-        prepare(matrix, spec, system, progress)
+        prepare(suite, spec, system, progress)
 
 
 def install(label: str, lock: Lock, python: str, system: System, progress: Progress) -> Prepared:
@@ -81,8 +83,8 @@ def install(label: str, lock: Lock, python: str, system: System, progress: Progr
     progress.phase("install")
     SCRATCH.mkdir(exist_ok=True)
     log = SCRATCH / f"install-{label}.log"
-    built = environment.build(label, lock, python, uv=environment.find_uv(), system=system, log=log)
-    mismatches = environment.image_mismatches(built)
+    built = virtualenvs.build(label, lock, python, uv=virtualenvs.find_uv(), system=system, log=log)
+    mismatches = virtualenvs.image_mismatches(built)
     if mismatches:
         raise EnvironmentBuildError(
             f"the virtualenv of {label} is not what its own image holds:\n"

@@ -1,1 +1,1 @@
-"""The reporting half: pure functions from records to tables, charts and pages. Never imports `measure`."""
+"""Takes figures and verdicts. Gives charts, tables and pages; the same records give the same bytes."""

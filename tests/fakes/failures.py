@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.errors import InvalidMeasurementError, ServerError, SuiteError, VerificationError
-from scripts.measure.process import Finished
-from scripts.record import Outcome
+from scripts.config.errors import InvalidMeasurementError, ServerError, SuiteError, VerificationError
+from scripts.host.process import Finished
+from scripts.records.schema import Outcome
 from tests.fakes import values
 from tests.fakes.system import Script, reply
 

@@ -44,6 +44,6 @@ class FakeSession:
 
     def run_install(self, *command: str, **_options: Any) -> None:  # noqa: ANN401 - nox's own keywords
         """Run a command in any case."""
-        self.ran.append(command[2:])
+        self.ran.append(command[3:])
         if self.code:
             raise CommandFailed(reason="it failed", return_code=self.code)

@@ -13,20 +13,25 @@ from pathlib import Path
 
 import pytest
 
-from scripts import attribute, campaigns, compare, find, gate, record_files, suite
-from scripts.campaigns import Bounds, Measured
-from scripts.measure import candidates, machine, session, telemetry
-from scripts.measure.campaign import Campaign, Scenario
-from scripts.measure.candidates import Arm
-from scripts.measure.environment import Environment
-from scripts.measure.locks import Lock
-from scripts.measure.process import Reply, System
-from scripts.measure.progress import Progress
-from scripts.measure.runner import Prepared
-from scripts.measure.server import _TEMPLATE
-from scripts.measure.telemetry import TreeSample
-from scripts.record import Machine, RunRecord
-from scripts.suite import Release, Suite
+from scripts.campaign import runner
+from scripts.campaign.runner import Bounds, Measured
+from scripts.commands import attribute, compare, find, gate
+from scripts.config import matrix
+from scripts.config.matrix import Release, Suite
+from scripts.environments import candidates
+from scripts.environments.candidates import Arm
+from scripts.environments.locks import Lock
+from scripts.environments.virtualenvs import Environment
+from scripts.host import machine, telemetry
+from scripts.host.process import Reply, System
+from scripts.host.progress import Progress
+from scripts.host.telemetry import TreeSample
+from scripts.measure import session
+from scripts.measure.round_plan import Campaign, Scenario
+from scripts.measure.run import Prepared
+from scripts.records import storage
+from scripts.records.schema import Machine, RunRecord
+from scripts.serving.server_command import _TEMPLATE
 from tests.fakes import values
 from tests.fakes.system import FakeChild, FakeSystem, reply
 
@@ -98,7 +103,7 @@ class Stage:
 
     def records(self) -> list[RunRecord]:
         """All records, oldest first."""
-        found = [record_files.read_record(path.parent) for path in self.results.glob("runs/*/*/*/*/record.json")]
+        found = [storage.read_record(path.parent) for path in self.results.glob("runs/*/*/*/*/record.json")]
         return sorted(found, key=lambda record: (record.asked.round_id, record.run_id))
 
     def arguments(self, *arguments: str) -> list[str]:
@@ -120,7 +125,7 @@ class Stage:
 
     def measure(self, asked: Campaign, bounds: Bounds) -> Measured:
         """Carry it out."""
-        return campaigns.measure(asked, bounds, self.options(), self.outside)
+        return runner.measure(asked, bounds, self.options(), self.outside)
 
     def install(self, label: str, lock: Lock, _python: str, _system: System, _progress: Progress) -> Prepared:
         """A virtualenv that holds nothing but a server script."""
@@ -154,9 +159,9 @@ def built(at: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(telemetry, "reference_loop_ms", lambda: 10.0)
     monkeypatch.setattr(machine, "describe", lambda: stage.machine)
     monkeypatch.setattr(session, "install", stage.install)
-    matrix = suite.load()
-    matrix = dataclasses.replace(matrix, profiles=(*matrix.profiles, values.PROFILE))
-    monkeypatch.setattr(suite, "load", lambda: matrix)
+    suite = matrix.load()
+    suite = dataclasses.replace(suite, profiles=(*suite.profiles, values.PROFILE))
+    monkeypatch.setattr(matrix, "load", lambda: suite)
     monkeypatch.setattr(candidates, "resolve", _resolve)
     monkeypatch.setattr(compare, "options", lambda _args: stage.options())
     for verb in (compare, gate, attribute, find):

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from scripts.measure.process import Finished, Reply
-from scripts.measure.telemetry import MachineSample, Shape, TreeSample
+from scripts.host.process import Finished, Reply
+from scripts.host.telemetry import MachineSample, Shape, TreeSample
 from tests.fakes import values
 
 COMMAND = ("gunicorn", "--worker-class", "uvicorn.workers.UvicornWorker", "-w", "2", "-b", "0.0.0.0:8080", "app")

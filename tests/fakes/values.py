@@ -9,12 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from scripts import hdr
-from scripts.flow import Flow
-from scripts.loads import Profile
-from scripts.measure.collect import Lag, RecordedLoad, Request
-from scripts.plan import RunSpec, Target
-from scripts.record import (
+from scripts.config.flows import Flow
+from scripts.config.load_profiles import Profile
+from scripts.config.matrix import Engine, Release
+from scripts.config.plan import RunSpec, Target
+from scripts.measure.recording import Lag, RecordedLoad, Request
+from scripts.records import histogram_codec
+from scripts.records.schema import (
     SCHEMA_VERSION,
     Asked,
     Backend,
@@ -33,7 +34,6 @@ from scripts.record import (
     Second,
     Server,
 )
-from scripts.suite import Engine, Release
 
 MACHINE = Machine(
     cpu_model="Example CPU",
@@ -152,7 +152,7 @@ def request(
 
 def counts(*values_us: int) -> Counts:
     """A distribution of distinct, ascending values, each once."""
-    lowest = hdr.buckets(4).get_lowest_equivalent_value
+    lowest = histogram_codec.buckets(4).get_lowest_equivalent_value
     return Counts(
         values_us=tuple(lowest(value) for value in values_us),
         counts=(1,) * len(values_us),

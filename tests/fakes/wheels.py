@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.measure.process import Finished
+from scripts.host.process import Finished
 from tests.fakes.system import FakeSystem
 
 PINNED = "aiohttp==3.9.5 \\\n    --hash=sha256:aaaa\n"

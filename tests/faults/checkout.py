@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.suite import ROOT
+from scripts.config.matrix import ROOT
 from tests.faults.world import Ended, Session, started
 
 NEEDED = ("noxfile.py", "suite.toml", "pyproject.toml", "scripts", "locks", "flows", "locustfiles")
@@ -23,12 +23,12 @@ class Checkout:
     machine_lock: Path
 
     def call(self, verb: str, *args: str, env: Mapping[str, str] | None = None) -> Ended:
-        """Call `python -m scripts.<verb>` in it."""
+        """Call `python -m scripts <verb>` in it."""
         return self.start(verb, *args, env=env).end()
 
     def start(self, verb: str, *args: str, env: Mapping[str, str] | None = None) -> Session:
         """Start the same, and do not wait for it."""
-        argv = [sys.executable, "-m", f"scripts.{verb}", *args]
+        argv = [sys.executable, "-m", "scripts", verb, *args]
         return started(argv, self.root, {"PROMPTFLOW_SERVE_BENCH_LOCK": str(self.machine_lock), **(env or {})})
 
     def lock(self, name: str) -> Path:

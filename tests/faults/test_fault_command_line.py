@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.suite import ROOT
+from scripts.config.matrix import ROOT
 from tests.faults.checkout import Checkout, copied
 from tests.faults.world import started
 
@@ -31,11 +31,11 @@ def here(tmp_path: Path) -> Checkout:
         (["--release", "1.12.0", "--engine", "fastap"], "unknown engine 'fastap'; did you mean 'fastapi'?", "nox -l"),
         ([*TARGET, "--profile", "smokes"], "unknown profile 'smokes'; did you mean 'smoke'?", "nox -l"),
         ([*TARGET, "--flow", "static_asink"], "did you mean 'static_async'?", "--flow with a name from flows/"),
-        ([*TARGET, "--profil", "smoke"], "did you mean '--profile'?", "python -m scripts.bench --help"),
+        ([*TARGET, "--profil", "smoke"], "did you mean '--profile'?", "python -m scripts bench --help"),
         ([*TARGET, "--python", "3.13"], "does not cover Python 3.13; did you mean '3.1", "--python with one of 3.9"),
         ([*TARGET, "--rounds", "0"], "--rounds 0: from 1 to 1000", "--rounds 1"),
-        ([*TARGET, "--rounds", "many"], "invalid int value: 'many'", "python -m scripts.bench --help"),
-        (["--release", "1.12.0"], "name --release and --engine, or --mock", "python -m scripts.bench --help"),
+        ([*TARGET, "--rounds", "many"], "invalid int value: 'many'", "python -m scripts bench --help"),
+        (["--release", "1.12.0"], "name --release and --engine, or --mock", "python -m scripts bench --help"),
     ],
     ids=["release", "engine", "profile", "flow", "option", "python", "rounds", "number", "target"],
 )
@@ -64,10 +64,10 @@ def test_a_flow_without_its_request_is_refused(here: Checkout, tmp_path: Path) -
 def test_an_engine_that_the_release_never_had_is_refused(tmp_path: Path) -> None:
     """An engine that came with a later release ends the command with exit code 2, naming that release."""
     checkout = copied(tmp_path / "copy")
-    matrix = checkout.root / "suite.toml"
-    text = matrix.read_text(encoding="utf-8")
+    suite = checkout.root / "suite.toml"
+    text = suite.read_text(encoding="utf-8")
     assert 'since = "1.10.0"' in text
-    matrix.write_text(text.replace('since = "1.10.0"', 'since = "1.17.0"'), encoding="utf-8")
+    suite.write_text(text.replace('since = "1.10.0"', 'since = "1.17.0"'), encoding="utf-8")
     ended = checkout.call("bench", *TARGET)
     assert ended.code == 2
     assert "promptflow 1.12.0 has no fastapi engine: it came with 1.17.0" in ended.err

@@ -50,10 +50,10 @@ def altered(lock: Path) -> None:
 
 def stale(lock: Path) -> None:
     """Change what the lock was made from."""
-    matrix = lock.parent.parent / "suite.toml"
-    text = matrix.read_text(encoding="utf-8")
+    suite = lock.parent.parent / "suite.toml"
+    text = suite.read_text(encoding="utf-8")
     assert "as_of = 2024-06-25" in text
-    matrix.write_text(text.replace("as_of = 2024-06-25", "as_of = 2024-06-26"), encoding="utf-8")
+    suite.write_text(text.replace("as_of = 2024-06-25", "as_of = 2024-06-26"), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_a_lock_that_is_not_whole_is_refused(checkout: Checkout, spoil: Callable
 
 def test_a_hash_that_was_exchanged_with_its_seal_is_refused_by_the_installer(checkout: Checkout) -> None:
     """Whoever alters a hash and makes the seal good again is caught by what is downloaded."""
-    matrix = checkout.root / "suite.toml"
-    matrix.write_text(matrix.read_text(encoding="utf-8") + TINY, encoding="utf-8")
+    suite = checkout.root / "suite.toml"
+    suite.write_text(suite.read_text(encoding="utf-8") + TINY, encoding="utf-8")
     locked = checkout.call("lock", "9.0.0")
     assert locked.code == 0, locked.err
     lock = checkout.lock("9.0.0")

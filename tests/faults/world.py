@@ -19,11 +19,11 @@ from pathlib import Path
 
 import psutil
 
-from scripts import record_files
-from scripts.measure.keep import TORSO
-from scripts.measure.telemetry import MARKER
-from scripts.record import RunRecord
-from scripts.suite import ROOT
+from scripts.config.matrix import ROOT
+from scripts.host.telemetry import MARKER
+from scripts.measure.record_writer import TORSO
+from scripts.records import storage
+from scripts.records.schema import RunRecord
 from tests.faults.fakes import drive
 
 FAKES = Path(__file__).resolve().parent / "fakes"
@@ -166,7 +166,7 @@ class World:
     def records(self) -> list[RunRecord]:
         """The records of the runs kept here, oldest first."""
         found = sorted(self.results.glob("runs/fault/*/*/*/record.json"))
-        return [record_files.read_record(path.parent) for path in found if path.parent.suffix != TORSO]
+        return [storage.read_record(path.parent) for path in found if path.parent.suffix != TORSO]
 
     def record_bytes(self) -> dict[str, bytes]:
         """Every file of those runs."""

@@ -1,4 +1,4 @@
-"""A bench session whose release is the fake beside this file: what `python -m scripts.bench` does after planning.
+"""A bench session whose release is the fake beside this file: what `python -m scripts bench` does after planning.
 
 Run as `python -m tests.faults.fakes.drive`; it ends with the exit codes of `scripts.bench`.
 """
@@ -16,22 +16,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unittest import mock
 
-from scripts import bench, campaigns, cli, flow, suite
-from scripts.campaigns import Bounds
-from scripts.loads import Profile
+from scripts.analysis import validity
+from scripts.campaign import runner
+from scripts.campaign.runner import Bounds
+from scripts.commands import bench, cli
+from scripts.config import flows, matrix
+from scripts.config.load_profiles import Profile
+from scripts.config.matrix import Suite
+from scripts.config.plan import Plan, RunSpec, Target
+from scripts.environments.candidates import Arm
+from scripts.environments.locks import Lock
+from scripts.environments.virtualenvs import Environment
+from scripts.host.process import Child, RealSystem, System, terminate_as_exception
+from scripts.host.progress import Progress
 from scripts.measure import session
-from scripts.measure.campaign import Campaign, Scenario
-from scripts.measure.candidates import Arm
-from scripts.measure.environment import Environment
-from scripts.measure.keep import TORSO
-from scripts.measure.locks import Lock
-from scripts.measure.process import Child, RealSystem, System, terminate_as_exception
-from scripts.measure.progress import Progress
-from scripts.measure.runner import Prepared
-from scripts.measure.servers import Limits
-from scripts.plan import Plan, RunSpec, Target
-from scripts.report import summary, validity
-from scripts.suite import Suite
+from scripts.measure.record_writer import TORSO
+from scripts.measure.round_plan import Campaign, Scenario
+from scripts.measure.run import Prepared
+from scripts.report.pages import session_summary
+from scripts.serving.launch import Limits
 
 RELEASE, ENGINE = "1.12.0", "flask"
 PROFILE = "fault"
@@ -66,24 +69,22 @@ def interrupt_while_keeping(event: str, arguments: tuple[object, ...]) -> None:
 def main(argv: list[str]) -> int:
     """Make the runs, print the summary, and end as the bench verb does."""
     args = _arguments(argv)
-    matrix = suite.load()
+    suite = matrix.load()
     terminate_as_exception()
     if args.interrupt_at == "keep":
         sys.addaudithook(interrupt_while_keeping)
     options = session.Options(
         results=args.at / "results", scratch=args.at / "scratch", limits=Limits(boot_s=args.boot_s, verify_s=20.0)
     )
-    plan = _plan(matrix, args)
+    plan = _plan(suite, args)
     if args.campaign:
         return _campaign(plan, args, options)
 
     def prepare(_matrix: Suite, _spec: RunSpec, _system: System, _progress: Progress) -> Prepared:
         return _prepared(args.at / "environment")
 
-    done = session.make(
-        matrix, plan, options, Unlucky(args.taken, args.interrupt_at), Progress(time.monotonic), prepare
-    )
-    print(summary.of_session(matrix, [one.directory for one in done]))  # noqa: T201 - as the verb does
+    done = session.make(suite, plan, options, Unlucky(args.taken, args.interrupt_at), Progress(time.monotonic), prepare)
+    print(session_summary.of_session(suite, [one.directory for one in done]))  # noqa: T201 - as the verb does
     return bench._verdict([one for one in done if one.error is not None])  # how quiet the machine is, is no fault
 
 
@@ -98,9 +99,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _plan(matrix: Suite, args: argparse.Namespace) -> Plan:
+def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
     profile: Profile = dataclasses.replace(
-        matrix.profile("smoke"),
+        suite.profile("smoke"),
         name=PROFILE,
         users=USERS,
         spawn_rate=USERS,
@@ -111,7 +112,7 @@ def _plan(matrix: Suite, args: argparse.Namespace) -> Plan:
         backend_wait_max_s=0.0,
     )
     target = Target(
-        release=matrix.release(RELEASE), engine=matrix.engine(ENGINE), flow=flow.read(args.at / "flow"), version=RELEASE
+        release=suite.release(RELEASE), engine=suite.engine(ENGINE), flow=flows.read(args.at / "flow"), version=RELEASE
     )
     rounds = range(1, args.rounds + 1)
     return Plan(runs=tuple(RunSpec(target=target, profile=profile, python="3.11", round=n) for n in rounds))
@@ -132,8 +133,8 @@ def _campaign(plan: Plan, args: argparse.Namespace, options: session.Options) ->
         mock.patch.object(session, "install", return_value=prepared),
         mock.patch.object(validity, "reasons", lambda sample: sample.record.reasons),
     ):
-        found = campaigns.measure(asked, Bounds(rounds=args.rounds), options, RealSystem())
-    campaigns.require_whole(asked, found)
+        found = runner.measure(asked, Bounds(rounds=args.rounds), options, RealSystem())
+    runner.require_whole(asked, found)
     return 0
 
 

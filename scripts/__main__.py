@@ -1,0 +1,34 @@
+"""`python -m scripts <verb>`: imports the verb's module alone, so that `lock` runs where nox runs."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+from scripts.commands import cli
+from scripts.config.errors import UsageError, did_you_mean
+
+_NOT_VERBS = ("cli",)
+
+
+def verbs() -> list[str]:
+    """What can be called, as a person types it."""
+    folder = Path(__file__).parent / "commands"
+    names = [module.name for module in pkgutil.iter_modules([str(folder)]) if module.name not in _NOT_VERBS]
+    return [name.replace("_", "-") for name in names]
+
+
+def main(argv: list[str]) -> int:
+    """Call the verb with the rest of the command line."""
+    known = verbs()
+    if not argv or argv[0] not in known:
+        word = argv[0] if argv else ""
+        raise UsageError(f"unknown verb {word!r}; {did_you_mean(word, known)}", then="nox -l")
+    module = importlib.import_module(f"scripts.commands.{argv[0].replace('-', '_')}")
+    code: int = module.main(argv[1:])
+    return code
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,68 @@
+"""Exact arithmetic on stored histograms: how many, mean, percentiles, and merging without loss.
+
+Pure. Imports `record` only. Values are microseconds, results milliseconds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from scripts.records.schema import Counts
+
+
+def size(counts: Counts | None) -> int:
+    """How many values were recorded."""
+    return sum(counts.counts) if counts else 0
+
+
+def mean_ms(counts: Counts | None) -> float | None:
+    """The exact mean, from the exact sum; None without values."""
+    number = size(counts)
+    return counts.total_us / number / 1000 if counts and number else None
+
+
+def carries(number: int, percent: float) -> bool:
+    """Whether a sample is large enough for a percentile: one value in it must lie beyond.
+
+    That asks for 100 values for 99 %, 1000 for 99.9 % and 10000 for 99.99 %.
+    """
+    return round(number * (1 - percent / 100), 6) >= 1
+
+
+def percentile_ms(counts: Counts | None, percent: float) -> float | None:
+    """The nearest-rank percentile of the stored values; None when the sample does not carry it.
+
+    A stored value is the lower edge of its bucket, so the result is low by less than a bucket: less than 0.1 % with
+    3 significant digits, 0.01 % with 4 (64 us at 1.25 s). It is never below the exact minimum.
+    """
+    number = size(counts)
+    if counts is None or not carries(number, percent):
+        return None
+    rank = math.ceil(round(number * percent / 100, 6))
+    for value, reached in zip(counts.values_us, itertools.accumulate(counts.counts), strict=True):
+        if reached >= rank:
+            return max(value, counts.min_us) / 1000
+    return None
+
+
+def merge(parts: Iterable[Counts | None]) -> Counts | None:
+    """All values of all parts as one distribution; None when there are none."""
+    found = [part for part in parts if size(part) and part]
+    if not found:
+        return None
+    total: Counter[int] = Counter()
+    for part in found:
+        for value, count in zip(part.values_us, part.counts, strict=True):
+            total[value] += count
+    values = tuple(sorted(total))
+    return Counts(
+        values_us=values,
+        counts=tuple(total[value] for value in values),
+        total_us=sum(part.total_us for part in found),
+        max_us=max(part.max_us for part in found),
+        min_us=min(part.min_us for part in found),
+        significant_digits=min(part.significant_digits for part in found),
+    )

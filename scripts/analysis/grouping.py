@@ -1,0 +1,109 @@
+"""Runs that belong together: a cell is one release, engine, flow and profile under one set of conditions.
+
+Pure; imports `store`, `metrics` and `comparability`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from packaging.version import InvalidVersion, Version
+
+from scripts.analysis.metrics import Metric
+from scripts.analysis.run_reader import Run
+from scripts.records import conditions
+from scripts.records.schema import Asked
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """One metric over several runs."""
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """The runs of one release in one scenario and profile that may be pooled."""
+
+    runs: tuple[Run, ...]  # at least one; oldest first
+
+    @property
+    def ok(self) -> tuple[Run, ...]:
+        """The runs whose figures count."""
+        return tuple(run for run in self.runs if run.outcome == "ok")
+
+    @property
+    def shown(self) -> Run:
+        """What tables and charts show: of the ok runs the one with the median response time, else the newest run.
+
+        Not the newest and not the best: on a machine whose speed varies either would be chance or choice.
+        """
+        ordered = sorted(self.ok, key=lambda run: (run.values["response_time_mean_ms"] or 0.0, run.record.run_id))
+        return ordered[(len(ordered) - 1) // 2] if ordered else self.runs[-1]
+
+    @property
+    def asked(self) -> Asked:
+        """What its runs were asked to do."""
+        return self.shown.record.asked
+
+    @property
+    def outcome(self) -> str:
+        """`ok` when any run is, else the typed word of the newest run."""
+        return self.shown.outcome
+
+    @property
+    def conditions(self) -> str:
+        """Fingerprint of the conditions that its runs share."""
+        return conditions.fingerprint(self.shown.record)
+
+    @property
+    def bound(self) -> str | None:
+        """What set the throughput of the runs that count, else of the run shown; `mixed` when they differ."""
+        found = {run.bound for run in self.ok} or {self.shown.bound}
+        return found.pop() if len(found) == 1 else "mixed"
+
+    def counts(self, metric: Metric) -> bool:
+        """Whether its figure may be ranked or compared: that of every ok run may, and there is one."""
+        return bool(self.ok) and all(run.counts(metric) for run in self.ok)
+
+    def figure(self, metric: str) -> float | None:
+        """What a table shows: the median of the ok runs; without one, what the run shown has measured all the same."""
+        spread = self.spread(metric)
+        return self.shown.values[metric] if not self.ok else spread.median if spread else None
+
+    def spread(self, metric: str) -> Spread | None:
+        """The metric over the runs that are ok; None when none of them tells it."""
+        values = [value for run in self.ok if (value := run.values[metric]) is not None]
+        if not values:
+            return None
+        return Spread(median=statistics.median(values), low=min(values), high=max(values))
+
+
+def cells(runs: Iterable[Run]) -> list[Cell]:
+    """All cells, in an order that depends on what they are and not on how they were found."""
+
+    def key(run: Run) -> tuple[str, ...]:
+        asked = run.record.asked
+        return asked.profile.name, asked.engine, asked.flow, asked.release, conditions.fingerprint(run.record)
+
+    ordered = sorted(runs, key=lambda run: (key(run), run.record.run_id))
+    return [Cell(runs=tuple(group)) for _, group in itertools.groupby(ordered, key)]
+
+
+def best_first(found: Iterable[Cell]) -> list[Cell]:
+    """Cells with good runs first, the newest first among them."""
+    return sorted(found, key=lambda cell: (bool(cell.ok), (cell.ok or cell.runs)[-1].record.run_id), reverse=True)
+
+
+def release_key(release: str) -> tuple[int, Version, str]:
+    """Sorts releases by version; names that are not versions come first."""
+    try:
+        return 1, Version(release), release
+    except InvalidVersion:
+        return 0, Version("0"), release

@@ -1,0 +1,68 @@
+"""What figures and verdicts about one run are computed from: its record and its distributions, with what both tell.
+
+Pure. Imports the record, `distribution` and `laws`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scripts.analysis import distribution, operational_laws
+from scripts.records.schema import Counts, Histograms, LocustRow, Measurements, RunRecord, Second, Window
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One run that measured something."""
+
+    record: RunRecord
+    measured: Measurements  # the record's own
+    histograms: Histograms
+    timeline: tuple[Second, ...] = ()  # no metric needs it: what holds second by second is a matter of validity
+
+    def counts(self, kind: str, window: Window = "steady") -> Counts | None:
+        """A distribution; None when nothing of that kind was seen."""
+        return self.histograms.windows.get(window, {}).get(kind)
+
+    def whole(self, kind: str) -> Counts | None:
+        """The distribution over all windows together."""
+        return distribution.merge(kinds.get(kind) for kinds in self.histograms.windows.values())
+
+    @property
+    def aggregated(self) -> LocustRow | None:
+        """The last row of locust's statistics, over all requests; None when it has none."""
+        rows = self.measured.load.locust_rows
+        return rows[-1] if rows else None
+
+    @property
+    def steady_completed(self) -> int:
+        """Requests that ended in the steady window, failures included."""
+        return distribution.size(self.counts("ok")) + distribution.size(self.counts("failed"))
+
+    @property
+    def window_completed(self) -> int:
+        """Requests completed in the window over which CPU time was counted."""
+        server = self.measured.server
+        return server.completed if server else self.steady_completed
+
+    @property
+    def steady_s(self) -> float:
+        """Length of the steady window; 0 when not all users ever started."""
+        begin = operational_laws.steady_from_s(self.record)
+        return 0.0 if begin is None else max(0.0, self.measured.load.stopped_s - begin)
+
+    @property
+    def steady_throughput_rps(self) -> float | None:
+        """Requests a second in the steady window, failures included; None without such a window."""
+        return self.steady_completed / self.steady_s if self.steady_s else None
+
+    @property
+    def waiting_at_stop(self) -> int:
+        """Users without an answer when the load was stopped, whether it came while draining or never."""
+        drained = distribution.size(self.counts("ok", "drain")) + distribution.size(self.counts("failed", "drain"))
+        return drained + self.measured.load.in_flight_at_stop
+
+    @property
+    def load_s(self) -> float:
+        """Wall time of the load, ramp included."""
+        return self.measured.load.stopped_s - self.measured.load.started_s

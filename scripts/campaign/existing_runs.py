@@ -1,0 +1,56 @@
+"""What is measured already: good runs among the records, made under the conditions that hold here and now.
+
+For the verbs `bench` and `status`, which read records and know how runs are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from scripts.analysis import run_reader
+from scripts.analysis.run_reader import Run
+from scripts.config.matrix import Suite
+from scripts.config.plan import RunSpec
+from scripts.environments import locks
+from scripts.environments.locks import Lock
+from scripts.measure import digests
+from scripts.records import conditions
+from scripts.records.schema import Machine
+from scripts.records.storage import RECORD_FILE, RUNS, RecordError
+
+
+def missing(suite: Suite, runs: Sequence[RunSpec], results: Path, here: Machine) -> list[RunSpec]:
+    """The runs of which there is none yet that is ok, with the same lock, load, flow, tools, machine and round.
+
+    Another patch version of Python counts as the same here: which one a virtualenv gets is known when it is built.
+    """
+    return [spec for spec in runs if not _is_there(spec, _lock(suite, spec), results, here)]
+
+
+def _lock(suite: Suite, spec: RunSpec) -> Lock | None:
+    return locks.read(locks.of_release(suite, spec.target.release)) if spec.target else None
+
+
+def _is_there(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> bool:
+    ours = digests.of(spec, lock)
+    for run in _kept(spec, results):
+        record = run.record
+        as_here = replace(record, machine=here, digests=ours)
+        python = record.python == spec.python or record.python.startswith(f"{spec.python}.")
+        same = record.digests.lock == ours.lock and not conditions.differences(record, as_here)
+        alone = not record.asked.campaign and record.asked.round == spec.round  # comparisons have tables of their own
+        if run.outcome == "ok" and python and same and alone:
+            return True
+    return False
+
+
+def _kept(spec: RunSpec, results: Path) -> Iterator[Run]:
+    """The runs of a cell, newest first; one that cannot be read is not there."""
+    cell = results / RUNS.name / spec.profile.name / spec.release / f"{spec.engine}-{spec.flow}"
+    for path in sorted(cell.glob(f"*/{RECORD_FILE}"), reverse=True):
+        try:
+            yield run_reader.read_run(path.parent)
+        except RecordError:
+            continue

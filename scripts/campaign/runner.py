@@ -1,0 +1,300 @@
+"""Carries out a campaign for the verbs compare, gate, attribute, find and self_test: where the two halves meet.
+
+Makes the rounds that are missing, looks at the verdicts when that is due, and stops when the bounds are met.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from scripts.analysis import run_reader, validity
+from scripts.analysis.run_reader import Run
+from scripts.config.errors import (
+    InvalidMeasurementError,
+    NotComparableError,
+    NothingMeasuredError,
+    SuiteError,
+    UsageError,
+)
+from scripts.config.plan import RunSpec
+from scripts.host import machine
+from scripts.host.process import System
+from scripts.host.progress import Progress
+from scripts.inference import comparison, intervals, paired_rounds
+from scripts.inference.comparison import LEVEL, Floors
+from scripts.inference.paired_rounds import Series
+from scripts.measure import round_plan, session
+from scripts.measure.round_plan import Campaign, Scenario
+from scripts.measure.run import Bench, Prepared
+from scripts.records.storage import RECORD_FILE, RUNS, RecordError
+from scripts.report.pages import comparison_page
+from scripts.report.pages.comparison_page import Judged
+
+ROUNDS = 8
+_FIRST_LOOK = 6  # rounds
+_GROWTH = 1.35  # of the rounds between two looks: few looks, because each one costs certainty
+_MOST_FAILED = 3  # rounds of a scenario in a row that do not count, before it is given up
+_MOST_DISTURBED = 3  # runs of an arm in a row that cannot be believed, before its round is given up
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """When a campaign ends."""
+
+    rounds: int = ROUNDS  # of each scenario
+    budget_s: float | None = None  # instead: as soon as all verdicts are in, and after this time at the latest
+    least: Mapping[str, float] = field(
+        default_factory=dict
+    )  # judge these metrics only, by the least change that counts
+    afresh: bool = True  # when all is measured already, measure it again as a new campaign
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What a campaign came to."""
+
+    series: tuple[Series, ...]
+    judged: tuple[Judged, ...]
+    floors: Floors
+    failed: tuple[SuiteError, ...]  # why scenarios were given up
+    took_s: float  # wall time, without building virtualenvs
+
+
+@dataclass(kw_only=True, slots=True)
+class _Look:
+    """The runs of a campaign, and what they come to so far."""
+
+    asked: Campaign
+    bounds: Bounds
+    floors: Floors
+    runs: defaultdict[str, list[Run]]  # by campaign
+    identities: dict[str, str] = field(default_factory=dict)  # of the campaign, by scenario
+
+    def series(self, scenario: Scenario) -> list[Series]:
+        """One, or none before the first run."""
+        return paired_rounds.series(self.runs[self.identities[scenario.name]])
+
+    def rounds(self, scenario: Scenario) -> int:
+        """How many rounds can be believed; one that was cut short is made again, whole."""
+        arms = len(self.asked.arms)
+        return sum(len(one.runs) == arms for series in self.series(scenario) for one in series.rounds)
+
+    def judged(self, scenario: Scenario) -> list[Judged]:
+        """Every arm beside the baseline."""
+        if not self.rounds(scenario):
+            return []
+        level = self._level(self.rounds(scenario))
+        return comparison_page.judge(self.series(scenario), self.floors, level=level, least=self.bounds.least)
+
+    def still_open(self, scenario: Scenario) -> int:
+        """How many verdicts that were asked for are not in."""
+        wanted = self.bounds.least
+        effects = [effect for one in self.judged(scenario) for effect in one.effects]
+        return sum(effect.open for effect in effects if not wanted or effect.metric.name in wanted)
+
+    def settled(self, scenario: Scenario) -> bool:
+        """Whether every verdict is in."""
+        number = self.rounds(scenario)
+        return number >= intervals.least_rounds(self._level(number)) and not self.still_open(scenario)
+
+    def enough(self, scenario: Scenario) -> bool:
+        """Whether no more rounds are needed; with a budget, that is only looked at now and then."""
+        number = self.rounds(scenario)
+        if self.bounds.budget_s is None:
+            return number >= self.bounds.rounds
+        return number in looks(self._most(number)) and self.settled(scenario)
+
+    def _most(self, number: int) -> int:
+        """With so many rounds made: how many there are at the end of the budget, or of the repetition that goes on."""
+        whole = max(1, int((self.bounds.budget_s or 0.0) / self.asked.round_s / len(self.asked.scenarios)))
+        return whole * max(1, math.ceil(number / whole))
+
+    def _level(self, number: int) -> float:
+        """The same for the same number of rounds, so that a repetition finds open what was left open."""
+        if self.bounds.budget_s is None:
+            return LEVEL
+        return intervals.look_level(LEVEL, len(looks(self._most(number))))
+
+
+def measure(asked: Campaign, bounds: Bounds, options: session.Options, system: System) -> Measured:
+    """Make what is missing of a campaign, and judge it whole."""
+    _require_time(asked, bounds)
+    progress = Progress(time.monotonic)
+    with session.opened(options, asked.profile.users, system, progress) as bench:
+        prepared = round_plan.prepare(asked, bench)
+        runs = _recorded(options.results, asked.profile.name, progress)
+        look = _Look(asked=asked, bounds=bounds, floors=_floors(runs), runs=runs)
+        _take_up(look, prepared)
+        before = sum(map(look.rounds, asked.scenarios))
+        if before:
+            progress.note(f"{before} round(s) of this campaign are there already; going on after them")
+        began = system.monotonic()
+        failed = _rounds(look, bench, prepared)
+        took_s = system.monotonic() - began
+    return Measured(
+        series=tuple(series for scenario in asked.scenarios for series in look.series(scenario)),
+        judged=tuple(one for scenario in asked.scenarios for one in look.judged(scenario)),
+        floors=look.floors,
+        failed=tuple(failed),
+        took_s=took_s,
+    )
+
+
+def require_whole(asked: Campaign, found: Measured) -> None:
+    """Raise why a scenario was given up, or was not measured at all: never a silent pass."""
+    if found.failed:
+        raise found.failed[0]
+    told = {(one.series.engine, one.series.flow) for one in found.judged}
+    missing = [one for one in asked.scenarios if (one.engine.name, one.flow.name) not in told]
+    if not missing:
+        return
+    if not found.series:
+        raise NothingMeasuredError("no run was made", then="repeat this command with more time: --budget")
+    raise InvalidMeasurementError(
+        f"no whole round was measured of {', '.join(one.name for one in missing)}",
+        then="repeat this command: it goes on where it ended",
+    )
+
+
+def looks(most: int) -> list[int]:
+    """After how many rounds to look: from the first on, ever further apart, and at the end."""
+    found, number = [], _FIRST_LOOK
+    while number < most:
+        found.append(number)
+        number = max(number + 1, round(number * _GROWTH))
+    return [*found, most]
+
+
+def _recorded(results: Path, profile: str, progress: Progress) -> defaultdict[str, list[Run]]:
+    """The runs of campaigns under this profile; one that cannot be read is passed over."""
+    found = defaultdict[str, list[Run]](list)
+    unreadable = 0
+    for path in sorted((results / RUNS.name / profile).glob(f"*/*/*/{RECORD_FILE}")):
+        try:
+            run = run_reader.read_run(path.parent)
+        except RecordError:
+            unreadable += 1
+        else:
+            found[run.record.asked.campaign].append(run)
+    if unreadable:
+        progress.note(f"passed over {unreadable} run(s) that cannot be read; nox -s collate names them")
+    return found
+
+
+def _floors(runs: Mapping[str, Iterable[Run]]) -> Floors:
+    """What A/A runs have shown, by their conditions; a campaign of mixed conditions shows nothing."""
+    found: list[Series] = []
+    for of_campaign in runs.values():
+        try:
+            found += paired_rounds.series(of_campaign)
+        except NotComparableError:  # whoever asks for that very campaign is told
+            continue
+    return comparison.noise_floors(found)
+
+
+def _require_time(asked: Campaign, bounds: Bounds) -> None:
+    if bounds.budget_s is None:
+        return
+    least_s = asked.round_s * len(asked.scenarios) * intervals.least_rounds(LEVEL)
+    if bounds.budget_s < least_s:
+        raise UsageError(
+            f"the budget of {bounds.budget_s / 60:.1f} minutes is too short: the fewest rounds that can tell anything, "
+            f"{intervals.least_rounds(LEVEL)} of {len(asked.scenarios)} scenario(s), take {least_s / 60:.1f}",
+            then=f"--budget {2 * least_s / 60:.0f}m, or fewer flows with --flow",
+        )
+
+
+def _take_up(look: _Look, prepared: Mapping[str, Prepared]) -> None:
+    """Go on with the campaign where it stopped; begin a new one when it is finished."""
+    here, python = machine.describe(), next(iter(prepared.values())).environment.python
+    for again in itertools.count(look.asked.again):
+        named = replace(look.asked, again=again)
+        look.identities = {one.name: named.identity(one, here, python) for one in named.scenarios}
+        done = look.settled if look.bounds.budget_s is not None else look.enough
+        if not look.bounds.afresh or not all(map(done, named.scenarios)):
+            return
+
+
+def _rounds(look: _Look, bench: Bench, prepared: Mapping[str, Prepared]) -> list[SuiteError]:
+    """Make rounds, one of every scenario in turn, until each has enough; return why scenarios were given up."""
+    clock, budget_s = bench.system.monotonic, look.bounds.budget_s
+    began, longest_s = clock(), look.asked.round_s
+    waiting = {scenario.name: scenario for scenario in look.asked.scenarios}
+    failed: dict[str, list[SuiteError]] = {name: [] for name in waiting}  # in a row
+    while waiting:
+        for name, scenario in list(waiting.items()):
+            start = clock()
+            late = budget_s is not None and start - began + longest_s > budget_s
+            if late or look.enough(scenario) or len(failed[name]) == _MOST_FAILED:
+                del waiting[name]
+                continue
+            ends_s = math.inf if budget_s is None else began + budget_s
+            error = _round(look, bench, prepared, scenario, ends_s)
+            failed[name] = [] if error is None else [*failed[name], error]
+            longest_s = max(longest_s, clock() - start)
+    return [
+        failed[scenario.name][-1]
+        for scenario in look.asked.scenarios
+        if len(failed[scenario.name]) == _MOST_FAILED or (failed[scenario.name] and not look.rounds(scenario))
+    ]
+
+
+def _round(
+    look: _Look, bench: Bench, prepared: Mapping[str, Prepared], scenario: Scenario, ends_s: float
+) -> SuiteError | None:
+    """Make one round; return why it does not count. What would come after a run that fails could not be paired."""
+    identity, number = look.identities[scenario.name], look.rounds(scenario) + 1
+    specs = look.asked.round(scenario, identity, number)
+    for place, spec in enumerate(specs, 1):
+        own = replace(bench, prepared=prepared[spec.release])
+        error = _run(look, own, spec, identity, f"[round {number}, {place}/{len(specs)}]", ends_s)
+        if error is not None:
+            bench.progress.note(f"round {number} of {scenario.name} does not count")
+            return error
+    bench.progress.note(f"round {number} of {scenario.name}: {_standing(look, scenario)}")
+    return None
+
+
+def _run(
+    look: _Look, bench: Bench, spec: RunSpec, identity: str, label: str, ends_s: float
+) -> SuiteError | None:  # fmt: skip
+    """Make one run of a round; return why there is none.
+
+    One that the machine has disturbed is made at once again, while there is time. What a server did is not: a candidate
+    that fails now and then must not be given more tries than its baseline.
+    """
+    for tries in itertools.count(1):
+        done = session.one(bench, spec, label)
+        run = run_reader.read_run(done.directory)
+        look.runs[identity].append(run)
+        if run.outcome != "invalid":
+            return done.error
+        bench.progress.note(f"it does not count: {'; '.join(run.reasons)}")
+        disturbed = all(map(validity.is_disturbance, run.reasons))
+        late = bench.system.monotonic() + spec.expected_s > ends_s
+        if not disturbed or late or tries == _MOST_DISTURBED:
+            return InvalidMeasurementError(
+                f"{tries} run(s) of {spec.release} in a row cannot be believed: {'; '.join(run.reasons)}",
+                then="repeat this command on a quiet machine: it goes on where it ended"
+                if disturbed
+                else "repeat this command with --keep-logs, and see the logs",
+            )
+    raise AssertionError("unreachable")  # the last try returns
+
+
+def _standing(look: _Look, scenario: Scenario) -> str:
+    """How the verdicts stand, in one line."""
+    changed = [
+        f"{effect.metric.words} {comparison_page.change(effect)} {effect.verdict}"
+        + (f" of {one.series.label(one.arm)}" if len(look.asked.arms) > 2 else "")  # noqa: PLR2004 - more than a pair
+        for one in look.judged(scenario)
+        for effect in one.effects
+        if effect.verdict in ("regression", "improvement")
+    ]
+    return ", ".join([*changed, f"{look.still_open(scenario)} open"])

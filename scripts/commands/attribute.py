@@ -1,0 +1,60 @@
+"""Attribute: `python -m scripts attribute 1.12.0 --as-of 2024-06-26 --as-of 2024-12-31` measures it on two locks.
+
+All of the difference is then its dependencies'. With `--to 1.17.2` the change between two releases is divided.
+"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+
+from scripts.campaign import runner
+from scripts.campaign.runner import ROUNDS, Bounds
+from scripts.commands import cli, compare
+from scripts.config import matrix
+from scripts.config.errors import EXIT_OK
+from scripts.environments import candidates, virtualenvs
+from scripts.host.process import RealSystem, terminate_as_exception
+from scripts.report.pages import attribution
+
+
+def main(argv: list[str]) -> int:
+    """Resolve the locks, compare, and print whose share is which."""
+    args = _arguments(argv)
+    terminate_as_exception()
+    suite, system, uv = matrix.load(), RealSystem(), virtualenvs.find_uv()
+    arms = [candidates.resolve(suite, args.release, uv=uv, system=system, as_of=day) for day in args.as_of]
+    if args.to:
+        arms.append(compare.resolved(suite, args.to, system))
+    asked = compare.planned(suite, args, arms)
+    bounds = Bounds(rounds=args.rounds or ROUNDS, budget_s=args.budget)
+    if args.dry_run:
+        print(compare.describe(asked, bounds))
+        return EXIT_OK
+    found = runner.measure(asked, bounds, compare.options(args), system)
+    print(compare.page(asked, found))
+    print(attribution.render(found.series, found.floors))
+    runner.require_whole(asked, found)
+    return EXIT_OK
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser("attribute", "Measure one release on two locks: what of a change is its dependencies'.")
+    parser.add_argument("release", help="a release of suite.toml")
+    parser.add_argument(
+        "--as-of", action="append", required=True, type=_day, metavar="YYYY-MM-DD",
+        help="resolve its dependencies as of this day; give two, the older first",
+    )  # fmt: skip
+    parser.add_argument("--to", metavar="RELEASE", help="also divide the change to this release into the two shares")
+    compare.add_options(parser)
+    args = parser.parse_args(argv)
+    if len(args.as_of) != 2 or args.as_of[0] >= args.as_of[1]:  # noqa: PLR2004 - two locks
+        parser.error("give --as-of twice, the older day first")
+    return args
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day such as 2025-01-24") from error

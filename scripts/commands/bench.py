@@ -1,0 +1,140 @@
+"""Measure: `python -m scripts bench --release 1.12.0 --engine fastapi`, or `--mock` for the mock API alone."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import time
+from pathlib import Path
+
+from scripts.analysis import run_reader, validity
+from scripts.campaign import existing_runs
+from scripts.commands import cli
+from scripts.config import matrix, plan
+from scripts.config.errors import InvalidMeasurementError
+from scripts.config.matrix import ROOT, Suite
+from scripts.config.plan import Plan, RunSpec
+from scripts.environments import locks, virtualenvs
+from scripts.host import machine
+from scripts.host.process import RealSystem, terminate_as_exception
+from scripts.host.progress import Progress
+from scripts.measure import loadgen, session
+from scripts.measure.run import Done
+from scripts.measure.session import shown
+from scripts.report.pages import session_summary
+from scripts.serving import launch, server_command
+
+
+def main(argv: list[str]) -> int:
+    """Plan, check everything, then build, run, record and show."""
+    args = _arguments(argv)
+    suite = matrix.load()
+    chosen = _plan(suite, args)
+    if args.missing:
+        chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe())))
+        if not chosen.runs:
+            print("nothing is missing: every run is there already, as this machine would make it")
+            return 0
+    if args.dry_run:
+        print(_describe(suite, chosen))
+        return 0
+    terminate_as_exception()
+    system, progress = RealSystem(), Progress(time.monotonic)
+    if args.install_only:
+        session.prepare_only(suite, chosen.runs[0], system, progress)
+        return 0
+    options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs)
+    done = session.make(suite, chosen, options, system, progress, session.prepare)
+    print(session_summary.of_session(suite, [one.directory for one in done]))
+    return _verdict(done)
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser("bench", "Measure a release, served by one engine, under a load profile.")
+    parser.add_argument("--release", help="a release of suite.toml")
+    parser.add_argument("--engine", help="an engine of suite.toml")
+    parser.add_argument("--mock", action="store_true", help="load the mock API alone: the ceiling of everything else")
+    parser.add_argument("--profile", default="report", help="a load profile of suite.toml (default: report)")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="repeat everything N times (default: 1)")
+    parser.add_argument(
+        "--missing", action="store_true", help="make only runs of which there is no good one yet, made as here"
+    )
+    cli.add_flow_options(parser)
+    cli.add_session_options(parser)
+    args = parser.parse_args(argv)
+    if not args.mock and not (args.release and args.engine):
+        parser.error("name --release and --engine, or --mock")
+    of_a_target = [f"--{name}" for name in ("release", "engine", "flow", "python") if getattr(args, name)]
+    if args.mock and of_a_target:
+        parser.error(f"--mock serves no flow and no release: leave out {', '.join(of_a_target)}")
+    return args
+
+
+def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
+    if args.mock:
+        return plan.make_mock(suite, profile=args.profile, rounds=args.rounds)
+    return plan.make(
+        suite,
+        release=args.release,
+        engine=args.engine,
+        flow_names=args.flow,
+        profile=args.profile,
+        python=args.python,
+        rounds=args.rounds,
+    )
+
+
+def _verdict(done: list[Done]) -> int:
+    """Raise what a failing run raised, or that figures must not be believed; else 0."""
+    errors = [one.error for one in done if one.error is not None]
+    if errors:
+        raise errors[-1]
+    runs = [run_reader.read_run(one.directory) for one in done]
+    invalid = [f"{run.record.run_id}: {reason}" for run in runs for reason in run.reasons]
+    if invalid:
+        disturbed = any(map(validity.is_disturbance, invalid))
+        then = "repeat it on a quiet machine" if disturbed else "repeat it with --keep-logs, and see the logs"
+        raise InvalidMeasurementError("; ".join(invalid), then=then)
+    return 0
+
+
+def _describe(suite: Suite, chosen: Plan) -> str:
+    """The plan, the exact commands and the estimated time."""
+    lines = []
+    for number, spec in enumerate(chosen.runs, 1):
+        lines.append(f"[{number}/{len(chosen.runs)}] {spec.release} {spec.engine} {spec.flow}: {spec.profile.name}")
+        lines += [f"    {line}" for line in _commands(suite, spec)]
+    total = chosen.expected_s
+    lines.append(f"{len(chosen.runs)} run(s), about {total / 60:.1f} minutes, and the virtualenv if it is not built")
+    return "\n".join(lines)
+
+
+def _commands(suite: Suite, spec: RunSpec) -> list[str]:
+    lines = []
+    if spec.target is not None:
+        lock = locks.read(locks.of_release(suite, spec.target.release))
+        path = virtualenvs.directory(spec.release, lock, spec.python)
+        asked = server_command.settings(spec.engine, spec.profile.workers, spec.profile.threads)
+        lines += [
+            f"environment: {shown(path)} from {shown(lock.path)}",
+            f"server: {_assignments(asked)} MOCK_API_ENDPOINT=http://127.0.0.1:PORT/ {_server_command(path, asked)}",
+        ]
+    mock, locust = shlex.join(launch.mock_command("PORT")), shlex.join(loadgen.command(spec, "PORT", "DIR"))
+    return [
+        *lines,
+        f"mock: {_assignments(launch.mock_settings(spec))} {mock}".replace(f"{ROOT}/", ""),
+        f"locust: {locust}".replace(f"{ROOT}/", ""),
+        f"time: about {spec.expected_s:.0f} s",
+    ]
+
+
+def _assignments(variables: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in variables.items())
+
+
+def _server_command(path: Path, asked: dict[str, str]) -> str:
+    site_packages = next((path / "lib").glob("python3.*/site-packages"), None)
+    if site_packages is None:
+        return "(the release's own command; shown here once the virtualenv is built: --install-only)"
+    shipped = server_command.shipped_command(server_command.template(site_packages), asked, RealSystem(), ROOT)
+    return shlex.join(server_command.at(shipped, "PORT"))

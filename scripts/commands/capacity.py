@@ -1,0 +1,170 @@
+"""The highest throughput that meets an objective: `python -m scripts capacity --release 1.12.0 --engine fastapi`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import math
+import shlex
+import time
+from dataclasses import dataclass
+
+from scripts.analysis import run_reader
+from scripts.commands import cli
+from scripts.config import matrix, plan
+from scripts.config.errors import InvalidMeasurementError, SuiteError, UsageError
+from scripts.config.load_profiles import CAPACITY, Capacity
+from scripts.config.matrix import Suite
+from scripts.config.plan import Plan, RunSpec
+from scripts.host.process import RealSystem, System, terminate_as_exception
+from scripts.host.progress import Progress
+from scripts.inference import capacity_search
+from scripts.inference.capacity_search import Trial, Verdict
+from scripts.measure import session
+from scripts.measure.run import Bench
+from scripts.measure.session import Options, Prepare
+from scripts.report.pages import capacity_page
+from scripts.report.pages.capacity_page import Search, Tried
+
+_SHOWN_LOADS = 8  # of the first steps, in a dry run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A search that was made."""
+
+    search: Search
+    error: SuiteError | None  # of its last run that did not end well
+
+
+def main(argv: list[str]) -> int:
+    """Plan, check everything, then build, search, confirm and show."""
+    args = _arguments(argv)
+    suite = matrix.load()
+    chosen = plan.make(
+        suite,
+        release=args.release,
+        engine=args.engine,
+        flow_names=args.flow,
+        profile=CAPACITY,
+        python=args.python,
+        rounds=1,
+    )
+    settings = _settings(suite, args.max_overhead_p99)
+    if args.dry_run:
+        print(_describe(chosen, settings))
+        return 0
+    terminate_as_exception()
+    system, progress = RealSystem(), Progress(time.monotonic)
+    if args.install_only:
+        session.prepare_only(suite, chosen.runs[0], system, progress)
+        return 0
+    options = Options(results=args.results.resolve(), keep_logs=args.keep_logs)
+    made = make(suite, chosen, settings, options, system, progress, session.prepare)
+    print(capacity_page.of_session(suite, settings, [one.search for one in made], _command(args)))
+    return _verdict(made)
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser("capacity", "Find the highest throughput of a release that still meets an objective.")
+    parser.add_argument("--release", required=True, help="a release of suite.toml")
+    parser.add_argument("--engine", required=True, help="an engine of suite.toml")
+    parser.add_argument(
+        "--max-overhead-p99", type=float, metavar="MS", help="instead of overhead_p99_max_ms of suite.toml's [capacity]"
+    )
+    cli.add_flow_options(parser)
+    cli.add_session_options(parser)
+    return parser.parse_args(argv)
+
+
+def _settings(suite: Suite, overhead_p99_max_ms: float | None) -> Capacity:
+    """The search as suite.toml says, with another objective if one is given."""
+    if overhead_p99_max_ms is None:
+        return suite.capacity
+    if not 0 < overhead_p99_max_ms < math.inf:
+        raise UsageError(
+            f"--max-overhead-p99 {overhead_p99_max_ms:g}: a finite number above 0", then="--max-overhead-p99 250"
+        )
+    return dataclasses.replace(suite.capacity, overhead_p99_max_ms=overhead_p99_max_ms)
+
+
+def make(
+    suite: Suite,
+    chosen: Plan,
+    settings: Capacity,
+    options: Options,
+    system: System,
+    progress: Progress,
+    prepare: Prepare,
+) -> list[Made]:
+    """Search for each scenario; every run keeps its record."""
+    with session.opened(options, settings.max_users, system, progress) as opened:
+        bench = dataclasses.replace(opened, prepared=prepare(suite, chosen.runs[0], system, progress))
+        return [_search(bench, spec, settings) for spec in chosen.runs]
+
+
+def _search(bench: Bench, spec: RunSpec, settings: Capacity) -> Made:
+    """One scenario's search."""
+    tried: list[Tried] = []
+    errors: list[SuiteError] = []
+
+    def attempt(trial: Trial) -> Verdict:
+        load = dataclasses.replace(spec, profile=spec.profile.at(trial.users), round=trial.number)
+        done = session.one(bench, load, f"[{trial.phase} {trial.number}, {trial.users} users]")
+        if done.error is not None:
+            errors.append(done.error)
+        run = run_reader.read_run(done.directory)
+        tried.append(Tried(trial=trial, run=run, judgement=capacity_page.judge(run, settings)))
+        bench.progress.note(capacity_page.told(tried[-1]))
+        return tried[-1].judgement.verdict
+
+    found = capacity_search.find(settings, attempt)
+    return Made(search=Search(found=found, tried=tuple(tried)), error=errors[-1] if errors else None)
+
+
+def _verdict(made: list[Made]) -> int:
+    """0 when every scenario has a confirmed figure; else raise why one has none."""
+    without = [one for one in made if one.search.found.users is None]
+    if not without:
+        return 0
+    last = without[-1]
+    limit, flow = last.search.found.limit, last.search.tried[0].run.record.asked.flow
+    if last.error is not None and limit is not None and limit.verdict == "invalid":
+        raise last.error
+    if limit is not None and limit.verdict == "missed":
+        raise InvalidMeasurementError(
+            f"{flow}: no load was found that meets the objective reliably; {limit.users} users miss it",
+            then="another objective with --max-overhead-p99, or a faster machine",
+        )
+    raise InvalidMeasurementError(
+        f"{flow}: no load was found whose runs meet the objective and can be believed",
+        then="see why in the table; repeat it on a quiet machine",
+    )
+
+
+def _describe(chosen: Plan, settings: Capacity) -> str:
+    """The search that would be made, and the most time that it can take."""
+    spec = chosen.runs[0]
+    loads = list(itertools.islice(capacity_search.steps_up(settings), _SHOWN_LOADS))
+    growing = ", ".join(map(str, loads)) + (f", ... {settings.max_users}" if loads[-1] < settings.max_users else "")
+    runs = capacity_search.most_runs(settings) * len(chosen.runs)
+    run_s = spec.expected_s + spec.profile.drain_s
+    return "\n".join(
+        [
+            f"capacity of promptflow {spec.release}, {spec.engine} engine: {', '.join(s.flow for s in chosen.runs)}",
+            f"objective: {capacity_page.objective(settings)}",
+            f"users: {growing}, until it is missed; then between, to within {settings.precision * 100:g} %",
+            f"confirmed by {settings.confirm_runs} runs more, or by as many at a lower load",
+            f"at most {runs} runs in {runs * run_s / 60:.0f} minutes, and the virtualenv if it is not built",
+        ]
+    )
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The session that does the same again."""
+    words = ["nox", "-s", f"{CAPACITY}-{args.release}-{args.engine}"]
+    options = [word for flow in args.flow for word in ("--flow", flow)]
+    options += ["--python", args.python] if args.python else []
+    options += ["--max-overhead-p99", f"{args.max_overhead_p99:g}"] if args.max_overhead_p99 else []
+    return shlex.join([*words, *(["--", *options] if options else [])])

@@ -1,0 +1,136 @@
+"""What every command line shares: a parser that suggests, and errors that become exit codes.
+
+Imports `errors` and `suite` only. A verb is `def main(argv) -> int`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from scripts.config.errors import (
+    EXIT_BROKEN_PIPE,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    NothingMeasuredError,
+    SuiteError,
+    Terminated,
+    UsageError,
+    did_you_mean,
+)
+from scripts.config.matrix import ROOT
+
+logger = logging.getLogger(__name__)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with the nearest known option in the message about an unknown one."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and how to get help, and exit with code 2."""
+        prefix = "unrecognized arguments: "
+        if message.startswith(prefix):
+            word = message.removeprefix(prefix).split()[0].split("=")[0]
+            known = [name for action in self._actions for name in action.option_strings if name != "-h"]
+            message = f"{message}; {did_you_mean(word, known)}"
+        self.exit(2, f"error: {message}\n  next: {self.prog} --help\n")
+
+
+def parser(verb: str, description: str) -> Parser:
+    """A parser for `python -m scripts <verb>`; options cannot be abbreviated."""
+    return Parser(prog=f"python -m scripts {verb}", description=description, allow_abbrev=False)
+
+
+def add_flow_options(parser: Parser) -> None:
+    """What is served, and by which Python."""
+    parser.add_argument(
+        "--flow",
+        action="append",
+        default=[],
+        metavar="NAME|DIR",
+        help="instead of the engine's scenarios; repeatable",
+    )
+    add_python_option(parser)
+
+
+def add_campaign_options(parser: Parser) -> None:
+    """How interleaved rounds are carried out."""
+    parser.add_argument("--profile", default="compare", help="a load profile of suite.toml (default: compare)")
+    add_python_option(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and its time; start no server, no load")
+    _add_kept_options(parser)
+
+
+def add_python_option(parser: Parser) -> None:
+    """By which Python the releases are served."""
+    parser.add_argument("--python", metavar="X.Y", help="another Python than the tables' own")
+
+
+def add_session_options(parser: Parser) -> None:
+    """How a measuring session is carried out."""
+    _add_kept_options(parser)
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--dry-run", action="store_true", help="print what would be done; start no server and no load")
+    only.add_argument("--install-only", action="store_true", help="build the virtualenv, and measure nothing")
+
+
+def _add_kept_options(parser: Parser) -> None:
+    parser.add_argument("--keep-logs", action="store_true", help="keep every child's log and the raw request log")
+    add_results_option(parser)
+
+
+def add_results_option(parser: Parser) -> None:
+    """Where records lie."""
+    parser.add_argument(
+        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="where records lie (default: results)"
+    )
+
+
+def run(main: Callable[[list[str]], int]) -> NoReturn:
+    """Call `main` with the command line and leave the process with its exit code."""
+    try:
+        logging.basicConfig(level=_log_level(), format="%(levelname)s: %(message)s")
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except SuiteError as error:
+        code = _told(error)
+    except KeyboardInterrupt:
+        print("interrupted: everything that was started has been stopped", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    except Terminated:
+        print("terminated: everything that was started has been stopped", file=sys.stderr)
+        code = EXIT_TERMINATED
+    except BrokenPipeError:  # the reader of our output went away, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_BROKEN_PIPE
+    except OSError as error:
+        logger.debug("where it happened:", exc_info=True)
+        code = _told(_of_the_system(error))
+    sys.exit(code)
+
+
+def _told(error: SuiteError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _of_the_system(error: OSError) -> SuiteError:
+    """A file or disk that refuses, outside of a run: the system's own words, and the file if it names one."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return NothingMeasuredError(
+        f"{where}{error.strerror or error}", then="give access or make room there, then repeat this command"
+    )
+
+
+def _log_level() -> str:
+    """The LOGLEVEL of the environment; UsageError when there is no such level."""
+    level = (os.environ.get("LOGLEVEL") or "WARNING").upper()
+    known = logging.getLevelNamesMapping()
+    if level not in known:
+        raise UsageError(f"LOGLEVEL: unknown level {level!r}; {did_you_mean(level, known)}", then="unset LOGLEVEL")
+    return level

@@ -1,0 +1,89 @@
+"""Derive: `python -m scripts collate` writes everything in results/ that comes from the records.
+
+The only module of the reporting side that writes. Imports `report.pages`; decides nothing about content.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts.commands import cli
+from scripts.config import matrix
+from scripts.config.errors import EXIT_OK, NotComparableError
+from scripts.config.matrix import ROOT
+from scripts.report.pages import site
+
+_SHOWN = 20  # problems listed before the rest is only counted
+
+
+def main(argv: list[str]) -> int:
+    """Write, or with --check compare, all derived files."""
+    args = _arguments(argv)
+    results: Path = args.results.resolve()
+    derived = site.derive(results, matrix.load())
+    for one in derived.skipped:
+        print(f"skipped {one.path}: {one.reason}")
+    if args.check:
+        _check(results, derived.files)
+        print(f"{len(derived.files)} derived files are up to date")
+        return EXIT_OK
+    for name in leftovers(results, derived.files):
+        (results / name).unlink()
+        print(f"removed {name}")
+    for name, content in derived.files.items():
+        if _current(results / name) != content:
+            _write(results / name, content)
+            print(f"wrote {name}")
+    _remove_empty(results)
+    return EXIT_OK
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser("collate", "Write everything derived in results/ again from the records.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 7 when the files are not up to date")
+    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: results")
+    return parser.parse_args(argv)
+
+
+def _check(results: Path, files: dict[str, bytes]) -> None:
+    """Raise when what lies under results/ is not what the records say."""
+    problems = [f"left over: {name}" for name in leftovers(results, files)]
+    for name, content in files.items():
+        found = _current(results / name)
+        if found != content:
+            problems.append(f"missing: {name}" if found is None else f"differs: {name}")
+    if problems:
+        more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+        listing = "\n".join(f"  - {problem}" for problem in [*problems[:_SHOWN], *more])
+        raise NotComparableError(
+            f"{len(problems)} derived file(s) are not what the records say:\n{listing}", then="nox -s collate"
+        )
+
+
+def leftovers(results: Path, files: dict[str, bytes]) -> list[str]:
+    """Derived files, by relative path, that no record stands behind any more."""
+    found = dict.fromkeys(path.relative_to(results).as_posix() for path in site.of_releases(results))
+    return [name for name in found if name not in files]
+
+
+def _current(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace a file whole: a reader sees the old content or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _remove_empty(results: Path) -> None:
+    """Folders of releases whose last file has gone."""
+    for folder in results.glob(f"{site.RELEASE_FOLDERS}/"):
+        if not any(folder.iterdir()):
+            folder.rmdir()

@@ -1,0 +1,98 @@
+"""Gate: `python -m scripts gate --baseline 1.18.4 --candidate 1.18.5` compares, and its exit code says what to do.
+
+0: every metric was measured and passes. 3: nothing was measured. 5: a server does not work. 6: a metric could not be
+told, or the runs cannot be believed. 7: the runs are not comparable. 8: a regression.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.campaign import runner
+from scripts.campaign.runner import Bounds
+from scripts.commands import cli, compare
+from scripts.config import matrix
+from scripts.config.errors import EXIT_OK, InvalidMeasurementError, RegressionError
+from scripts.host.process import RealSystem, terminate_as_exception
+from scripts.inference import gate_decision
+from scripts.inference.gate_decision import Case
+
+BUDGET_S = 600.0  # of each flow
+
+
+def main(argv: list[str]) -> int:
+    """Compare two, write the reports, and decide."""
+    args = _arguments(argv)
+    terminate_as_exception()
+    wanted = gate_decision.thresholds(args.max)
+    suite, system = matrix.load(), RealSystem()
+    arms = [compare.resolved(suite, target, system) for target in (args.baseline, args.candidate)]
+    asked = compare.planned(suite, args, arms)
+    budget_s = None if args.rounds else args.budget or BUDGET_S * len(asked.scenarios)
+    bounds = Bounds(rounds=args.rounds or runner.ROUNDS, budget_s=budget_s, least=wanted)
+    if args.dry_run:
+        print(compare.describe(asked, bounds))
+        return EXIT_OK
+    found = runner.measure(asked, bounds, compare.options(args), system)
+    page = compare.page(asked, found)
+    print(page)
+    _write_summary(page)
+    runner.require_whole(asked, found)  # before JUnit XML, which could not say that a flow is missing
+    cases = gate_decision.decide(found.judged, wanted)
+    if args.junit is not None:
+        args.junit.write_bytes(gate_decision.junit(cases, found.took_s))
+    return verdict(cases)
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser("gate", "Compare a candidate with a baseline; the exit code says whether it may pass.")
+    parser.add_argument(
+        "--baseline", required=True, metavar="RELEASE|PATH|git+URL", help="what it must not fall behind"
+    )
+    parser.add_argument("--candidate", required=True, metavar="RELEASE|PATH|git+URL", help="what is to be judged")
+    parser.add_argument(
+        "--max", action="append", default=[], metavar="METRIC=+N%",
+        help="the largest worsening that passes, and only metrics so named are judged; repeatable "
+        "(default: every metric that has a least change, see results/README.md)",
+    )  # fmt: skip
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
+    compare.add_options(parser)
+    args = parser.parse_args(argv)
+    if args.junit is not None and not args.junit.parent.is_dir():
+        parser.error(f"--junit {args.junit}: there is no such directory")
+    return args
+
+
+def _write_summary(page: str) -> None:
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as stream:
+            stream.write(page)
+
+
+def verdict(cases: Sequence[Case]) -> int:
+    """0 when every case passes; else the error of the worst: a regression, before what could not be told."""
+    told = {
+        decision: [
+            f"  - {case.where}: {case.effect.metric.words} {case.reason}" for case in cases if case.decision == decision
+        ]
+        for decision in ("regression", "undecided", "no data")
+    }
+    if told["regression"]:
+        raise RegressionError(
+            f"{len(told['regression'])} regression(s):\n" + "\n".join(told["regression"]),
+            then="see the table above; nox -s attribute tells promptflow's share from its dependencies'",
+        )
+    unknown = told["no data"] + told["undecided"]
+    if unknown or not cases:
+        needed = max((case.effect.rounds_needed or 0 for case in cases), default=0)
+        raise InvalidMeasurementError(
+            f"{len(unknown)} metric(s) could not be told, so this is no pass:\n" + "\n".join(unknown),
+            then=f"repeat this command, without --budget and with --rounds {needed}: it goes on where it ended"
+            if needed
+            else "repeat this command with --keep-logs",
+        )
+    return EXIT_OK

@@ -1,0 +1,97 @@
+"""Self-test: `python -m scripts self-test` shows what a comparison catches, and how often it cries wolf.
+
+Variants of a release with a known slowdown are compared with it, and the release with itself, by the code that
+`compare` and `gate` use. Writes results/self-test.md. Resumable: what is measured already is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from scripts.campaign import runner
+from scripts.campaign.runner import Bounds, Measured
+from scripts.commands import cli, compare
+from scripts.config import matrix
+from scripts.config.errors import EXIT_OK
+from scripts.config.matrix import Suite
+from scripts.environments.candidates import Arm
+from scripts.host.process import RealSystem, System, terminate_as_exception
+from scripts.host.progress import Progress
+from scripts.measure import session
+from scripts.measure.round_plan import Campaign
+from scripts.report.pages import self_test_page
+from scripts.report.pages.self_test_page import Injected
+from scripts.selftest import simulation, slowdowns
+from scripts.selftest.slowdowns import VARIANTS
+
+RELEASE, ENGINE, FLOW = "1.12.0", "fastapi", "static_async"
+ROUNDS, NULLS = 8, 20
+
+
+def main(argv: list[str]) -> int:
+    """Build the variants, measure what is missing, and write the table."""
+    args = _arguments(argv)
+    terminate_as_exception()
+    suite, system = matrix.load(), RealSystem()
+    baseline = compare.resolved(suite, RELEASE, system)
+    injected = _variants(suite, baseline, system)
+    args.engine, args.flow = [ENGINE], [FLOW]
+    slowed = compare.planned(suite, args, [baseline, *injected.values()])
+    null = compare.planned(suite, args, [baseline, baseline])
+    bounds = Bounds(rounds=args.rounds, afresh=False)
+    if args.dry_run:
+        print(compare.describe(slowed, bounds))
+        print(f"and {args.nulls} times:\n{compare.describe(null, bounds)}")
+        return EXIT_OK
+    options = compare.options(args)
+    caught = _measured(slowed, bounds, options, system)
+    found = [_measured(replace(null, again=again), bounds, options, system) for again in range(args.nulls)]
+    nulls = [one for measured in found for one in measured.judged]
+    noise = self_test_page.measured_noise(nulls)
+    variant_of = {injected[variant.name].release.version: variant for variant in VARIANTS}
+    page = self_test_page.render(
+        [
+            Injected(name=variant.name, what=variant.what, metric=variant.metric, judged=one)
+            for one in caught.judged
+            if (variant := variant_of.get(one.series.label(one.arm)))
+        ],
+        nulls,
+        noise=noise,
+        round_s=null.round_s,
+        simulated=simulation.tables(measured=[noise] if noise else []),
+    )
+    path: Path = args.results / "self-test.md"
+    path.write_bytes(page)
+    print(page.decode())
+    return EXIT_OK
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser(
+        "self_test", "Show by injected slowdowns and A/A comparisons how far the verdicts can be trusted."
+    )
+    parser.add_argument(
+        "--rounds", type=compare.rounds, default=ROUNDS, metavar="N", help=f"of each comparison (default: {ROUNDS})"
+    )
+    parser.add_argument("--nulls", type=int, default=NULLS, metavar="N", help=f"A/A comparisons (default: {NULLS})")
+    cli.add_campaign_options(parser)
+    return parser.parse_args(argv)
+
+
+def _variants(suite: Suite, baseline: Arm, system: System) -> dict[str, Arm]:
+    """By name, each variant as any other candidate: a directory of wheels, made of the release's virtualenv."""
+    with Progress(system.monotonic) as progress:
+        prepared = session.install(RELEASE, baseline.lock, suite.python, system, progress)
+    site_packages, into = prepared.environment.site_packages, session.SCRATCH / "variants"
+    return {
+        variant.name: compare.resolved(suite, str(slowdowns.build(variant, site_packages, into)), system)
+        for variant in VARIANTS
+    }
+
+
+def _measured(asked: Campaign, bounds: Bounds, options: session.Options, system: System) -> Measured:
+    found = runner.measure(asked, bounds, options, system)
+    runner.require_whole(asked, found)
+    return found

@@ -1,0 +1,48 @@
+"""Compiled modules of virtualenvs: one file for all that hold the same source.
+
+A compiled module names its source's path, time and size. Virtualenvs share their sources, so time and size agree; the
+path is left relative here, and Python puts the real one in as it loads the module (`_fix_co_filename`). So one file
+serves every virtualenv, as the sources do. What distributions test themselves with is never served, nor compiled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from scripts.environments.file_dedup import link
+
+_TESTS = "tests"
+
+
+def command(python: Path, site_packages: Path) -> list[str]:
+    """What compiles, on all cores, the modules without a valid compiled file; it passes over what is no Python."""
+    place = str(site_packages)
+    passed_over = f"^{re.escape(place)}/(.*/)?{_TESTS}/"
+    return [str(python), "-I", "-S", "-m", "compileall", "-qq", "-j", "0", "-x", passed_over, "-s", place, place]
+
+
+@contextlib.contextmanager
+def shared(site_packages: Path, digests: Mapping[Path, str], tag: str, store: Path) -> Iterator[None]:
+    """Link from the store what was compiled before, and into it what is compiled within.
+
+    `digests`: of what is installed, by path. `tag` is the interpreter's, as in `cpython-311`.
+    """
+    places = list(_places(site_packages, digests, tag, store))
+    for compiled, stored in places:
+        link(stored, compiled)
+    yield
+    for compiled, stored in places:
+        link(compiled, stored)
+
+
+def _places(site_packages: Path, digests: Mapping[Path, str], tag: str, store: Path) -> Iterator[tuple[Path, Path]]:
+    """Where each source's compiled file lies here, and where in the store."""
+    for source, digest in digests.items():
+        inside = source.relative_to(site_packages)
+        if source.suffix == ".py" and _TESTS not in inside.parts[:-1]:
+            key = hashlib.sha256(f"{inside}\0{int(source.stat().st_mtime)}\0{digest}".encode()).hexdigest()
+            yield source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc", store / tag / key[:2] / f"{key[2:]}.pyc"

@@ -1,0 +1,116 @@
+"""What can be measured: a release of suite.toml, the same as of another day, or a candidate that is not released.
+
+Each is locked and digested like a release; only the locks of releases as of their own day are committed.
+Imports `errors`, `suite` and, of `measure`, `environment`, `locks`, `process` and `sources`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from packaging.version import Version
+
+from scripts.config.errors import EnvironmentBuildError, UsageError, did_you_mean
+from scripts.config.matrix import Release, Suite
+from scripts.environments import locks, virtualenvs, wheel_builds
+from scripts.environments.locks import Inputs, Lock
+from scripts.environments.wheel_builds import Gathered
+from scripts.host.process import System
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arm:
+    """One side of a comparison: something that a virtualenv can be built of."""
+
+    release: Release  # its version is the label: "1.12.0", "1.12.0+asof.20250124", "1.12.0+1a2b3c4d"
+    version: str  # what the live server's /version must say
+    lock: Lock
+    about: str  # one line for people, without a path
+
+
+def resolve(suite: Suite, spec: str, *, uv: str, system: System, as_of: date | None = None) -> Arm:
+    """From what was typed to what can be measured; a lock that is not committed is resolved unless it stands.
+
+    `spec` is a release, a wheel, a directory of wheels, a source checkout, or git+URL[@REF]. Dependencies are
+    those of `as_of`. Without it a release has its committed lock; a candidate of a release's version has that
+    release's day, so that the two differ in promptflow alone; any other candidate is resolved as of today.
+    """
+    if as_of is not None and as_of > _today():
+        raise UsageError(f"{as_of} is in the future", then="name a day up to today")
+    versions = [release.version for release in suite.releases]
+    if spec in versions:
+        return _release(suite, suite.release(spec), as_of, uv, system)
+    if not wheel_builds.exists(spec):
+        raise UsageError(
+            f"{spec!r} is no release of suite.toml, and no file or directory; {did_you_mean(spec, versions)}",
+            then="name a release, a wheel, a directory of wheels, a source checkout, or git+URL[@REF]",
+        )
+    return _candidate(suite, wheel_builds.gather(spec, uv=uv, system=system), as_of, uv, system)
+
+
+def _release(suite: Suite, release: Release, as_of: date | None, uv: str, system: System) -> Arm:
+    about = f"promptflow {release.version}"
+    if as_of is None or as_of == release.as_of:
+        return _arm(release, locks.read(locks.of_release(suite, release)), about)
+    if as_of <= release.uploaded:  # a day counts from its beginning
+        raise UsageError(
+            f"promptflow {release.version} was uploaded on {release.uploaded}: not there yet as of {as_of}",
+            then="name a later day",
+        )
+    label = f"{_extended(Version(release.version))}asof.{as_of:%Y%m%d}"
+    moved = dataclasses.replace(release, version=label, as_of=as_of)
+    inputs = dataclasses.replace(locks.of_release(suite, release), name=label, as_of=as_of, committed=False)
+    return _arm(moved, _lock(inputs, uv, system), f"{about} as of {as_of}")
+
+
+def _candidate(suite: Suite, gathered: Gathered, as_of: date | None, uv: str, system: System) -> Arm:
+    """A candidate has the version of the umbrella, `promptflow`, or of the first part that it brings."""
+    version = Version(gathered.wheels[0].version)
+    same = next((release for release in suite.releases if Version(release.version) == Version(version.public)), None)
+    usual = same.as_of if same else _today()
+    day = as_of or usual
+    label = Version(_extended(version) + gathered.digest[:8] + (f".asof.{day:%Y%m%d}" if day != usual else ""))
+    constraints, reason = (same.constraints, same.reason) if same else ((), "")
+    release = Release(version=str(label), uploaded=day, as_of=day, constraints=constraints, reason=reason)
+    public = dataclasses.replace(release, version=version.public)  # an umbrella that is not brought is the index's
+    if not suite.has_line(public):
+        raise UsageError(
+            f"promptflow {version} is before every release line of suite.toml",
+            then=f"name a candidate from {suite.lines[0].since} on",
+        )
+    inputs = Inputs(
+        name=release.version,
+        requirements=suite.requirements(public),
+        as_of=day,
+        pythons=suite.line(public).pythons,
+        wheels=gathered.wheels,
+        committed=False,
+    )
+    about = f"promptflow {version} from {gathered.origin}" + (f" as of {day}" if same is None or day != usual else "")
+    return _arm(release, _lock(inputs, uv, system), about)
+
+
+def _extended(version: Version) -> str:
+    """The version, ready for another local part (PEP 440)."""
+    return f"{version}." if version.local else f"{version}+"
+
+
+def _lock(inputs: Inputs, uv: str, system: System) -> Lock:
+    """The lock as it stands, resolved again when its seal does not hold."""
+    try:
+        return locks.read(inputs)
+    except EnvironmentBuildError:
+        locks.write(inputs, uv=uv, env=virtualenvs.install_env(), system=system)
+        return locks.read(inputs)
+
+
+def _arm(release: Release, lock: Lock, about: str) -> Arm:
+    """/version tells the version of promptflow-core, since there is one (1.8.0); before, that of promptflow."""
+    served = lock.pins.get("promptflow-core") or lock.pins["promptflow"]
+    return Arm(release=release, version=served[0], lock=lock, about=about)
+
+
+def _today() -> date:
+    return datetime.now(tz=UTC).date()

@@ -1,0 +1,1 @@
+"""Takes the figures of many runs. Gives changes with confidence intervals, verdicts, change points and searches."""

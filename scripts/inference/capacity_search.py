@@ -1,0 +1,157 @@
+"""Which load to try next, and what a search has found: the highest load that meets an objective.
+
+Pure: what a load turns out to be, is the business of who calls. Imports `loads` only.
+
+The users grow step by step until a load does not meet the objective; the gap is halved until it is within the
+precision; then independent runs at the load that was found must all meet it as well, else it is lowered by the
+precision and confirmed again. One chance result therefore never makes a capacity; it can make one too low.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from scripts.config.load_profiles import Capacity
+
+Phase = Literal["step", "confirm"]
+
+Verdict = Literal["met", "missed", "generator-bound", "invalid"]
+"""Of one run: `missed` says something of the server; the last two only that its figures must not be believed."""
+
+REPEATS = 3  # of runs that must not be believed, in all of a search: chance may have disturbed them
+CONFIRMATIONS = 4  # loads that are tried to be confirmed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One run of a search."""
+
+    number: int  # from 1; each has think times of its own
+    phase: Phase
+    users: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """The lowest load found that did not meet the objective."""
+
+    users: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """How a search ended."""
+
+    users: int | None  # the highest confirmed load; None: there is none
+    confirmed_by: tuple[int, ...]  # numbers of the trials that confirmed it
+    limit: Limit | None  # what lies above it; None: even the most users met the objective
+
+    @property
+    def is_ceiling(self) -> bool:
+        """Whether the server can do no more; otherwise it can do at least that."""
+        return self.limit is not None and self.limit.verdict == "missed"
+
+
+def find(settings: Capacity, attempt: Callable[[Trial], Verdict]) -> Found:
+    """Search; `attempt` makes one run."""
+    search = _Search(settings, attempt)
+    search.step_out()
+    search.close_in()
+    return search.confirm()
+
+
+def steps_up(settings: Capacity) -> Iterator[int]:
+    """The loads of the first steps, as long as all of them meet the objective."""
+    users = settings.start_users
+    yield users
+    while users < settings.max_users:
+        users = min(settings.max_users, max(users + 1, math.floor(users * settings.growth)))
+        yield users
+
+
+def steps_down(settings: Capacity) -> Iterator[int]:
+    """The loads below the first step, for when it does not meet the objective."""
+    users = settings.start_users
+    while users > 1:
+        users = max(1, min(users - 1, math.floor(users / settings.growth)))
+        yield users
+
+
+def most_runs(settings: Capacity) -> int:
+    """No search makes more."""
+    steps = max(len(list(steps_up(settings))), 1 + len(list(steps_down(settings))))
+    halvings = 1 + math.ceil(math.log2(max(1.0, settings.growth / settings.precision)))
+    return steps + halvings + CONFIRMATIONS * settings.confirm_runs + REPEATS
+
+
+class _Search:
+    """The state of a search: `good` is the highest load that met the objective, 0 when none has."""
+
+    def __init__(self, settings: Capacity, attempt: Callable[[Trial], Verdict]) -> None:
+        self._settings = settings
+        self._attempt = attempt
+        self._number = 0
+        self._repeats = REPEATS
+        self._good = 0
+        self._limit: Limit | None = None
+
+    def step_out(self) -> None:
+        """Step up to the first load that does not meet the objective, or down to the first that does."""
+        for users in steps_up(self._settings):
+            if not self._step(users):
+                break
+        for users in steps_down(self._settings):
+            # A run that is invalid at the smallest load so far is no matter of load.
+            if self._good or (self._limit is not None and self._limit.verdict == "invalid"):
+                break
+            self._step(users)
+
+    def close_in(self) -> None:
+        """Halve the gap between what meets the objective and what does not."""
+        while self._good and self._limit is not None:
+            if self._limit.users - self._good <= max(1, self._settings.precision * self._good):
+                break
+            self._step((self._good + self._limit.users) // 2)
+
+    def confirm(self) -> Found:
+        """Confirm the load that was found, or a lower one."""
+        for _ in range(CONFIRMATIONS):
+            if not self._good:
+                break
+            confirmed_by = self._confirmed()
+            if confirmed_by:
+                return Found(users=self._good, confirmed_by=confirmed_by, limit=self._limit)
+            self._good = min(self._good - 1, math.floor(self._good / (1 + self._settings.precision)))
+        return Found(users=None, confirmed_by=(), limit=self._limit)
+
+    def _confirmed(self) -> tuple[int, ...]:
+        """The trials that confirm the load; none when one of them does not."""
+        numbers = []
+        for _ in range(self._settings.confirm_runs):
+            if not self._meets(self._good, "confirm"):
+                return ()
+            numbers.append(self._number)
+        return tuple(numbers)
+
+    def _step(self, users: int) -> bool:
+        met = self._meets(users, "step")
+        if met:
+            self._good = users
+        return met
+
+    def _meets(self, users: int, phase: Phase) -> bool:
+        verdict = self._run(users, phase)
+        if verdict in ("generator-bound", "invalid") and self._repeats:
+            self._repeats -= 1
+            verdict = self._run(users, phase)
+        if verdict != "met":
+            self._limit = Limit(users=users, verdict=verdict)
+        return verdict == "met"
+
+    def _run(self, users: int, phase: Phase) -> Verdict:
+        self._number += 1
+        return self._attempt(Trial(number=self._number, phase=phase, users=users))

@@ -1,0 +1,124 @@
+"""What a gate decides: thresholds as a person types them, the outcome of a comparison, and its JUnit report.
+
+Pure; imports `comparison`, `comparison_page` and the errors. A metric that could not be told is never a pass.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scripts.analysis.metrics import COMPARED, METRICS, Metric
+from scripts.config.errors import UsageError, did_you_mean
+from scripts.inference.comparison import Effect
+from scripts.report.pages import comparison_page
+from scripts.report.pages.comparison_page import Judged, counts_from
+
+Decision = Literal["pass", "regression", "undecided", "no data"]
+_THRESHOLD = re.compile(r"(?P<name>[a-z0-9_]+)=(?P<sign>[+-]?)(?P<percent>\d+(\.\d+)?)%")
+_EXAMPLE = "--max cpu_per_request=+3%"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One metric of one flow."""
+
+    where: str
+    effect: Effect
+    decision: Decision
+    reason: str
+
+
+def thresholds(texts: Sequence[str]) -> dict[str, float]:
+    """Metric names with the largest worsening that passes, as log ratio: `cpu_per_request=+3%`; else UsageError."""
+    found: dict[str, float] = {}
+    for text in texts:
+        parts = _THRESHOLD.fullmatch(text)
+        if parts is None:
+            raise UsageError(f"--max {text}: not METRIC=+N%", then=f"for example {_EXAMPLE}")
+        metric = named_metric(parts["name"], _EXAMPLE)
+        worse = "-" if metric.better == "higher" else "+"
+        if parts["sign"] not in ("", worse):
+            raise UsageError(
+                f"--max {text}: of {metric.name} {metric.better} is better, so the sign must be {worse}",
+                then=f"--max {parts['name']}={worse}{parts['percent']}%",
+            )
+        if metric.name in found:
+            raise UsageError(f"--max {metric.name} is given twice", then="leave one of them out")
+        found[metric.name] = _log_ratio(text, metric, float(parts["percent"]) / 100)
+    return found
+
+
+def _log_ratio(text: str, metric: Metric, share: float) -> float:
+    """The worsening as log ratio; UsageError where no candidate or every candidate would pass."""
+    if share == 0:
+        raise UsageError(
+            f"--max {text}: no number of rounds can show that nothing changed, so nothing would pass",
+            then=f"name the worsening that can be borne, {_EXAMPLE}",
+        )
+    if metric.better == "lower":
+        return math.log1p(share)
+    if share >= 1:
+        raise UsageError(
+            f"--max {text}: {metric.name} cannot fall by 100 % or more",
+            then=f"--max {metric.name}=-N% with N below 100",
+        )
+    return -math.log1p(-share)
+
+
+def named_metric(name: str, example: str) -> Metric:
+    """The metric by its name with or without its unit; UsageError when there is none that can get worse.
+
+    `example`: a good use of the option that names it.
+    """
+    known = {metric.name: metric for metric in METRICS if metric.better != "-"}
+    known |= {metric.name.removesuffix(f"_{metric.unit}"): metric for metric in known.values()}
+    if name not in known:
+        raise UsageError(
+            f"{example.split(maxsplit=1)[0]}: there is no metric {name!r} that can be better or worse; "
+            f"{did_you_mean(name, known)}",
+            then=f"for example {example}; results/README.md has a glossary",
+        )
+    return known[name]
+
+
+def decide(judged: Sequence[Judged], wanted: dict[str, float]) -> list[Case]:
+    """One case a metric and flow: of the metrics asked for, or of all that have a least change."""
+    names = wanted or {metric.name for metric in COMPARED}
+    return [_case(one.heading, effect) for one in judged for effect in one.effects if effect.metric.name in names]
+
+
+def _case(where: str, effect: Effect) -> Case:
+    told = [comparison_page.change(effect), comparison_page.verdict(effect), f"counts from {counts_from(effect)}"]
+    decisions: dict[str, Decision] = {
+        "regression": "regression", "inconclusive": "undecided", "no data": "no data",
+    }  # fmt: skip
+    return Case(
+        where=where, effect=effect, decision=decisions.get(effect.verdict, "pass"), reason=", ".join(filter(None, told))
+    )
+
+
+def junit(cases: Sequence[Case], seconds: float) -> bytes:
+    """JUnit XML: a failure is a regression, an error is what could not be told."""
+    suite = ET.Element(
+        "testsuite",
+        name="promptflow-serve-bench gate",
+        tests=str(len(cases)),
+        failures=str(sum(case.decision == "regression" for case in cases)),
+        errors=str(sum(case.decision in ("undecided", "no data") for case in cases)),
+        time=f"{seconds:.1f}",
+    )
+    for case in cases:
+        element = ET.SubElement(suite, "testcase", classname=case.where, name=case.effect.metric.name)
+        if case.decision != "pass":
+            kind = "failure" if case.decision == "regression" else "error"
+            ET.SubElement(element, kind, type=case.decision, message=case.reason)
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"

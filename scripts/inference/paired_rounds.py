@@ -1,0 +1,118 @@
+"""Campaigns of interleaved rounds, found again in the records: which runs may be paired with which.
+
+Pure; imports `comparability`, `store` and the errors. Only runs of one round are ever compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from scripts.analysis.run_reader import Run
+from scripts.config.errors import NotComparableError
+from scripts.records import conditions
+
+BASELINE = 1  # the first arm
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Round:
+    """One run of every arm, on one machine, one after the other."""
+
+    round_id: str
+    runs: dict[int, Run]  # by arm, from 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """All rounds of one engine and flow of a campaign."""
+
+    campaign: str
+    engine: str
+    flow: str
+    arms: tuple[int, ...]  # from 1, the baseline, without a gap
+    rounds: tuple[Round, ...]  # whole and ok; oldest first
+    lost: tuple[str, ...]  # what was left out, and why, in words
+
+    def label(self, arm: int) -> str:
+        """What an arm is called: its release, and which time where a release is there twice (A/A)."""
+        releases = self.releases
+        earlier = sum(releases[other] == releases[arm] for other in self.arms if other < arm)
+        return releases[arm] + (f" (again{'' if earlier == 1 else f' {earlier}'})" if earlier else "")
+
+    @property
+    def null(self) -> bool:
+        """Whether all arms are the same release on the same lock: then every difference is noise."""
+        if not self.rounds:
+            return False
+        runs = self.rounds[0].runs.values()
+        return len({(run.record.asked.release, run.record.digests.lock) for run in runs}) == 1 and len(runs) > 1
+
+    def first(self, number: int) -> Series:
+        """The series as it was after so many rounds."""
+        return replace(self, rounds=self.rounds[:number])
+
+    def runs(self, arm: int) -> list[Run]:
+        """The runs of an arm, oldest first."""
+        return [one.runs[arm] for one in self.rounds]
+
+    @property
+    def releases(self) -> dict[int, str]:
+        """By arm, as they were asked for."""
+        return {arm: one.runs[arm].record.asked.release for one in self.rounds[:1] for arm in self.arms}
+
+
+def series(runs: Iterable[Run]) -> list[Series]:
+    """Every series of every campaign, by campaign, engine and flow; NotComparableError when one is mixed."""
+
+    def key(run: Run) -> tuple[str, str, str]:
+        asked = run.record.asked
+        return asked.campaign, asked.engine, asked.flow
+
+    placed = sorted((run for run in runs if run.record.asked.campaign), key=lambda run: (key(run), run.record.run_id))
+    return [_series(*names, list(group)) for names, group in itertools.groupby(placed, key)]
+
+
+def _series(campaign: str, engine: str, flow: str, runs: list[Run]) -> Series:
+    arms = tuple(range(BASELINE, max(run.record.asked.arm for run in runs) + 1))
+    by_round: dict[str, dict[int, Run]] = {}
+    rounds, lost = [], []
+    for run in sorted(runs, key=lambda run: run.outcome == "ok"):  # what was disturbed was made again at once
+        asked = run.record.asked
+        before = by_round.setdefault(asked.round_id, {}).get(asked.arm)
+        if before is not None:
+            lost.append(f"round {asked.round_id}: {_told(before)}; it was made again")
+        by_round[asked.round_id][asked.arm] = run
+    for round_id, found in sorted(by_round.items()):
+        why = _why_lost(found, arms)
+        if why:
+            lost.append(f"round {round_id}: {why}")
+        else:
+            rounds.append(Round(round_id=round_id, runs=found))
+    _require_comparable([run for one in rounds for run in one.runs.values()])
+    return Series(campaign=campaign, engine=engine, flow=flow, arms=arms, rounds=tuple(rounds), lost=tuple(lost))
+
+
+def _why_lost(found: dict[int, Run], arms: tuple[int, ...]) -> str:
+    """Why a round cannot be paired; empty when it can."""
+    bad = [run for run in found.values() if run.outcome != "ok"]
+    if bad:
+        return "; ".join(map(_told, bad))
+    return "" if len(found) == len(arms) else f"only {len(found)} of {len(arms)} runs were made"
+
+
+def _told(run: Run) -> str:
+    return f"{run.record.asked.release} was {run.outcome}" + (f" ({'; '.join(run.reasons)})" if run.reasons else "")
+
+
+def _require_comparable(runs: list[Run]) -> None:
+    """Raise when conditions changed within a campaign; runs that do not count need not agree."""
+    for run in runs[1:]:
+        found = conditions.differences(runs[0].record, run.record)
+        if found:
+            raise NotComparableError(
+                f"runs {runs[0].record.run_id} and {run.record.run_id} of one campaign differ in "
+                + "; ".join(f"{one.name}: {one.first!r} and {one.second!r}" for one in found),
+                then="take the runs of one side out of the results and repeat the command, or name other --results",
+            )

@@ -1,0 +1,155 @@
+"""Brings together what was measured around one load: the recording, the servers' CPU and memory, the mock's counts."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from scripts.config.errors import InvalidMeasurementError
+from scripts.config.plan import RunSpec
+from scripts.host import telemetry
+from scripts.host.process import System
+from scripts.host.telemetry import MachineSample, TreeSample
+from scripts.measure import recording
+from scripts.measure.loadgen import Samples
+from scripts.measure.recording import RecordedLoad, Request
+from scripts.records.schema import Backend, Disturbance, Histograms, Measurements, Second, Server
+from scripts.serving.launch import Booted
+
+Timed = TypeVar("Timed", TreeSample, MachineSample)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gathered:
+    """Everything of a run's record that the load gave."""
+
+    measurements: Measurements
+    histograms: Histograms
+    timeline: list[Second]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Live:
+    """A release's server, verified and ready for load."""
+
+    booted: Booted
+    settled_s: float  # start of the process until every worker had started and was idle
+    first_answer_s: float  # of the verification
+    memory_bytes: int  # before the load
+
+
+def after_load(
+    system: System, spec: RunSpec, recorder_files: Path, samples: Samples, mock: Booted, live: Live | None
+) -> Gathered:
+    """Read the recording, and look at the servers once more before they are stopped."""
+    recorded = recording.read_load(recorder_files)
+    requests = recording.read_requests(recorder_files)
+    own_wait = spec.target.flow.own_wait_s if spec.target else 0.0
+    loaded = samples.trees[(live.booted if live else mock).child.name]
+    steady_s = recording.steady_from_s(recorded, spec.profile.warm_up_s)
+    return Gathered(
+        measurements=Measurements(
+            load=recording.load(recorded, requests),
+            generator=recording.generator(recorded),
+            server=_server(recorded, steady_s, requests, samples, live) if live else None,
+            backend=_backend(system, mock, window(samples.trees[mock.child.name], recorded, steady_s)),
+            disturbance=_disturbance(samples, recorded, steady_s),
+        ),
+        histograms=recording.histograms(recorded, requests, own_wait, spec.profile.warm_up_s),
+        timeline=recording.timeline(recorded, requests, cpu_by_second(loaded, recorded)),
+    )
+
+
+def window(samples: Sequence[Timed], recorded: RecordedLoad, steady_s: float) -> list[Timed]:
+    """The samples of the steady window, which begins at `steady_s`; InvalidMeasurementError with fewer than two."""
+    inside = [sample for sample in samples if steady_s <= sample.at_s <= recorded.stopped_s]
+    if len(inside) < 2:  # noqa: PLR2004 - a difference needs two
+        raise InvalidMeasurementError(
+            f"only {recorded.users_reached} users had started when the load ended; there is no steady window",
+            then="look at locust.log; a slower spawn_rate or a longer run_time_s in suite.toml may be needed",
+        )
+    return inside
+
+
+def cpu_by_second(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list[float | None]:
+    """CPU seconds that the tree used in each second of the load, interpolated between the samples."""
+    if not samples:
+        return []
+    length = max(1, int(recorded.stopped_s - recorded.started_s + 0.5))
+    edges = recorded.started_s + np.arange(length + 1)
+    at = [sample.at_s for sample in samples]
+    total = np.interp(edges, at, [sample.total_cpu_s for sample in samples])
+    covered = [at[0] <= begin and end <= at[-1] for begin, end in itertools.pairwise(edges)]
+    used = [round(float(value), 3) for value in np.diff(total)]
+    return [cpu if inside and cpu >= 0 else None for cpu, inside in zip(used, covered, strict=True)]
+
+
+def _server(
+    recorded: RecordedLoad, steady_s: float, requests: Sequence[Request], samples: Samples, live: Live
+) -> Server:
+    child = live.booted.child
+    inside = window(samples.trees[child.name], recorded, steady_s)
+    first, last = inside[0], inside[-1]
+    memory_after, kind = telemetry.memory(child.pid)
+    workers = sorted(pid for pid in last.cpu_s if pid != child.pid)
+    in_window = [request for request in requests if first.at_s < request.end_s <= last.at_s]
+    served = Counter(samples.owners.get(request.port or 0) for request in in_window if request.outcome == recording.OK)
+    firsts = recording.first_answers(requests, samples.owners)
+    return Server(
+        ready_s=round(live.booted.ready_s, 3),
+        settled_s=round(live.settled_s, 3),
+        cpu_s=round(sum(cpu - first.cpu_s.get(pid, 0.0) for pid, cpu in last.cpu_s.items()), 3),
+        window_s=(round(first.at_s - recorded.started_s, 3), round(last.at_s - recorded.started_s, 3)),
+        completed=len(in_window),
+        worker_cpu_s=tuple(round(last.cpu_s[pid] - first.cpu_s.get(pid, 0.0), 3) for pid in workers),
+        workers_lost=len(first.cpu_s.keys() - last.cpu_s.keys()),
+        memory_start_bytes=live.memory_bytes,
+        memory_end_bytes=memory_after,
+        memory_kind=kind,
+        threads_seen=telemetry.shape(child.pid).threads,
+        first_answer_s=round(live.first_answer_s, 6),
+        first_answers_s=tuple(round(firsts[pid], 6) if pid in firsts else None for pid in workers),
+        worker_requests=tuple(served[pid] for pid in workers),
+    )
+
+
+def _disturbance(samples: Samples, recorded: RecordedLoad, steady_s: float) -> Disturbance:
+    """What the rest of the machine did meanwhile: busy time that is neither this process's nor a child's."""
+    inside = window(samples.machine, recorded, steady_s)
+    first, last = inside[0], inside[-1]
+    trees = [window(tree, recorded, steady_s) for tree in samples.trees.values()]
+    before, after = samples.clocks
+    ours = sum(tree[-1].total_cpu_s - tree[0].total_cpu_s for tree in trees) + last.own_s - first.own_s
+    return Disturbance(
+        window_s=round(last.at_s - first.at_s, 3),
+        cores=os.cpu_count() or 1,
+        busy_s=round(last.busy_s - first.busy_s, 3),
+        other_s=round(last.busy_s - first.busy_s - ours, 3),
+        stolen_s=round(last.stolen_s - first.stolen_s, 3),
+        loop_after_ms=telemetry.reference_loop_ms(),
+        harness_s=round(last.own_s - first.own_s, 3),
+        suspended_s=round(after.suspended_s(before), 3),
+        clock_step_s=round(after.step_s(before), 3),
+    )
+
+
+def _backend(system: System, mock: Booted, inside: Sequence[TreeSample]) -> Backend:
+    reply = system.request(f"{mock.base}/counts")
+    try:
+        counts = msgspec.json.decode(reply.body if reply else b"", type=dict[str, int])
+        received, answered = counts["received"], counts["answered"]
+    except (msgspec.DecodeError, KeyError) as error:
+        raise InvalidMeasurementError("the mock API did not tell its counts", then="see mock.log") from error
+    return Backend(
+        received=received,
+        answered=answered,
+        cpu_s=round(inside[-1].total_cpu_s - inside[0].total_cpu_s, 3),
+    )

@@ -1,0 +1,77 @@
+"""Keeps a finished run: written beside its final place, made durable, and moved there in one step."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from scripts.config.errors import NothingMeasuredError, UsageError
+from scripts.host.process import shielded
+from scripts.records.schema import Histograms, RunRecord, Second
+from scripts.records.storage import (
+    HISTOGRAMS_FILE,
+    RECORD_FILE,
+    RUN_ID,
+    RUNS,
+    TIMELINE_FILE,
+    encode_histograms,
+    encode_record,
+    encode_timeline,
+    run_directory,
+)
+
+TORSO = ".tmp"  # suffix of a run that is not finished; readers pass it over
+_PROBE = re.compile(r"probe-\d+")
+
+
+def require_writable(results: Path) -> None:
+    """UsageError when records could not be kept; better now than after the load."""
+    probe = results / RUNS.name / f"probe-{os.getpid()}{TORSO}"
+    try:
+        probe.mkdir(parents=True)
+        probe.rmdir()
+    except OSError as error:
+        raise UsageError(
+            f"results cannot be written to {results}: {error.strerror}",
+            then=f"make {results} writable, then repeat",
+        ) from error
+
+
+def remove_torsos(results: Path) -> None:
+    """Remove what a harness that was killed while writing has left, and nothing else that ends in .tmp."""
+    runs = results / RUNS.name
+    for pattern, name in ((f"*/*/*/*{TORSO}", RUN_ID), (f"*{TORSO}", _PROBE)):
+        for torso in runs.glob(pattern):
+            if name.fullmatch(torso.stem):
+                shutil.rmtree(torso, ignore_errors=True)
+
+
+@shielded()  # from Ctrl-C: what was measured is kept whole
+def keep(results: Path, record: RunRecord, histograms: Histograms | None, timeline: list[Second]) -> Path:
+    """Write the run and return its directory; NothingMeasuredError when the disk refuses, and no torso."""
+    final = run_directory(results, record)
+    torso = final.with_name(final.name + TORSO)
+    files = {RECORD_FILE: encode_record(record)}
+    if histograms is not None:
+        files |= {HISTOGRAMS_FILE: encode_histograms(histograms), TIMELINE_FILE: encode_timeline(timeline)}
+    try:
+        torso.mkdir(parents=True)
+        for name, content in files.items():
+            _write(torso / name, content)
+        torso.rename(final)
+    except OSError as error:
+        shutil.rmtree(torso, ignore_errors=True)
+        raise NothingMeasuredError(
+            f"the run could not be kept: {error.strerror}; the runs before it are kept",
+            then="make room on the disk of results/, then repeat this command",
+        ) from error
+    return final
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())

@@ -1,0 +1,108 @@
+"""A campaign: the same scenarios measured for several arms in interleaved rounds, resumable.
+
+Its identity is a digest over everything that decides its numbers, so what is measured already is found again, and only
+then. Odd rounds run the arms forwards and even ones backwards, so that a linear drift of the machine cancels.
+Every run has a fresh server; all runs of a round draw the same think times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from scripts.config.errors import NotComparableError
+from scripts.config.flows import Flow
+from scripts.config.load_profiles import Profile
+from scripts.config.matrix import Engine
+from scripts.config.plan import Place, RunSpec, Target
+from scripts.environments.candidates import Arm
+from scripts.measure import digests, session
+from scripts.measure.run import Bench, Prepared
+from scripts.records.schema import Machine
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenario:
+    """What every arm serves."""
+
+    engine: Engine
+    flow: Flow
+
+    @property
+    def name(self) -> str:
+        """As people write it."""
+        return f"{self.engine.name} {self.flow.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Campaign:
+    """What is compared with what."""
+
+    arms: tuple[Arm, ...]  # the first is the baseline
+    scenarios: tuple[Scenario, ...]
+    profile: Profile
+    python: str  # e.g. "3.11"
+    again: int = 0  # how often the same was asked for afresh
+
+    def identity(self, scenario: Scenario, machine: Machine, python: str) -> str:
+        """Twelve hexadecimal digits that are the same only where all that decides the numbers is.
+
+        `python` is that of the virtualenvs, with its patch version. Memory counts in GiB, as in tables: a kernel update
+        moves it by a few MiB.
+        """
+        parts: list[object] = [
+            python,
+            self.again,
+            round(machine.memory_bytes / _GIB),
+            *(getattr(machine, name) for name in ("cpu_model", "cores", "system", "tools_python")),
+        ]
+        for number, arm in enumerate(self.arms, 1):
+            spec = self.spec(scenario, number, arm, Place(campaign="", round_id="", arm=number), 1)
+            parts += [arm.release.version, msgspec.to_builtins(digests.of(spec, arm.lock))]
+        return hashlib.sha256(msgspec.json.encode([scenario.name, parts])).hexdigest()[:12]
+
+    def spec(self, scenario: Scenario, number: int, arm: Arm, place: Place, round_number: int) -> RunSpec:
+        """The run of one arm in one round."""
+        target = Target(release=arm.release, engine=scenario.engine, flow=scenario.flow, version=arm.version)
+        return RunSpec(
+            target=target,
+            profile=self.profile,
+            python=self.python,
+            round=round_number,
+            place=replace(place, arm=number),
+        )
+
+    def round(self, scenario: Scenario, identity: str, round_number: int) -> list[RunSpec]:
+        """The runs of a round in the order in which they are made; a round that is made again has another id."""
+        round_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{round_number:03}-{secrets.token_hex(3)}"
+        place = Place(campaign=identity, round_id=round_id, arm=0)
+        runs = [self.spec(scenario, n, arm, place, round_number) for n, arm in enumerate(self.arms, 1)]
+        return runs if round_number % 2 else runs[::-1]
+
+    @property
+    def round_s(self) -> float:
+        """Estimated wall time of a round of one scenario."""
+        return sum(spec.expected_s for spec in self.round(self.scenarios[0], "", 1))
+
+
+def prepare(campaign: Campaign, bench: Bench) -> dict[str, Prepared]:
+    """All virtualenvs by label, before any clock starts; NotComparableError when their Pythons differ."""
+    labels = {arm.release.version: arm for arm in campaign.arms}
+    prepared = {
+        label: session.install(label, arm.lock, campaign.python, bench.system, bench.progress)
+        for label, arm in labels.items()
+    }
+    pythons = {label: one.environment.python for label, one in prepared.items()}
+    if len(set(pythons.values())) > 1:
+        told = ", ".join(f"{label}: {python}" for label, python in pythons.items())
+        raise NotComparableError(
+            f"the virtualenvs differ in Python: {told}",
+            then="remove the ones with the older Python from .envs/, then repeat this command",
+        )
+    return prepared

@@ -1,0 +1,1 @@
+"""Takes one finished run. Gives its record as files, written once, and reads it back with every type checked."""

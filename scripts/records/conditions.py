@@ -1,0 +1,61 @@
+"""What must agree before two runs may share a table, be pooled or be compared; everything else is information.
+
+Pure; imports the record only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from scripts.records.schema import RunRecord
+
+_GIB = 2**30
+_DIGEST_SHOWN = 12
+PROFILE = "load profile"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """A condition in which two runs differ."""
+
+    name: str
+    first: str
+    second: str
+
+
+def conditions(record: RunRecord) -> dict[str, str]:
+    """Everything but the release and its lock that decides the numbers, by name.
+
+    Memory is rounded to GiB, because a kernel update moves it by a few MiB.
+    """
+    machine, digests = record.machine, record.digests
+    return {
+        "CPU": machine.cpu_model,
+        "cores": str(machine.cores),
+        "memory": f"{machine.memory_bytes / _GIB:.0f} GiB",
+        "system": machine.system,
+        "Python": record.python,
+        "Python of the tools": machine.tools_python,
+        PROFILE: digests.profile[:_DIGEST_SHOWN],
+        "flow": digests.flow[:_DIGEST_SHOWN],
+        "locustfile": digests.locustfile[:_DIGEST_SHOWN],
+        "mock API": digests.mock_api[:_DIGEST_SHOWN],
+        "tools": digests.tools[:_DIGEST_SHOWN],
+    }
+
+
+def fingerprint(record: RunRecord) -> str:
+    """Eight hexadecimal digits that are the same for runs that may be pooled."""
+    text = "\n".join(f"{name}={value}" for name, value in conditions(record).items())
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def differences(first: RunRecord, second: RunRecord) -> list[Difference]:
+    """The conditions in which two runs differ; empty: they may be compared."""
+    theirs = conditions(second)
+    return [
+        Difference(name=name, first=value, second=theirs[name])
+        for name, value in conditions(first).items()
+        if theirs[name] != value
+    ]

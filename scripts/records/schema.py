@@ -1,0 +1,246 @@
+"""The run record: what one run asked for, what really ran, where, how it ended, and what was measured.
+
+The only thing that the measuring and the reporting half share; `record_files` writes and reads it.
+Imports nothing of ours but `loads`.
+
+Schema history
+  1  the first.
+  2  adds to Asked the place in a campaign, to Profile the warm-up, to Server the first answers and the requests of
+     each worker, to Disturbance the harness's own CPU time, suspension and clock steps, to Counts its own number of
+     significant digits, with values stored as steps. Version 1 is still read: what it lacks has the default given here.
+  3  stores distributions in HdrHistogram's own packed form. Versions 1 and 2 are still read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from scripts.config.load_profiles import Profile
+
+SCHEMA_VERSION = 3
+READABLE = (1, 2, 3)
+
+Window = Literal["ramp", "steady", "drain"]
+"""Before the last user had started and the warm-up was over; from then until the load was stopped; after that."""
+
+Outcome = Literal["ok", "invalid", "failed", "verify-failed", "cannot-install", "not-applicable"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What the run was asked to do."""
+
+    release: str  # or "mock"
+    engine: str
+    flow: str
+    profile: Profile
+    python: str  # e.g. "3.11"
+    round: int  # from 1
+    seed: int  # of think times and of the backend's waits
+    campaign: str = ""  # of interleaved rounds; empty: measured by itself
+    round_id: str = ""  # runs of one round of a campaign may be paired
+    arm: int = 0  # from 1, the baseline; what tells the run from the others of its round
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    """What really ran, read back from the live server and its virtualenv."""
+
+    promptflow: str  # as the live server's /version says
+    command: tuple[str, ...]  # the server's, without the virtualenv's path; the port is written PORT
+    environment: dict[str, str]  # all variables of the server; a path of this machine is written as PATH
+    workers: int  # children of the live master process
+    threads: int  # of each worker, as the live command line says
+    distributions: dict[str, str]  # installed, name to version
+    bytecode: bool  # promptflow's modules lie compiled in the virtualenv
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Digests:
+    """sha256 of everything that decides the numbers; two rows of one table agree in all but lock."""
+
+    lock: str
+    flow: str
+    locustfile: str
+    mock_api: str
+    profile: str
+    tools: str  # versions of everything that makes the load: locust, the mock's fastapi and uvicorn, and their needs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """Where it ran; no names of hosts, users or paths."""
+
+    cpu_model: str
+    cores: int  # that this process may use
+    memory_bytes: int
+    system: str  # e.g. "Linux x86_64"
+    kernel: str
+    tools_python: str  # with patch version
+    load_before: tuple[float, float, float]  # load average over 1, 5 and 15 minutes
+    cpu_busy_before: float  # share of all cores that was busy just before the start, 0 to 1
+    loop_before_ms: float  # CPU time of a fixed piece of work just before the start: how fast the cores were
+    open_files_limit: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocustRow:
+    """One row of locust's own statistics: the 22 columns of the published table, in its order."""
+
+    type: str
+    name: str
+    request_count: int
+    failure_count: int
+    median_response_time: float  # ms, like all times here, failures included
+    average_response_time: float
+    min_response_time: float
+    max_response_time: float
+    average_content_size: float  # bytes
+    requests_per_s: float
+    failures_per_s: float
+    percentiles: tuple[float, ...]  # 50 66 75 80 90 95 98 99 99.9 99.99 100, bucketed by locust
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """Requests that failed in the same way."""
+
+    kind: str  # keepalive_race, connection, status, timeout, wrong_answer
+    message: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """What the load generator saw."""
+
+    started_s: float  # on the timeline's clock: 0.0
+    all_users_at_s: float | None  # when the last user had started; None: it never came to that
+    stopped_s: float
+    users_reached: int
+    recorded: int  # requests with an answer or an error
+    in_flight_at_stop: int
+    failures: tuple[Failure, ...]
+    locust_rows: tuple[LocustRow, ...]  # POST /score, then Aggregated
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generator:
+    """How fit the load generator itself was."""
+
+    locust: str  # version
+    user_class: str  # e.g. "FastHttpUser"
+    options: dict[str, str]  # the effective options that matter
+    lag_p50_ms: float  # how late the event loop woke a sleeper
+    lag_p99_ms: float
+    lag_max_ms: float
+    cpu_s: float  # of the generator's process, from the first user to the stop
+    run_queue_wait_s: float | None  # runnable but waiting for a core; None where the kernel does not tell
+    exceptions: int  # raised in the locustfile's own code
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """What the server's process tree used."""
+
+    ready_s: float  # start of the process to the first good /health
+    settled_s: float  # start of the process until every worker had started and was idle
+    cpu_s: float  # user and system, whole tree, over the steady window
+    window_s: tuple[float, float]  # that window on the timeline's clock
+    completed: int  # requests completed in that window, failures included
+    worker_cpu_s: tuple[float, ...]  # the same for each worker, in order of process id
+    workers_lost: int  # that ended within the window; their CPU time is in no figure
+    memory_start_bytes: int  # PSS of the tree, verified and idle
+    memory_end_bytes: int  # PSS of the tree after the load
+    memory_kind: str  # "pss", or "rss" where the system has no PSS
+    threads_seen: int  # most threads of any worker process after the load
+    first_answer_s: float | None = None  # of the server, cold, on an idle machine: the verification
+    first_answers_s: tuple[float | None, ...] = ()  # each worker's first under load; None: it cannot be told
+    worker_requests: tuple[int, ...] = ()  # each worker's successes in the steady window, as first_answers_s
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backend:
+    """What the mock API counted."""
+
+    received: int
+    answered: int
+    cpu_s: float  # over the steady window
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disturbance:
+    """What else the machine did in the steady window, in CPU seconds of all cores."""
+
+    window_s: float  # length of the window
+    cores: int  # of the whole machine
+    busy_s: float  # everything
+    other_s: float  # what was neither the servers', nor the generator's, nor the harness's; below 0: clock ticks
+    stolen_s: float  # taken by the hypervisor; 0 where the system does not tell
+    loop_after_ms: float  # as `loop_before_ms`, after the load
+    harness_s: float | None = None  # used by the harness itself: telemetry, progress
+    suspended_s: float = 0.0  # for which the machine slept during the load; 0 where the system does not tell
+    clock_step_s: float = 0.0  # by which somebody set the wall clock during the load
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurements:
+    """Everything that was measured, raw enough to derive new metrics later."""
+
+    load: Load
+    generator: Generator
+    server: Server | None  # None for the mock API alone
+    backend: Backend
+    disturbance: Disturbance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """One run."""
+
+    schema_version: int
+    run_id: str
+    started_at: str  # UTC, ISO 8601
+    asked: Asked
+    ran: Ran | None  # None: it never came to that
+    digests: Digests
+    machine: Machine
+    python: str  # of the release's virtualenv, with patch version; of the tools' for the mock API
+    own_wait_s: float | None  # the flow's declared ideal time without its backend; None: not declared
+    outcome: Outcome
+    reasons: tuple[str, ...]  # why the outcome is not ok
+    phases_s: dict[str, float]  # wall time of each phase
+    measurements: Measurements | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """An HdrHistogram: recorded values and how often each occurred."""
+
+    values_us: tuple[int, ...]  # ascending; lowest equivalent value of the bucket
+    counts: tuple[int, ...]
+    total_us: int  # exact sum, for exact means
+    max_us: int  # exact
+    min_us: int  # exact; a difference can be negative, and counts as 1 in `values_us`
+    significant_digits: int = 4  # of the buckets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Histograms:
+    """Distributions by the window that a request completed in."""
+
+    windows: dict[Window, dict[str, Counts]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Second:
+    """One second of the timeline. Response times are of successes that completed in it."""
+
+    second: int  # from 0
+    users: int
+    requests: int  # completed, failures included
+    failures: int
+    p50_ms: float | None  # None: no success
+    p95_ms: float | None
+    server_cpu_s: float | None  # used in this second by the whole tree; None: not sampled

@@ -1,0 +1,155 @@
+"""Records as files: one directory a run, never rewritten. Encodes, and reads back with every type checked.
+
+`record.json` (a RunRecord), `histograms.json` (Histograms) and `timeline.csv` (one row a second).
+Imports the record and `hdr` only.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from scripts.records import histogram_codec
+from scripts.records.schema import READABLE, Counts, Histograms, RunRecord, Second, Window
+
+RUNS = Path("results") / "runs"
+RECORD_FILE, HISTOGRAMS_FILE, TIMELINE_FILE = "record.json", "histograms.json", "timeline.csv"
+_EXACT = ("total_us", "max_us", "min_us", "significant_digits")  # what the buckets do not tell
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+
+
+class RecordError(Exception):
+    """A record that cannot be read: truncated, foreign, or of another schema."""
+
+
+def run_directory(results: Path, record: RunRecord) -> Path:
+    """Where a run lies under a results directory."""
+    asked = record.asked
+    return results / RUNS.name / asked.profile.name / asked.release / f"{asked.engine}-{asked.flow}" / record.run_id
+
+
+def _encode(value: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def encode_record(record: RunRecord) -> bytes:
+    """Indented JSON that git can delta."""
+    return _encode(record)
+
+
+def encode_histograms(histograms: Histograms) -> bytes:
+    """One line for each distribution, packed as HdrHistogram does it: a third of the size of plain numbers."""
+    lines = []
+    for window, kinds in histograms.windows.items():
+        for kind, counts in kinds.items():
+            exact = {name: getattr(counts, name) for name in _EXACT}
+            body = msgspec.json.encode({"packed": histogram_codec.packed(counts), **exact}).decode()
+            lines.append(f'{{"window":"{window}","kind":"{kind}","counts":{body}}}')
+    return ('{"distributions":[\n' + ",\n".join(lines) + "\n]}\n").encode()
+
+
+def encode_timeline(seconds: list[Second]) -> bytes:
+    """CSV with a header; an empty cell is None."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(field.name for field in dataclasses.fields(Second))
+    for row in seconds:
+        writer.writerow("" if value is None else value for value in dataclasses.astuple(row))
+    return out.getvalue().encode()
+
+
+def read_record(directory: Path) -> RunRecord:
+    """Read `record.json`; RecordError says what is wrong with it, without the path."""
+    try:
+        data = (directory / RECORD_FILE).read_bytes()
+        version = msgspec.json.decode(data, type=dict[str, msgspec.Raw]).get("schema_version")
+        if version is None:
+            raise RecordError("not a run record: it has no schema_version")
+        if bytes(version) not in {str(known).encode() for known in READABLE}:
+            known = f"this suite reads schema_version {' and '.join(map(str, READABLE))}"
+            raise RecordError(f"schema_version {bytes(version).decode(errors='replace')[:20]}; {known}")
+        record = msgspec.json.decode(data, type=RunRecord)
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise RecordError(f"{RECORD_FILE} cannot be read: {_plain(error)}") from error
+    if record.run_id != directory.name or not RUN_ID.fullmatch(record.run_id):
+        raise RecordError(f"run_id {record.run_id!r} is not the name of its directory")
+    return record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StoredCounts:
+    """As Counts, but with one of three forms of the values, by schema: 1 plain, 2 steps, 3 packed."""
+
+    total_us: int
+    max_us: int
+    min_us: int
+    significant_digits: int = 4
+    values_us: tuple[int, ...] = ()
+    steps_us: tuple[int, ...] = ()  # from value to value, the first from 0
+    counts: tuple[int, ...] = ()
+    packed: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Distribution:
+    window: Window
+    kind: str
+    counts: _StoredCounts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _HistogramsFile:
+    distributions: tuple[_Distribution, ...]
+
+
+def read_histograms(directory: Path) -> Histograms:
+    """Read `histograms.json`; RecordError when it cannot be."""
+    try:
+        found = msgspec.json.decode((directory / HISTOGRAMS_FILE).read_bytes(), type=_HistogramsFile)
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise RecordError(f"{HISTOGRAMS_FILE} cannot be read: {_plain(error)}") from error
+    windows: dict[Window, dict[str, Counts]] = {"ramp": {}, "steady": {}, "drain": {}}
+    for row in found.distributions:
+        try:
+            counts = _counts(row.counts)
+        except histogram_codec.PackedError as error:
+            raise RecordError(f"{HISTOGRAMS_FILE}: {row.window} {row.kind} cannot be read: {error}") from error
+        if len(counts.values_us) != len(counts.counts):
+            raise RecordError(f"{HISTOGRAMS_FILE}: {row.window} {row.kind} has values without counts")
+        windows[row.window][row.kind] = counts
+    return Histograms(windows=windows)
+
+
+def _counts(stored: _StoredCounts) -> Counts:
+    values, counts = stored.values_us or tuple(itertools.accumulate(stored.steps_us)), stored.counts
+    if stored.packed:
+        values, counts = histogram_codec.unpacked(stored.packed, stored.significant_digits)
+    return Counts(
+        values_us=values,
+        counts=counts,
+        total_us=stored.total_us,
+        max_us=stored.max_us,
+        min_us=stored.min_us,
+        significant_digits=stored.significant_digits,
+    )
+
+
+def read_timeline(directory: Path) -> list[Second]:
+    """Read `timeline.csv`; RecordError when it cannot be."""
+    try:
+        with (directory / TIMELINE_FILE).open(encoding="utf-8", newline="") as stream:
+            rows = [{k: v or None for k, v in row.items()} for row in csv.DictReader(stream)]
+        return msgspec.convert(rows, type=list[Second], strict=False)
+    except (OSError, UnicodeDecodeError, csv.Error, msgspec.ValidationError) as error:
+        raise RecordError(f"{TIMELINE_FILE} cannot be read: {_plain(error)}") from error
+
+
+def _plain(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

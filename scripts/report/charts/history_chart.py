@@ -1,0 +1,146 @@
+"""One figure a scenario: its metrics from release to release, with intervals, steps, holes and what else changed.
+
+Pure; imports `canvas` only. Releases stand in version order, each at its place, also where there is no figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from scripts.report.charts import svg
+from scripts.report.charts.svg import LIGHT, Picture
+
+_PANEL_PX, _HEAD_PX, _FOOT_PX = 132, 56, 84
+_NOTE_PX, _NOTES_IN_A_ROW = 13, 3
+_LEAST_SPAN = 0.1  # of the middle value: an axis that shows less makes noise look like change
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """One release in a panel."""
+
+    release: str
+    value: float  # in the panel's unit
+    low: float
+    high: float
+    counts: bool = True  # may be ranked; what may not is drawn hollow, and joined to nothing
+    conditions: str = ""  # what differs in them is not joined
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Panel:
+    """One metric."""
+
+    title: str
+    unit: str
+    points: tuple[Point, ...]
+    steps: frozenset[str] = frozenset()  # releases at which it stepped
+    published: tuple[str, float] | None = None  # the release and the figure that was published for it
+    limit: float | None = None  # what it cannot be above, drawn as a line
+
+
+def draw(
+    title: str, releases: Sequence[str], panels: Sequence[Panel], holes: Mapping[str, str], notes: Mapping[str, str],
+    jumps: Collection[str] = (),
+) -> Picture:  # fmt: skip
+    """Draw the panels under each other.
+
+    `holes`: typed words, `notes`: what changed besides, both by release. `jumps`: releases that came with other major
+    versions of what serves a request.
+    """
+    return svg.draw(lambda: _figure(title, releases, panels, holes, notes, jumps))
+
+
+def _figure(
+    title: str, releases: Sequence[str], panels: Sequence[Panel], holes: Mapping[str, str], notes: Mapping[str, str],
+    jumps: Collection[str],
+) -> Figure:  # fmt: skip
+    places = {release: place for place, release in enumerate(releases)}
+    shown = {release: text for release, text in notes.items() if release in places}
+    head_px = _HEAD_PX + _NOTE_PX * math.ceil(len(shown) / _NOTES_IN_A_ROW)
+    height_px = head_px + _PANEL_PX * len(panels) + _FOOT_PX
+    figure = svg.figure(height_px)
+    figure.suptitle(title, x=0.075, y=1 - 10 / height_px, ha="left", va="top", fontsize=13, fontweight="bold")
+    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    figure.subplots_adjust(
+        left=0.075, right=0.985, top=1 - head_px / height_px, bottom=_FOOT_PX / height_px, hspace=0.36
+    )
+    for axes, panel in zip(all_axes, panels, strict=True):
+        _panel(axes, panel, places, holes, shown)
+        jumped = [places[release] for release in releases if release in jumps]
+        axes.plot(
+            jumped, [0.0] * len(jumped), linestyle="", marker="^", markersize=5, color=LIGHT["edge"], clip_on=False,
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
+    last = all_axes[-1]
+    last.set_xticks(range(len(releases)), list(releases), rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    last.set_xlim(-0.7, len(releases) - 0.3)
+    for number, (release, text) in enumerate(shown.items()):
+        row, column = divmod(number, _NOTES_IN_A_ROW)
+        at = (places[release] - 0.45, 0.86)
+        all_axes[0].annotate(f"{number + 1}", at, xycoords=("data", "axes fraction"), fontsize=8)
+        y = 1 - (34 + _NOTE_PX * row) / height_px
+        figure.text(0.075 + 0.305 * column, y, f"{number + 1}  {release}: {text}", fontsize=8, va="top")
+    return figure
+
+
+def _panel(
+    axes: Axes, panel: Panel, places: Mapping[str, int], holes: Mapping[str, str], notes: Mapping[str, str]
+) -> None:
+    for release in notes:
+        axes.axvline(places[release] - 0.5, color=LIGHT["edge"], linewidth=0.8, linestyle=(0, (1, 2)))
+    for release in holes:
+        axes.axvspan(places[release] - 0.5, places[release] + 0.5, color=LIGHT["grid"], linewidth=0)
+    if panel.limit is not None:
+        axes.axhline(panel.limit, color=LIGHT["edge"], linewidth=1, linestyle=(0, (5, 3)))
+    _points(axes, [point for point in panel.points if point.counts], places, joined=True)
+    _points(axes, [point for point in panel.points if not point.counts], places, joined=False)
+    stepped = [point for point in panel.points if point.release in panel.steps]
+    axes.plot(
+        [places[point.release] for point in stepped], [point.value for point in stepped],
+        linestyle="", marker="D", markersize=8, color=LIGHT["second"],
+    )  # fmt: skip
+    if panel.published is not None and panel.published[0] in places:
+        axes.plot([places[panel.published[0]]], [panel.published[1]], marker="*", markersize=10, color=LIGHT["users"])
+    _widen(axes)
+    axes.set_title(panel.title, loc="left", fontsize=10, y=1.0)
+    axes.set_ylabel(panel.unit)
+    axes.yaxis.set_label_coords(-0.055, 0.5)
+    axes.locator_params(axis="y", nbins=4)
+    axes.tick_params(length=3)
+
+
+def _widen(axes: Axes) -> None:
+    """Keep a tenth of the middle value in sight."""
+    low, high = axes.get_ylim()
+    missing = _LEAST_SPAN * abs(low + high) / 2 - (high - low)
+    if missing > 0:
+        axes.set_ylim(low - missing / 2, high + missing / 2)
+
+
+def _points(axes: Axes, points: Sequence[Point], places: Mapping[str, int], *, joined: bool) -> None:
+    """Releases in order with their intervals; the line breaks where a release is missing."""
+    for run in _unbroken(points, places) if joined else ():
+        axes.plot([places[p.release] for p in run], [p.value for p in run], color=LIGHT["first"], linewidth=1)
+    if points:
+        axes.errorbar(
+            [places[point.release] for point in points], [point.value for point in points],
+            yerr=[[point.value - point.low for point in points], [point.high - point.value for point in points]],
+            fmt="o", markersize=4, color=LIGHT["first"], elinewidth=1.2, fillstyle="full" if joined else "none",
+        )  # fmt: skip
+
+
+def _unbroken(points: Sequence[Point], places: Mapping[str, int]) -> list[list[Point]]:
+    found: list[list[Point]] = []
+    for point in points:
+        last = found[-1][-1] if found else point
+        if (places[point.release] - places[last.release], point.conditions) == (1, last.conditions):
+            found[-1].append(point)
+        else:
+            found.append([point])
+    return found

@@ -1,0 +1,104 @@
+"""One picture a scenario of how releases did under a load that each met once: throughput and response times.
+
+Pure; imports `across`, `cells`, `headings`, `history`, `metrics`, `notes`, `published` and `suite`. Such runs are of
+different hours, so nothing is tested: points are medians with the lowest and highest run, and what must not be ranked
+is hollow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scripts.analysis import headings
+from scripts.analysis.grouping import Cell, release_key
+from scripts.analysis.metrics import METRICS, Metric
+from scripts.config.matrix import Suite
+from scripts.inference import release_history
+from scripts.records.schema import LocustRow
+from scripts.report.charts.history_chart import Panel, Point
+from scripts.report.charts.svg import Picture
+from scripts.report.tables import notes
+from scripts.report.tables.published import Published
+
+SHOWN = (
+    "throughput_rps", "ceiling_use", "response_time_p50_ms", "response_time_p99_ms", "overhead_p50_ms",
+    "cpu_per_request_ms",
+)  # fmt: skip
+_LIMITS = {"ceiling_use": 1.0}
+_P50, _P99 = 0, 7  # among locust's percentiles
+_FEWEST_RELEASES = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reported:
+    """One scenario under one profile, over releases."""
+
+    name: str  # of its picture, without theme and suffix
+    picture: Picture
+
+
+def draw(suite: Suite, made: Sequence[Sequence[Cell]], reports: Mapping[str, Published]) -> Reported | None:
+    """The picture of a scenario's tables, the first foremost; None for too few releases, or where campaigns tell more.
+
+    Other tables add their releases where these cannot have the first one's workers and threads, and nothing else
+    differs.
+    """
+    table, *others = made
+    asked = table[0].asked
+    shown = list(table)
+    for other in others:
+        if notes.only_profile_differs(table[0], other[0]):
+            shown += [cell for cell in other if cell.asked.release not in {one.asked.release for one in shown}]
+    declared = {release.version for release in suite.releases}
+    good = [cell for cell in shown if cell.ok and cell.asked.release in declared]
+    served = asked.engine in {engine.name for engine in suite.engines}  # not the mock API, nor an engine that left
+    if len(good) < _FEWEST_RELEASES or not served or any(cell.asked.campaign for cell in shown):
+        return None
+    good.sort(key=lambda cell: release_key(cell.asked.release))
+    figures = [metric for metric in METRICS if metric.name in SHOWN]
+    panels = [panel for metric in figures if (panel := _panel(metric, good, table[0], reports)).points]
+    title = f"{headings.title(suite, asked)}, profile {asked.profile.name}"
+    picture = release_history.drawn(suite, title, asked.engine, asked.flow, panels)
+    return Reported(name=f"releases-{asked.profile.name}-{asked.engine}-{asked.flow}", picture=picture)
+
+
+def _panel(metric: Metric, good: Sequence[Cell], foremost: Cell, reports: Mapping[str, Published]) -> Panel:
+    scale = release_history.shown_scale(metric)
+    points = [
+        Point(
+            release=cell.asked.release, value=spread.median / scale, low=spread.low / scale, high=spread.high / scale,
+            counts=cell.counts(metric), conditions=cell.conditions,
+        )
+        for cell in good
+        if (spread := cell.spread(metric.name)) is not None
+    ]  # fmt: skip
+    return Panel(
+        title=metric.words,
+        unit=release_history.shown_unit(metric),
+        points=tuple(points),
+        published=_published(metric, foremost, reports),
+        limit=_LIMITS.get(metric.name),
+    )
+
+
+def _published(metric: Metric, cell: Cell, reports: Mapping[str, Published]) -> tuple[str, float] | None:
+    """What was published for that scenario under the same Config; locust's own figure, which counts failures."""
+    asked = cell.asked
+    for release, report in reports.items():
+        same = (report.users, report.run_time_s, report.threads) == (
+            asked.profile.users, asked.profile.run_time_s, asked.profile.threads
+        )  # fmt: skip
+        for one in report.scenarios:
+            if same and (one.engine, one.flow) == (asked.engine, asked.flow):
+                figure = _of_row(metric, one.row)
+                return None if figure is None else (release, figure)
+    return None
+
+
+def _of_row(metric: Metric, row: LocustRow) -> float | None:
+    return {
+        "throughput_rps": row.requests_per_s,
+        "response_time_p50_ms": row.percentiles[_P50],
+        "response_time_p99_ms": row.percentiles[_P99],
+    }.get(metric.name)

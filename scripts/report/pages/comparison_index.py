@@ -1,0 +1,65 @@
+"""results/comparisons/: a page and a picture for every campaign among the records, and an index of them.
+
+Pure; imports `comparison_page`, `forest`, `templates` and `wording`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from scripts.inference.comparison import Floors
+from scripts.inference.paired_rounds import Series
+from scripts.report.charts import forest_plot
+from scripts.report.pages import comparison_page, templates
+from scripts.report.tables.formatting import listed
+
+FOLDER = "comparisons"
+MOST_ARMS = 8  # more are told release by release in results/README.md
+
+
+def render(campaigns: Iterable[Series], floors: Floors) -> dict[str, bytes]:
+    """All files by path relative to results/; none without a campaign that has a whole round."""
+    found = [one for one in campaigns if one.rounds and len(one.arms) > 1]
+    if not found:
+        return {}
+    by_campaign: dict[str, list[Series]] = {}
+    for one in sorted(found, key=lambda one: (one.rounds[0].round_id, one.campaign, one.engine, one.flow)):
+        by_campaign.setdefault(one.campaign, []).append(one)
+    files: dict[str, bytes] = {}
+    for campaign, group in by_campaign.items():
+        if not _is_large(group):
+            files |= _page(campaign, group, floors)
+    entries = [_entry(campaign, group) for campaign, group in by_campaign.items()]
+    files[f"{FOLDER}/README.md"] = templates.render("comparisons.md.j2", entries=entries[::-1])
+    return files
+
+
+def _entry(campaign: str, found: list[Series]) -> dict[str, str]:
+    scenarios = listed([f"{one.engine} {one.flow}" for one in found])
+    page = "../README.md" if _is_large(found) else f"{campaign}.md"
+    return {"page": page, "title": f"{scenarios}: {title(found)}", "about": comparison_page.about(found[0])}
+
+
+def _is_large(found: list[Series]) -> bool:
+    return any(len(one.arms) > MOST_ARMS for one in found)
+
+
+def title(found: list[Series]) -> str:
+    """What is compared with what."""
+    first = found[0]
+    others = ", ".join(dict.fromkeys(first.label(arm) for arm in first.arms[1:]))
+    if _is_large(found):
+        return f"{len(first.arms)} releases from {first.label(first.arms[0])} to {first.label(first.arms[-1])}"
+    return f"{others} against {first.label(first.arms[0])}"
+
+
+def _page(campaign: str, found: list[Series], floors: Floors) -> dict[str, bytes]:
+    judged = comparison_page.judge(found, floors)
+    pictured = [one for one in judged if not one.series.null]  # what differs from itself is told by the self-test
+    page = comparison_page.render(found, judged, title=title(found), kept=True)
+    files = {f"{FOLDER}/{campaign}.md": page}
+    for one in pictured:
+        picture = forest_plot.draw(one.heading, one.effects)
+        name = f"{FOLDER}/{comparison_page.picture_name(one)}"
+        files |= {f"{name}.svg": picture.light, f"{name}-dark.svg": picture.dark}
+    return files

@@ -1,0 +1,168 @@
+"""results/README.md: all releases side by side, what is missing and why, and what the metrics mean.
+
+Pure. Imports `across`, `capability`, `cells`, `headings`, `notes`, `reported`, `tables`, `templates`, `wording` and
+`suite`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scripts.analysis import headings
+from scripts.analysis.grouping import Cell, release_key
+from scripts.analysis.run_reader import Run, Skipped
+from scripts.config.matrix import MOCK, Engine, Release, Suite
+from scripts.inference import release_history
+from scripts.inference.release_history import Across
+from scripts.report.charts import release_chart, svg
+from scripts.report.charts.release_chart import Reported
+from scripts.report.pages import comparison_page, templates
+from scripts.report.tables import markdown, notes, support_matrix
+from scripts.report.tables.formatting import code, span
+from scripts.report.tables.published import Published
+
+PICTURES = ("history-", "releases-")  # how the files beside the page begin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Runs that share one set of conditions."""
+
+    about: str  # what differs from the first table; "" for the first
+    text: str
+    notes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """One scenario under one profile."""
+
+    title: str
+    tables: list[Table]
+    unmeasured: list[str]
+    chart: Reported | None
+    repeat: str  # the command for a row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One profile."""
+
+    profile: str
+    description: str
+    sections: list[Section]
+
+
+def render(
+    suite: Suite, found: Sequence[Cell], *, skipped: Sequence[Skipped], reports: Mapping[str, Published],
+    served: Sequence[Run], compared: bool, histories: Sequence[Across] = (),
+) -> tuple[bytes, dict[str, bytes]]:  # fmt: skip
+    """The page, and its pictures by file name.
+
+    `found`: what stands in tables; `reports`: published figures by release; `served`: all runs, for what each release
+    serves; `compared`: there are pages of comparisons.
+    """
+    groups = headings.by_profile(suite, found)
+    releases = {cell.asked.release for cell in found} - {MOCK}
+    parts = [_part(suite, group, reports) for group in groups]
+    page = templates.render(
+        "overview.md.j2",
+        parts=parts,
+        machines=notes.machines(found),
+        pages=sorted(releases, key=release_key, reverse=True),
+        compared=compared,
+        histories=[_history(suite, one) for one in histories],
+        trials=release_history.TRIALS,
+        width=svg.WIDTH_PX,
+        published=[release for release in reports if release in releases],
+        capabilities=support_matrix.table(suite, served, [run for cell in found for run in cell.runs]),
+        holes=support_matrix.reasons(suite),
+        skipped=[f"{code(one.path)}: {code(one.reason)}" for one in skipped],
+        glossary=markdown.glossary(),
+    )
+    pictures = {one.chart: one.picture(suite) for one in histories}
+    pictures |= {s.chart.name: s.chart.picture for part in parts for s in part.sections if s.chart is not None}
+    files = {f"{name}.svg": picture.light for name, picture in pictures.items()}
+    return page, files | {f"{name}-dark.svg": picture.dark for name, picture in pictures.items()}
+
+
+def _history(suite: Suite, one: Across) -> dict[str, object]:
+    return {
+        "title": one.title(suite),
+        "about": one.about,
+        "chart": one.chart,
+        "sentences": one.sentences,
+        "jumps": one.jumped,
+        "alarms": f"{one.false_alarms * 100:.1f} %",
+        "repeat": comparison_page.repeat(one.series),
+    }
+
+
+def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published]) -> Part:
+    profile = group[0].asked.profile
+    sections = [_section(suite, same, reports) for same in headings.by_scenario(suite, group)]
+    return Part(profile=profile.name, description=profile.description, sections=sections)
+
+
+def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published]) -> Section:
+    asked = same[0].asked
+    holes, unmeasured = _absent(suite, same)
+    made = headings.by_conditions(same)
+    first = made[0]
+    rows = [
+        Table(
+            about="" if group is first else notes.differing(first[0], group[0]),
+            text=markdown.releases(group, [(hole.release, hole.outcome) for hole in holes] if group is first else []),
+            notes=[
+                *(line for cell in group for line in [*notes.not_ok(cell), *notes.distrusted(cell)]),
+                *(f"{hole.release}: {hole.outcome}: {hole.reason}" for hole in holes if group is first),
+            ],
+        )
+        for group in made
+    ]
+    return Section(
+        title=headings.title(suite, asked),
+        tables=rows,
+        unmeasured=unmeasured,
+        chart=release_chart.draw(suite, made, reports),
+        repeat=notes.repeat_any(suite, asked),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Absent:
+    """A release that cannot have a scenario, or several in a row."""
+
+    release: str  # or "1.0.0 to 1.9.0"
+    outcome: str  # a typed word
+    reason: str
+
+
+def _absent(suite: Suite, same: Sequence[Cell]) -> tuple[list[_Absent], list[str]]:
+    """Declared releases without a run: why some cannot have one, and those that could."""
+    asked = same[0].asked
+    engines = {engine.name: engine for engine in suite.engines}
+    if asked.release == MOCK or asked.engine not in engines:
+        return [], []
+    measured = {cell.asked.release for cell in same}
+    missing = [release for release in reversed(suite.releases) if release.version not in measured]
+    holes = {release.version: _hole(suite, release, engines[asked.engine], asked.flow) for release in missing}
+    alike = itertools.groupby(filter(None, holes.values()), lambda hole: (hole.outcome, hole.reason))
+    ranges = [
+        _Absent(release=span([hole.release for hole in group]), outcome=outcome, reason=reason)
+        for (outcome, reason), group in alike
+    ]
+    return ranges, [version for version, hole in holes.items() if hole is None]
+
+
+def _hole(suite: Suite, release: Release, engine: Engine, flow: str) -> _Absent | None:
+    """Why the release cannot have that scenario; None when it can, or when the flow is a user's own."""
+    if not suite.has_engine(release, engine):
+        reason = f"the {engine.name} engine came with {engine.since}"
+        return _Absent(release=release.version, outcome="not-applicable", reason=reason)
+    found = suite.hole(release, flow)
+    if found is None:
+        return None
+    return _Absent(release=release.version, outcome=found.outcome, reason=found.reason)

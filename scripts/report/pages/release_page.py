@@ -1,0 +1,188 @@
+"""results/v<release>/: the page of one release in the form of the published report, and its charts.
+
+Imports `cells`, `charts`, `findings`, `headings`, `notes`, `published`, `tables`, `templates`; reads timelines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scripts.analysis import headings, operational_laws
+from scripts.analysis.grouping import Cell, best_first
+from scripts.config.matrix import Suite
+from scripts.inference import lock_diff
+from scripts.records.schema import RunRecord
+from scripts.records.storage import read_timeline
+from scripts.report.charts import svg, timeline
+from scripts.report.pages import templates
+from scripts.report.tables import markdown, notes
+from scripts.report.tables.findings import Finding, findings
+from scripts.report.tables.formatting import code
+from scripts.report.tables.published import Published, PublishedScenario
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """One scenario under one profile."""
+
+    title: str
+    table: str
+    chart: str | None
+    notes: list[str]
+    metrics: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One profile."""
+
+    profile: str
+    description: str
+    config: str
+    sections: list[Section]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """One scenario, published and measured."""
+
+    title: str
+    about: str
+    table: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Neighbour:
+    """The release before or after, of those that have a page."""
+
+    release: str
+    moved: str  # what differs between the two locks; "" where a run of either never came to have one
+
+
+def render(
+    suite: Suite, release: str, cells: Mapping[str, Sequence[Cell]], report: Published | None
+) -> dict[str, bytes]:
+    """The files of one release, by path relative to results/. `cells`: of all releases that have a page, in order."""
+    folder = f"v{release}"
+    profiles = [_shown(suite, group) for group in headings.by_profile(suite, cells[release])]
+    shown = [cell for group in profiles for cell, _ in group]
+    files: dict[str, bytes] = {}
+    for cell in shown:
+        if _chart(cell) is not None:
+            picture = _draw(suite, cell)
+            files[f"{folder}/{_chart(cell)}.svg"] = picture.light
+            files[f"{folder}/{_chart(cell)}-dark.svg"] = picture.dark
+    page = templates.render(
+        "release.md.j2",
+        release=release,
+        constrained=_constrained(suite, release),
+        previous=_neighbour(release, cells, -1, suite.python),
+        following=_neighbour(release, cells, 1, suite.python),
+        parts=[_part(suite, group) for group in profiles],
+        machines=notes.machines(shown),
+        width=svg.WIDTH_PX,
+        published=report,
+        comparisons=_comparisons(report, shown) if report else [],
+        findings=_findings(report, shown) if report else [],
+    )
+    return {f"{folder}/README.md": page, **files}
+
+
+def _neighbour(release: str, cells: Mapping[str, Sequence[Cell]], step: int, python: str) -> Neighbour | None:
+    """The next or the previous release, and the difference of the locks."""
+    order = list(cells)
+    place = order.index(release) + step
+    if not 0 <= place < len(order):
+        return None
+    older, newer = (order[place], release) if step < 0 else (release, order[place])
+    before, after = (_installed(cells[one], python) for one in (older, newer))
+    moved = code(lock_diff.told(lock_diff.between(before, after))) if before and after else ""
+    return Neighbour(release=order[place], moved=moved)
+
+
+def _constrained(suite: Suite, release: str) -> str:
+    """What of a release's dependencies was moved, and why; "" for one that is as it was in its own time."""
+    for one in suite.releases:
+        if one.version == release and one.constraints:
+            return f"{code(' '.join(one.constraints))}: {one.reason}"
+    return ""
+
+
+def _installed(found: Sequence[Cell], python: str) -> RunRecord | None:
+    """The newest run that came to have a virtualenv of that Python."""
+    records = [run.record for cell in found for run in cell.runs]
+    records = [record for record in records if record.ran is not None and record.asked.python == python]
+    return max(records, key=lambda record: record.run_id, default=None)
+
+
+def _shown(suite: Suite, group: Sequence[Cell]) -> list[tuple[Cell, list[Cell]]]:
+    """For each scenario of a profile the cell to show, and the others, whose conditions differ."""
+    ordered = [best_first(same) for same in headings.by_scenario(suite, group)]
+    return [(first, others) for first, *others in ordered]
+
+
+def _part(suite: Suite, group: Sequence[tuple[Cell, list[Cell]]]) -> Part:
+    profile = group[0][0].asked.profile
+    return Part(
+        profile=profile.name,
+        description=profile.description,
+        config=notes.config(profile),
+        sections=[_section(suite, cell, others) for cell, others in group],
+    )
+
+
+def _section(suite: Suite, cell: Cell, others: Sequence[Cell]) -> Section:
+    measured = cell.shown.record.measurements
+    return Section(
+        title=headings.title(suite, cell.asked),
+        table=markdown.published_form(measured.load.locust_rows, markdown.doubtful_columns(cell.shown))
+        if measured is not None
+        else markdown.published_hole(cell.outcome),
+        chart=_chart(cell),
+        notes=[*notes.section(suite, cell), *notes.other_conditions(cell, others)],
+        metrics=markdown.all_metrics(cell) if measured is not None else None,
+    )
+
+
+def _chart(cell: Cell) -> str | None:
+    """File name without its ending; None for a hole, and for rounds of a campaign, too short to show a course."""
+    asked = cell.asked
+    return f"{asked.profile.name}-{asked.engine}-{asked.flow}" if cell.ok and not asked.campaign else None
+
+
+def _draw(suite: Suite, cell: Cell) -> svg.Picture:
+    run = cell.shown
+    floor_s = operational_laws.ideal_s(run.record)
+    return timeline.draw(
+        f"{headings.title(suite, cell.asked)} · promptflow {cell.asked.release} · {cell.asked.profile.name}",
+        read_timeline(run.directory),
+        None if floor_s is None else floor_s * 1000,
+        operational_laws.steady_from_s(run.record),
+    )
+
+
+def _comparisons(report: Published, shown: Sequence[Cell]) -> list[Comparison]:
+    """Each published scenario beside every profile under which we measured it."""
+    found = []
+    for one in report.scenarios:
+        cells = [cell for cell in shown if (cell.asked.engine, cell.asked.flow) == (one.engine, one.flow)]
+        found += [_comparison(one, cell) for cell in cells] or [_comparison(one, None)]
+    return found
+
+
+def _comparison(published: PublishedScenario, cell: Cell | None) -> Comparison:
+    if cell is None:
+        table = markdown.side_by_side(published.rows[0], None, "not measured")
+        return Comparison(title=published.title, about="There is no run of it yet.", table=table)
+    measured = cell.shown.record.measurements if cell.ok else None
+    row = measured.load.locust_rows[0] if measured and measured.load.locust_rows else None
+    return Comparison(
+        title=f"{published.title}, profile {cell.asked.profile.name}",
+        about=" ".join([f"Measured: run {notes.run_link(cell.shown)}.", *notes.spread(cell)]),
+        table=markdown.side_by_side(published.rows[0], row, cell.outcome, markdown.doubtful_columns(cell.shown)),
+    )
+
+
+def _findings(report: Published, shown: Sequence[Cell]) -> list[Finding]:
+    return findings(report, [cell.shown for cell in shown if cell.ok])

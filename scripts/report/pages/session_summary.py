@@ -1,0 +1,45 @@
+"""What a bench session prints when it ends: the published table of each run, and what tells releases apart.
+
+Pure. Imports `headings`, `metrics`, `store`, `tables` and `wording`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from scripts.analysis import headings, metrics, run_reader
+from scripts.config.matrix import MOCK, Suite
+from scripts.report.tables import formatting, markdown
+
+_TOLD = (
+    "overhead_p50_ms",
+    "overhead_p99_ms",
+    "cpu_per_request_ms",
+    "memory_end_bytes",
+    "ready_s",
+    "generator_lag_p99_ms",
+)
+
+
+def of_session(suite: Suite, directories: Iterable[Path]) -> str:
+    """The runs of a session, each under its heading."""
+    return "\n\n".join(_of_run(suite, run_reader.read_run(directory)) for directory in directories)
+
+
+def _of_run(suite: Suite, run: run_reader.Run) -> str:
+    asked = run.record.asked
+    title = headings.title(suite, asked)
+    what = title if asked.release == MOCK else f"promptflow {asked.release}: {title}"
+    lines = [f"## {what}, profile {asked.profile.name}, {run.outcome}", ""]
+    if run.record.measurements is None:
+        return "\n".join([*lines, *run.reasons])
+    lines.append(markdown.published_form(run.record.measurements.load.locust_rows, markdown.doubtful_columns(run)))
+    told = [metric for metric in metrics.METRICS if metric.name in _TOLD and run.values[metric.name] is not None]
+    lines += ["", *(f"{m.title}: {_figure(run, m)}" for m in told), f"bound: {run.bound or formatting.DASH}"]
+    lines += [f"latencies not to be ranked: {reason}" for reason in run.distrusted]
+    return "\n".join([*lines, *(f"invalid: {reason}" for reason in run.reasons)])
+
+
+def _figure(run: run_reader.Run, metric: metrics.Metric) -> str:
+    return formatting.marked(formatting.quantity(run.values[metric.name], metric.unit), counts=run.counts(metric))

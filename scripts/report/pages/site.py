@@ -1,0 +1,102 @@
+"""Everything that is derived from the records: which files there should be under results/, and their bytes.
+
+Reads, computes, writes nothing. Imports the rest of this package.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.analysis import run_reader
+from scripts.analysis.grouping import Cell, cells, release_key
+from scripts.analysis.run_reader import Run, Skipped
+from scripts.config.errors import NothingMeasuredError
+from scripts.config.load_profiles import SERVES
+from scripts.config.matrix import MOCK, Suite
+from scripts.inference import comparison, paired_rounds, release_history
+from scripts.report.pages import comparison_index, overview, release_page
+from scripts.report.tables import published, summary_csv
+
+RELEASE_FOLDERS = "v[0-9]*"
+_GENERATED = re.compile(rb"# [^\n]+\n\nGenerated from the records ")  # how every derived page begins
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Derived:
+    """What results/ should hold."""
+
+    files: dict[str, bytes]  # by path relative to results/, with forward slashes
+    skipped: tuple[Skipped, ...]
+
+
+def derive(results: Path, suite: Suite) -> Derived:
+    """Compute every derived file; NothingMeasuredError when there is no record that can be reported."""
+    found = run_reader.read(results, [profile.name for profile in suite.profiles if not profile.reported])
+    if not found.runs:
+        left_out = "".join(f"\n  - {one.path}: {one.reason}" for one in found.skipped)
+        raise NothingMeasuredError(
+            f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
+        )
+    reports = published.read(results)
+    campaigns = paired_rounds.series(found.runs)
+    floors = comparison.noise_floors(campaigns)
+    newest = release_history.newest(campaigns, suite)
+    histories = [release_history.across(one, floors, suite) for one in newest.values()]
+    compared = comparison_index.render(campaigns, floors)
+    grouped = cells(_tabled(found.runs, {one.campaign for one in newest.values()}))
+    page, pictures = overview.render(
+        suite,
+        grouped,
+        skipped=found.skipped,
+        reports=reports,
+        served=found.runs,
+        compared=bool(compared),
+        histories=histories,
+    )
+    files = {
+        **compared,
+        **pictures,
+        "README.md": page,
+        "summary.csv": summary_csv.summary(grouped),
+    }
+    own = _by_release(grouped)
+    for release in own:
+        files |= release_page.render(suite, release, own, reports.get(release))
+    return Derived(files=files, skipped=found.skipped)
+
+
+def _tabled(runs: Iterable[Run], campaigns: Collection[str]) -> Iterator[Run]:
+    """What stands in tables of releases: single runs, and those of campaigns over releases.
+
+    Other campaigns are of other hours, and have pages of their own; candidates are no releases.
+    """
+    for run in runs:
+        asked = run.record.asked
+        if "+" not in asked.release and asked.profile.name != SERVES and asked.campaign in {"", *campaigns}:
+            yield run
+
+
+def of_releases(results: Path) -> Iterator[Path]:
+    """What was derived before for releases: generated pages and the charts beside them, nothing else in results/.
+
+    A page comes after its charts: who removes them in this order can be interrupted, and still tell them next time.
+    """
+    yield from sorted(path for name in overview.PICTURES for path in results.glob(f"{name}*.svg"))
+    for page in sorted(
+        [*results.glob(f"{RELEASE_FOLDERS}/README.md"), *results.glob(f"{comparison_index.FOLDER}/*.md")]
+    ):
+        if _GENERATED.match(page.read_bytes()):
+            yield from sorted(page.parent.glob("*.svg" if page.name == "README.md" else f"{page.stem}-*.svg"))
+            yield page
+
+
+def _by_release(grouped: list[Cell]) -> dict[str, list[Cell]]:
+    """In the order of versions."""
+    found: dict[str, list[Cell]] = {}
+    for cell in grouped:
+        if cell.asked.release != MOCK:
+            found.setdefault(cell.asked.release, []).append(cell)
+    return {release: found[release] for release in sorted(found, key=release_key)}

@@ -1,0 +1,256 @@
+"""What a published report says when its own figures are put side by side, beside what we measured.
+
+Every sentence is chosen by the data, and every number computed from it. Pure. Imports `published`, `laws`,
+`store`, `wording`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scripts.analysis import operational_laws
+from scripts.analysis.run_reader import Run
+from scripts.report.tables.formatting import code, deviation, listed, significant
+from scripts.report.tables.published import Published, PublishedScenario
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One statement about the published figures, and the figures it rests on."""
+
+    title: str
+    lines: tuple[str, ...]  # one or more sentences each
+
+
+def findings(report: Published, runs: Sequence[Run]) -> list[Finding]:
+    """All findings. `runs`: our ok runs of that release, the one shown of each scenario and profile."""
+    found = [
+        _closed_loop(report, runs),
+        _threads(report, runs),
+        _failures(report, runs),
+        _in_flight(report, runs),
+    ]
+    return [finding for finding in found if finding.lines]
+
+
+def _of(scenario: PublishedScenario, runs: Sequence[Run]) -> list[Run]:
+    """Our runs of that scenario, by profile."""
+    asked = [(run.record.asked.profile.name, run) for run in runs]
+    mine = [
+        (n, r) for n, r in asked if (r.record.asked.engine, r.record.asked.flow) == (scenario.engine, scenario.flow)
+    ]
+    return [run for _, run in sorted(mine, key=lambda pair: pair[0])]
+
+
+def ideal_rps(report: Published) -> float:
+    """What a server that adds nothing to the flow's floor would reach, ramp counted in."""
+    users = operational_laws.mean_users(report.users, report.spawn_rate, report.run_time_s)
+    return operational_laws.closed_loop_rps(users, report.floor_s, report.think_s)
+
+
+def is_load_bound(report: Published, scenario: PublishedScenario) -> bool:
+    """Whether the published throughput is (nearly) all that the load allows."""
+    return scenario.row.requests_per_s >= operational_laws.LOAD_BOUND_SHARE * ideal_rps(report)
+
+
+def _closed_loop(report: Published, runs: Sequence[Run]) -> Finding:
+    """N / (R + Z), in steady state and with the ramp counted in, against each throughput (see `laws`)."""
+    bound = [scenario.title for scenario in report.scenarios if is_load_bound(report, scenario)]
+    if len(bound) == len(report.scenarios):
+        title = "Every throughput is a property of the load, not of promptflow"
+    elif bound:
+        title = f"The throughput of {listed(bound)} is a property of the load, not of promptflow"
+    else:
+        title = "No throughput is set by the load alone"
+    lines = [" ".join(_closed_loop_line(report, scenario, runs)) for scenario in report.scenarios]
+    return Finding(title=title, lines=tuple(lines))
+
+
+def _closed_loop_line(report: Published, scenario: PublishedScenario, runs: Sequence[Run]) -> Iterator[str]:
+    row, ideal = scenario.row, ideal_rps(report)
+    mean_s = row.average_response_time / 1000
+    users = operational_laws.mean_users(report.users, report.spawn_rate, report.run_time_s)
+    steady = operational_laws.closed_loop_rps(report.users, mean_s, report.think_s)
+    ramped = operational_laws.closed_loop_rps(users, mean_s, report.think_s)
+    yield (
+        f"**{scenario.title}**: {report.users} users who wait {report.think_s:g} s on average and "
+        f"{significant(mean_s)} s for an answer make N/(R+Z) = {significant(steady)} rps in steady state, and "
+        f"{significant(ramped)} with the ramp counted in ({significant(users)} users on average). "
+        f"Published: {significant(row.requests_per_s)} rps, {deviation(row.requests_per_s, ramped)}."
+    )
+    if is_load_bound(report, scenario):
+        yield (
+            f"A server that added nothing to the flow's {report.floor_s:g} s would reach {significant(ideal)}: "
+            f"the row stands at {row.requests_per_s / ideal:.0%} of what the load allows, whatever the release."
+        )
+    else:
+        yield (
+            f"The load would allow {significant(ideal)} rps; the row stands at {row.requests_per_s / ideal:.0%} "
+            "of that, so here the server sets the throughput."
+        )
+    if abs(row.requests_per_s - ramped) > operational_laws.LAW_TOLERANCE * ramped:
+        yield "The published mean and throughput do not fit together under this law: see the last finding."
+    yield from (_measured_law(run) for run in _of(scenario, runs))
+
+
+def _measured_law(run: Run) -> str:
+    profile, values = run.record.asked.profile, run.values
+    throughput, steady = values["throughput_rps"], values["steady_throughput_rps"]
+    mean_ms = values["steady_response_time_mean_ms"]
+    head = f"Measured ({code(profile.name)}):"
+    if throughput is None or steady is None or mean_ms is None:
+        return f"{head} no steady state."
+    law = operational_laws.closed_loop_rps(profile.users, mean_ms / 1000, operational_laws.think_s(profile))
+    return (
+        f"{head} {significant(throughput)} rps in all; {significant(steady)} in steady state, where N/(R+Z) gives "
+        f"{significant(law)} ({deviation(steady, law)})."
+    )
+
+
+def _threads(report: Published, runs: Sequence[Run]) -> Finding:
+    """Workers x threads / floor against the throughput of flows that hold a thread for a whole request."""
+    bound = [scenario for scenario in report.scenarios if scenario.bound_by_threads]
+    ceiling = operational_laws.thread_ceiling_rps(report.workers, report.threads, report.floor_s)
+    beyond = any(scenario.row.requests_per_s > ceiling for scenario in bound)
+    title = (
+        f"The declared {report.threads} threads are not what ran"
+        if beyond
+        else f"The figures are within what the declared {report.threads} threads allow"
+    )
+    lines = [line for scenario in bound for line in _thread_lines(report, scenario, ceiling, runs)]
+    return Finding(title=title, lines=tuple(lines))
+
+
+def _thread_lines(report: Published, scenario: PublishedScenario, ceiling: float, runs: Sequence[Run]) -> Iterator[str]:
+    rps = scenario.row.requests_per_s
+    product = f"{report.workers} workers x {report.threads} threads / {report.floor_s:g} s = {significant(ceiling)} rps"
+    if rps > ceiling:
+        needed = next(
+            n for n in range(1, 10**6) if operational_laws.thread_ceiling_rps(report.workers, n, report.floor_s) >= rps
+        )
+        as_workers = operational_laws.thread_ceiling_rps(report.workers, report.workers, report.floor_s)
+        yield (
+            f"**{scenario.title}**: {product} is the most that they can answer; published are {significant(rps)}. "
+            f"At least {needed} threads a worker were needed. With {report.workers}, as many as there are workers, the "
+            f"ceiling is {significant(as_workers)}, {'above' if as_workers >= rps else 'still below'} that figure."
+        )
+    else:
+        yield f"**{scenario.title}**: {product} is the most that they can answer; published are {significant(rps)}."
+    yield from (_measured_threads(run) for run in _of(scenario, runs))
+
+
+def _measured_threads(run: Run) -> str:
+    ran, floor, throughput = run.record.ran, operational_laws.ideal_s(run.record), run.values["throughput_rps"]
+    head = f"Measured ({code(run.record.asked.profile.name)}):"
+    if ran is None or not floor or throughput is None:
+        return f"{head} not known."
+    most = operational_laws.thread_ceiling_rps(ran.workers, ran.threads, floor)
+    verdict = "more than that allows" if throughput > most else f"{throughput / most:.0%} of what that allows"
+    return (
+        f"{head} {significant(throughput)} rps with {ran.workers} workers and {ran.threads} threads, {verdict} "
+        f"({significant(most)} rps)."
+    )
+
+
+def _failures(report: Published, runs: Sequence[Run]) -> Finding:
+    """A smallest response time below the floor can only be a failed request's."""
+    floor_ms = report.floor_s * 1000
+    below = [s.row.min_response_time < floor_ms and s.row.failure_count > 0 for s in report.scenarios]
+    if all(below):
+        title = "Failures are inside the latencies"
+    elif any(below):
+        title = "Failures are inside some of the latencies"
+    else:
+        title = "No failure shows in the latencies"
+    lines = [" ".join(_failure_line(report, scenario, runs)) for scenario in report.scenarios]
+    return Finding(title=title, lines=tuple(lines))
+
+
+def _failure_line(report: Published, scenario: PublishedScenario, runs: Sequence[Run]) -> Iterator[str]:
+    row, floor_ms = scenario.row, report.floor_s * 1000
+    least = f"**{scenario.title}**: the smallest published response time is {significant(row.min_response_time)} ms"
+    failed = f"{row.failure_count} of {row.request_count} requests failed"
+    if row.min_response_time >= floor_ms:
+        yield f"{least}, not below the flow's {significant(floor_ms)} ms; {failed}."
+    elif row.failure_count:
+        yield (
+            f"{least}, from a flow that cannot answer in under {significant(floor_ms)} ms: it is that of a failure. "
+            f"{failed[0].upper()}{failed[1:]}."
+        )
+    else:
+        yield f"{least}, below the flow's {significant(floor_ms)} ms, although no request failed: it is unexplained."
+    yield from (_measured_failures(run) for run in _of(scenario, runs))
+
+
+def _measured_failures(run: Run) -> str:
+    head = f"Measured ({code(run.record.asked.profile.name)}):"
+    measured = run.record.measurements
+    fastest, slowest_failure = run.values["response_time_min_ms"], run.values["failed_time_max_ms"]
+    if measured is None or fastest is None:
+        return f"{head} no success."
+    kinds: dict[str, int] = {}
+    for failure in measured.load.failures:
+        kinds[failure.kind] = kinds.get(failure.kind, 0) + failure.count
+    success = f"the fastest success took {significant(fastest)} ms"
+    if not kinds:
+        return f"{head} no failure; {success}."
+    counted = listed([f"{count} {code(kind)}" for kind, count in sorted(kinds.items())])
+    took = f", at most {significant(slowest_failure)} ms long" if slowest_failure is not None else ""
+    return f"{head} {counted}{took}; {success}."
+
+
+def _in_flight(report: Published, runs: Sequence[Run]) -> Finding:
+    """N - X Z users wait when the run ends; R = N/X - Z is the mean they see (see `laws`)."""
+    saturated = [scenario for scenario in report.scenarios if not is_load_bound(report, scenario)]
+    if not saturated:
+        line = "Every row reaches what the load allows: the requests in flight when the run ended were ordinary ones."
+        return Finding(title="No row is saturated", lines=(line,))
+    lines = [" ".join(_in_flight_line(report, scenario, runs)) for scenario in saturated]
+    lost = any(s.row.average_response_time / 1000 < _least_law_s(report, s) for s in saturated)
+    title = "The saturated row loses its slowest requests" if lost else "The saturated row's mean fits its throughput"
+    return Finding(title=title, lines=tuple(lines))
+
+
+def _least_law_s(report: Published, scenario: PublishedScenario) -> float:
+    """N/X - Z with the ramp counted in: the smallest mean that the throughput leaves room for, less tolerance."""
+    users = operational_laws.mean_users(report.users, report.spawn_rate, report.run_time_s)
+    return operational_laws.response_time_s(users, scenario.row.requests_per_s, report.think_s) * (
+        1 - operational_laws.LAW_TOLERANCE
+    )
+
+
+def _in_flight_line(report: Published, scenario: PublishedScenario, runs: Sequence[Run]) -> Iterator[str]:
+    row = scenario.row
+    waiting = operational_laws.waiting_users(report.users, row.requests_per_s, report.think_s)
+    law = operational_laws.response_time_s(report.users, row.requests_per_s, report.think_s)
+    ramped = operational_laws.response_time_s(
+        operational_laws.mean_users(report.users, report.spawn_rate, report.run_time_s),
+        row.requests_per_s,
+        report.think_s,
+    )
+    mean_s = row.average_response_time / 1000
+    relation = "below both" if mean_s < min(law, ramped) else "below the first only" if mean_s < law else "not below"
+    yield (
+        f"**{scenario.title}**: with {significant(row.requests_per_s)} rps, N - X Z = {waiting:.0f} users were waiting "
+        f"for an answer when the run ended, beside {row.request_count} requests recorded; they are in no figure. "
+        f"N/X - Z = {significant(law)} s ({significant(ramped)} s with the ramp counted in); the reported mean of "
+        f"{significant(mean_s)} s is {relation}."
+    )
+    yield from (_measured_in_flight(run) for run in _of(scenario, runs))
+
+
+def _measured_in_flight(run: Run) -> str:
+    profile, values, measured = run.record.asked.profile, run.values, run.record.measurements
+    head = f"Measured ({code(profile.name)}):"
+    steady, mean_ms, reported = (
+        values[name] for name in ("steady_throughput_rps", "steady_response_time_mean_ms", "response_time_mean_ms")
+    )
+    if measured is None or not steady or mean_ms is None or reported is None:
+        return f"{head} no steady state."
+    law = operational_laws.response_time_s(profile.users, steady, operational_laws.think_s(profile))
+    return (
+        f"{head} {measured.load.in_flight_at_stop} requests in flight at the end, counted, beside "
+        f"{measured.load.recorded} recorded; locust reports a mean of {significant(reported / 1000)} s, successes in "
+        f"steady state took {significant(mean_ms / 1000)} s, N/X - Z gives {significant(law)} s."
+    )

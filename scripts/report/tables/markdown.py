@@ -1,0 +1,150 @@
+"""Every Markdown table; the only module that knows tabulate.
+
+Pure. A hole shows its typed word in every cell of its row. A figure in parentheses must not be ranked or compared.
+The reasons of both stand in a note under the table.
+Imports `cells`, `store`, `metrics`, `wording` and the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from tabulate import tabulate
+
+from scripts.analysis.grouping import Cell
+from scripts.analysis.metrics import METRICS, Metric
+from scripts.analysis.run_reader import Run
+from scripts.config.matrix import MOCK
+from scripts.records.schema import LocustRow
+from scripts.report.tables.formatting import DASH, code, deviation, listed, marked, quantity
+
+PUBLISHED_HEADERS = (
+    "Type", "Name", "Request Count", "Failure Count", "Median Response Time", "Average Response Time",
+    "Min Response Time", "Max Response Time", "Average Content Size", "Requests/s", "Failures/s",
+    "50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%",
+)  # fmt: skip
+_LABELS = 2  # the first two of them are text
+_LATENCIES = frozenset({*PUBLISHED_HEADERS[4:8], *PUBLISHED_HEADERS[11:]})
+
+
+def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]], labels: int = 1) -> str:
+    """A table whose first `labels` columns are text and whose others are figures."""
+    align = ["left" if n < labels else "right" for n in range(len(headers))]
+    return tabulate(list(rows), headers=list(headers), tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def published_form(rows: Sequence[LocustRow], doubtful: Collection[str] = ()) -> str:
+    """Rows of locust's own statistics in the 22 columns of the published report, at full precision.
+
+    Figures in the columns named in `doubtful` stand in parentheses.
+    """
+    return markdown(PUBLISHED_HEADERS, [_published_cells(row, doubtful) for row in rows], _LABELS)
+
+
+def doubtful_columns(run: Run) -> frozenset[str]:
+    """Which of the 22 columns must not be ranked or compared: all of an invalid run, latencies of a truncated one."""
+    if run.outcome != "ok":
+        return frozenset(PUBLISHED_HEADERS[_LABELS:])
+    return _LATENCIES if run.distrusted else frozenset()
+
+
+def published_hole(outcome: str) -> str:
+    """The same table for a run that measured nothing."""
+    row = ["POST", "/score", *[outcome] * (len(PUBLISHED_HEADERS) - _LABELS)]
+    return markdown(PUBLISHED_HEADERS, [row], _LABELS)
+
+
+def side_by_side(published: LocustRow, measured: LocustRow | None, outcome: str, doubtful: Collection[str] = ()) -> str:
+    """Each of the 22 columns: published, measured (or the typed word of its hole) and the deviation."""
+    texts = _published_cells(published)
+    if measured is None:
+        rows = [(h, t, outcome, DASH) for h, t in zip(PUBLISHED_HEADERS, texts, strict=True)]
+        return markdown(("Column", "Published", "Measured", "Deviation"), rows)
+    deviations = [DASH] * _LABELS + [
+        marked(deviation(ours, theirs), counts=header not in doubtful)
+        for header, ours, theirs in zip(
+            PUBLISHED_HEADERS[_LABELS:], _figures(measured), _figures(published), strict=True
+        )
+    ]
+    rows = list(zip(PUBLISHED_HEADERS, texts, _published_cells(measured, doubtful), deviations, strict=True))
+    return markdown(("Column", "Published", "Measured", "Deviation"), rows)
+
+
+def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, link: bool = True) -> str:
+    """Headline metrics and the bound, one row a release: medians of the runs that are ok.
+
+    A cell without such a run shows what was measured all the same, marked. `absent`: (release, typed word).
+    """
+    told = [metric for metric in METRICS if any(cell.figure(metric.name) is not None for cell in found)]
+    columns = [metric for metric in told if metric.headline]
+    headers = ["Release", "Runs", *(["Bound", *(metric.title for metric in columns)] if columns else ["Outcome"])]
+    width = len(headers) - _LABELS
+    rows = [[_name(cell.asked.release, link=link), _runs(cell), *_row(cell, columns, width)] for cell in found]
+    rows += [[release, "0", *[word] * width] for release, word in absent]
+    return markdown(headers, rows)
+
+
+def all_metrics(cell: Cell) -> str:
+    """Every metric of a cell: the run shown and, when there are several, their median and range."""
+    several = len(cell.ok) > 1
+    headers = ["Metric", "This run", *(["Median", "Lowest", "Highest"] if several else []), "Better"]
+    rows = []
+    for metric in METRICS:
+        shown = quantity(cell.shown.values[metric.name], metric.unit)
+        row = [metric.title, marked(shown, counts=cell.shown.counts(metric))]
+        if several:
+            spread = cell.spread(metric.name)
+            figures = (spread.median, spread.low, spread.high) if spread else (None, None, None)
+            row += [marked(quantity(figure, metric.unit), counts=cell.counts(metric)) for figure in figures]
+        rows.append([*row, metric.better])
+    return markdown(headers, rows)
+
+
+def glossary() -> str:
+    """What every metric means."""
+    rows = [[code(metric.name), metric.unit, metric.better, metric.meaning.replace("|", "¦")] for metric in METRICS]
+    return markdown(["Metric", "Unit", "Better", "Meaning"], rows, labels=4)
+
+
+def _published_cells(row: LocustRow, doubtful: Collection[str] = ()) -> list[str]:
+    first = [row.type, row.name, str(row.request_count), str(row.failure_count)]
+    figures = [repr(float(value)) for value in _figures(row)[2:9]]
+    texts = [*first, *figures, *(_whole(value) for value in row.percentiles)]
+    return [marked(text, counts=header not in doubtful) for header, text in zip(PUBLISHED_HEADERS, texts, strict=True)]
+
+
+def _figures(row: LocustRow) -> list[float]:
+    """The 20 columns that are numbers."""
+    return [
+        row.request_count, row.failure_count, row.median_response_time, row.average_response_time,
+        row.min_response_time, row.max_response_time, row.average_content_size, row.requests_per_s,
+        row.failures_per_s, *row.percentiles,
+    ]  # fmt: skip
+
+
+def _whole(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _name(release: str, *, link: bool) -> str:
+    return f"[{release}](v{release}/README.md)" if link and release != MOCK else release
+
+
+def _runs(cell: Cell) -> str:
+    """`3`, or `3 ok and 1 invalid` when not all are ok, or `2 failed`."""
+    others = [run.outcome for run in cell.runs if run.outcome != "ok"]
+    if not others:
+        return str(len(cell.ok))
+    parts = [
+        *([f"{len(cell.ok)} ok"] if cell.ok else []),
+        *(f"{others.count(word)} {word}" for word in sorted(set(others))),
+    ]
+    return listed(parts)
+
+
+def _row(cell: Cell, columns: Sequence[Metric], width: int) -> list[str]:
+    """Bound and figures; the typed word everywhere for a cell that has measured nothing."""
+    if not columns or cell.shown.record.measurements is None:
+        return [cell.outcome] * width
+    figures = ((quantity(cell.figure(metric.name), metric.unit), cell.counts(metric)) for metric in columns)
+    return [cell.bound or DASH, *(marked(text, counts=counts) for text, counts in figures)]

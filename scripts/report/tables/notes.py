@@ -1,0 +1,223 @@
+"""The sentences around a table: how runs ended, how they were served and loaded, how to repeat them.
+
+Pure; imports `cells`, `comparability`, `laws`, `metrics` and `wording`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterable, Iterator
+
+from scripts.analysis import operational_laws
+from scripts.analysis.grouping import Cell
+from scripts.analysis.metrics import METRICS, Metric
+from scripts.analysis.run_reader import Run
+from scripts.config.errors import UsageError
+from scripts.config.load_profiles import Profile
+from scripts.config.matrix import MOCK, Suite, session_name
+from scripts.records import conditions
+from scripts.records.conditions import Difference
+from scripts.records.schema import Asked, Measurements, Ran, RunRecord
+from scripts.report.tables.formatting import code, listed, marked, quantity, significant
+
+_GIB = 2**30
+_SPREAD = ("throughput_rps", "response_time_mean_ms", "cpu_per_request_ms", "reference_loop_ms")
+
+
+def machines(shown: Iterable[Cell]) -> list[str]:
+    """The machines and Pythons that figures come from; without a figure, those of the runs that have none."""
+    records = [cell.shown.record for cell in shown]
+    return sorted({_machine(record) for record in records if record.ran} or {_machine(r) for r in records})
+
+
+def _machine(record: RunRecord) -> str:
+    found = record.machine
+    memory = f"{found.memory_bytes / _GIB:.0f} GiB"
+    return f"{found.cpu_model}, {found.cores} cores, {memory} memory, {found.system}, Python {record.python}"
+
+
+def config(profile: Profile) -> str:
+    """The Config block of the published report."""
+    return "\n".join([
+        f"USERS={profile.users}",
+        f"HATCH_RATE={profile.spawn_rate}",
+        f"RUN_TIME={profile.run_time_s}s",
+        f"PROMPTFLOW_WORKER_NUM={profile.workers}",
+        f"PROMPTFLOW_WORKER_THREADS={profile.threads}",
+    ])  # fmt: skip
+
+
+def run_link(run: Run) -> str:
+    """A link from a release's page to a run's directory."""
+    asked = run.record.asked
+    run_id = run.record.run_id
+    return f"[{run_id}](../runs/{asked.profile.name}/{asked.release}/{asked.engine}-{asked.flow}/{run_id}/record.json)"
+
+
+def not_ok(cell: Cell) -> list[str]:
+    """The reasons of every run of a cell that is not ok."""
+    bad = [run for run in cell.runs if run.outcome != "ok"]
+    return [
+        f"{run.record.asked.release}, run {run.record.run_id}: {run.outcome}: "
+        + ("; ".join(code(reason) for reason in run.reasons) or "no reason recorded")
+        for run in bad
+    ]
+
+
+def distrusted(cell: Cell) -> list[str]:
+    """Why latencies of ok runs stand in parentheses."""
+    return [
+        f"{run.record.asked.release}, run {run.record.run_id}: latencies in parentheses: {code(reason)}"
+        for run in cell.ok
+        for reason in run.distrusted
+    ]
+
+
+def differing(first: Cell, other: Cell) -> str:
+    """In what the conditions of two cells differ, with both values."""
+    found = conditions.differences(first.shown.record, other.shown.record)
+    named = []
+    for difference in found:
+        fields = _profile(first, other) if difference.name == conditions.PROFILE else []
+        named += fields or [difference]
+    return listed([f"{d.name} ({code(d.first)} there, {code(d.second)} here)" for d in named])
+
+
+def only_profile_differs(first: Cell, other: Cell) -> bool:
+    """Whether nothing else keeps two cells from sharing a table."""
+    found = conditions.differences(first.shown.record, other.shown.record)
+    return [d.name for d in found] == [conditions.PROFILE]
+
+
+def _profile(first: Cell, other: Cell) -> list[Difference]:
+    """What differs in their profiles: workers and threads, where a release cannot have those that were asked for."""
+    one, another = (dataclasses.asdict(cell.asked.profile) for cell in (first, other))
+    return [
+        Difference(name=name.replace("_", " "), first=str(value), second=str(another[name]))
+        for name, value in one.items()
+        if another[name] != value
+    ]
+
+
+def section(suite: Suite, cell: Cell) -> list[str]:
+    """Everything to say under the table of a cell."""
+    run = cell.shown
+    lines = [_outcome(cell, run), *(f"Not ok: {line}." for line in not_ok(cell))]
+    lines += [f"Not to be ranked or compared: {line}." for line in distrusted(cell)]
+    if run.record.measurements is not None:
+        lines += [_bound(run), _exact(cell), _failures(run.record.measurements)]
+        lines += [_generator(run.record.measurements, run.values), *_memory(run.record.measurements)]
+    if run.record.ran is not None:
+        lines.append(_server(run.record.asked, run.record.ran))
+    lines.append(f"Repeat it: {_repeat(suite, run.record.asked)}.")
+    return lines
+
+
+def spread(cell: Cell) -> Iterator[str]:
+    """How far several runs of a cell lie apart, and how far the machine's own speed did."""
+    if len(cell.ok) < 2:  # noqa: PLR2004 - one run has no spread
+        return
+    told = []
+    for metric in METRICS:
+        found = cell.spread(metric.name)
+        if metric.name in _SPREAD and found is not None:
+            low, high = (quantity(value, metric.unit) for value in (found.low, found.high))
+            range_ = marked(f"{low} to {high}{_unit(metric)}", counts=cell.counts(metric))
+            told.append(f"{metric.words} {range_}")
+    yield (
+        f"Over {len(cell.ok)} ok runs: {listed(told)}. The reference loop is the same work every time: what it and the "
+        "figures have in common is the machine."
+    )
+
+
+def other_conditions(shown: Cell, others: Iterable[Cell]) -> Iterator[str]:
+    """That there are runs which must not be pooled with those shown."""
+    for other in others:
+        what = differing(other, shown)
+        yield f"{len(other.runs)} more run(s) under other conditions are not pooled with these; they differ in {what}."
+
+
+def _outcome(cell: Cell, run: Run) -> str:
+    if run.outcome != "ok":
+        figures = " Its figures stand in parentheses." if run.record.measurements is not None else ""
+        return f"Outcome: {run.outcome}. No run of {len(cell.runs)} is ok; the newest is {run_link(run)}.{figures}"
+    which = (
+        "the only run"
+        if len(cell.runs) == 1
+        else (f"of {len(cell.ok)} ok run(s) the one with the median response time ({len(cell.runs)} in all)")
+    )
+    return f"Outcome: ok. Table and chart show {run_link(run)}, {which}."
+
+
+def _bound(run: Run) -> str:
+    """What set the throughput of the run shown; those of the others may differ."""
+    return f"Bound: {run.bound}." if run.bound else "Bound: it cannot be told."
+
+
+def _exact(cell: Cell) -> str:
+    """The headline metrics of the run shown."""
+    run = cell.shown
+    told = [
+        f"{m.words} {marked(quantity(run.values[m.name], m.unit) + _unit(m), counts=run.counts(m))}"
+        for m in METRICS
+        if m.headline and run.values[m.name] is not None
+    ]
+    return f"Exactly: {listed(told)}."
+
+
+def _memory(measured: Measurements) -> Iterator[str]:
+    if measured.server is not None and measured.server.memory_kind != "pss":
+        yield f"Memory is {code(measured.server.memory_kind)}: what processes share is counted in each of them."
+
+
+def _unit(metric: Metric) -> str:
+    return f" {metric.unit}" if metric.unit in {"ms", "s", "rps"} else ""
+
+
+def _failures(measured: Measurements) -> str:
+    found = [f"{f.count} {code(f.kind)} ({code(f.message)})" for f in measured.load.failures]
+    return f"Failures: {listed(found)}." if found else "Failures: none."
+
+
+def _generator(measured: Measurements, values: dict[str, float | None]) -> str:
+    own = measured.generator
+    waited = "" if own.run_queue_wait_s is None else f", waited {significant(own.run_queue_wait_s)} s for a core"
+    return (
+        f"Load generator: locust {own.locust}, {own.user_class}; its event loop woke {significant(own.lag_p99_ms)} ms "
+        f"late at the 99th percentile, used {significant(own.cpu_s)} s of CPU "
+        f"({quantity(values['generator_cpu_per_request_ms'], 'ms')} ms a request){waited}; "
+        f"{own.exceptions} exceptions of its own."
+    )
+
+
+def _server(asked: Asked, ran: Ran) -> str:
+    held = operational_laws.held_at_once(ran)
+    threads = "threads do not apply" if held is None else f"{ran.threads} threads each"
+    return (
+        f"Server as started: {code(shlex.join(ran.command))}; {ran.workers} workers ran, {threads} "
+        f"(asked: {asked.profile.workers} workers, {asked.profile.threads} threads)."
+    )
+
+
+def repeat_any(suite: Suite, asked: Asked) -> str:
+    """The command that repeats a row of a table of releases."""
+    if asked.release == MOCK:
+        return _repeat(suite, asked)
+    return _repeat(suite, asked).replace(f"-{asked.release}-", "-RELEASE-")
+
+
+def _repeat(suite: Suite, asked: Asked) -> str:
+    try:
+        session = (
+            "bench-mock"
+            if asked.release == MOCK
+            else session_name(suite.release(asked.release), suite.engine(asked.engine))
+        )
+    except UsageError:
+        return "suite.toml no longer declares it"
+    options = ["--profile", asked.profile.name]
+    if asked.release != MOCK:
+        options += ["--flow", asked.flow]
+        options += ["--python", asked.python] if asked.python != suite.python else []
+    return code(shlex.join(["nox", "-s", session, "--", *options]))

@@ -1,0 +1,46 @@
+"""results/summary.csv: every metric of every cell, one row each, for spreadsheets and notebooks.
+
+Pure. Imports `cells` and `metrics`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from scripts.analysis.grouping import Cell
+from scripts.analysis.metrics import METRICS
+
+COLUMNS = (
+    "release", "engine", "flow", "profile", "metric", "unit", "value", "low", "high", "runs", "outcome", "conditions",
+    "bound", "ranked",
+)  # fmt: skip
+ABSENT = "NA"  # what pandas and R read as missing
+
+
+def summary(found: Iterable[Cell]) -> bytes:
+    """Medians over the runs that are ok with the lowest and highest; cells of other conditions stay apart.
+
+    `ranked` tells whether the figure may be ranked or compared, "yes" or "no".
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for cell in found:
+        asked = cell.asked
+        for metric in METRICS:
+            spread = cell.spread(metric.name)
+            figures = (spread.median, spread.low, spread.high) if spread else (None, None, None)
+            head = (asked.release, asked.engine, asked.flow, asked.profile.name, metric.name, metric.unit)
+            ranked = "yes" if cell.counts(metric) else "no"
+            tail = (len(cell.ok), cell.outcome, cell.conditions, cell.bound or ABSENT, ranked)
+            writer.writerow((*head, *map(_figure, figures), *tail))
+    return out.getvalue().encode()
+
+
+def _figure(value: float | None) -> str:
+    """Six significant digits; whole numbers whole."""
+    if value is None:
+        return ABSENT
+    return str(int(value)) if value == int(value) else f"{value:.6g}"

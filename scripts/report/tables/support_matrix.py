@@ -1,0 +1,84 @@
+"""What each release serves: every engine and flow is measured, tried, or a typed hole; never a blank.
+
+Pure; imports `store`, `tables`, `wording` and `suite`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+from scripts.analysis.run_reader import Run
+from scripts.config.matrix import Engine, Release, Suite
+from scripts.report.tables import markdown
+from scripts.report.tables.formatting import code, span
+
+NOT_TRIED = "not tried"
+
+Pair = tuple[str, str]  # engine and flow
+Answered = dict[tuple[str, str, str], str]  # by release, engine and flow
+
+
+def pairs(suite: Suite) -> list[tuple[Engine, str]]:
+    """Every engine with every flow that a scenario has."""
+    return [(engine, flow) for engine in suite.engines for flow in suite.flows]
+
+
+def words(suite: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> dict[str, dict[Pair, str]]:
+    """By release, by engine and flow: `measured`, `serves`, a hole's typed word, or `not tried`.
+
+    `tabled`: the runs whose figures stand in tables of releases.
+    """
+    answered: Answered = {_asked(run): "serves" for run in runs if run.record.outcome == "ok"}
+    answered |= {_asked(run): "measured" for run in tabled if run.outcome == "ok"}
+    return {
+        release.version: {
+            (engine.name, flow): _word(suite, release, engine, flow, answered) for engine, flow in pairs(suite)
+        }
+        for release in suite.releases
+    }
+
+
+def _asked(run: Run) -> tuple[str, str, str]:
+    asked = run.record.asked
+    return asked.release, asked.engine, asked.flow
+
+
+def _word(suite: Suite, release: Release, engine: Engine, flow: str, answered: Answered) -> str:
+    hole = suite.hole(release, flow)
+    if not suite.has_engine(release, engine):
+        return "not-applicable"
+    if hole is not None:
+        return hole.outcome
+    return answered.get((release.version, engine.name, flow), NOT_TRIED)
+
+
+def table(suite: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> str:
+    """One row for releases in a row that are alike, the newest first; `runs` and `tabled` as `words` takes them."""
+    found = words(suite, runs, tabled)
+    columns = pairs(suite)
+    rows = []
+    alike = itertools.groupby(reversed(suite.releases), lambda release: tuple(found[release.version].values()))
+    for said, group in alike:
+        rows.append([span([release.version for release in group]), *said])
+    return markdown.markdown(
+        ["Release", *(f"{engine.title}, {flow}" for engine, flow in columns)], rows, len(columns) + 1
+    )
+
+
+def reasons(suite: Suite) -> list[str]:
+    """Why there are holes."""
+    first = suite.releases[0]
+    return [
+        *(
+            f"not-applicable: the {engine.name} engine came with {engine.since}"
+            for engine in suite.engines
+            if not suite.has_engine(first, engine)
+        ),
+        *(f"{hole.flow} before {hole.before}: {hole.outcome}: {hole.reason}" for hole in suite.holes),
+        *(
+            f"{release.version} serves only with {code(' '.join(release.constraints))}: {release.reason}"
+            for release in suite.releases
+            if release.constraints
+        ),
+    ]

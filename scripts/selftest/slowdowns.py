@@ -1,0 +1,217 @@
+"""Variants of an installed release with a known slowdown, as wheels: what the suite's own self-test has to find.
+
+Repacks installed files; starts nothing and installs nothing. The same files and the same variant give the same bytes.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import csv
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from string import Template
+
+from scripts.config.errors import EnvironmentBuildError
+
+DISTRIBUTIONS = ("promptflow", "promptflow-core", "promptflow-devkit", "promptflow-tracing")
+UNCHANGED = "unchanged"
+_MODULE = "promptflow/core/_serving/flow_invoker.py"
+_PLACES = {  # each request to /score passes one of them once, whatever its flow: Flask the first, FastAPI the second
+    ("FlowInvoker", "invoke", ast.FunctionDef),
+    ("AsyncFlowInvoker", "invoke_async", ast.AsyncFunctionDef),
+}
+_ADDED_BY_INSTALLERS = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json", "uv_cache.json"}
+_SCRIPTS = "scripts"  # the part of a wheel's .data directory that is installed into bin
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first day that a zip can name
+
+# The loop of telemetry.reference_loop_ms. A short one costs less an iteration, because its numbers stay small:
+# on Python 3.11, 9205 iterations took 5.74 % of what the 150 000 of the reference took (median of 8 runs), which
+# is 0.2525 ms where the reference takes 4.4 ms.
+_ITERATIONS_PER_MS = 36_500
+_REQUEST_CPU_MS = 5.4  # of 1.12.0 under the `compare` profile, where the reference loop takes 4.4 ms
+
+_INJECTED = Template("""
+
+# Injected to test the benchmark: $what.
+def _slow_down():
+    import asyncio
+    import functools
+    import itertools
+    import time
+
+    invoke, invoke_async = FlowInvoker.invoke, AsyncFlowInvoker.invoke_async
+    calls, kept = itertools.count(), []  # of this process: workers import this module after the fork
+
+    def work(iterations):
+        total = 0
+        for number in range(iterations):
+            total += number * number
+
+    @functools.wraps(invoke)
+    def slow_invoke(*args, **kwargs):
+        $sync
+        return invoke(*args, **kwargs)
+
+    @functools.wraps(invoke_async)
+    async def slow_invoke_async(*args, **kwargs):
+        $awaited
+        return await invoke_async(*args, **kwargs)
+
+    FlowInvoker.invoke, AsyncFlowInvoker.invoke_async = slow_invoke, slow_invoke_async
+
+
+_slow_down()
+""")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """A slowdown to inject."""
+
+    name: str  # of its directory
+    what: str  # one line for people
+    metric: str  # the one of report/metrics.py that should show it
+    sync: str  # one line of Python that runs before each request on Flask; see _INJECTED for what it may use
+    awaited: str  # the same on FastAPI, in a coroutine
+
+
+def _cpu(percent: int) -> Variant:
+    """Counted work, not a clock: like all other work it takes longer where cores are slower."""
+    spent_ms = _REQUEST_CPU_MS * percent / 100
+    work = f"work({round(spent_ms * _ITERATIONS_PER_MS)})"
+    what = f"{spent_ms:.2f} ms more CPU time in each request, about {percent} %"
+    return Variant(name=f"cpu-{percent}", what=what, metric="cpu_per_request_ms", sync=work, awaited=work)
+
+
+def _wait(wait_ms: int) -> Variant:
+    sleep = f"sleep({wait_ms / 1000})"
+    return Variant(
+        name=f"wait-{wait_ms}",
+        what=f"a wait of {wait_ms} ms more in each request",
+        metric="overhead_p50_ms",
+        sync=f"time.{sleep}",
+        awaited=f"await asyncio.{sleep}",
+    )
+
+
+def _once(name: str, what: str, metric: str, statement: str) -> Variant:
+    """At the first request of each worker. The count is a single step, so that of two threads only one is first."""
+    code = f"if next(calls) == 0: {statement}"
+    return Variant(name=name, what=what, metric=metric, sync=code, awaited=code)
+
+
+VARIANTS: tuple[Variant, ...] = (
+    _cpu(2),
+    _cpu(5),
+    _cpu(10),
+    _wait(3),
+    _wait(10),
+    # Not zeros: the kernel would not back them by memory of their own.
+    _once("memory-20", "20 MB more memory in each worker", "memory_end_bytes",
+          'kept.append(bytearray(b"1") * 20_000_000)'),
+    # Blocks FastAPI's event loop, as a late import would, but for a time that no core's speed changes.
+    _once("first-400", "400 ms more in the first request of each worker", "first_answer_ms", "time.sleep(0.4)"),
+)  # fmt: skip
+
+
+def build(variant: Variant | None, site_packages: Path, into: Path) -> Path:
+    """Write a wheel of each of DISTRIBUTIONS into a directory of `into` named after the variant; return the directory.
+
+    None repacks the release unchanged: the control. EnvironmentBuildError when a distribution or the place to
+    inject into is missing.
+    """
+    wheels = {}
+    for name in DISTRIBUTIONS:
+        installed = _installed(name, site_packages)
+        contents = _contents(installed)
+        if variant and name == "promptflow-core":
+            contents[_MODULE] = _inject(variant, contents.get(_MODULE, b""))
+        wheels[_wheel_name(installed)] = _wheel(contents, _dist_info(installed))
+    directory = into / (variant.name if variant else UNCHANGED)
+    directory.mkdir(parents=True, exist_ok=True)
+    for wheel_name, content in wheels.items():
+        (directory / wheel_name).write_bytes(content)
+    return directory
+
+
+def _installed(name: str, site_packages: Path) -> metadata.Distribution:
+    found = next(iter(metadata.distributions(name=name, path=[str(site_packages)])), None)
+    if found is None or not found.files:
+        raise EnvironmentBuildError(
+            f"there is no variant without {name}, which is not installed",
+            then="choose a release that has promptflow-core, promptflow-devkit and promptflow-tracing",
+        )
+    return found
+
+
+def _dist_info(installed: metadata.Distribution) -> str:
+    return next(file.parent.name for file in installed.files or () if file.name == "RECORD")
+
+
+def _wheel_name(installed: metadata.Distribution) -> str:
+    tag = next(line for line in (installed.read_text("WHEEL") or "").splitlines() if line.startswith("Tag:"))
+    return f"{_dist_info(installed).removesuffix('.dist-info')}-{tag.removeprefix('Tag:').strip()}.whl"
+
+
+def _contents(installed: metadata.Distribution) -> dict[str, bytes]:
+    """What the wheel held, by its path there; not what the installer has added."""
+    data = _dist_info(installed).removesuffix(".dist-info") + ".data"
+    generated = {point.name for point in installed.entry_points.select(group="console_scripts")}
+    contents = {}
+    for file in installed.files or ():
+        if file.suffix == ".pyc" or file.name in _ADDED_BY_INSTALLERS:
+            continue
+        outside = file.parts[0] == ".."  # of site-packages: in bin
+        if outside and file.name in generated:
+            continue
+        path = f"{data}/{_SCRIPTS}/{file.name}" if outside else file.as_posix()
+        contents[path] = file.read_binary()
+    return contents
+
+
+def _inject(variant: Variant, module: bytes) -> bytes:
+    """The module with the variant's code at its end, where it replaces both methods whatever they look like."""
+    found = {
+        (owner.name, method.name, type(method))
+        for owner in ast.parse(module).body
+        if isinstance(owner, ast.ClassDef)
+        for method in owner.body
+        if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    missing = sorted(f"{owner}.{method}" for owner, method, _ in _PLACES - found)
+    if missing:
+        raise EnvironmentBuildError(
+            f"{variant.name} cannot be injected: {_MODULE} has no {' and no '.join(missing)}",
+            then="choose a release that has them, or adapt scripts/measure/variants.py to this one",
+        )
+    code = _INJECTED.substitute(what=variant.what, sync=variant.sync, awaited=variant.awaited)
+    return module + code.encode()
+
+
+def _wheel(contents: Mapping[str, bytes], dist_info: str) -> bytes:
+    """Stored, not compressed: what zlib makes differs from version to version."""
+    archive = io.BytesIO()
+    record = _record(contents, f"{dist_info}/RECORD")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as wheel:
+        for path, content in [*sorted(contents.items()), (f"{dist_info}/RECORD", record)]:
+            member = zipfile.ZipInfo(path, _LONG_AGO)
+            member.external_attr = (0o100755 if f".data/{_SCRIPTS}/" in path else 0o100644) << 16
+            wheel.writestr(member, content)
+    return archive.getvalue()
+
+
+def _record(contents: Mapping[str, bytes], itself: str) -> bytes:
+    """The wheel's list of its files, with their hashes: packaging.python.org, "Recording installed projects"."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    for path, content in sorted(contents.items()):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        rows.writerow((path, f"sha256={digest}", len(content)))
+    rows.writerow((itself, "", ""))
+    return text.getvalue().encode()

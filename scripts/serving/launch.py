@@ -1,0 +1,189 @@
+"""Boots what a run needs: the mock API, and a release's server beside it. Each on its own loopback port.
+
+A port that is taken between choice and bind is answered by another port, a few times.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.config import flows
+from scripts.config.errors import ServerError
+from scripts.config.matrix import ROOT
+from scripts.config.plan import RunSpec
+from scripts.environments.virtualenvs import Environment
+from scripts.host import telemetry
+from scripts.host.process import LOOPBACK, Child, System, shielded, wait_until
+from scripts.serving import server_command
+
+_PORT_TRIES = 3
+_PORT_TAKEN = ("Address already in use", "Connection in use", "address already in use")
+_STOP_GRACE_S = 0.4  # everything that is measured has been measured by then
+_IDLE_LOOK_S = 0.25
+_IDLE_CPU_S = 0.02  # what an idle tree of 8 workers may use within one look
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Deadlines, in seconds."""
+
+    boot_s: float = 180.0
+    verify_s: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Booted:
+    """A server that answers."""
+
+    child: Child
+    port: int
+    ready_s: float  # start of the process to the first good /health
+    started_s: float  # monotonic
+
+    @property
+    def base(self) -> str:
+        """Its URL without a path."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+
+def child_environment(outer: Mapping[str, str], home: Path, marker: str) -> dict[str, str]:
+    """What every child gets: an allow-list of the user's environment, and a home of its own."""
+    passed = {name: outer[name] for name in _PASSED_ON if name in outer}
+    return {**passed, "HOME": str(home), telemetry.MARKER: marker}
+
+
+def boot_mock(
+    system: System, stack: ExitStack, spec: RunSpec, env: Mapping[str, str], limits: Limits, scratch: Path
+) -> Booted:
+    """Start the mock API, seeded, in the tools' virtualenv, and wait until it answers."""
+    variables = {**env, **mock_settings(spec)}
+
+    return _boot(system, stack, "mock", mock_command, variables, ROOT, scratch / "mock.log", limits)
+
+
+def mock_command(port: int | str) -> tuple[str, ...]:
+    """The mock API's command line."""
+    app = "scripts.measure.mock_api_app:app"
+    options = ("--no-access-log", "--timeout-keep-alive", "75", "--loop", "uvloop", "--http", "httptools")
+    return (sys.executable, "-m", "uvicorn", app, "--host", LOOPBACK, "--port", str(port), *options)
+
+
+def mock_settings(spec: RunSpec) -> dict[str, str]:
+    """The variables of the mock API."""
+    return {
+        "MIN_WAIT_TIME_SEC": str(spec.profile.backend_wait_min_s),
+        "MAX_WAIT_TIME_SEC": str(spec.profile.backend_wait_max_s),
+        "MOCK_SEED": str(spec.seed),
+    }
+
+
+def boot_release(
+    system: System,
+    stack: ExitStack,
+    shipped: tuple[str, ...],
+    environment: Environment,
+    flow_copy: Path,
+    variables: Mapping[str, str],
+    limits: Limits,
+    log: Path,
+) -> Booted:
+    """Start a release's own server command in a copy of the flow, and wait until it answers."""
+
+    def command(port: int) -> tuple[str, ...]:
+        _, *rest = server_command.at(shipped, port)
+        return (str(environment.command("gunicorn")), *rest)
+
+    path = f"{environment.path / 'bin'}{os.pathsep}{variables.get('PATH', os.defpath)}"
+    return _boot(system, stack, "server", command, {**variables, "PATH": path}, flow_copy, log, limits)
+
+
+def copy_flow(flow: flows.Flow, into: Path) -> Path:
+    """A copy to serve from, so that nothing the server writes lands in the flow's own directory."""
+    for file in flows.files(flow.path):
+        target = into / file.relative_to(flow.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    return into
+
+
+def settle(system: System, booted: Booted, workers: int, limits: Limits) -> float:
+    """Wait until every worker has started and the tree is idle; return the seconds since the start.
+
+    A good /health comes from the first worker; the others may still be importing, and would share the
+    cores with the first seconds of the load.
+    """
+
+    def idle() -> bool:
+        server_command.require_alive(booted.child)
+        if telemetry.shape(booted.child.pid).children < workers:
+            return False
+        before = telemetry.sample(booted.child.pid, system.monotonic())
+        system.sleep(_IDLE_LOOK_S)
+        after = telemetry.sample(booted.child.pid, system.monotonic())
+        return after.total_cpu_s - before.total_cpu_s <= _IDLE_CPU_S
+
+    try:
+        wait_until(system, f"{workers} workers that have started", met=idle, deadline_s=limits.boot_s)
+    except TimeoutError as error:
+        raise _never_ready(booted.child, error) from error
+    return system.monotonic() - booted.started_s
+
+
+def _boot(
+    system: System,
+    stack: ExitStack,
+    name: str,
+    command: Callable[[int], tuple[str, ...]],
+    env: Mapping[str, str],
+    cwd: Path,
+    log: Path,
+    limits: Limits,
+) -> Booted:
+    for attempt in range(1, _PORT_TRIES + 1):
+        port = system.free_port()
+        began = system.monotonic()
+        with shielded():  # or Ctrl-C between the two would leave a process that nobody knows of
+            child = system.start(name, command(port), env=env, cwd=cwd, log=log)
+            stack.callback(stop, child)
+        try:
+            wait_until(system, "/health", met=_answering(system, child, port), deadline_s=limits.boot_s)
+        except TimeoutError as error:
+            raise _never_ready(child, error) from error
+        except ServerError:
+            taken = any(text in server_command.last_lines(log, 40) for text in _PORT_TAKEN)
+            if not taken or attempt == _PORT_TRIES:
+                raise
+            log.write_text("", encoding="utf-8")
+            continue
+        return Booted(child=child, port=port, ready_s=system.monotonic() - began, started_s=began)
+    raise AssertionError("unreachable")  # the last attempt returns or raises
+
+
+def _answering(system: System, child: Child, port: int) -> Callable[[], bool]:
+    def met() -> bool:
+        server_command.require_alive(child)
+        reply = system.request(f"http://{LOOPBACK}:{port}/health", timeout_s=2.0)
+        good = reply is not None and reply.status == 200  # noqa: PLR2004 - HTTP's OK
+        return good and telemetry.listens(child.pid, port)  # not somebody else who has taken the port
+
+    return met
+
+
+def _never_ready(child: Child, error: TimeoutError) -> ServerError:
+    return ServerError(
+        f"{child.name} never became ready: {error}; its last lines:\n{server_command.last_lines(child.log)}",
+        then=f"see {child.log}",
+    )
+
+
+def stop(child: Child) -> None:
+    """End a child and its group, undisturbed by Ctrl-C."""
+    with shielded():
+        child.stop(_STOP_GRACE_S)

@@ -1,0 +1,144 @@
+"""The registry of metrics, computed from one synthetic run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from scripts.analysis import metrics
+from scripts.records.schema import Disturbance, Histograms, RunRecord
+from tests.fakes import synthetic_runs
+
+EMPTY = Histograms(windows={"ramp": {}, "steady": {}})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("throughput_rps", 166.0),
+        ("steady_throughput_rps", 9005 / 50),
+        ("ceiling_use", 9005 / 50 / (500 / 2.75)),
+        ("failure_ratio", 5 / 9805),
+        ("response_time_mean_ms", 1286.0),
+        ("response_time_min_ms", 1251.0),
+        ("response_time_p50_ms", 1284.6),
+        ("response_time_p99_ms", 1319.6),
+        ("overhead_mean_ms", 35.3),
+        ("overhead_p50_ms", 34.6),
+        ("backend_call_p50_ms", 17.4),
+        ("failed_time_max_ms", 1.84),
+        ("in_flight_at_stop", 230),
+        ("cpu_per_request_ms", 6.4),
+        ("memory_growth_per_1000_requests_bytes", 80 * 2**20 / 9.805),
+        ("ready_s", 1.5),
+        ("settled_s", 6.0),
+        ("worker_imbalance", 7.4 * 8 / 57.6),
+        ("mock_cpu_per_request_ms", 0.4),
+        ("generator_lag_p99_ms", 3.2),
+        ("generator_cpu_per_request_ms", 4900 / 9805),
+        ("control_cpu_per_request_ms", 0.4 + 4900 / 9805),
+        ("run_queue_wait_ms", 200 / 9805),
+        ("other_cpu_ratio", 0.01),
+        ("stolen_cpu_ratio", 0.0025),
+    ],
+)
+def test_metric_of_a_good_run(name: str, expected: float) -> None:
+    """Each metric has the value worked out by hand."""
+    assert metrics.derive(synthetic_runs.record(), synthetic_runs.histograms())[name] == pytest.approx(expected)
+
+
+def with_answers(first_s: float | None, under_load_s: tuple[float | None, ...], requests: tuple[int, ...]) -> RunRecord:
+    """A run whose server told these answers."""
+    measured = synthetic_runs.measurements()
+    server = measured.server and dataclasses.replace(
+        measured.server, first_answer_s=first_s, first_answers_s=under_load_s, worker_requests=requests
+    )
+    return synthetic_runs.record(measured=dataclasses.replace(measured, server=server))
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (with_answers(1.271, (1.3, None, 1.42), (900, 1500, 600)), (21.0, 170.0, 1.5)),
+        (with_answers(None, (None,), (0, 0)), (None, None, None)),
+        (with_answers(None, (), ()), (None, None, None)),
+        (dataclasses.replace(with_answers(1.271, (1.3,), (5,)), own_wait_s=None), (None, None, 1.0)),
+    ],
+)
+def test_first_answers_and_spread_of_requests(record: RunRecord, expected: tuple[float | None, ...]) -> None:
+    """First answers are told less the ideal time, and work by its busiest worker; nothing where it is not known."""
+    values = metrics.derive(record, synthetic_runs.histograms())
+    names = ("first_answer_ms", "first_answer_under_load_ms", "worker_request_imbalance")
+    assert [values[name] for name in names] == [pytest.approx(value) for value in expected]
+
+
+def test_warm_up_is_not_steady() -> None:
+    """The steady window begins when the warm-up is over, not when the last user starts."""
+    made = synthetic_runs.record()
+    warm = dataclasses.replace(made, asked=dataclasses.replace(
+        made.asked, profile=dataclasses.replace(made.asked.profile, warm_up_s=5)
+    ))  # fmt: skip
+    assert metrics.derive(warm, synthetic_runs.histograms())["steady_throughput_rps"] == pytest.approx(9005 / 45)
+
+
+def test_compared_metrics_have_a_least_change() -> None:
+    """What a comparison looks at has a smallest change that counts, a direction, and a name once."""
+    compared = {metric.name: metric.least for metric in metrics.COMPARED}
+    assert (compared["cpu_per_request_ms"], compared["response_time_p50_ms"]) == (0.02, 0.01)
+    assert {metric.better for metric in metrics.COMPARED} == {"lower", "higher"}
+    assert not [metric.name for metric in metrics.METRICS if metric.follows_speed and metric.least is None]
+
+
+def test_run_without_measurements_tells_nothing() -> None:
+    """A run that never measured has every metric, and each is None."""
+    values = metrics.derive(synthetic_runs.record(outcome="cannot-install"), EMPTY)
+    assert list(values) == [metric.name for metric in metrics.METRICS]
+    assert set(values.values()) == {None}
+
+
+def test_run_without_a_request_divides_by_nothing() -> None:
+    """No requests, no rows, no users and an unsampled server give None and not an error."""
+    measured = synthetic_runs.measurements(number=0, failed=0)
+    load = dataclasses.replace(measured.load, locust_rows=(), all_users_at_s=None)
+    server = measured.server and dataclasses.replace(measured.server, completed=0, worker_cpu_s=())
+    unseen = Disturbance(window_s=0.0, cores=2, busy_s=0.0, other_s=0.0, stolen_s=0.0, loop_after_ms=11.0)
+    empty = dataclasses.replace(measured, load=load, server=server, disturbance=unseen)
+    values = metrics.derive(synthetic_runs.record(measured=empty), EMPTY)
+    told = {name for name, value in values.items() if value is not None}
+    assert told == {
+        "in_flight_at_stop", "memory_start_bytes", "memory_end_bytes", "ready_s", "settled_s", "generator_lag_p99_ms",
+        "reference_loop_ms",
+    }  # fmt: skip
+
+
+def test_mock_alone_has_no_server_metrics() -> None:
+    """A run of the mock API alone tells throughput and the mock's own cost, and no server's."""
+    record = synthetic_runs.record(release="mock", engine="uvicorn", flow="mock_api")
+    values = metrics.derive(record, synthetic_runs.histograms())
+    assert values["cpu_per_request_ms"] is values["ready_s"] is None
+    assert values["mock_cpu_per_request_ms"] == pytest.approx(3600 / 9005)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "title"),
+    [
+        ("overhead_p50_ms", "overhead p50", "overhead p50 (ms)"),
+        ("cpu_per_request_ms", "CPU per request", "CPU per request (ms)"),
+        ("memory_end_bytes", "memory end", "memory end"),
+        ("failure_ratio", "failure ratio", "failure ratio"),
+        ("in_flight_at_stop", "in flight at stop", "in flight at stop"),
+    ],
+)
+def test_names_for_people(name: str, words: str, title: str) -> None:
+    """A metric's name becomes words, and a heading with its unit."""
+    metric = next(metric for metric in metrics.METRICS if metric.name == name)
+    assert (metric.words, metric.title) == (words, title)
+
+
+def test_units_end_names() -> None:
+    """Every metric with a physical unit says so at the end of its name, and no name occurs twice."""
+    names = [metric.name for metric in metrics.METRICS]
+    assert len(set(names)) == len(names)
+    wrong = [m.name for m in metrics.METRICS if m.unit in {"ms", "s", "rps", "bytes"} and not m.name.endswith(m.unit)]
+    assert wrong == []

@@ -1,0 +1,274 @@
+"""Campaigns from start to end in a fake outside: rounds, looks, budgets, resuming, and what ends them early."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.analysis import validity
+from scripts.analysis.run_data import Sample
+from scripts.campaign import runner
+from scripts.campaign.runner import Bounds, Measured
+from scripts.config.errors import (
+    InvalidMeasurementError,
+    NothingMeasuredError,
+    ServerError,
+    UsageError,
+    VerificationError,
+)
+from scripts.host import telemetry
+from tests.fakes import values
+from tests.fakes.stage import BASELINE, CANDIDATE, Stage
+from tests.fakes.system import Script
+
+FOUR = Bounds(rounds=4)
+CPU = "cpu_per_request_ms"
+ROUND_S = 17.2  # as estimated for two arms
+JUDGE_CPU = {CPU: math.log1p(0.03)}
+UNSURE = (1.0, 1.06)  # times the CPU time of the baseline, in turn: no change of 3 % can be told or excluded
+
+
+def verdicts(found: Measured) -> dict[str, str]:
+    """By metric, of one comparison."""
+    (judged,) = found.judged
+    return {effect.metric.name: effect.verdict for effect in judged.effects}
+
+
+def rounds(found: Measured) -> list[int]:
+    """How many count, of each scenario."""
+    return [len(series.rounds) for series in found.series]
+
+
+def test_same_figures_are_no_change(stage: Stage) -> None:
+    """Arms that give the same figures in every round show no change, and no data where a run is too short to tell."""
+    found = stage.measure(stage.campaign(), FOUR)
+    told = verdicts(found)
+    assert told.pop("overhead_p99_ms") == "no data"  # of two requests
+    assert set(told.values()) == {"no change"}
+    runner.require_whole(stage.campaign(), found)
+
+
+def test_slower_arm_is_a_regression(stage: Stage) -> None:
+    """An arm that uses 5 % more CPU time in every round is a regression in that, and in nothing else."""
+    stage.outside.cpu = {CANDIDATE: (1.05,)}
+    told = verdicts(stage.measure(stage.campaign(), FOUR))
+    assert [name for name, verdict in told.items() if verdict == "regression"] == [CPU]
+
+
+def test_serpentine(stage: Stage) -> None:
+    """Odd rounds run the arms forwards, even ones backwards, each on a fresh server and with its round's seed."""
+    stage.measure(stage.campaign("1.12.0+1", "1.12.0+2", "1.12.0+3"), FOUR)
+    assert "".join(label[-1] for label in stage.outside.labels.values()) == "123321123321"
+    placed = sorted((record.asked.round, record.asked.seed, record.asked.arm) for record in stage.records())
+    assert placed == [(number, 41 + number, arm) for number in (1, 2, 3, 4) for arm in (1, 2, 3)]
+
+
+def test_standing_is_told_after_each_round(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """After each round a line says what has changed so far, and how many verdicts are open."""
+    stage.outside.cpu = {CANDIDATE: (1.05,)}
+    stage.measure(stage.campaign(), FOUR)
+    out = capsys.readouterr().out
+    assert "round 3 of fastapi example: 9 open\n" in out
+    assert "round 4 of fastapi example: CPU per request +5.0 % regression, 0 open\n" in out
+
+
+def test_release_against_itself(stage: Stage) -> None:
+    """In an A/A campaign both arms are the same release, and what they differ by is the noise floor of the next."""
+    null = stage.campaign(BASELINE, BASELINE)
+    stage.outside.cpu = {BASELINE: (1.0, 1.01, 1.02)}
+    found = stage.measure(null, FOUR)
+    assert [series.null for series in found.series] == [True]
+    assert not found.floors
+    floors = stage.measure(stage.campaign(), FOUR).floors
+    assert {name for *_, name in floors} >= {CPU, "ready_s"}
+    assert max(floors.values()) > 0.01
+
+
+def test_run_that_fails_ends_its_round(stage: Stage) -> None:
+    """A run that fails is recorded, the rest of its round is not made, and the round is made again whole."""
+    stage.outside.scripts = {"server": [Script(), Script(), Script(ends_s=0.5), Script()]}
+    found = stage.measure(stage.campaign(), FOUR)
+    assert rounds(found) == [4]
+    assert sorted(record.outcome for record in stage.records()) == ["failed", *["ok"] * 8]
+    assert not found.failed
+
+
+def test_wrong_version_ends_the_campaign(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """A candidate that says another version is given up after three rounds, with that very error and its exit code."""
+    stage.outside.versions = {CANDIDATE: "1.11.0"}
+    found = stage.measure(stage.campaign(), FOUR)
+    with pytest.raises(VerificationError, match=r"says that it is promptflow 1\.11\.0, not 1\.12\.0") as caught:
+        runner.require_whole(stage.campaign(), found)
+    assert caught.value.exit_code == 5
+    outcomes = {record.asked.release: record.outcome for record in stage.records()}
+    assert outcomes == {BASELINE: "ok", CANDIDATE: "verify-failed"}
+    assert len(stage.records()) == 6
+    assert capsys.readouterr().out.count("verify-failed: the server says") == 3
+
+
+def test_failing_after_good_rounds_is_no_pass(stage: Stage) -> None:
+    """A campaign that fails again and again after good rounds keeps those, and still ends with the failure."""
+    stage.measure(stage.campaign(), FOUR)
+    stage.outside.scripts = {"server": [Script(ends_s=0.5, code=7)]}
+    found = stage.measure(stage.campaign(), Bounds(rounds=6))
+    assert rounds(found) == [4]
+    with pytest.raises(ServerError, match="exit code 7"):
+        runner.require_whole(stage.campaign(), found)
+
+
+def disturb(stage: Stage, monkeypatch: pytest.MonkeyPatch, *runs: int) -> None:
+    """Let other processes take the machine during these runs, counted from 1; during all when none is named."""
+
+    def busy(at_s: float) -> telemetry.MachineSample:
+        disturbed = not runs or stage.outside.runs in runs
+        return telemetry.MachineSample(at_s=at_s, busy_s=at_s if disturbed else 0.0, stolen_s=0.0, own_s=0.0)
+
+    monkeypatch.setattr(telemetry, "machine_sample", busy)
+
+
+def test_disturbed_runs_do_not_count(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose figures must not be believed is made again, and given up after three rounds of three, with why."""
+    disturb(stage, monkeypatch)
+    found = stage.measure(stage.campaign(), FOUR)
+    assert stage.outside.runs == 9
+    with pytest.raises(InvalidMeasurementError, match=r"3 run\(s\) .* cannot be believed: .*other processes took"):
+        runner.require_whole(stage.campaign(), found)
+
+
+def test_disturbed_run_is_made_again_in_its_round(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One disturbed run costs no round: it is made again at once, and the page tells of it."""
+    disturb(stage, monkeypatch, 2)
+    found = stage.measure(stage.campaign(), FOUR)
+    assert stage.outside.runs == 9
+    assert rounds(found) == [4]
+    assert [record.asked.release for record in stage.records()].count(CANDIDATE) == 5
+    (lost,) = found.series[0].lost
+    assert "was invalid" in lost
+    assert lost.endswith("; it was made again")
+
+
+def test_what_a_server_did_is_not_tried_again_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is invalid by the server's own fault ends its round, however often: no arm gets more tries."""
+
+    def lost(sample: Sample) -> Iterator[str]:
+        if sample.record.asked.release == CANDIDATE:
+            yield "1 of the server's workers ended under load"
+
+    monkeypatch.setattr(validity, "_server", lost)
+    found = stage.measure(stage.campaign(), FOUR)
+    assert sorted(record.asked.release for record in stage.records()) == [BASELINE] * 3 + [CANDIDATE] * 3
+    with pytest.raises(InvalidMeasurementError, match="workers ended under load"):
+        runner.require_whole(stage.campaign(), found)
+
+
+def test_disturbed_run_is_not_tried_again_after_the_budget(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A campaign with a budget ends in time, also where its runs are disturbed."""
+    disturb(stage, monkeypatch)
+    budget_s = 4.5 * stage.campaign().round_s
+    began = stage.outside.monotonic()
+    stage.measure(stage.campaign(), Bounds(budget_s=budget_s))
+    assert stage.outside.monotonic() - began <= budget_s
+
+
+def test_busy_machine_is_warned_of_and_recorded(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """A machine that is busy before the start is warned of at every run, and recorded with it."""
+    stage.machine = dataclasses.replace(values.MACHINE, cpu_busy_before=0.5)
+    stage.measure(stage.campaign(), FOUR)
+    assert capsys.readouterr().out.count("warning: 50% of the cores are busy already") == 8
+    assert {record.machine.cpu_busy_before for record in stage.records()} == {0.5}
+
+
+def test_budget_too_short(stage: Stage) -> None:
+    """A budget that the fewest rounds do not fit into is refused before anything starts, with one that does."""
+    with pytest.raises(
+        UsageError, match=r"budget of 0\.5 minutes is too short: .* 4 of 1 scenario.* take 1.1"
+    ) as caught:
+        stage.measure(stage.campaign(), Bounds(budget_s=30))
+    assert caught.value.then.startswith("--budget 2m")
+    assert stage.outside.events == []
+
+
+def test_budget_ends_when_all_verdicts_are_in(stage: Stage) -> None:
+    """With a budget, a campaign whose verdicts are clear ends at the first look."""
+    found = stage.measure(stage.campaign(), Bounds(budget_s=ROUND_S * 16.5))
+    assert rounds(found) == [6]
+    (judged,) = found.judged
+    assert [effect.interval.level for effect in judged.effects if effect.interval] == pytest.approx([0.99] * 9)
+
+
+def test_long_budget_does_not_end_before_it_can_tell(stage: Stage) -> None:
+    """Where many looks are planned, so that six rounds state nothing at their level, a later look ends it."""
+    assert rounds(stage.measure(stage.campaign(), Bounds(budget_s=ROUND_S * 200.5))) == [8]
+
+
+def test_budget_is_kept(stage: Stage) -> None:
+    """With a verdict that stays open, a campaign ends before its time is over."""
+    stage.outside.cpu = {CANDIDATE: UNSURE}
+    found = stage.measure(stage.campaign(), Bounds(budget_s=ROUND_S * 10))
+    assert verdicts(found)[CPU] == "inconclusive"
+    assert ROUND_S * 8 < found.took_s <= ROUND_S * 10
+    assert rounds(found)[0] >= 10
+
+
+def test_slow_rounds_keep_the_budget(stage: Stage) -> None:
+    """Where rounds take longer than estimated, no round is begun that would not end in time."""
+    stage.outside.cpu = {CANDIDATE: UNSURE}
+    stage.outside.scripts = {"server": [Script(ready_s=20.0)]}
+    found = stage.measure(stage.campaign(), Bounds(budget_s=ROUND_S * 9))
+    assert found.took_s <= ROUND_S * 9
+    assert rounds(found) == [2]
+
+
+def test_only_what_is_asked_for_has_to_be_told(stage: Stage) -> None:
+    """With thresholds for some metrics, a campaign does not wait for the verdicts on others."""
+    stage.outside.cpu = {CANDIDATE: UNSURE}
+    budget_s = ROUND_S * 16.5
+    found = stage.measure(stage.campaign(), Bounds(budget_s=budget_s, least={"ready_s": math.log1p(0.1)}))
+    assert rounds(found) == [6]
+    found = stage.measure(stage.campaign(), Bounds(budget_s=budget_s, least=JUDGE_CPU))
+    assert rounds(found)[0] > 6
+
+
+def test_scenarios_take_turns(stage: Stage) -> None:
+    """Several flows have their rounds in turn, and campaigns of their own."""
+    asked = stage.campaign(flows=("one", "two"))
+    found = stage.measure(asked, FOUR)
+    assert rounds(found) == [4, 4]
+    flows = [record.asked.flow for record in sorted(stage.records(), key=lambda record: record.asked.round)]
+    assert sorted(flows[:4]) == ["one", "one", "two", "two"]
+    assert len({series.campaign for series in found.series}) == 2
+
+
+def test_budget_is_shared_by_scenarios(stage: Stage) -> None:
+    """A budget is for all flows together, and all of them get rounds."""
+    stage.outside.cpu = {CANDIDATE: UNSURE}
+    found = stage.measure(stage.campaign(flows=("one", "two")), Bounds(budget_s=ROUND_S * 12))
+    assert found.took_s <= ROUND_S * 12
+    assert min(rounds(found)) >= 6
+    assert max(rounds(found)) - min(rounds(found)) <= 1
+
+
+def test_scenario_without_a_round_is_no_pass(stage: Stage) -> None:
+    """A flow of which no round was measured is named, whatever the others say."""
+    found = stage.measure(stage.campaign(flows=("one",)), FOUR)
+    with pytest.raises(InvalidMeasurementError, match="no whole round was measured of fastapi two"):
+        runner.require_whole(stage.campaign(flows=("one", "two")), found)
+
+
+def test_no_run_at_all(stage: Stage) -> None:
+    """Where no run was made there is no pass, but exit code 3."""
+    nothing = Measured(series=(), judged=(), floors={}, failed=(), took_s=0.0)
+    with pytest.raises(NothingMeasuredError):
+        runner.require_whole(stage.campaign(), nothing)
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(4, [4]), (6, [6]), (7, [6, 7]), (16, [6, 8, 11, 15, 16]), (20, [6, 8, 11, 15, 20])],
+)
+def test_looks(most: int, expected: list[int]) -> None:
+    """Looks are ever further apart, and one is at the end."""
+    assert runner.looks(most) == expected

@@ -1,0 +1,58 @@
+"""The attribute verb: one release on two locks, and the shares of a change; in a fake outside."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.commands import attribute
+from tests.fakes.stage import BASELINE, Stage
+
+OLDER, NEWER = "2024-06-26", "2025-01-24"
+DAYS = ("--as-of", OLDER, "--as-of", NEWER)
+ON_NEWER = "1.12.0+asof.20250124"
+
+
+def test_two_locks(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """One release on the locks of two days is compared with itself; all that differs is its dependencies'."""
+    stage.outside.cpu = {ON_NEWER: (1.05,)}
+    assert attribute.main(stage.arguments(BASELINE, *DAYS, "--rounds", "4")) == 0
+    out = capsys.readouterr().out
+    assert "## fastapi example: 1.12.0+asof.20250124 against 1.12.0+asof.20240626" in out
+    assert "**regression** in CPU per request +5.0 %" in out
+    assert "whose change it is" not in out
+
+
+def test_shares(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a newer release, the change to it is divided into its dependencies' share and promptflow's."""
+    stage.outside.cpu = {ON_NEWER: (1.1,), "1.12.0+new": (1.2,)}
+    assert attribute.main(stage.arguments(BASELINE, *DAYS, "--to", "1.12.0+new", "--rounds", "4")) == 0
+    out = capsys.readouterr().out
+    shares = out[out.index("whose change it is, 1.12.0+asof.20240626 to 1.12.0+new") :]
+    (row,) = (line for line in shares.splitlines() if line.startswith("| CPU per request"))
+    assert [cell.split(" %")[0].strip() for cell in row.strip("|").split("|")[1:]] == ["+10.0", "+9.1", "+20.0"]
+
+
+def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run names the arms, and starts nothing."""
+    assert attribute.main(stage.arguments(BASELINE, *DAYS, "--dry-run")) == 0
+    assert "arm 2: promptflow 1.12.0+asof.20250124" in capsys.readouterr().out
+    assert stage.outside.events == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([BASELINE], "the following arguments are required: --as-of"),
+        ([BASELINE, "--as-of", OLDER], "give --as-of twice, the older day first"),
+        ([BASELINE, "--as-of", NEWER, "--as-of", OLDER], "give --as-of twice, the older day first"),
+        ([BASELINE, "--as-of", OLDER, "--as-of", OLDER], "give --as-of twice, the older day first"),
+        ([BASELINE, *DAYS, "--as-of", "2025-02-01"], "give --as-of twice, the older day first"),
+        ([BASELINE, "--as-of", "yesterday"], "'yesterday' is no day such as 2025-01-24"),
+    ],
+)
+def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
+    """Other than two days in order are refused with exit code 2."""
+    with pytest.raises(SystemExit) as caught:
+        attribute.main(argv)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err

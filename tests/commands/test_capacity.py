@@ -1,0 +1,290 @@
+"""The capacity verb: its command line, and whole searches in a fake outside whose server has a known knee."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from scripts.commands import capacity
+from scripts.commands.capacity import Made
+from scripts.config import matrix
+from scripts.config.errors import InvalidMeasurementError, ServerError, UsageError
+from scripts.config.load_profiles import CAPACITY
+from scripts.config.matrix import Suite
+from scripts.config.plan import Plan, RunSpec
+from scripts.environments import virtualenvs
+from scripts.environments.locks import Lock
+from scripts.environments.virtualenvs import Environment
+from scripts.host import telemetry
+from scripts.host.process import System
+from scripts.host.progress import Progress
+from scripts.inference import capacity_search
+from scripts.inference.capacity_search import Found, Limit, Trial
+from scripts.measure import session
+from scripts.measure.run import Prepared
+from scripts.records.schema import RunRecord
+from scripts.records.storage import read_record
+from scripts.report.pages.capacity_page import Judgement, Search, Tried
+from scripts.serving.server_command import _TEMPLATE
+from tests.fakes import synthetic_runs, values
+from tests.fakes.system import FakeSystem, Script, _option, reply
+
+TARGET = ["--release", "1.12.0", "--engine", "fastapi"]
+MATRIX = matrix.load()
+SETTINGS = dataclasses.replace(MATRIX.capacity, start_users=80, max_users=400)
+IDEAL_MS, THINK_S = 1250.0, 0.15  # of the example flow and the profile of the fakes
+
+
+@dataclass(kw_only=True, slots=True)
+class Knee(FakeSystem):
+    """A fake outside whose server adds 5 ms up to so many users, and a second beyond."""
+
+    users: int
+    lag_p99_ms: float = 0.9
+
+    def _record(self, into: Path, run_time_s: float) -> None:
+        """Leave a recording that obeys the law of a closed loop, N / (R + Z)."""
+        loaded = int(_option(self.children[-1].argv, "--users"))
+        took_ms = IDEAL_MS + (5.0 if loaded <= self.users else 1000.0)
+        steady_s = run_time_s - 1
+        number = round(loaded / (took_ms / 1000 + THINK_S) * steady_s)
+        began = self.now + 0.5
+        self.replies["mock /counts"] = reply({"received": number + 1, "answered": number + 1})
+        recorded = dataclasses.replace(
+            values.RECORDED,
+            started_s=began,
+            all_users_at_s=began + 1,
+            stopped_s=began + run_time_s,
+            users_reached=loaded,
+            users_by_second=(loaded,) * int(run_time_s),
+            in_flight_at_stop=0,
+            failures=(),
+            locust_rows=(dataclasses.replace(values.LOCUST_ROW, request_count=number, failure_count=0),),
+            lag_ms=dataclasses.replace(values.RECORDED.lag_ms, p99=self.lag_p99_ms),
+        )
+        ends = (began + 1 + steady_s * (n + 0.5) / number for n in range(number))
+        values.write_recording(into, recorded, [values.request(end_s, took_ms) for end_s in ends])
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch, outside: FakeSystem) -> Knee:
+    """The fake outside, with a knee at 95 users."""
+    system = Knee(users=95)
+    for look in ("sample", "machine_sample", "memory", "shape", "listens"):
+        assert getattr(telemetry, look) == getattr(outside, look)
+        monkeypatch.setattr(telemetry, look, getattr(system, look))
+    return system
+
+
+@pytest.fixture
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> session.Options:
+    """A session with a lock, results and a scratch folder of its own."""
+    monkeypatch.setenv("PROMPTFLOW_SERVE_BENCH_LOCK", str(tmp_path / "lock"))
+    values.write_flow(tmp_path / "flow")
+    return session.Options(results=tmp_path / "results", scratch=tmp_path / "scratch")
+
+
+def made(options: session.Options, outside: Knee) -> Made:
+    """Search for the example flow."""
+    folder = options.results.parent
+    template = folder / "venv" / _TEMPLATE
+    template.parent.mkdir(parents=True)
+    template.write_text("gunicorn -w 2 -b 0.0.0.0:8080 app\n", encoding="utf-8")
+    built = Environment(path=folder, python="3.11.9", site_packages=folder / "venv", distributions={}, built=False)
+    lock = Lock(path=folder / "1.12.0.txt", digest="1" * 64, pins={})
+
+    def prepare(_matrix: Suite, _spec: RunSpec, _system: System, _progress: Progress) -> Prepared:
+        return Prepared(environment=built, lock=lock)
+
+    progress = Progress(outside.monotonic, Console(file=io.StringIO()))
+    chosen = Plan(runs=(values.spec(folder / "flow"),))
+    return capacity.make(MATRIX, chosen, SETTINGS, options, outside, progress, prepare)[0]
+
+
+def records(options: session.Options) -> list[RunRecord]:
+    """Every record that was kept, in the order of the runs."""
+    found = [read_record(path.parent) for path in options.results.rglob("record.json")]
+    return sorted(found, key=lambda record: record.asked.round)
+
+
+def test_search(options: session.Options, outside: Knee) -> None:
+    """A search finds the knee of a server within the precision, and every run of it keeps a record."""
+    one = made(options, outside)
+    assert one.error is None
+    assert one.search.found == Found(users=95, confirmed_by=(6, 7, 8), limit=Limit(users=100, verdict="missed"))
+    asked = [record.asked for record in records(options)]
+    assert [found.profile.users for found in asked] == [80, 120, 100, 90, 95, 95, 95, 95]
+    assert len({found.seed for found in asked}) == 8
+
+
+def test_every_run_is_served_afresh(options: session.Options, outside: Knee) -> None:
+    """Each run of a search has servers of its own, and nothing is left running."""
+    one = made(options, outside)
+    assert outside.events.count("start server") == len(one.search.tried)
+    assert all(child.stopped for child in outside.children)
+
+
+def test_generator_that_is_late(options: session.Options, outside: Knee) -> None:
+    """Where the load generator is late there is no figure, and the session ends as invalid."""
+    outside.lag_p99_ms = 12.0
+    one = made(options, outside)
+    assert {tried.judgement.verdict for tried in one.search.tried} == {"generator-bound"}
+    with pytest.raises(InvalidMeasurementError, match="meet the objective and can be believed"):
+        capacity._verdict([one])
+
+
+def test_server_that_does_not_start(options: session.Options, outside: Knee) -> None:
+    """A server that does not start is tried twice, and the session ends as that run did."""
+    outside.scripts["server"] = [Script(ends_s=0.5, ready_s=9.0)]
+    one = made(options, outside)
+    assert [record.outcome for record in records(options)] == ["failed", "failed"]
+    with pytest.raises(ServerError, match="server ended with exit code 1"):
+        capacity._verdict([one])
+
+
+def test_server_that_dies_once(options: session.Options, outside: Knee) -> None:
+    """One run that fails among good ones is repeated, and costs no capacity."""
+    outside.scripts["server"] = [Script(), Script(ends_s=4.0), Script()]
+    one = made(options, outside)
+    assert one.search.found.users == 95
+    assert isinstance(one.error, ServerError)
+    assert capacity._verdict([one]) == 0
+
+
+def test_interruption_keeps_what_was_measured(
+    options: session.Options, outside: Knee, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupted search keeps the runs before."""
+    sleeps = outside.sleep
+
+    def sleep(seconds: float) -> None:
+        """Press Ctrl-C under the second load."""
+        if outside.events.count("start locust") == 2:
+            raise KeyboardInterrupt
+        sleeps(seconds)
+
+    monkeypatch.setattr(Knee, "sleep", lambda _, seconds: sleep(seconds))
+    with pytest.raises(KeyboardInterrupt):
+        made(options, outside)
+    assert len(records(options)) == 1
+    assert all(child.stopped for child in outside.children)
+
+
+def found_nothing(flow: str, limit: Limit) -> Made:
+    """A search that confirmed no load."""
+    run = synthetic_runs.run(synthetic_runs.record(flow=flow))
+    trial = Trial(number=1, phase="step", users=limit.users)
+    tried = Tried(trial=trial, run=run, judgement=Judgement(verdict=limit.verdict))
+    found = Found(users=None, confirmed_by=(), limit=limit)
+    return Made(search=Search(found=found, tried=(tried,)), error=None)
+
+
+def found_something() -> Made:
+    """A search that confirmed a load."""
+    one = found_nothing("static_async", Limit(users=90, verdict="missed"))
+    found = Found(users=60, confirmed_by=(1,), limit=one.search.found.limit)
+    return dataclasses.replace(one, search=dataclasses.replace(one.search, found=found))
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        (Limit(users=1, verdict="missed"), "flex_async: no load was found that meets.*; 1 users miss it"),
+        (Limit(users=60, verdict="generator-bound"), "flex_async: no load was found whose runs"),
+    ],
+)
+def test_verdict_without_a_figure(limit: Limit, told: str) -> None:
+    """A session in which one scenario has no figure ends as invalid, and says whose and why."""
+    with pytest.raises(InvalidMeasurementError, match=told) as caught:
+        capacity._verdict([found_something(), found_nothing("flex_async", limit)])
+    assert caught.value.exit_code == 6
+    assert caught.value.then
+
+
+def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The verb searches with what the command line asks for, prints what was found, and how to repeat it."""
+    asked: list[tuple[object, ...]] = []
+
+    def make(*arguments: object) -> list[Made]:
+        asked.append(arguments)
+        return [found_something()]
+
+    monkeypatch.setattr(capacity, "make", make)
+    monkeypatch.setattr(capacity, "terminate_as_exception", lambda: None)
+    options = ["--flow", "flex_async", "--python", "3.12", "--max-overhead-p99", "99.5", "--results", str(tmp_path)]
+    assert capacity.main([*TARGET, *options]) == 0
+    _, chosen, settings, how, *_ = asked[0]
+    assert isinstance(chosen, Plan)
+    assert [(spec.flow, spec.python, spec.profile.name) for spec in chosen.runs] == [("flex_async", "3.12", CAPACITY)]
+    assert settings == dataclasses.replace(MATRIX.capacity, overhead_p99_max_ms=99.5)
+    assert isinstance(how, session.Options)
+    assert how.results == tmp_path
+    out = capsys.readouterr().out
+    assert "# Capacity of promptflow 1.12.0, fastapi engine" in out
+    repeat = "capacity-1.12.0-fastapi -- --flow flex_async --python 3.12 --max-overhead-p99 99.5"
+    assert out.endswith(f"Repeat with `nox -s {repeat}`.\n")
+
+
+def test_dry_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A dry run prints the objective, the first loads and the most time that it can take, and builds nothing."""
+    monkeypatch.setattr(virtualenvs, "ENVIRONMENTS", tmp_path)
+    assert capacity.main([*TARGET, "--flow", "static_async", "--max-overhead-p99", "100", "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "capacity of promptflow 1.12.0, fastapi engine: static_async"
+    assert lines[1].endswith("exceed the ideal time by at most 100 ms")
+    assert lines[2].startswith("users: 60, 90, 135, 202, 303, 454, 681, 1000, until it is missed")
+    assert lines[-1].startswith(f"at most {capacity_search.most_runs(MATRIX.capacity)} runs in 15 minutes")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        ([], "the following arguments are required: --release, --engine"),
+        ([*TARGET, "--profile", "smoke"], "unrecognized arguments: --profile smoke"),
+        ([*TARGET, "--max-overhead", "5"], "did you mean '--max-overhead-p99'?"),
+        ([*TARGET, "--max-overhead-p99", "fast"], "argument --max-overhead-p99: invalid float value: 'fast'"),
+        ([*TARGET, "--dry-run", "--install-only"], "not allowed with argument --dry-run"),
+    ],
+)
+def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str], told: str) -> None:
+    """A wrong option is refused with exit code 2 and how to get help."""
+    with pytest.raises(SystemExit) as caught:
+        capacity.main(argv)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.endswith("  next: python -m scripts capacity --help\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["--release", "1.12.9", "--engine", "flask"], "unknown release '1.12.9'; did you mean '1.12.0'"),
+        ([*TARGET, "--flow", "flexasync"], "unknown flow 'flexasync'"),
+        ([*TARGET, "--python", "2.7"], "does not cover Python 2.7"),
+        *(
+            ([*TARGET, "--max-overhead-p99", x], f"--max-overhead-p99 {x}: a finite number")
+            for x in ("0", "nan", "inf")
+        ),
+    ],
+)
+def test_wrong_choice(argv: list[str], told: str) -> None:
+    """A choice that makes no sense is refused before anything starts."""
+    with pytest.raises(UsageError, match=told):
+        capacity.main(argv)
+
+
+def test_install_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--install-only` builds the release's virtualenv, and searches for nothing."""
+    prepared: list[str] = []
+    monkeypatch.setattr(capacity, "make", lambda *_: pytest.fail("it searched"))
+    monkeypatch.setattr(capacity, "terminate_as_exception", lambda: None)
+    monkeypatch.setattr(session, "prepare_only", lambda _, spec, *__: prepared.append(spec.release))
+    assert capacity.main([*TARGET, "--install-only"]) == 0
+    assert prepared == ["1.12.0"]

@@ -1,0 +1,156 @@
+"""The compare verb: what may be compared, the plan, and the page; in a fake outside."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.commands import compare
+from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError, VerificationError
+from tests.fakes.stage import BASELINE, CANDIDATE, Stage
+
+PAIR = (BASELINE, CANDIDATE)
+
+
+def test_page(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page has its title, verdicts for every metric, the difference of the locks, and the rounds."""
+    stage.outside.cpu = {CANDIDATE: (1.05,)}
+    assert compare.main(stage.arguments(*PAIR, "--rounds", "4")) == 0
+    out = capsys.readouterr().out
+    page = out[out.index("# ") :]
+    assert page.startswith("# promptflow 1.12.0+candidate against promptflow 1.12.0\n")
+    assert "- **regression** in CPU per request +5.0 % (fastapi example: 1.12.0+candidate against 1.12.0)." in page
+    assert "promptflow 1.12.0 to 1.12.0+candidate" in page
+    assert "4 interleaved rounds of profile `short`" in page
+
+
+def test_three_arms(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """More than two are all compared with the first, each by its name, also in the line after a round."""
+    stage.outside.cpu = {"1.12.0+third": (0.9,)}
+    assert compare.main(stage.arguments(*PAIR, "1.12.0+third", "--rounds", "4")) == 0
+    out = capsys.readouterr().out
+    assert "CPU per request -10.0 % improvement of 1.12.0+third" in out
+    assert "## fastapi example: 1.12.0+candidate against 1.12.0" in out
+    assert "## fastapi example: 1.12.0+third against 1.12.0" in out
+
+
+def test_rounds_still_needed(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """A verdict that is open says about how many rounds it needs."""
+    stage.outside.cpu = {CANDIDATE: (1.0, 1.06)}
+    assert compare.main(stage.arguments(*PAIR, "--rounds", "4")) == 0
+    assert "inconclusive: about " in capsys.readouterr().out
+
+
+def test_against_itself(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """--aa compares a release with itself."""
+    assert compare.main(stage.arguments(BASELINE, "--aa", "--rounds", "4")) == 0
+    assert "## fastapi example: 1.12.0 (again) against 1.12.0" in capsys.readouterr().out
+    assert {record.asked.arm for record in stage.records()} == {1, 2}
+
+
+def test_range(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """FIRST..LAST stands for all releases between, in version order."""
+    assert compare.main(stage.arguments("1.11.0..1.14.0", "--dry-run")) == 0
+    arms = [line for line in capsys.readouterr().out.splitlines() if line.startswith("arm ")]
+    assert arms == [f"arm {n}: promptflow {v}" for n, v in enumerate(("1.11.0", "1.12.0", "1.13.0", "1.14.0"), 1)]
+
+
+def test_unlike_servers(stage: Stage) -> None:
+    """Releases whose own command fixes the workers are not compared with others under a profile with others."""
+    with pytest.raises(NotComparableError, match=r"1\.9\.0 serves with 8 workers of 1 threads and 1\.10\.0 with 2"):
+        compare.main(["1.9.0", "1.10.0", "--engine", "flask", "--flow", str(stage.flow())])
+
+
+def test_candidate_that_fails(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where every round fails, the verb ends with the error of the run, after a page that says what was lost."""
+    stage.outside.versions = {CANDIDATE: "1.11.0"}
+    with pytest.raises(VerificationError, match="not 1"):
+        compare.main(stage.arguments(*PAIR, "--rounds", "4"))
+    assert "was verify-failed (the server says that it is promptflow 1.11.0, not 1.12.0)" in capsys.readouterr().out
+
+
+def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run prints arms, scenarios and time, and starts nothing."""
+    assert compare.main(stage.arguments(*PAIR, "--dry-run")) == 0
+    out = capsys.readouterr().out
+    assert "arm 1: promptflow 1.12.0\narm 2: promptflow 1.12.0+candidate\nscenario: fastapi example" in out
+    assert "a round of one scenario: about 17 s, of which 47% is load\ntime: 8 rounds, about 2.3 minutes\n" in out
+    assert compare.main(stage.arguments(*PAIR, "--dry-run", "--budget", "90s")) == 0
+    assert "time: at most 1.5 minutes" in capsys.readouterr().out
+    assert stage.outside.events == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([*PAIR, "--rounds", "3"], "3 is not a number of rounds from 4, the fewest that can tell, to 1000"),
+        ([*PAIR, "--rounds", "1001"], "1001 is not a number of rounds"),
+        ([*PAIR, "--rounds", "²"], "² is not a number of rounds"),
+        ([*PAIR, "--budget", "10"], "'10' is no time such as 90s, 10m or 1h"),
+        ([*PAIR, "--budget", "10m", "--rounds", "8"], "not allowed with argument"),
+        ([*PAIR, "--budgt", "10m"], "did you mean '--budget'?"),
+        ([], "the following arguments are required"),
+    ],
+)
+def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
+    """A wrong command line is refused with exit code 2."""
+    with pytest.raises(SystemExit) as caught:
+        compare.main(argv)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([BASELINE], "nothing to compare 1.12.0 with"),
+        (["1.12.0..1.12.0"], "nothing to compare 1.12.0 with"),
+        ([*PAIR, "--aa"], "--aa takes one release"),
+        ([*PAIR, "--profile", "compar"], "unknown profile 'compar'; did you mean 'compare'"),
+        ([*PAIR, "--engine", "flsk"], "unknown engine 'flsk'; did you mean 'flask'"),
+        ([*PAIR, "--flow", "static"], "unknown flow 'static'"),
+        ([*PAIR, "--python", "2.7"], "the lock of 1.12.0 does not cover Python 2.7"),
+        ([*PAIR, "--budget", "10s"], "the budget of 0.2 minutes is too short"),
+    ],
+)
+@pytest.mark.usefixtures("stage")
+def test_wrong_choice(argv: list[str], message: str) -> None:
+    """A choice that does not exist or does not go together is refused before anything starts."""
+    with pytest.raises(UsageError, match=message):
+        compare.main(argv)
+
+
+def test_two_flows_of_one_name(stage: Stage) -> None:
+    """Two flow directories of one name are refused; one that is named twice counts once."""
+    first, second = stage.flow(), stage.flow("other/example")
+    with pytest.raises(UsageError, match="two flow directories have the same name"):
+        compare.main([*PAIR, "--flow", str(first), "--flow", str(second), "--dry-run"])
+    assert compare.main(stage.arguments(*PAIR, "--flow", str(first), "--dry-run", "--engine", "fastapi")) == 0
+
+
+@pytest.mark.usefixtures("stage")
+def test_usual_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --flow, the scenarios of suite.toml are compared that all arms can serve."""
+    assert compare.main([*PAIR, "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("\nscenario: ") > 1
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), ("1.5m", 90)])
+def test_time(text: str, seconds: float) -> None:
+    """A time is a number with s, m or h."""
+    assert compare._time(text) == seconds
+
+
+@pytest.mark.usefixtures("stage")
+def test_flow_that_not_all_can_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flow that was asked for and that one of the arms cannot serve is refused, not left out in silence."""
+    monkeypatch.setattr(compare, "serves", lambda _matrix, _release, _engine, wanted: wanted.name != "flex_async")
+    with pytest.raises(UsageError, match="flex_async cannot be served by all of"):
+        compare.main([*PAIR, "--flow", "static_async", "--flow", "flex_async"])
+
+
+@pytest.mark.usefixtures("stage")
+def test_nothing_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Releases that have no scenario in common leave nothing to measure, exit code 3."""
+    monkeypatch.setattr(compare, "serves", lambda *_: False)
+    with pytest.raises(NothingMeasuredError, match=r"no flow can be served by all of 1\.12\.0, "):
+        compare.main(list(PAIR))

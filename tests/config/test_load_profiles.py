@@ -1,0 +1,61 @@
+"""Loads: how users start, the same load by other users, and what a search for the highest one is told."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from scripts.config import load_profiles, matrix
+
+MATRIX = matrix.load()
+
+
+@pytest.mark.parametrize(
+    ("users", "spawn_rate", "seconds"), [(500, 50, 9), (500, 500, 0), (10, 20, 0), (501, 50, 10), (5, 1, 4)]
+)
+def test_ramp(users: int, spawn_rate: int, seconds: int) -> None:
+    """The first batch of users starts at once, and each later one after another second."""
+    assert load_profiles.ramp_s(users, spawn_rate) == seconds
+
+
+@pytest.mark.parametrize(("users", "spawn_rate"), [(60, 15), (61, 16), (1000, 250), (4, 1), (1, 1)])
+def test_load_of_other_users(users: int, spawn_rate: int) -> None:
+    """The capacity profile with other users starts them in no more time, and is otherwise the same."""
+    profile = MATRIX.profile(load_profiles.CAPACITY)
+    load = profile.at(users)
+    assert (load.users, load.spawn_rate) == (users, spawn_rate)
+    assert load.ramp_s <= profile.ramp_s
+    assert list(load.problems()) == []
+    assert dataclasses.replace(load, users=profile.users, spawn_rate=profile.spawn_rate) == profile
+
+
+def test_search_is_far_from_any_report() -> None:
+    """The runs of a search, whose users differ, are in no report."""
+    assert not MATRIX.profile(load_profiles.CAPACITY).reported
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"start_users": 0}, "start_users must be at least 1"),
+        ({"confirm_runs": 0}, "confirm_runs must be at least 1"),
+        ({"max_users": 59, "start_users": 60}, "max_users is less than start_users"),
+        ({"growth": 1.0}, "growth must be above 1, and at most 10"),
+        ({"growth": 10.5}, "growth must be above 1, and at most 10"),
+        ({"precision": 0.0}, "precision must be at least 0.01, and below 1"),
+        ({"precision": 1.0}, "precision must be at least 0.01, and below 1"),
+        ({"failure_ratio_max": -0.1}, "failure_ratio_max must be at least 0, and below 1"),
+        ({"failure_ratio_max": 1.0}, "failure_ratio_max must be at least 0, and below 1"),
+        ({"overhead_p99_max_ms": 0.0}, "overhead_p99_max_ms must be above 0"),
+    ],
+)
+def test_search_that_makes_no_sense(wrong: dict[str, float], problem: str) -> None:
+    """A search that could not end, or an objective that all or none would meet, is named."""
+    assert list(dataclasses.replace(MATRIX.capacity, **wrong).problems()) == [problem]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("edge", [{"max_users": 60}, {"growth": 10.0}, {"precision": 0.01}, {"failure_ratio_max": 0.0}])
+def test_search_at_the_edge(edge: dict[str, float]) -> None:
+    """What is just allowed is allowed."""
+    assert list(dataclasses.replace(MATRIX.capacity, **edge).problems()) == []  # type: ignore[arg-type]

@@ -1,0 +1,63 @@
+"""Adding the next release is one row and two commands: the newest is taken out of a checkout, and added again."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts.config import matrix
+from scripts.config.matrix import ROOT
+from scripts.records.storage import RECORD_FILE, read_record
+from tests.faults import checkout
+from tests.faults.checkout import Checkout
+from tests.faults.world import Ended
+
+pytestmark = pytest.mark.e2e
+
+LONGEST_S = 300.0
+NEWEST = matrix.load().releases[-1]
+ROW = f'[[release]]\nversion = "{NEWEST.version}"\nuploaded = {NEWEST.uploaded}\nas_of = {NEWEST.as_of}\n'
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Checkout:
+    """A copy of the checkout from the time before the newest release."""
+    copy = checkout.copied(tmp_path / "checkout")
+    suite = copy.root / "suite.toml"
+    text = suite.read_text(encoding="utf-8")
+    assert ROW in text
+    suite.write_text(text.replace(ROW, ""), encoding="utf-8")
+    copy.lock(NEWEST.version).unlink()
+    return copy
+
+
+def call(copy: Checkout, verb: str, *args: str) -> Ended:
+    """Call a verb in the copy; it may build a virtualenv and make two runs."""
+    process = copy.start(verb, *args).popen
+    out, err = process.communicate(timeout=LONGEST_S)
+    return Ended(code=process.returncode, out=out, err=err)
+
+
+def pins(lock: Path) -> list[str]:
+    """What a lock pins, without markers and hashes."""
+    return sorted(re.findall(r"^[a-z0-9-]+==[^ ;\\]+", lock.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_row_lock_bench(older: Checkout, tmp_path: Path) -> None:
+    """Without its row it is unknown; with it, it is locked as the committed lock is, and measured as that release."""
+    results = tmp_path / "results"
+    bench = ("--release", NEWEST.version, "--engine", "fastapi", "--profile", "smoke", "--results", str(results))
+    assert "unknown release" in call(older, "bench", *bench).err
+    with (older.root / "suite.toml").open("a", encoding="utf-8") as stream:
+        stream.write(ROW)
+    assert f"nox -s lock -- {NEWEST.version}" in call(older, "bench", *bench).err
+    locked = call(older, "lock", NEWEST.version)
+    assert locked.code == 0, locked
+    assert pins(older.lock(NEWEST.version)) == pins(ROOT / "locks" / f"{NEWEST.version}.txt")
+    done = call(older, "bench", *bench)
+    assert done.code in (0, 6), done  # 6: this machine is too busy for the generator
+    found = [read_record(path.parent) for path in results.rglob(RECORD_FILE)]
+    assert sorted(record.asked.flow for record in found) == ["flex_async", "static_async"]
+    assert {record.ran.promptflow for record in found if record.ran} == {NEWEST.version}

@@ -1,0 +1,45 @@
+"""Real promptflow compared with itself: real rounds, really paired, judged and told."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.config.matrix import ROOT
+from scripts.records.storage import RECORD_FILE, read_record
+
+pytestmark = pytest.mark.e2e
+
+ROUNDS = 4
+
+
+def test_release_against_itself(tmp_path: Path) -> None:
+    """Four serpentine rounds of 1.12.0 twice are recorded with their places, and told apart from a regression."""
+    lock = ROOT / ".scratch" / f"compare-{os.getpid()}.lock"
+    lock.parent.mkdir(exist_ok=True)
+    argv = ["1.12.0", "--aa", "--engine", "fastapi", "--flow", "static_async", "--profile", "smoke"]
+    command = [sys.executable, "-m", "scripts", "compare", *argv, "--rounds", str(ROUNDS), "--results", str(tmp_path)]
+    env = {**os.environ, "PROMPTFLOW_SERVE_BENCH_LOCK": str(lock)}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900, check=False)
+    lock.unlink(missing_ok=True)
+    assert done.returncode in (0, 6), done.stdout + done.stderr  # 6: this machine is too busy to be believed
+    found = [
+        read_record(path.parent) for path in sorted(tmp_path.rglob(RECORD_FILE), key=lambda path: path.parent.name)
+    ]
+    assert len({record.asked.campaign for record in found}) == 1
+    if done.returncode == 0:
+        rounds: dict[str, list[int]] = {}
+        for record in found:
+            rounds.setdefault(record.asked.round_id, []).append(record.asked.arm)
+        assert len(rounds) >= ROUNDS
+        orders = {tuple(arm for arm, _ in itertools.groupby(arms)) for arms in rounds.values()}
+        assert orders == {(1, 2), (2, 1)}  # a disturbed run is made again at once, in its place
+        assert "## fastapi static_async: 1.12.0 (again) against 1.12.0" in done.stdout
+        assert "| CPU per request (ms)" in done.stdout
+    else:
+        assert "cannot be believed" in done.stderr

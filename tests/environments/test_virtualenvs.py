@@ -1,0 +1,258 @@
+"""The virtualenv of a release: how it is built, checked and named."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from scripts.config import matrix
+from scripts.config.errors import EnvironmentBuildError
+from scripts.environments import locks, virtualenvs
+from scripts.environments.locks import Lock
+from scripts.environments.virtualenvs import Environment
+from scripts.host.process import Finished
+from scripts.host.progress import Progress
+from scripts.measure import session
+from scripts.measure.run import Prepared
+from tests.fakes import values
+from tests.fakes.system import FakeSystem
+
+DOCKERFILE = """\
+    pip install -r /flow/{{env.python_requirements_txt}} && \\
+    conda run -n {{env.conda_env_name}} pip install promptflow && \\
+    pip install promptflow=={{env.sdk_version}} \\
+    pip install promptflow \\
+    promptflow-tools && \\
+    conda run -n {{env.conda_env_name}} pip install keyrings.alt && \\
+    conda run -n {{env.conda_env_name}} pip install gunicorn==20.1.0 && \\
+    conda run -n {{env.conda_env_name}} pip install 'uvicorn>=0.27.0,<1.0.0' && \\
+    conda run -n {{env.conda_env_name}} pip cache purge && \\
+"""
+SATISFIED = {"promptflow": "1.12.0", "keyrings-alt": "5.0.1", "gunicorn": "20.1.0", "uvicorn": "0.30.1"}
+
+
+@dataclass(kw_only=True, slots=True)
+class Installer(FakeSystem):
+    """A fake uv: makes a virtualenv with these distributions, or fails as told."""
+
+    distributions: Mapping[str, str] = field(default_factory=lambda: dict(SATISFIED))
+    fails: Mapping[str, str] = field(default_factory=dict)  # by "venv" or "pip": what it says then
+
+    def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float) -> Finished:
+        """Answer for uv."""
+        assert timeout_s > 0
+        assert cwd.is_dir()
+        assert not {"PYTHONPATH", "VIRTUAL_ENV", "UV_EXCLUDE_NEWER"} & set(env)
+        self.commands.append(tuple(argv))
+        if argv[1] in self.fails:
+            return Finished(code=1, output=self.fails[argv[1]])
+        if argv[1] == "venv":
+            _make(Path(argv[-1]))
+        elif argv[1] == "pip":
+            site_packages = Path(argv[argv.index("--python") + 1]).parent.parent / "lib/python3.11/site-packages"
+            for name, version in self.distributions.items():
+                _install(site_packages, name, version)
+            template = site_packages / virtualenvs._IMAGE
+            template.parent.mkdir(parents=True)
+            template.write_text(DOCKERFILE, encoding="utf-8")
+        return Finished(code=0, output="")
+
+
+def _make(path: Path) -> None:
+    (path / "lib/python3.11/site-packages").mkdir(parents=True)
+    (path / "pyvenv.cfg").write_text("home = /usr/bin\nversion_info = 3.11.9\n", encoding="utf-8")
+
+
+def _install(site_packages: Path, name: str, version: str) -> None:
+    info = site_packages / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty place for virtualenvs."""
+    monkeypatch.setattr(virtualenvs, "ROOT", tmp_path)
+    monkeypatch.setattr(virtualenvs, "ENVIRONMENTS", tmp_path / ".envs")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    monkeypatch.setenv("UV_EXCLUDE_NEWER", "2020-01-01")
+    return tmp_path
+
+
+def a_lock(root: Path, **pins: tuple[str, ...]) -> Lock:
+    """A lock of what the fake uv installs, some pins changed."""
+    whole = {name: (version,) for name, version in SATISFIED.items()}
+    return Lock(path=root / "locks" / "1.12.0.txt", digest="abcdef0123456789", pins=whole | pins)
+
+
+def build(root: Path, installer: Installer, lock: Lock | None = None) -> Environment:
+    """Build the virtualenv."""
+    return virtualenvs.build(
+        "1.12.0", lock or a_lock(root), "3.11", uv="uv", system=installer, log=root / "install.log"
+    )
+
+
+def test_built(root: Path) -> None:
+    """A built virtualenv tells its Python with patch version, its distributions by canonical name, and its commands."""
+    built = build(root, Installer(distributions=SATISFIED | {"Keyrings.Alt": "5.0.1"}))
+    assert built.path == root / ".envs" / "1.12.0-py3.11-abcdef012345"
+    assert built.built
+    assert built.python == "3.11.9"
+    assert built.distributions == dict(sorted(SATISFIED.items()))
+    assert built.command("gunicorn") == built.path / "bin" / "gunicorn"
+
+
+def test_hashes_are_required(root: Path) -> None:
+    """The installer is told to require hashes, and to install no more than the lock."""
+    installer = Installer()
+    build(root, installer)
+    venv, install, _compile = installer.commands
+    assert "--no-python-downloads" in venv
+    assert {"--require-hashes", "--no-deps"} < set(install)
+    assert install[-2:] == ("--requirements", str(root / "locks" / "1.12.0.txt"))
+
+
+def test_compiled_by_its_own_python(root: Path) -> None:
+    """Bytecode is compiled by the virtualenv's own Python, after everything is installed."""
+    installer = Installer()
+    path = build(root, installer).path
+    command = installer.commands[-1]
+    assert command[0] == str(path / "bin" / "python")
+    assert "compileall" in command
+
+
+def test_wheels_of_a_candidate(root: Path) -> None:
+    """The installer finds a candidate's wheels in their folder, and its hashes are required as any release's."""
+    installer = Installer()
+    build(root, installer, dataclasses.replace(a_lock(root), wheels=root / "wheels"))
+    install = installer.commands[1]
+    assert install[-2:] == ("--find-links", str(root / "wheels"))
+    assert "--require-hashes" in install
+
+
+def test_built_once(root: Path) -> None:
+    """A virtualenv that stands is not built again."""
+    build(root, Installer())
+    second = Installer()
+    assert not build(root, second).built
+    assert second.commands == []
+
+
+def test_torso_is_built_again(root: Path) -> None:
+    """A virtualenv without its stamp was left by a build that was killed: it is built from nothing."""
+    path = build(root, Installer()).path
+    (path / virtualenvs._STAMP).unlink()
+    (path / "left over").touch()
+    assert build(root, Installer()).built
+    assert (path / virtualenvs._STAMP).is_file()
+    assert not (path / "left over").exists()
+
+
+def test_another_lock_is_another_virtualenv(root: Path) -> None:
+    """The directory's name changes with the lock and with the Python."""
+    lock = a_lock(root)
+    other = Lock(path=lock.path, digest="fedcba9876543210", pins=lock.pins)
+    places = {virtualenvs.directory("1.12.0", some, python) for some in (lock, other) for python in ("3.11", "3.12")}
+    assert len(places) == 4
+
+
+def test_python_not_installed(root: Path) -> None:
+    """A Python that is not installed is named, with the command that installs it; nothing is downloaded."""
+    installer = Installer(fails={"venv": "error: No interpreter found for Python 3.11 in managed installations"})
+    with pytest.raises(EnvironmentBuildError, match=r"Python 3.11 is not installed") as caught:
+        build(root, installer)
+    assert "uv python install 3.11" in caught.value.then
+    assert not list((root / ".envs").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("step", "said", "message"),
+    [
+        ("venv", "error: disk full", "no virtualenv for Python 3.11:\n    error: disk full"),
+        ("pip", "Hash mismatch for `six`", "locks/1.12.0.txt cannot be installed:\n    Hash mismatch for `six`"),
+    ],
+)
+def test_failed_build(root: Path, step: str, said: str, message: str) -> None:
+    """A step that fails is quoted, logged, and leaves no virtualenv that would be taken for a good one."""
+    with pytest.raises(EnvironmentBuildError) as caught:
+        build(root, Installer(fails={step: said}))
+    assert caught.value.message == message
+    assert (root / "install.log").read_text(encoding="utf-8") == said
+    assert build(root, Installer()).built
+
+
+def test_installer_that_hangs(root: Path, outside: FakeSystem) -> None:
+    """An installer that does not end is an error of the environment."""
+    outside.shell = None
+    with pytest.raises(EnvironmentBuildError, match="uv did not end within 1800 s"):
+        virtualenvs.build("1.12.0", a_lock(root), "3.11", uv="uv", system=outside, log=root / "install.log")
+
+
+@pytest.mark.parametrize("pins", [{"gunicorn": ("22.0.0",)}, {"gunicorn": ()}])
+def test_foreign_content(root: Path, pins: dict[str, tuple[str, ...]]) -> None:
+    """A virtualenv that holds what its lock does not is refused, with how to remove it."""
+    with pytest.raises(EnvironmentBuildError, match=r"holds what its lock does not: gunicorn 20.1.0") as caught:
+        build(root, Installer(), a_lock(root, **pins))
+    assert caught.value.then.startswith("rm -r .envs/1.12.0-py3.11-")
+
+
+def test_divided_pin(root: Path) -> None:
+    """Where markers divide a pin, any of its versions is the lock's."""
+    assert build(root, Installer(), a_lock(root, gunicorn=("20.1.0", "22.0.0"))).built
+
+
+@pytest.mark.parametrize(
+    ("change", "mismatches"),
+    [
+        ({}, []),
+        ({"gunicorn": "22.0.0"}, ["the image has gunicorn==20.1.0, the lock 22.0.0"]),
+        ({"uvicorn": "1.0.0"}, ["the image has uvicorn<1.0.0,>=0.27.0, the lock 1.0.0"]),
+        ({"keyrings-alt": None}, ["the image has keyrings.alt, the lock does not"]),
+    ],
+)
+def test_image_pins(root: Path, change: dict[str, str | None], mismatches: list[str]) -> None:
+    """The pins of the release's own image template are compared with what is installed; its own name is not."""
+    installed = {name: version for name, version in (SATISFIED | change).items() if version is not None}
+    lock = a_lock(root, **{name: (version,) for name, version in installed.items()})
+    assert virtualenvs.image_mismatches(build(root, Installer(distributions=installed), lock)) == mismatches
+
+
+def test_no_image_template(root: Path) -> None:
+    """A release that ships no image template is a mismatch, not a silent pass."""
+    built = build(root, Installer())
+    shutil.rmtree(built.site_packages / "promptflow")
+    assert virtualenvs.image_mismatches(built) == [f"the release ships no {virtualenvs._IMAGE}"]
+
+
+def prepare(root: Path, monkeypatch: pytest.MonkeyPatch, installed: Mapping[str, str]) -> Prepared | None:
+    """What a session does before its first run, with a fake uv."""
+    lock = a_lock(root, **{name: (version,) for name, version in installed.items()})
+    monkeypatch.setattr(session, "SCRATCH", root / ".scratch")
+    monkeypatch.setattr(locks, "read", lambda _inputs: lock)
+    monkeypatch.setattr(virtualenvs, "find_uv", lambda: "uv")
+    installer = Installer(distributions=installed)
+    progress = Progress(installer.monotonic, Console(file=io.StringIO()))
+    return session.prepare(matrix.load(), values.spec(root), installer, progress)
+
+
+def test_prepare(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session builds the virtualenv of its release."""
+    prepared = prepare(root, monkeypatch, SATISFIED)
+    assert prepared is not None
+    assert prepared.environment.built
+
+
+def test_prepare_refuses_what_the_image_has_not(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtualenv unlike the release's own image is refused with all differences and where to correct them."""
+    with pytest.raises(EnvironmentBuildError) as caught:
+        prepare(root, monkeypatch, SATISFIED | {"gunicorn": "22.0.0", "uvicorn": "0.1.0"})
+    assert "image has gunicorn==20.1.0, the lock 22.0.0" in caught.value.message
+    assert "image has uvicorn<1.0.0,>=0.27.0, the lock 0.1.0" in caught.value.message
+    assert caught.value.then == "correct `image` of the release line in suite.toml, then nox -s lock -- 1.12.0"

@@ -1,0 +1,282 @@
+"""What a campaign says about each metric."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from scripts.analysis.metrics import METRICS
+from scripts.analysis.run_reader import Run
+from scripts.inference import comparison, paired_rounds
+from scripts.inference.comparison import CONTROL, Effect, effects, judged, noise_floors
+from scripts.inference.intervals import Interval, student
+from scripts.inference.paired_rounds import Series
+from scripts.selftest import simulation
+from tests.fakes.synthetic_runs import campaign
+
+CPU, FIRST, MEMORY = "cpu_per_request_ms", "first_answer_ms", "memory_end_bytes"
+TWO, SAME = ("1.12.0", "1.18.5"), ("1.12.0", "1.12.0")
+BY_NAME = {metric.name: metric for metric in METRICS}
+WOBBLE = [1.001, 0.999, 1.002, 0.998, 1.0015, 0.9985, 1.0, 1.0]  # of ratios, about 1
+
+
+def one(runs: list[Run]) -> Series:
+    """The one series that these runs are."""
+    (found,) = paired_rounds.series(runs)
+    return found
+
+
+def compared(name: str, first: list[float | None], second: list[float | None]) -> Effect:
+    """The effect on a metric with these figures."""
+    found = effects(one(campaign(TWO, len(first), {name: (first, second)})), 2, {})
+    return next(effect for effect in found if effect.metric.name == name)
+
+
+def times(values: list[float], factor: float) -> list[float | None]:
+    """Each value times the factor."""
+    return [value * factor for value in values]
+
+
+def test_change_is_the_mean_ratio_within_rounds() -> None:
+    """What rounds have in common cancels: a drift of the machine is in no change, and not in its interval."""
+    drifting = [1e8 * 1.1**n for n in range(6)]
+    ratios = [1.04, 1.06, 1.05, 1.05, 1.03, 1.07]
+    found = compared(MEMORY, [*drifting], [value * ratio for value, ratio in zip(drifting, ratios, strict=True)])
+    logs = np.log(ratios)
+    low, high = stats.t.interval(0.95, 5, loc=logs.mean(), scale=stats.sem(logs))
+    assert found.interval is not None
+    assert (found.interval.estimate, found.interval.low, found.interval.high) == pytest.approx((logs.mean(), low, high))
+    assert (found.verdict, found.interval.number) == ("regression", 6)
+
+
+def test_figures_are_medians() -> None:
+    """One odd run moves neither figure."""
+    found = compared(MEMORY, [1e8, 1e8, 1e8, 9e9], [2e8, 2e8, 2e8, 2e8])
+    assert (found.baseline, found.candidate) == (1e8, 2e8)
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(1.03, "regression"), (0.97, "improvement"), (1.01, "no change"), (0.99, "no change")]
+)
+def test_verdict_follows_size_and_direction(factor: float, verdict: str) -> None:
+    """Of CPU time less is better, and 2 % is the least that counts, however certain less is."""
+    assert compared(CPU, times(WOBBLE, 5.0), times(WOBBLE[::-1], 5.0 * factor)).verdict == verdict
+
+
+def test_an_open_verdict_says_how_many_rounds_it_needs() -> None:
+    """More rounds than there are, and more again where the noise is larger."""
+    quiet, loud = (
+        compared(MEMORY, [1e8] * 6, [1e8 * math.exp(0.03 * sign * size) for sign in (-1, 1, -1, 1, -1, 1)])
+        for size in (1, 3)
+    )
+    assert (quiet.verdict, loud.verdict) == ("inconclusive", "inconclusive")
+    assert quiet.rounds_needed is not None
+    assert loud.rounds_needed is not None
+    assert 6 < quiet.rounds_needed < loud.rounds_needed
+
+
+def test_a_closed_verdict_needs_no_rounds() -> None:
+    """Nothing is asked for when the verdict is in."""
+    assert compared(CPU, times(WOBBLE, 5.0), times(WOBBLE, 6.0)).rounds_needed is None
+
+
+@pytest.mark.parametrize(("level", "rounds", "needed"), [(0.95, 1, 4), (0.95, 3, 4), (0.99, 5, 6)])
+def test_too_few_rounds_are_inconclusive(level: float, rounds: int, needed: int) -> None:
+    """The number that can tell anything at this level is asked for; no interval is made up."""
+    figures: list[float | None] = [1.0 + n for n in range(rounds)]
+    found = effects(one(campaign(TWO, rounds, {CPU: (figures, figures)})), 2, {}, level=level)
+    cpu = next(effect for effect in found if effect.metric.name == CPU)
+    assert (cpu.interval, cpu.verdict, cpu.rounds_needed, cpu.open) == (None, "inconclusive", needed, True)
+
+
+@pytest.mark.parametrize("odd", [None, 0.0, -1.5])
+@pytest.mark.parametrize("rounds", [2, 8])
+def test_a_figure_without_a_logarithm_is_no_data(odd: float | None, rounds: int) -> None:
+    """A run that lacks the metric, or has 0 or less, leaves the metric untold: more rounds would not help."""
+    found = compared(FIRST, [20.0] * rounds, [*[30.0] * (rounds - 1), odd])
+    assert (found.interval, found.verdict, found.rounds_needed, found.open) == (None, "no data", None, False)
+    assert found.baseline == 20.0
+
+
+def test_first_answers_are_missing_in_older_records() -> None:
+    """Records of schema 1 do not tell them: no figure, no verdict, and everything else has one."""
+    found = {effect.metric.name: effect for effect in effects(one(campaign(TWO, 4)), 2, {})}
+    assert (found[FIRST].baseline, found[FIRST].verdict) == (None, "no data")
+    assert {effect.verdict for name, effect in found.items() if name != FIRST} == {"no change"}
+
+
+@pytest.mark.parametrize(
+    ("low", "estimate", "high"),
+    [
+        (estimate - half, estimate, estimate + half)
+        for estimate, half in itertools.product(
+            (-0.05, -0.0199, -0.01, 0.0, 0.01, 0.0201, 0.05), (0, 0.005, 0.015, 0.1)
+        )
+    ],
+)
+@pytest.mark.parametrize("name", [CPU, "throughput_rps"])
+def test_verdict_rule_is_the_one_that_was_simulated(name: str, low: float, estimate: float, high: float) -> None:
+    """On every kind of interval it says what the simulated rule says; where more is better, mirrored."""
+    metric = BY_NAME[name]
+    sign = 1 if metric.better == "lower" else -1
+    expected = simulation.verdicts(np.array([low]), np.array([estimate]), np.array([high]), 0.02).tolist()[0]
+    ends = sorted((sign * low, sign * high))
+    interval = Interval(estimate=sign * estimate, low=ends[0], high=ends[1], level=0.95, number=8)
+    assert judged(metric, interval, 0.02, told=True) == expected
+
+
+def test_what_follows_speed_is_adjusted_by_the_control() -> None:
+    """A candidate that only met a slower machine is no regression; without the control it would be one."""
+    control = [1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 1.02, 0.98]
+    slower: list[float | None] = [value * 1.1 for value in control]
+    figures: dict[str, tuple[list[float | None], list[float | None]]] = {
+        CONTROL: ([*control], slower),
+        CPU: (times(control, 5.0), [value and value * 5.0 * w for value, w in zip(slower, WOBBLE, strict=True)]),
+    }
+    with_control = {e.metric.name: e for e in effects(one(campaign(TWO, 8, figures)), 2, {})}[CPU]
+    without = {e.metric.name: e for e in effects(one(campaign(TWO, 8, {CPU: figures[CPU]})), 2, {})}[CPU]
+    assert (with_control.verdict, without.verdict) == ("no change", "regression")
+    assert with_control.slope == pytest.approx(1.0, abs=0.01)
+    assert without.slope == 0.0
+
+
+def test_adjusted_interval_is_the_one_that_was_simulated() -> None:
+    """From runs to interval: the slope of all runs, and what it costs, as the simulated campaigns have them."""
+    values, controls = simulation.draw(simulation.CPU, 0.03, 1, 7, np.random.default_rng(5))
+    cpu, control = ([list(map(float, np.exp(arm))) for arm in drawn[0]] for drawn in (values, controls))
+    found = effects(one(campaign(TWO, 7, {CPU: cpu, CONTROL: control})), 2, {})
+    differences, cost = simulation.adjusted_differences(values, controls)
+    (mean,), (half,) = student(differences, 0.95, cost)
+    interval = next(effect.interval for effect in found if effect.metric.name == CPU)
+    assert interval is not None
+    assert (interval.estimate, interval.low, interval.high) == pytest.approx((mean, mean - half, mean + half))
+
+
+def test_control_shift_tells_how_the_control_itself_differs() -> None:
+    """The ratio of the controls, with its interval; None with too few rounds or without a control."""
+    control: list[float | None] = [1.0, 1.01, 0.99, 1.0]
+    shift = comparison.control_shift(one(campaign(TWO, 4, {CONTROL: (control, times([1.0, 1.01, 0.99, 1.0], 1.2))})), 2)
+    assert shift is not None
+    assert shift.estimate == pytest.approx(math.log(1.2))
+    assert comparison.control_shift(one(campaign(TWO, 3)), 2) is None
+    assert comparison.control_shift(one(campaign(TWO, 4, {CONTROL: (control, [None] * 4)})), 2) is None
+
+
+def test_arms_are_compared_with_their_own_baseline() -> None:
+    """Each of three arms with the first, or with another one."""
+    found = one(campaign(("a", "b", "c"), 4, {CPU: ([5.0] * 4, [6.0] * 4, [6.6] * 4)}))
+    pairs = ((2, 1, 1.2), (3, 1, 1.32), (3, 2, 1.1))
+    for arm, beside, ratio in pairs:
+        cpu = next(e for e in effects(found, arm, {}, beside=beside) if e.metric.name == CPU)
+        assert cpu.interval is not None
+        assert cpu.interval.estimate == pytest.approx(math.log(ratio))
+
+
+def test_least_change_can_be_replaced_and_adds_a_metric() -> None:
+    """A threshold of one's own is what counts, also for a metric that is not compared otherwise."""
+    series = one(campaign(TWO, 4, {CPU: ([5.0] * 4, [5.2] * 4), "settled_s": ([5.0] * 4, [5.2] * 4)}))
+    found = {e.metric.name: e for e in effects(series, 2, {}, least={CPU: 0.05, "settled_s": 0.01})}
+    assert (found[CPU].verdict, found["settled_s"].verdict) == ("no change", "regression")
+    assert "settled_s" not in {e.metric.name for e in effects(series, 2, {})}
+
+
+def noisy(size: float, **kind: str) -> list[Run]:
+    """Eight A/A rounds whose memory differs by so much, now up and now down."""
+    moved: list[float | None] = [1e8 * math.exp(size * sign) for sign in (1, -1) * 4]
+    return campaign(SAME, 8, {MEMORY: ([1e8] * 8, moved)}, name="aa", first=50, **kind)
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.03, -0.03])
+def test_noise_floor_is_the_far_end_of_all_rounds_together(mean: float) -> None:
+    """The mean of the A/A differences and Student's half width, to whichever side they lie."""
+    moved: list[float | None] = [1e8 * math.exp(mean + 0.05 * sign) for sign in (1, -1) * 4]
+    floors = noise_floors(paired_rounds.series(campaign(SAME, 8, {MEMORY: ([1e8] * 8, moved)})))
+    ((key, floor),) = [(key, floor) for key, floor in floors.items() if key[-1] == MEMORY]
+    half = abs(mean) + float(stats.t.ppf(0.975, 7)) * float(stats.sem([0.05, -0.05] * 4))
+    assert key[1:] == ("fastapi", "static_async", MEMORY)
+    assert floor == pytest.approx(half)
+
+
+def test_change_within_the_noise_floor_does_not_count() -> None:
+    """A certain 3 % of memory is a regression, unless comparing a release with itself could not exclude 3 %."""
+    runs = campaign(TWO, 8, {MEMORY: (times(WOBBLE, 1e8), times(WOBBLE[::-1], 1.03e8))})
+    for size, verdict in ((0.01, "regression"), (0.05, "no change")):
+        found = {e.metric.name: e for e in effects(one(runs), 2, noise_floors(paired_rounds.series(noisy(size))))}[
+            MEMORY
+        ]
+        assert found.floor is not None
+        assert found.threshold == max(found.floor, math.log1p(0.02))
+        assert found.verdict == verdict
+
+
+def test_noise_floor_holds_under_its_own_conditions_only() -> None:
+    """A/A runs of another flow say nothing."""
+    floors = noise_floors(paired_rounds.series(noisy(0.05, flow="flex_async")))
+    assert {e.floor for e in effects(one(campaign(TWO, 8)), 2, floors)} == {None}
+
+
+def test_a_a_runs_are_not_judged_by_their_own_floor() -> None:
+    """Else a release that differs from itself could never be a false alarm."""
+    found = one(campaign(SAME, 8, {MEMORY: ([1e8] * 8, times(WOBBLE, 1.05e8))}))
+    own = {e.metric.name: e for e in effects(found, 2, noise_floors([found]))}[MEMORY]
+    assert (own.floor, own.verdict) == (None, "regression")
+
+
+def test_noise_floors_of_several_releases_do_not_mix_their_levels() -> None:
+    """That one release uses twice the CPU time of another is in neither the slope nor the floor."""
+    control: list[float | None] = [1.0, 1.1, 0.9, 1.0, 1.0, 1.1, 0.9, 1.0]
+    floors = [
+        noise_floors(paired_rounds.series([
+            *campaign(SAME, 8, {CONTROL: (control, control), CPU: (times(WOBBLE, 5.0), times(WOBBLE[::-1], 5.0))}),
+            *campaign(("1.18.5",) * 2, 8, {
+                CONTROL: (times(WOBBLE, 1.3), times(WOBBLE, 1.3)),
+                CPU: (times(WOBBLE, level), times(WOBBLE[::-1], level)),
+            }, name="other", first=60),
+        ]))
+        for level in (5.0, 10.0)
+    ]  # fmt: skip
+    first, second = ([floor for key, floor in one.items() if key[-1] == CPU] for one in floors)
+    assert len(first) == 1
+    assert first == pytest.approx(second)
+
+
+def test_a_a_runs_that_lack_a_metric_leave_the_floor_to_the_others() -> None:
+    """An older A/A campaign without first answers does not undo what a newer one tells of them."""
+    told = campaign(SAME, 8, {FIRST: (times(WOBBLE, 20.0), times(WOBBLE[::-1], 20.0))})
+    old = campaign(SAME, 8, name="older", first=60)
+    alone, both = (
+        {key[-1]: f for key, f in noise_floors(paired_rounds.series(r)).items()} for r in (told, [*told, *old])
+    )
+    assert both[FIRST] == alone[FIRST]
+
+
+def test_rounds_can_be_cut_off() -> None:
+    """What a series said after its first rounds."""
+    found = one(campaign(TWO, 6, {CPU: ([5.0] * 6, [6.0] * 6)}))
+    assert {e.interval.number for e in effects(found.first(4), 2, {}) if e.interval} == {4}
+    assert dataclasses.replace(found, rounds=found.rounds[:4]) == found.first(4)
+
+
+def test_a_change_that_is_chance_among_many_is_open() -> None:
+    """What one metric alone would call a change is open where ten were looked at, and one where it was the only one."""
+    moved = [1.00, 1.06, 1.01, 1.07, 1.02, 1.06]
+    runs = campaign(TWO, 6, {MEMORY: ([1e8] * 6, times(moved, 1e8))})
+    series = one(runs)
+    (among_all,) = [each for each in effects(series, 2, {}) if each.metric.name == MEMORY]
+    assert among_all.interval is not None
+    assert among_all.interval.low > 0
+    assert among_all.verdict == "inconclusive"
+    alone = effects(series, 2, {}, least={MEMORY: 0.02})
+    assert [each.verdict for each in alone if each.metric.name == MEMORY] == ["regression"]
+
+
+def test_truncated_latencies_are_not_compared() -> None:
+    """A latency that must not be believed is no data, while throughput and CPU time of the same run count."""
+    runs = [dataclasses.replace(run, distrusted=("truncated: ...",)) for run in campaign(TWO, 6)]
+    verdicts = {each.metric.name: each.verdict for each in effects(one(runs), 2, {})}
+    assert (verdicts["overhead_p50_ms"], verdicts[CPU]) == ("no data", "no change")

@@ -1,0 +1,187 @@
+"""From release to release: which campaign is told, what stepped in words, and the picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+import re
+
+import pytest
+
+from scripts.analysis.metrics import METRICS
+from scripts.inference import comparison, paired_rounds, release_history
+from scripts.inference.paired_rounds import Series
+from scripts.inference.release_history import Across
+from tests.fakes import synthetic_runs
+from tests.fakes.synthetic_runs import campaign
+
+RELEASES = ("1.10.0", "1.10.1", "1.11.0", "1.12.0")
+ROUNDS = 5
+CPU = "cpu_per_request_ms"
+
+
+def moving(changes: dict[str, float], noise: float = 0.01) -> list[list[float | None]]:
+    """Figures of a metric for every release; `changes`: factors from a release on."""
+    rng = random.Random(3)  # noqa: S311 - draws test data
+    arms: list[list[float | None]] = []
+    factor = 1.0
+    for release in RELEASES:
+        factor *= changes.get(release, 1.0)
+        arms.append([6.0 * factor * math.exp(rng.gauss(0, noise)) for _ in range(ROUNDS)])
+    return arms
+
+
+def series(**others: list[list[float | None]]) -> Series:
+    """A campaign over releases; the control arm has noise of its own."""
+    control = moving({}, noise=0.02)
+    figures = {comparison.CONTROL: control, CPU: moving({"1.11.0": 1.2})} | others
+    (found,) = paired_rounds.series(campaign(RELEASES, ROUNDS, figures))
+    return found
+
+
+@pytest.fixture(scope="module")
+def told() -> Across:
+    """A campaign in which CPU time rose by a fifth with 1.11.0."""
+    return release_history.across(series(), {}, synthetic_runs.SUITE)
+
+
+def test_steps_in_words(told: Across) -> None:
+    """A step is told with its release, direction, size, interval, and the release before."""
+    (sentence,) = [one for one in told.sentences if "CPU" in one]
+    assert re.fullmatch(
+        r"\*\*1\.11\.0\*\*: against 1\.10\.1 CPU per request rose by (1[89]|2[01])\.\d % \(\d+\.\d % to \d+\.\d %\)",
+        sentence,
+    )
+
+
+def test_noise_floor_hides_what_a_release_differs_from_itself_by() -> None:
+    """A step below the noise floor of an A/A campaign under the same conditions is none."""
+    found = series()
+    floors = comparison.noise_floors(paired_rounds.series(campaign(("1.12.0",) * 2, ROUNDS, name="aa")))
+    key = next(iter(floors))
+    here = release_history.across(found, {(*key[:3], CPU): math.log(1.5)}, synthetic_runs.SUITE)
+    assert not [one for one in here.sentences if "CPU" in one]
+    elsewhere = release_history.across(found, {("other", *key[1:3], CPU): math.log(1.5)}, synthetic_runs.SUITE)
+    assert [one for one in elsewhere.sentences if "CPU" in one]
+
+
+def test_wolf_is_cried_seldom(told: Across) -> None:
+    """The share of shuffled trials with a step is told, and small."""
+    assert 0 <= told.false_alarms <= 0.1
+
+
+def test_panels_have_their_units(told: Across) -> None:
+    """Memory is in MiB, and the first release stands at its own median."""
+    panels = {panel.title: panel for panel in told.panels}
+    assert panels["memory end"].unit == "MiB"
+    assert panels["memory end"].points[0].value == pytest.approx(880)
+    assert panels["CPU per request"].steps == {"1.11.0"}
+    assert [point.release for point in panels["CPU per request"].points] == list(RELEASES)
+    cpu = panels["CPU per request"].points[2]
+    assert cpu.low < cpu.value < cpu.high
+
+
+def test_picture(told: Across) -> None:
+    """Every release that has the engine stands on the axis, measured or not, and behaviour changes are numbered."""
+    light = told.picture(synthetic_runs.SUITE).light.decode()
+    for release in synthetic_runs.SUITE.releases:
+        assert (f">{release.version}<" in light) == synthetic_runs.SUITE.has_engine(
+            release, synthetic_runs.SUITE.engine("fastapi")
+        )
+    assert "1.16.0: inputs and outputs are logged by default" in light
+    assert "CPU per request" in light
+
+
+def test_a_metric_that_a_run_does_not_tell_has_no_panel() -> None:
+    """Where a figure is missing there is no panel, and the others stay."""
+    found = series(ready_s=[[1.0] * ROUNDS, [None] * ROUNDS, [1.0] * ROUNDS, [1.0] * ROUNDS])
+    titles = [panel.title for panel in release_history.across(found, {}, synthetic_runs.SUITE).panels]
+    assert "ready" not in titles
+    assert "CPU per request" in titles
+
+
+@pytest.mark.parametrize(
+    ("releases", "rounds", "chosen"),
+    [
+        (RELEASES, 5, True),
+        (RELEASES[:2], 5, False),
+        ((*RELEASES, "1.12.0+candidate"), 5, False),
+        (RELEASES, 2, False),
+        (("1.12.0",) * 4, 5, False),
+        (("1.10.0", "1.12.0", "1.18.5"), 5, False),
+        (RELEASES[::-1], 5, False),
+        ((*RELEASES, "1.11.0"), 5, False),
+        (("0.9.7", "0.9.8", "0.9.9"), 5, False),
+    ],
+)
+def test_which_campaigns_are_over_releases(releases: tuple[str, ...], rounds: int, *, chosen: bool) -> None:
+    """Three releases at least that follow each other, none twice or unknown, and rounds enough to tell steps."""
+    assert (
+        bool(release_history.newest(paired_rounds.series(campaign(releases, rounds)), synthetic_runs.SUITE)) == chosen
+    )
+
+
+def test_an_engine_that_left_is_not_told() -> None:
+    """Campaigns of an engine or flow that suite.toml no longer has, or that releases cannot serve, are passed over."""
+    suite = dataclasses.replace(synthetic_runs.SUITE, engines=synthetic_runs.SUITE.engines[:1])
+    assert release_history.newest(paired_rounds.series(campaign(RELEASES, 5)), suite) == {}
+
+
+def test_a_control_that_steps_is_told() -> None:
+    """Adjusted figures leave out what a release does to its own control, so that is said beside the steps."""
+    control = [[1.3] * ROUNDS, [1.3] * ROUNDS, [1.6] * ROUNDS, [1.6] * ROUNDS]
+    noisy: list[list[float | None]] = [[v * (1 + 0.001 * n) for n, v in enumerate(arm)] for arm in control]
+    found = release_history.across(series(**{comparison.CONTROL: noisy}), {}, synthetic_runs.SUITE)
+    assert any("**1.11.0**: control CPU per request rose by" in one and "leave" in one for one in found.sentences)
+
+
+def test_the_campaign_with_most_releases_is_told() -> None:
+    """Of several campaigns of a scenario the one with most releases, and of equals the newest."""
+    small = campaign(RELEASES[:3], 5, name="small", first=60)
+    older = campaign(RELEASES, 5, name="older")
+    newer = campaign(RELEASES, 5, name="newer", first=30)
+    (found,) = release_history.newest(paired_rounds.series([*small, *older, *newer]), synthetic_runs.SUITE).values()
+    assert found.campaign == "newer"
+
+
+def test_jumps_are_told() -> None:
+    """A jump of a package that serves a request is told by its release, and beside a step of that release."""
+    figures = {comparison.CONTROL: moving({}, noise=0.02), CPU: moving({"1.11.0": 1.2})}
+    runs = []
+    for run in campaign(RELEASES, ROUNDS, figures):
+        ran = run.record.ran
+        assert ran is not None
+        version = "20.1.0" if run.record.asked.release < "1.11.0" else "22.0.0"
+        record = dataclasses.replace(run.record, ran=dataclasses.replace(ran, distributions={"gunicorn": version}))
+        runs.append(dataclasses.replace(run, record=record))
+    (found,) = paired_rounds.series(runs)
+    told = release_history.across(found, {}, synthetic_runs.SUITE)
+    assert told.jumped == ["1.11.0: gunicorn 20.1.0 to 22.0.0"]
+    (sentence,) = [one for one in told.sentences if "CPU" in one]
+    assert sentence.endswith(" %) (with it came: gunicorn 20.1.0 to 22.0.0)")
+
+
+def test_behaviours_are_told_beside_steps() -> None:
+    """What is known to have changed in promptflow stands beside the steps of that release, and of no other."""
+    found = dataclasses.replace(release_history.across(series(), {}, synthetic_runs.SUITE), explained={})
+    for since, there in (("1.11.0", True), ("1.12.0", False)):
+        told = dataclasses.replace(found, behaviours={since: "tracing is off by default"})
+        (sentence,) = [one for one in told.sentences if "CPU" in one]
+        assert sentence.endswith(" %) (with it came: tracing is off by default)") == there
+
+
+def test_why_it_stepped_is_told_where_that_is_known() -> None:
+    """What looking into a step has shown ends its sentence; of a release without a step nothing is told."""
+    releases = tuple(
+        dataclasses.replace(one, explained=f"Because of {one.version}") for one in synthetic_runs.SUITE.releases
+    )
+    told = release_history.across(series(), {}, dataclasses.replace(synthetic_runs.SUITE, releases=releases))
+    assert [one for one in told.sentences if one.endswith(". Because of 1.11.0")]
+    assert not [one for one in told.sentences if "Because of 1.12.0" in one]
+
+
+def test_what_is_shown_exists() -> None:
+    """Every metric of the picture is one of the registry's, and has a least change."""
+    least = {metric.name: metric.least for metric in METRICS}
+    assert all(least[name] for name in release_history.SHOWN)

@@ -1,0 +1,72 @@
+"""What identifies a run's ingredients, and texts made fit for a public record."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+
+from scripts.environments.locks import Lock
+from scripts.measure import digests, loadgen
+from tests.fakes import values
+
+LOCK = Lock(path=Path("1.12.0.txt"), digest="1" * 64, pins={})
+
+
+def test_of_a_release(tmp_path: Path) -> None:
+    """A run's digests name its lock and flow as they are, and hash the rest."""
+    found = digests.of(values.spec(tmp_path), LOCK)
+    assert (found.lock, found.flow) == ("1" * 64, "f" * 64)
+    hashed = {found.locustfile, found.mock_api, found.profile, found.tools}
+    assert len(hashed) == 4
+    assert {len(digest) for digest in hashed} == {64}
+
+
+def test_of_the_mock(tmp_path: Path) -> None:
+    """The mock alone has neither lock nor flow, and is loaded by the same code as a release."""
+    found = digests.of(values.spec(None), None)
+    assert (found.lock, found.flow) == ("", "")
+    assert found.locustfile == digests.of(values.spec(tmp_path), LOCK).locustfile
+
+
+@pytest.mark.parametrize("change", [{"users": 3}, {"seed": 43}, {"backend_wait_max_s": 1.5}, {"name": "other"}])
+def test_profile(tmp_path: Path, change: dict[str, object]) -> None:
+    """Any change of a load profile changes its digest."""
+    spec = values.spec(tmp_path)
+    profile = dataclasses.replace(values.PROFILE, **change)  # type: ignore[arg-type]
+    first, second = (digests.of(s, LOCK) for s in (spec, dataclasses.replace(spec, profile=profile)))
+    assert first.profile != second.profile
+
+
+@pytest.mark.parametrize("name", [path.name for path in loadgen.LOCUSTFILES.glob("*.py")])
+def test_locustfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A change of any file that makes the load changes its digest."""
+    for file in loadgen.LOCUSTFILES.glob("*.py"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(loadgen, "LOCUSTFILES", tmp_path)
+    spec = values.spec(tmp_path)
+    before = digests.of(spec, LOCK).locustfile
+    (tmp_path / name).write_text("# changed\n", encoding="utf-8")
+    assert digests.of(spec, LOCK).locustfile != before
+
+
+@pytest.mark.parametrize(("name", "same"), [("gevent", False), ("starlette", False), ("matplotlib", True)])
+def test_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, same: bool) -> None:
+    """Another version of what locust or the mock needs changes the tools' digest; one of what draws charts does not."""
+    spec = values.spec(tmp_path)
+    before = digests.of(spec, LOCK).tools
+    real = importlib.metadata.distribution
+
+    class Newer(importlib.metadata.PathDistribution):
+        """A distribution that claims another version."""
+
+        version = "99.0"
+
+    def other(wanted: str) -> importlib.metadata.Distribution:
+        found = real(wanted)
+        return Newer(found._path) if wanted == name else found  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(importlib.metadata, "distribution", other)
+    assert (digests.of(spec, LOCK).tools == before) is same

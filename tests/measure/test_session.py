@@ -1,0 +1,93 @@
+"""A measuring session: all runs of a plan in order, on a machine that it has to itself."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from scripts.config import matrix
+from scripts.config.errors import EnvironmentBuildError, UsageError
+from scripts.config.matrix import Suite
+from scripts.config.plan import Plan, RunSpec
+from scripts.host import machine
+from scripts.host.process import System
+from scripts.host.progress import Progress
+from scripts.measure import session
+from scripts.measure.run import Done
+from tests.fakes import values
+from tests.fakes.system import FakeSystem, Script
+
+MATRIX = matrix.load()
+PLAN = Plan(runs=(values.spec(None), values.spec(None), values.spec(None)))
+
+
+@pytest.fixture
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> session.Options:
+    """A session with a lock, results and a scratch folder of its own."""
+    monkeypatch.setenv("PROMPTFLOW_SERVE_BENCH_LOCK", str(tmp_path / "lock"))
+    return session.Options(results=tmp_path / "results", scratch=tmp_path / "scratch")
+
+
+def nothing_to_build(_matrix: Suite, _spec: RunSpec, _system: System, _progress: Progress) -> None:
+    """The mock alone needs no virtualenv of its own."""
+
+
+def make(options: session.Options, outside: FakeSystem, prepare: session.Prepare = nothing_to_build) -> list[Done]:
+    """Make all runs of the plan."""
+    progress = Progress(outside.monotonic, Console(file=io.StringIO()))
+    return session.make(MATRIX, PLAN, options, outside, progress, prepare)
+
+
+def test_every_run_starts_afresh(options: session.Options, outside: FakeSystem) -> None:
+    """Each run of a plan starts its own servers, and has its own record."""
+    done = make(options, outside)
+    assert outside.events.count("start mock") == 3
+    assert len({one.directory for one in done}) == 3
+    assert {one.record.outcome for one in done} == {"ok"}
+
+
+def test_failed_run_does_not_keep_the_next(options: session.Options, outside: FakeSystem) -> None:
+    """A run that fails is recorded, and the runs after it are made."""
+    outside.scripts["mock"] = [Script(), Script(ends_s=0.5), Script()]
+    assert [one.record.outcome for one in make(options, outside)] == ["ok", "failed", "ok"]
+
+
+def test_interruption_keeps_what_was_measured(options: session.Options, outside: FakeSystem) -> None:
+    """An interrupted session keeps the runs before, and leaves the machine to the next."""
+    first = make(options, outside)[0].directory
+    outside.raises = {"GET mock /counts": KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        make(options, outside)
+    assert (first / "record.json").is_file()
+    assert len(list(options.results.rglob("record.json"))) == 3
+    with machine.exclusive(machine.lock_file()):
+        assert all(child.stopped for child in outside.children)
+
+
+def test_machine_that_is_taken(options: session.Options, outside: FakeSystem) -> None:
+    """While another session holds the machine, nothing is built and nothing starts."""
+    with machine.exclusive(machine.lock_file()), pytest.raises(UsageError, match="another measurement runs"):
+        make(options, outside)
+    assert outside.events == []
+
+
+def test_results_that_cannot_be_kept(options: session.Options, outside: FakeSystem) -> None:
+    """Results that cannot be written to are refused before anything is built or started."""
+    options.results.write_text("in the way", encoding="utf-8")
+    with pytest.raises(UsageError, match="results cannot be written"):
+        make(options, outside)
+    assert outside.events == []
+
+
+def test_virtualenv_that_cannot_be_built(options: session.Options, outside: FakeSystem) -> None:
+    """A virtualenv that cannot be built ends the session before any run."""
+
+    def fails(_matrix: Suite, _spec: RunSpec, _system: System, _progress: Progress) -> None:
+        raise EnvironmentBuildError("no network")
+
+    with pytest.raises(EnvironmentBuildError, match="no network"):
+        make(options, outside, fails)
+    assert outside.events == []

@@ -1,0 +1,121 @@
+"""The picture of a comparison."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import warnings
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from scripts.analysis.metrics import COMPARED, Metric
+from scripts.inference.comparison import Effect, Verdict
+from scripts.inference.intervals import Interval
+from scripts.report.charts import forest_plot, svg
+from scripts.report.charts.svg import Picture
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def effect(metric: Metric, percent: float | None, half: float = 0.01, verdict: Verdict = "no change") -> Effect:
+    """A change of so many percent, with half an interval as log ratio."""
+    middle = None if percent is None else math.log1p(percent / 100)
+    interval = (
+        None
+        if middle is None
+        else Interval(estimate=middle, low=middle - half, high=middle + half, level=0.95, number=8)
+    )
+    return Effect(
+        metric=metric, baseline=1.0, candidate=1.0, interval=interval, threshold=0.02, floor=None, slope=0.0,
+        verdict=verdict, rounds_needed=None,
+    )  # fmt: skip
+
+
+ALL = [
+    effect(COMPARED[0], 12, verdict="regression"),
+    effect(COMPARED[1], -20, verdict="improvement"),
+    effect(COMPARED[2], 0.1),
+    effect(COMPARED[3], 30, half=0.6, verdict="inconclusive"),
+    effect(COMPARED[4], 1550, verdict="regression"),
+    effect(COMPARED[5], -80, verdict="improvement"),
+    effect(COMPARED[6], None, verdict="no data"),
+]
+
+
+def texts(picture: Picture) -> list[str]:
+    """All words in a picture."""
+    return ["".join(element.itertext()).strip() for element in ET.fromstring(picture.light).iter(f"{SVG}text")]  # noqa: S314
+
+
+def height(picture: Picture) -> float:
+    """Of the picture, in pixels."""
+    return float(ET.fromstring(picture.light).attrib["height"].removesuffix("pt"))  # noqa: S314
+
+
+@pytest.fixture(scope="module")
+def picture() -> Picture:
+    """A comparison with all kinds of rows."""
+    return forest_plot.draw("1.18.5 against 1.12.0", ALL)
+
+
+def test_rows_are_named_with_their_changes(picture: Picture) -> None:
+    """Every metric that has an interval, with the figure of the table, also where it lies beyond the edge."""
+    found = texts(picture)
+    assert [text for text in found if text in {one.metric.words for one in ALL}] == [
+        one.metric.words for one in ALL[:-1]
+    ]
+    assert {"+12.0 %", "-20.0 %", "+0.1 %", "+30.0 %", "+1550 %", "-80.0 %"} <= set(found)
+
+
+def test_title_and_legend_can_be_read(picture: Picture) -> None:
+    """Title and verdicts are text."""
+    assert {"1.18.5 against 1.12.0", "regression", "improvement", "no change", "inconclusive"} <= set(texts(picture))
+
+
+def test_same_effects_give_the_same_bytes(picture: Picture) -> None:
+    """In both themes."""
+    assert forest_plot.draw("1.18.5 against 1.12.0", ALL) == picture
+
+
+def test_themes_differ_in_colours_only(picture: Picture) -> None:
+    """The dark picture has none of the light theme's colours."""
+    dark = picture.dark.decode()
+    assert [role for role, colour in svg.LIGHT.items() if colour in dark] == []
+    assert len(picture.light) == len(picture.dark)
+
+
+def test_long_titles_are_broken_and_make_room() -> None:
+    """No word is lost beyond the edge, and no row is squeezed."""
+    title = "fastapi flex_async: 1.18.5+1a2b3c4d.asof.20250124 against 1.12.0+asof.20250124 and what else it is called"
+    short, long = forest_plot.draw("short", ALL), forest_plot.draw(title, ALL)
+    lines = [text for text in texts(long) if len(text) > 3 and text in title]  # not the ticks
+    assert " ".join(lines) == title
+    assert height(long) > height(short)
+
+
+def test_rows_have_the_same_height_each() -> None:
+    """Ten rows are no more crowded than two."""
+    heights = [height(forest_plot.draw("t", ALL[:1] * number)) for number in (1, 2, 10)]
+    assert (heights[2] - heights[1]) == pytest.approx(8 * (heights[1] - heights[0]))
+
+
+@pytest.mark.parametrize("shown", [[], [ALL[-1]], [effect(COMPARED[0], 0.0, half=0.0)]])
+def test_nothing_to_show_is_still_a_picture(shown: list[Effect]) -> None:
+    """No metric at all, none with an interval, and one that did not move by anything: drawn without a complaint."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert forest_plot.draw("t", shown).light
+
+
+def test_what_is_too_small_to_count_is_drawn_to_scale() -> None:
+    """The grey bar reaches as far as a change of the threshold does, to either side: log ratios are not symmetric."""
+    wide = dataclasses.replace(effect(COMPARED[0], 55), threshold=math.log(1.5))
+    light = forest_plot.draw("t", [wide]).light
+    (grey,) = re.findall(rf"\.(c\d+){{fill: {svg.LIGHT['grid']}}}", light.decode())
+    (bar,) = [path for path in ET.fromstring(light).iter(f"{SVG}path") if path.get("class") == grey]  # noqa: S314
+    numbers = [float(word) for word in bar.attrib["d"].replace("z", "").split() if word not in "MLHV"]
+    left, right = min(numbers[::2]), max(numbers[::2])
+    middle = 0.55 * svg.WIDTH_PX  # of axes from 0.2 to 0.9
+    assert (right - middle) / (middle - left) == pytest.approx(50 / (100 / 3), rel=0.01)

@@ -1,0 +1,68 @@
+"""What all pictures share."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from matplotlib.figure import Figure
+
+from scripts.report.charts import svg
+from scripts.report.charts.svg import Picture
+
+WORDS = 'two  spaces, a style="x", id="y", 1.23456 and a\nsecond line'
+
+
+def drawn() -> Figure:
+    """Points, a line, and words that look like markup."""
+    figure = svg.figure(200)
+    axes = figure.subplots()
+    axes.plot([0, 1, 2], [0.123456, 1.123456, 2.123456], marker="o", color=svg.LIGHT["first"])
+    axes.set_title(WORDS)
+    return figure
+
+
+@pytest.fixture(scope="module")
+def picture() -> Picture:
+    """One picture in both themes."""
+    return svg.draw(drawn)
+
+
+def test_every_look_is_said_once(picture: Picture) -> None:
+    """No element has a style of its own, every class has one rule, and no two rules are alike."""
+    light = picture.light.decode()
+    rules = dict(re.findall(r"^\.(c\d+){(.*)}$", light, re.MULTILINE))
+    elements = list(ET.fromstring(light).iter())  # noqa: S314
+    assert {element.get("class") for element in elements} - {None} == set(rules)
+    assert not [element for element in elements if element.get("style")]
+    assert len(set(rules.values())) == len(rules)
+
+
+def test_what_is_named_is_referred_to_and_the_other_way_round(picture: Picture) -> None:
+    """Markers and clips keep their names, groups that nobody refers to have none."""
+    elements = list(ET.fromstring(picture.light).iter())  # noqa: S314
+    names = {element.get("id") for element in elements} - {None}
+    assert names
+    assert names == set(re.findall(r'(?:url\(|href=")#([\w.-]+)', picture.light.decode()))
+
+
+def test_words_for_people_stay(picture: Picture) -> None:
+    """Only tags are made smaller: spaces, digits and what looks like markup within texts stay as they are."""
+    texts = [element.text for element in ET.fromstring(picture.light).iter("{http://www.w3.org/2000/svg}text")]  # noqa: S314
+    for line in WORDS.splitlines():
+        assert line in texts
+
+
+def test_themes_differ_by_colours_alone(picture: Picture) -> None:
+    """The dark picture is the light one with other colours, each role with its own."""
+    dark = picture.light.decode()
+    for role, colour in svg.LIGHT.items():
+        dark = dark.replace(colour, svg.DARK[role])
+    assert picture.dark.decode() == dark
+    assert picture.dark != picture.light
+
+
+def test_same_figure_same_bytes(picture: Picture) -> None:
+    """Drawn again it is the same to the byte, so that committed pictures change only with their data."""
+    assert svg.draw(drawn) == picture

@@ -1,0 +1,67 @@
+"""Charts as SVG."""
+
+from __future__ import annotations
+
+import dataclasses
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from scripts.report.charts import svg, timeline
+from tests.fakes import synthetic_runs
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(picture: bytes) -> list[str]:
+    """All words in a picture."""
+    return ["".join(element.itertext()).strip() for element in ET.fromstring(picture).iter(f"{SVG}text")]  # noqa: S314
+
+
+@pytest.fixture(scope="module")
+def picture() -> svg.Picture:
+    """The chart of an ordinary run."""
+    return timeline.draw("A title", synthetic_runs.timeline(), 1250.0, 9.4)
+
+
+def test_same_timeline_gives_the_same_bytes(picture: svg.Picture) -> None:
+    """Drawing again gives the same bytes, in both themes."""
+    assert timeline.draw("A title", synthetic_runs.timeline(), 1250.0, 9.4) == picture
+
+
+def test_panels_are_named_with_their_units(picture: svg.Picture) -> None:
+    """Title, panels, axes, units and series can all be read as text."""
+    expected = {
+        "A title", "Throughput", "requests/s", "all requests", "failures", "Response time of successes", "ms", "p50",
+        "p95", "floor", "Users", "users", "seconds since the start", "steady state from here",
+    }  # fmt: skip
+    assert expected <= set(texts(picture.light))
+
+
+def test_themes_differ_in_colours_only(picture: svg.Picture) -> None:
+    """The dark picture has the same words, none of the light theme's colours, and every one of its own."""
+    assert texts(picture.dark) == texts(picture.light)
+    dark = picture.dark.decode()
+    assert [role for role, colour in svg.LIGHT.items() if colour in dark] == []
+    assert [role for role, colour in svg.DARK.items() if colour not in dark] == []
+
+
+def test_unknown_floor_and_ramp_are_not_drawn() -> None:
+    """Without a declared floor and without a steady state there is no line for either."""
+    words = texts(timeline.draw("A title", synthetic_runs.timeline(), None, None).light)
+    assert not {"floor", "steady state from here"} & set(words)
+
+
+def test_gaps_and_nothing_at_all_can_be_drawn() -> None:
+    """A lone success between gaps gets a marker; an empty timeline is still a picture."""
+    rows = [dataclasses.replace(row, p50_ms=None, p95_ms=None) for row in synthetic_runs.timeline()]
+    alone = [*rows[:30], dataclasses.replace(rows[30], p50_ms=1260.0, p95_ms=1300.0), *rows[31:]]
+    none, one = (timeline.draw("A title", found, 1250.0, 9.4).light.count(b"<use") for found in (rows, alone))
+    assert one > none
+    assert "Throughput" in texts(timeline.draw("A title", [], None, None).light)
+
+
+def test_picture_is_small_and_names_no_date(picture: svg.Picture) -> None:
+    """A picture fits a repository: under 40 kB, and nothing in it changes with time."""
+    assert len(picture.light) < 40_000
+    assert b"<dc:date>" not in picture.light

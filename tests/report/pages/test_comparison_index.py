@@ -1,0 +1,135 @@
+"""The pages of comparisons among the results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scripts.analysis.grouping import cells
+from scripts.analysis.run_reader import Run
+from scripts.inference import comparison, paired_rounds
+from scripts.report.pages import comparison_index, overview, site
+from tests.fakes import synthetic_runs
+from tests.fakes.synthetic_runs import campaign, spoilt
+
+TWO, SAME = ("1.12.0", "1.18.5"), ("1.12.0", "1.12.0")
+OLDER = campaign(TWO, 4, name="bbb", profile="report")
+NEWER = campaign(("1.11.0", *TWO), 4, name="aaa", flow="flex_async", first=20)
+
+
+def render(runs: list[Run]) -> dict[str, bytes]:
+    """The pages of all campaigns among the runs."""
+    campaigns = paired_rounds.series(runs)
+    return comparison_index.render(campaigns, comparison.noise_floors(campaigns))
+
+
+def test_every_campaign_has_a_page_and_pictures_in_both_themes() -> None:
+    """One page a campaign, two files an arm beside the baseline, and the index."""
+    assert set(render([*OLDER, *NEWER])) == {
+        "comparisons/README.md", "comparisons/bbb.md", "comparisons/aaa.md",
+        "comparisons/bbb-fastapi-static_async-2.svg", "comparisons/bbb-fastapi-static_async-2-dark.svg",
+        "comparisons/aaa-fastapi-flex_async-2.svg", "comparisons/aaa-fastapi-flex_async-2-dark.svg",
+        "comparisons/aaa-fastapi-flex_async-3.svg", "comparisons/aaa-fastapi-flex_async-3-dark.svg",
+    }  # fmt: skip
+
+
+def test_pages_show_the_pictures_that_there_are() -> None:
+    """Each picture is referred to by its page, and by no other name than it has."""
+    files = render([*OLDER, *NEWER])
+    for name in files:
+        if name.endswith(".svg"):
+            path = name.removeprefix("comparisons/")
+            assert f'"{path}"' in files[f"comparisons/{path.partition('-')[0]}.md"].decode()
+
+
+def test_index_names_scenario_and_arms_the_newest_first() -> None:
+    """Campaigns of different flows can be told apart before they are opened."""
+    lines = render([*OLDER, *NEWER])["comparisons/README.md"].decode().splitlines()
+    assert lines[:3] == [
+        "# Comparisons", "",
+        "Generated from the records under `runs/` by `nox -s collate`: do not edit. Newest first.",
+    ]  # fmt: skip
+    assert [line.partition("): ")[0] for line in lines if line.startswith("- ")] == [
+        "- [fastapi flex_async: 1.12.0, 1.18.5 against 1.11.0](aaa.md",
+        "- [fastapi static_async: 1.18.5 against 1.12.0](bbb.md",
+    ]
+
+
+def test_series_of_one_campaign_share_a_page() -> None:
+    """Also when another campaign was made between them."""
+    runs = [
+        *campaign(TWO, 4, name="aaa"),
+        *campaign(TWO, 4, first=10),
+        *campaign(TWO, 4, name="aaa", flow="x", first=20),
+    ]
+    files = render(runs)
+    assert [line for line in files["comparisons/aaa.md"].decode().splitlines() if line.startswith("## ")] == [
+        "## fastapi static_async: 1.18.5 against 1.12.0", "## fastapi x: 1.18.5 against 1.12.0",
+    ]  # fmt: skip
+    assert files["comparisons/README.md"].count(b"(aaa.md)") == 1
+
+
+def test_noise_floor_of_one_campaign_is_used_by_another() -> None:
+    """An A/A campaign among the records raises what counts, and the page says that it is noise."""
+    moved: list[float | None] = [1e8, 1.3e8] * 4
+    quiet = campaign(SAME, 8, {"memory_end_bytes": (moved, moved[::-1])}, name="aa", first=50, profile="report")
+    page = render([*OLDER, *quiet])["comparisons/bbb.md"].decode()
+    (row,) = [line for line in page.splitlines() if line.startswith("| memory end")]
+    assert " (noise) |" in row
+    assert "No noise floor" not in page
+
+
+def test_a_release_against_itself_has_a_table_and_no_picture() -> None:
+    """All its changes are noise, which the self-test shows better."""
+    files = render(campaign(SAME, 4, name="aa"))
+    assert set(files) == {"comparisons/README.md", "comparisons/aa.md"}
+    assert b"<picture>" not in files["comparisons/aa.md"]
+
+
+def test_many_arms_have_no_page() -> None:
+    """A campaign over more releases than a page can show is told release by release, and the index leads there."""
+    many = [f"1.{number}.0" for number in range(comparison_index.MOST_ARMS + 1)]
+    (index,) = render(campaign(many, 4)).items()
+    assert index[0] == "comparisons/README.md"
+    assert b"[fastapi static_async: 9 releases from 1.0.0 to 1.8.0](../README.md)" in index[1]
+    assert "comparisons/c0ffee123456.md" in render(campaign(many[:-1], 4))
+
+
+def test_same_runs_give_the_same_bytes() -> None:
+    """In whatever order they are found."""
+    runs = [*OLDER, *NEWER]
+    assert render(runs[::-1]) == render(runs)
+
+
+def test_without_a_whole_round_there_is_nothing() -> None:
+    """Single arms, lost rounds and runs outside campaigns make no page and no index."""
+    runs = campaign(TWO, 1)
+    alone = [
+        *campaign(("1.12.0",), 4, name="aaa"),
+        runs[0],
+        spoilt(runs[1]),
+        synthetic_runs.run(synthetic_runs.record()),
+    ]
+    assert render(alone) == {}
+
+
+def test_pages_are_derived_from_the_records_and_found_again(tmp_path: Path) -> None:
+    """Collating writes them, knows them the next time, and leaves what people wrote beside them alone."""
+    for one in OLDER:
+        synthetic_runs.write(tmp_path, one.record)
+    derived = site.derive(tmp_path, synthetic_runs.SUITE).files
+    ours = {name for name in derived if name.startswith("comparisons/")}
+    assert len(ours) == 4
+    assert b"](comparisons/README.md)" in derived["README.md"]
+    for name in ours:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(derived[name])
+    (tmp_path / "comparisons" / "notes.md").write_text("# Ours\n", encoding="utf-8")
+    assert {path.relative_to(tmp_path).as_posix() for path in site.of_releases(tmp_path)} == ours
+
+
+def test_results_link_to_comparisons_when_there_are_any() -> None:
+    """A link to nothing is not made."""
+    found = cells(OLDER)
+    for compared in (True, False):
+        page, _ = overview.render(synthetic_runs.SUITE, found, skipped=[], reports={}, served=OLDER, compared=compared)
+        assert (b"](comparisons/README.md)" in page) == compared

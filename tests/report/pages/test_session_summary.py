@@ -1,0 +1,39 @@
+"""What a bench session prints when it ends: the headings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.report.pages import session_summary
+from tests.fakes import synthetic_runs
+
+
+@pytest.mark.parametrize(
+    ("asked", "heading"),
+    [
+        ({}, "## promptflow 1.12.0: FastApi + Async Function Nodes, profile report, ok"),
+        ({"flow": "mine"}, "## promptflow 1.12.0: FastAPI + mine, profile report, ok"),
+        (
+            {"release": "mock", "engine": "uvicorn", "flow": "mock_api"},
+            "## The mock API alone, profile report, ok",
+        ),
+    ],
+)
+def test_heading(tmp_path: Path, asked: dict[str, str], heading: str) -> None:
+    """A run is called in the summary what the pages call it, and the mock alone belongs to no release."""
+    directory = synthetic_runs.write(tmp_path, synthetic_runs.record(**asked))  # type: ignore[arg-type]
+    assert session_summary.of_session(synthetic_runs.SUITE, [directory]).splitlines()[0] == heading
+
+
+def test_truncated_run_says_so(tmp_path: Path) -> None:
+    """Latencies that must not be ranked stand in parentheses, and the reason under the figures."""
+    measured = synthetic_runs.measurements(mean_ms=15600, rps=24.9, number=1480, in_flight=462)
+    made = synthetic_runs.record(engine="flask", flow="static_sync", measured=measured)
+    text = session_summary.of_session(
+        synthetic_runs.SUITE, [synthetic_runs.write(tmp_path, made, synthetic_runs.histograms(1270, 205, 5, 15600))]
+    )
+    assert "overhead p50 (ms): (" in text
+    assert "CPU per request (ms): 6.400" in text
+    assert "bound: server-bound\nlatencies not to be ranked: truncated: 462 requests still waited" in text

@@ -1,0 +1,59 @@
+"""Which runs stand where: in tables of releases, in what is told from release to release, on pages of comparisons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scripts.report.pages import site
+from tests.fakes import synthetic_runs
+
+
+def derive(results: Path) -> dict[str, str]:
+    """Every derived file as text."""
+    return {name: content.decode() for name, content in site.derive(results, synthetic_runs.SUITE).files.items()}
+
+
+def test_what_was_only_tried_is_in_no_table_of_figures(tmp_path: Path) -> None:
+    """A run of `serves` shows that a release serves a flow, and nothing else."""
+    synthetic_runs.write(tmp_path, synthetic_runs.record())
+    synthetic_runs.write(tmp_path, synthetic_runs.record(engine="flask", profile="serves", number=2))
+    found = derive(tmp_path)
+    assert "## Profile serves" not in found["README.md"]
+    assert "serves" not in found["summary.csv"]
+    rows = [[cell.strip() for cell in line.split("|")] for line in found["README.md"].splitlines()]
+    assert ["1.12.0", "not tried", "serves"] in [row[1:4] for row in rows]
+
+
+def test_runs_of_a_comparison_are_in_no_table_of_releases(tmp_path: Path) -> None:
+    """They were made beside each other, and are not pooled with runs of other hours."""
+    for one in synthetic_runs.campaign(("1.12.0", "1.18.5"), 4, profile="report"):
+        synthetic_runs.write(tmp_path, one.record)
+    synthetic_runs.write(tmp_path, synthetic_runs.record(release="1.11.0"))
+    found = derive(tmp_path)
+    assert "v1.11.0/README.md" in found
+    assert "v1.18.5/README.md" not in found
+    assert "comparisons/c0ffee123456.md" in found
+
+
+def test_a_campaign_over_releases_is_told_release_by_release(tmp_path: Path) -> None:
+    """Its picture and words stand in the overview, its figures on the pages of its releases, without a chart there."""
+    for one in synthetic_runs.campaign(("1.11.0", "1.12.0", "1.13.0"), 4, profile="report"):
+        synthetic_runs.write(tmp_path, one.record)
+    found = derive(tmp_path)
+    assert {"history-fastapi-static_async.svg", "history-fastapi-static_async-dark.svg"} <= found.keys()
+    page = found["README.md"]
+    assert "### FastApi + Async Function Nodes, release by release" in page
+    assert "- No step." in page
+    assert "`nox -s compare -- 1.11.0 1.12.0 1.13.0 --rounds 4 --engine fastapi --flow static_async" in page
+    assert "| POST " in found["v1.13.0/README.md"]
+    assert not [name for name in found if name.startswith("v") and name.endswith(".svg")]
+    assert "comparisons/c0ffee123456.md" in found
+
+
+def test_report_runs_of_three_releases_make_a_picture(tmp_path: Path) -> None:
+    """Throughput and response times of releases under the published load have a picture, and the page shows it."""
+    for number, release in enumerate(("1.11.0", "1.12.0", "1.18.5"), 1):
+        synthetic_runs.write(tmp_path, synthetic_runs.record(release=release, number=number))
+    found = derive(tmp_path)
+    assert "releases-report-fastapi-static_async-dark.svg" in found
+    assert 'src="releases-report-fastapi-static_async.svg"' in found["README.md"]
