@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.config.test_matrix import SEARCH, WHOLE, refused
 
 from scripts.config import matrix
 from scripts.config.errors import UsageError
+from tests.config.test_matrix import SEARCH, WHOLE, refused
 
 MISTAKES = {
     "a table": ("[suite]", "[suit]", "table suit: unknown key; did you mean 'suite'?"),
