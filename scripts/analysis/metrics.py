@@ -15,6 +15,10 @@ from scripts.records.schema import Disturbance, Histograms, LocustRow, RunRecord
 
 Better = Literal["higher", "lower", "-"]
 
+View = Literal["releases", "history", "report chart", "spread", "terminal"]
+"""Where a metric stands beside the full tables: a column over releases, a panel of either picture over releases, the
+line on how far runs lie apart, what a bench session prints."""
+
 
 Compute = Callable[[Sample], float | None]
 
@@ -27,7 +31,7 @@ class Metric:
     unit: str
     better: Better
     meaning: str  # one line, for the glossary
-    headline: bool = False  # a column of the tables across releases
+    shown_in: tuple[View, ...] = ()
     latency: bool = False  # of response times: not to be ranked where a run lost its slowest requests
     least: float | None = None  # smallest relative change that counts in a comparison; None: never compared
     follows_speed: bool = False  # moves with the machine's speed: adjusted by the control arm in comparisons
@@ -148,45 +152,52 @@ def _slowest_failure(sample: Sample) -> float | None:
 
 
 def _metric(  # noqa: PLR0913 - a row of the table below, with its few options named
-    name: str, unit: str, better: Better, compute: Compute, meaning: str, *, headline: bool = False,
+    name: str, unit: str, better: Better, compute: Compute, meaning: str, *, shown_in: tuple[View, ...] = (),
     latency: bool = False, least: float | None = None, follows_speed: bool = False,
 ) -> Metric:  # fmt: skip
     return Metric(
-        name=name, unit=unit, better=better, meaning=meaning, headline=headline, latency=latency, least=least,
+        name=name, unit=unit, better=better, meaning=meaning, shown_in=shown_in, latency=latency, least=least,
         follows_speed=follows_speed, compute=compute,
     )  # fmt: skip
 
 
 METRICS: tuple[Metric, ...] = (
     _metric("throughput_rps", "rps", "higher", _row(lambda row: row.requests_per_s),
-            "all requests, failures included, over the run time with its ramp; locust's own figure", headline=True),
+            "all requests, failures included, over the run time with its ramp; locust's own figure",
+            shown_in=("releases", "report chart", "spread")),
     _metric("steady_throughput_rps", "rps", "higher", lambda sample: sample.steady_throughput_rps,
             "requests that ended in steady state, failures included, over its length", least=0.02),
     _metric("ceiling_use", "ratio", "-", _ceiling_use,
             "steady throughput / min(N/(R0+Z), workers x threads / R0): share of what load and workers allow",
-            headline=True),
+            shown_in=("releases", "report chart")),
     _metric("failure_ratio", "ratio", "lower", _row(lambda row: _ratio(row.failure_count, row.request_count)),
-            "failed requests / all requests", headline=True),
+            "failed requests / all requests",
+            shown_in=("releases",)),
     _metric("response_time_mean_ms", "ms", "lower", _row(lambda row: row.average_response_time),
-            "mean of all requests, failures and ramp included; locust's own figure", latency=True),
+            "mean of all requests, failures and ramp included; locust's own figure", latency=True,
+            shown_in=("spread",)),
     _metric("steady_response_time_mean_ms", "ms", "lower", _mean("ok"), "exact mean of successes in steady state",
             latency=True),
     _metric("response_time_min_ms", "ms", "-", _fastest, "fastest success of the whole run"),
     _metric("response_time_p50_ms", "ms", "lower", _percentile("ok", 50),
-            "median of successes in steady state", headline=True, latency=True, least=0.01),
+            "median of successes in steady state", latency=True, least=0.01,
+            shown_in=("releases", "report chart")),
     _metric("response_time_p95_ms", "ms", "lower", _percentile("ok", 95),
             "95 % of successes in steady state took no longer", latency=True),
     _metric("response_time_p99_ms", "ms", "lower", _percentile("ok", 99),
-            "99 % of successes in steady state took no longer", headline=True, latency=True),
+            "99 % of successes in steady state took no longer", latency=True,
+            shown_in=("releases", "report chart")),
     _metric("overhead_mean_ms", "ms", "lower", _mean("overhead"),
             "exact mean of overhead: response time - the flow's own wait - what the backend waited",
             latency=True),
     _metric("overhead_p50_ms", "ms", "lower", _percentile("overhead", 50),
-            "median overhead in steady state", headline=True, latency=True, least=0.05, follows_speed=True),
+            "median overhead in steady state", latency=True, least=0.05, follows_speed=True,
+            shown_in=("releases", "history", "report chart", "terminal")),
     _metric("overhead_p95_ms", "ms", "lower", _percentile("overhead", 95), "95th percentile of overhead",
             latency=True),
     _metric("overhead_p99_ms", "ms", "lower", _percentile("overhead", 99),
-            "99th percentile of overhead", headline=True, latency=True, least=0.10, follows_speed=True),
+            "99th percentile of overhead", latency=True, least=0.10, follows_speed=True,
+            shown_in=("releases", "history", "terminal")),
     _metric("backend_call_p50_ms", "ms", "lower", _percentile("backend_call", 50),
             "median of the part of the overhead that lies around the flow's backend call",
             latency=True, least=0.05, follows_speed=True),
@@ -194,20 +205,24 @@ METRICS: tuple[Metric, ...] = (
     _metric("in_flight_at_stop", "requests", "-", lambda sample: sample.measured.load.in_flight_at_stop,
             "requests without an answer when the run ended; in no latency figure"),
     _metric("cpu_per_request_ms", "ms", "lower", _server(lambda server: _ratio(server.cpu_s * 1000, server.completed)),
-            "CPU time of the server's process tree per completed request in steady state", headline=True,
-            least=0.02, follows_speed=True),
+            "CPU time of the server's process tree per completed request in steady state",
+            least=0.02, follows_speed=True,
+            shown_in=("releases", "history", "report chart", "spread", "terminal")),
     _metric("memory_start_bytes", "bytes", "lower", _server(lambda server: server.memory_start_bytes),
             "memory of the server's process tree, verified and idle", least=0.02),
     _metric("memory_end_bytes", "bytes", "lower", _server(lambda server: server.memory_end_bytes),
-            "memory of the server's process tree after the load", headline=True, least=0.02),
+            "memory of the server's process tree after the load", least=0.02,
+            shown_in=("releases", "history", "terminal")),
     _metric("memory_growth_per_1000_requests_bytes", "bytes", "lower", _memory_growth,
             "memory growth from start to end per 1000 requests"),
     _metric("ready_s", "s", "lower", _server(lambda server: server.ready_s),
-            "start of the server process to its first good /health", headline=True, least=0.10),
+            "start of the server process to its first good /health", least=0.10,
+            shown_in=("releases", "history", "terminal")),
     _metric("settled_s", "s", "lower", _server(lambda server: server.settled_s),
             "start of the server process until every worker had started and was idle"),
     _metric("first_answer_ms", "ms", "lower", _beyond_ideal(lambda server: server.first_answer_s),
-            "the server's first answer, cold and alone on an idle machine, less the ideal time", least=0.20),
+            "the server's first answer, cold and alone on an idle machine, less the ideal time", least=0.20,
+            shown_in=("history",)),
     _metric("first_answer_under_load_ms", "ms", "lower", _beyond_ideal(_slowest_first),
             "first answer under load of the slowest worker that can be told, less the ideal time"),
     _metric("worker_imbalance", "ratio", "lower", _server(lambda server: _imbalance(server.worker_cpu_s)),
@@ -217,7 +232,8 @@ METRICS: tuple[Metric, ...] = (
     _metric("mock_cpu_per_request_ms", "ms", "-", _mock_cpu,
             "CPU time of the mock API per completed request in steady state"),
     _metric("generator_lag_p99_ms", "ms", "-", lambda sample: sample.measured.generator.lag_p99_ms,
-            "how late the load generator's event loop woke; from 10 ms on the row is bound by the generator"),
+            "how late the load generator's event loop woke; from 10 ms on the row is bound by the generator",
+            shown_in=("terminal",)),
     _metric("generator_cpu_per_request_ms", "ms", "-", _generator_cpu,
             "CPU time of the load generator per recorded request"),
     _metric("run_queue_wait_ms", "ms", "-", _run_queue_wait,
@@ -226,7 +242,7 @@ METRICS: tuple[Metric, ...] = (
             "CPU time of mock API and load generator per request: they hold no promptflow, so it is the machine's"),
     _metric("reference_loop_ms", "ms", "-", _reference_loop,
             "CPU time of a fixed piece of work, mean of just before and just after: how fast the cores were",
-            headline=True),
+            shown_in=("releases", "spread")),
     _metric("other_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.other_s),
             "share of the machine's CPU that went to neither servers nor generator in steady state"),
     _metric("harness_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.harness_s),

@@ -27,14 +27,13 @@ from scripts.host import machine
 from scripts.host.process import System
 from scripts.host.progress import Progress
 from scripts.inference import comparison, intervals, paired_rounds
-from scripts.inference.comparison import LEVEL, Floors
+from scripts.inference.comparison import LEVEL, Floors, Judged
 from scripts.inference.paired_rounds import Series
 from scripts.measure import round_plan, session
 from scripts.measure.round_plan import Campaign, Scenario
 from scripts.measure.run import Bench, Prepared
 from scripts.records.storage import RECORD_FILE, RUNS, RecordError
-from scripts.report.pages import comparison_page
-from scripts.report.pages.comparison_page import Judged
+from scripts.report.tables import effect_text
 
 ROUNDS = 8
 _FIRST_LOOK = 6  # rounds
@@ -90,7 +89,7 @@ class _Look:
         if not self.rounds(scenario):
             return []
         level = self._level(self.rounds(scenario))
-        return comparison_page.judge(self.series(scenario), self.floors, level=level, least=self.bounds.least)
+        return comparison.judge(self.series(scenario), self.floors, level=level, least=self.bounds.least)
 
     def still_open(self, scenario: Scenario) -> int:
         """How many verdicts that were asked for are not in."""
@@ -291,7 +290,7 @@ def _run(
 def _standing(look: _Look, scenario: Scenario) -> str:
     """How the verdicts stand, in one line."""
     changed = [
-        f"{effect.metric.words} {comparison_page.change(effect)} {effect.verdict}"
+        f"{effect.metric.words} {effect_text.change(effect)} {effect.verdict}"
         + (f" of {one.series.label(one.arm)}" if len(look.asked.arms) > 2 else "")  # noqa: PLR2004 - more than a pair
         for one in look.judged(scenario)
         for effect in one.effects

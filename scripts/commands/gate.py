@@ -19,6 +19,8 @@ from scripts.config.errors import EXIT_OK, InvalidMeasurementError, RegressionEr
 from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.inference import gate_decision
 from scripts.inference.gate_decision import Case
+from scripts.report.pages import junit
+from scripts.report.tables import effect_text
 
 BUDGET_S = 600.0  # of each flow
 
@@ -43,7 +45,7 @@ def main(argv: list[str]) -> int:
     runner.require_whole(asked, found)  # before JUnit XML, which could not say that a flow is missing
     cases = gate_decision.decide(found.judged, wanted)
     if args.junit is not None:
-        args.junit.write_bytes(gate_decision.junit(cases, found.took_s))
+        args.junit.write_bytes(junit.render(cases, found.took_s))
     return verdict(cases)
 
 
@@ -77,7 +79,9 @@ def verdict(cases: Sequence[Case]) -> int:
     """0 when every case passes; else the error of the worst: a regression, before what could not be told."""
     told = {
         decision: [
-            f"  - {case.where}: {case.effect.metric.words} {case.reason}" for case in cases if case.decision == decision
+            f"  - {case.where}: {case.effect.metric.words} {effect_text.reason(case.effect)}"
+            for case in cases
+            if case.decision == decision
         ]
         for decision in ("regression", "undecided", "no data")
     }

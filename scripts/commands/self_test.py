@@ -19,6 +19,7 @@ from scripts.config.matrix import Suite
 from scripts.environments.candidates import Arm
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
+from scripts.inference import noise
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
 from scripts.report.pages import self_test_page
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> int:
     caught = _measured(slowed, bounds, options, system)
     found = [_measured(replace(null, again=again), bounds, options, system) for again in range(args.nulls)]
     nulls = [one for measured in found for one in measured.judged]
-    noise = self_test_page.measured_noise(nulls)
+    measured = noise.measured_noise(nulls)
     variant_of = {injected[variant.name].release.version: variant for variant in VARIANTS}
     page = self_test_page.render(
         [
@@ -58,9 +59,9 @@ def main(argv: list[str]) -> int:
             if (variant := variant_of.get(one.series.label(one.arm)))
         ],
         nulls,
-        noise=noise,
+        noise=measured,
         round_s=null.round_s,
-        simulated=simulation.tables(measured=[noise] if noise else []),
+        simulated=simulation.tables(measured=[measured] if measured else []),
     )
     path: Path = args.results / "self-test.md"
     path.write_bytes(page)

@@ -89,6 +89,48 @@ def _certain(by_metric: Mapping[str, Interval | None], level: float) -> set[str]
     return {name for name, chance in zip(found, adjusted, strict=True) if chance < 1 - level}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """One arm of one series beside its baseline."""
+
+    series: Series
+    arm: int
+    effects: tuple[Effect, ...]
+
+    @property
+    def heading(self) -> str:
+        """Engine, flow and the two that are compared."""
+        return f"{self.series.engine} {self.series.flow}: {self.names}"
+
+    @property
+    def names(self) -> str:
+        """The two that are compared."""
+        return f"{self.series.label(self.arm)} against {self.series.label(BASELINE)}"
+
+
+def judge(
+    found: Sequence[Series], floors: Floors, *, level: float = LEVEL, least: Mapping[str, float] | None = None
+) -> list[Judged]:
+    """Every arm of every series beside its baseline; `level` and `least` as `effects` takes them."""
+    return [
+        Judged(series=one, arm=arm, effects=tuple(effects(one, arm, floors, level=level, least=least)))
+        for one in found
+        if one.rounds
+        for arm in one.arms[1:]
+    ]
+
+
+def rounds_until_regression(one: Judged, metric: str) -> int | None:
+    """After how many rounds an arm was called a regression in this metric, and stayed one; None: it is none."""
+    threshold = {metric: next(effect.threshold for effect in one.effects if effect.metric.name == metric)}
+    caught: int | None = None
+    for number in range(intervals.least_rounds(LEVEL), len(one.series.rounds) + 1):
+        found = effects(one.series.first(number), one.arm, {}, least=threshold)
+        effect = next(effect for effect in found if effect.metric.name == metric)
+        caught = (caught or number) if effect.verdict == "regression" else None
+    return caught
+
+
 def noise_floors(found: Iterable[Series]) -> dict[tuple[str, str, str, str], float]:
     """From all A/A rounds under the same conditions: how large a change they could not exclude, as log ratio.
 

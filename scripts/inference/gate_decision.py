@@ -1,22 +1,19 @@
-"""What a gate decides: thresholds as a person types them, the outcome of a comparison, and its JUnit report.
+"""What a gate decides: thresholds as a person types them, and the outcome of a comparison.
 
-Pure; imports `comparison`, `comparison_page` and the errors. A metric that could not be told is never a pass.
+A metric without a verdict is never a pass.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from scripts.analysis.metrics import COMPARED, METRICS, Metric
 from scripts.config.errors import UsageError, did_you_mean
-from scripts.inference.comparison import Effect
-from scripts.report.pages import comparison_page
-from scripts.report.pages.comparison_page import Judged, counts_from
+from scripts.inference.comparison import Effect, Judged
 
 Decision = Literal["pass", "regression", "undecided", "no data"]
 _THRESHOLD = re.compile(r"(?P<name>[a-z0-9_]+)=(?P<sign>[+-]?)(?P<percent>\d+(\.\d+)?)%")
@@ -30,7 +27,6 @@ class Case:
     where: str
     effect: Effect
     decision: Decision
-    reason: str
 
 
 def thresholds(texts: Sequence[str]) -> dict[str, float]:
@@ -93,32 +89,7 @@ def decide(judged: Sequence[Judged], wanted: dict[str, float]) -> list[Case]:
 
 
 def _case(where: str, effect: Effect) -> Case:
-    told = [comparison_page.change(effect), comparison_page.verdict(effect), f"counts from {counts_from(effect)}"]
     decisions: dict[str, Decision] = {
         "regression": "regression", "inconclusive": "undecided", "no data": "no data",
     }  # fmt: skip
-    return Case(
-        where=where, effect=effect, decision=decisions.get(effect.verdict, "pass"), reason=", ".join(filter(None, told))
-    )
-
-
-def junit(cases: Sequence[Case], seconds: float) -> bytes:
-    """JUnit XML: a failure is a regression, an error is what could not be told."""
-    suite = ET.Element(
-        "testsuite",
-        name="promptflow-serve-bench gate",
-        tests=str(len(cases)),
-        failures=str(sum(case.decision == "regression" for case in cases)),
-        errors=str(sum(case.decision in ("undecided", "no data") for case in cases)),
-        time=f"{seconds:.1f}",
-    )
-    for case in cases:
-        element = ET.SubElement(suite, "testcase", classname=case.where, name=case.effect.metric.name)
-        if case.decision != "pass":
-            kind = "failure" if case.decision == "regression" else "error"
-            ET.SubElement(element, kind, type=case.decision, message=case.reason)
-    root = ET.Element("testsuites")
-    root.append(suite)
-    ET.indent(root)
-    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return text + b"\n"
+    return Case(where=where, effect=effect, decision=decisions.get(effect.verdict, "pass"))

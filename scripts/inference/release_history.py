@@ -1,102 +1,57 @@
-"""How metrics moved from release to release: panels of the picture and sentences, from one campaign over releases.
-
-Pure; imports `comparison`, `comparison_page`, `headings`, `history`, `jumps`, `lock_difference`,
-`metrics`, `pairing`, `steps` and `suite`.
-"""
+"""How metrics moved from release to release, from one campaign over releases that follow each other."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scripts.analysis import headings
 from scripts.analysis.metrics import METRICS, Metric
 from scripts.config.matrix import Suite
-from scripts.inference import change_points, jumps, lock_diff
+from scripts.inference import change_points, lock_diff
 from scripts.inference.change_points import Fit, Orders, Step
 from scripts.inference.comparison import CONTROL_METRIC, Floors, floor
 from scripts.inference.lock_diff import Moved
 from scripts.inference.paired_rounds import BASELINE, Series
-from scripts.report.charts import history_chart
-from scripts.report.charts.history_chart import Panel, Point
-from scripts.report.charts.svg import Picture
-from scripts.report.pages import comparison_page
 
-SHOWN = (
-    "overhead_p50_ms", "overhead_p99_ms", "cpu_per_request_ms", "memory_end_bytes", "ready_s", "first_answer_ms",
-)  # fmt: skip
 _FEWEST_RELEASES = 3
 TRIALS = 2000  # ways to shuffle; another seed draws those that the false alarms are counted in
 _SEEDS = 20, 21
-_MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Across:
+class ReleaseFigure:
+    """A metric of one release, in the metric's unit: as the model has it, with the ends of its interval."""
+
+    release: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricHistory:
+    """One metric over the releases."""
+
+    metric: Metric
+    figures: tuple[ReleaseFigure, ...]  # in the order of releases
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseHistory:
     """One scenario over many releases."""
 
     series: Series
-    panels: tuple[Panel, ...]
-    steps: tuple[Step, ...]
+    metrics: tuple[MetricHistory, ...]
     jumps: Mapping[str, list[Moved]]  # of packages that serve a request, by release
-    behaviours: Mapping[str, str]  # what changed in promptflow, by release
-    explained: Mapping[str, str]  # why metrics stepped, as looking into it has shown, by release
     control_steps: tuple[Step, ...]  # of the control arm, which adjusted figures lean on
     false_alarms: float  # share of trials with a step in shuffled data, in any of the metrics
 
-    @property
-    def about(self) -> str:
-        """How it was measured."""
-        return comparison_page.about(self.series)
-
-    @property
-    def chart(self) -> str:
-        """Name of its picture without theme and suffix."""
-        return f"history-{self.series.engine}-{self.series.flow}"
-
-    def title(self, suite: Suite) -> str:
-        """The scenario as people know it."""
-        return headings.title(suite, self.series.runs(BASELINE)[0].record.asked)
-
-    def picture(self, suite: Suite) -> Picture:
-        """All releases that have the engine on the axis, with holes and what else changed."""
-        return drawn(suite, self.title(suite), self.series.engine, self.series.flow, self.panels, self.jumps)
-
-    @property
-    def jumped(self) -> list[str]:
-        """Which packages that serve a request jumped, by release in their order."""
-        return [f"{release}: {lock_diff.told(moved)}" for release, moved in self.jumps.items()]
-
-    @property
-    def sentences(self) -> list[str]:
-        """What stepped, one line a release in the order of releases, and what came with it."""
-        return [self._sentence(release) for release in self.series.releases.values() if self._of(release)] + [
-            f"**{step.release}**: {said(step)}: CPU time and overhead leave that share out"
-            for step in self.control_steps
-        ]
-
-    def _of(self, release: str) -> list[Step]:
-        return [step for step in self.steps if step.release == release]
-
-    def _sentence(self, release: str) -> str:
-        moved = "; ".join(said(step) for step in self._of(release))
-        came = [self.behaviours[release]] if release in self.behaviours else []
-        came += [lock_diff.told(self.jumps[release])] if release in self.jumps else []
-        with_it = f" (with it came: {'; '.join(came)})" if came else ""
-        why = f". {self.explained[release]}" if release in self.explained else ""
-        return f"**{release}**: against {self._of(release)[0].before} {moved}{with_it}{why}"
-
-
-def drawn(
-    suite: Suite, title: str, engine_name: str, flow: str, panels: Sequence[Panel], jumped: Collection[str] = ()
-) -> Picture:
-    """Panels over all releases that have the engine, with holes and what else changed."""
-    engine = suite.engine(engine_name)
-    releases = [release for release in suite.releases if suite.has_engine(release, engine)]
-    holes = {r.version: hole.outcome for r in releases if (hole := suite.hole(r, flow))}
-    return history_chart.draw(title, [r.version for r in releases], panels, holes, _behaviours(suite), jumped)
+    def steps(self, release: str) -> list[Step]:
+        """What changed with a release."""
+        return [step for one in self.metrics for step in one.steps if step.release == release]
 
 
 def newest(found: Iterable[Series], suite: Suite) -> dict[tuple[str, str], Series]:
@@ -110,36 +65,30 @@ def newest(found: Iterable[Series], suite: Suite) -> dict[tuple[str, str], Serie
     return chosen
 
 
-def across(series: Series, floors: Floors, suite: Suite) -> Across:
-    """Panels and steps of a campaign over releases, and what else changed with these."""
+def history(series: Series, floors: Floors, suite: Suite) -> ReleaseHistory:
+    """Figures and steps of a campaign over releases, and which packages jumped with these."""
     figures = [
-        one for metric in METRICS if metric.name in SHOWN and (one := change_points.told(series, metric)) is not None
+        one for metric in METRICS if "history" in metric.shown_in and (one := change_points.told(series, metric))
     ]
     noise = {one.metric.name: floor(floors, series, one.metric) or 0.0 for one in figures}
     shape = (len(series.rounds), len(series.arms))
     shuffles, others = (change_points.orders(shape, TRIALS, seed) for seed in _SEEDS)
     errors = {one.metric.name: change_points.wide_enough(one, shuffles, len(figures)) for one in figures}
-    panels, found = [], []
+    metrics = []
     for one in figures:
         name = one.metric.name
         model = one.fit()
-        own = change_points.found(one.metric, model, noise[name], len(figures), errors[name])
-        panels.append(_panel(series, one.metric, model, own))
-        found += own
-    return Across(
+        steps = change_points.found(one.metric, model, noise[name], len(figures), errors[name])
+        metrics.append(
+            MetricHistory(metric=one.metric, figures=_figures(series, one.metric, model), steps=tuple(steps))
+        )
+    return ReleaseHistory(
         series=series,
-        panels=tuple(panels),
-        steps=tuple(found),
-        jumps=jumps.between_neighbours(series, suite.watched),
-        behaviours=_behaviours(suite),
-        explained={release.version: release.explained for release in suite.releases if release.explained},
+        metrics=tuple(metrics),
+        jumps=lock_diff.jumps(series, suite.watched),
         control_steps=_of_control(series, shuffles),
         false_alarms=change_points.false_alarms(figures, others, errors, noise),
     )
-
-
-def _behaviours(suite: Suite) -> dict[str, str]:
-    return {behaviour.since: behaviour.what for behaviour in suite.behaviours}
 
 
 def _of_control(series: Series, shuffles: Orders) -> tuple[Step, ...]:
@@ -149,15 +98,6 @@ def _of_control(series: Series, shuffles: Orders) -> tuple[Step, ...]:
     return tuple(
         change_points.found(CONTROL_METRIC, control.fit(), errors=change_points.wide_enough(control, shuffles))
     )
-
-
-def said(step: Step) -> str:
-    """One step in words, with its size and interval."""
-    interval = step.interval
-    verb = "rose" if interval.estimate > 0 else "fell"
-    low, high = sorted((abs(math.expm1(interval.low)), abs(math.expm1(interval.high))))
-    size = f"{abs(math.expm1(interval.estimate)):.1%} ({low:.1%} to {high:.1%})".replace("%", " %")
-    return f"{step.metric.words} {verb} by {size}"
 
 
 def _over_releases(one: Series, suite: Suite) -> bool:
@@ -178,24 +118,12 @@ def _over_releases(one: Series, suite: Suite) -> bool:
     return serving[first : first + len(releases)] == releases
 
 
-def _panel(series: Series, metric: Metric, model: Fit, found: list[Step]) -> Panel:
-    """Points relative to the first release's median, so that rounds and machine speed are out of them."""
-    values = [value for run in series.runs(BASELINE) if (value := run.values[metric.name]) is not None]
-    scale = statistics.median(values) / shown_scale(metric)
-    points = []
+def _figures(series: Series, metric: Metric, model: Fit) -> tuple[ReleaseFigure, ...]:
+    """Relative to the first release's median, so that rounds and machine speed are out of them."""
+    scale = statistics.median(value for run in series.runs(BASELINE) if (value := run.values[metric.name]) is not None)
+    found = []
     for place, release in enumerate(model.releases):
         interval = model.against(place, 0)
         low, middle, high = (scale * math.exp(end) for end in (interval.low, interval.estimate, interval.high))
-        points.append(Point(release=release, value=middle, low=low, high=high))
-    stepped = frozenset(step.release for step in found)
-    return Panel(title=metric.words, unit=shown_unit(metric), points=tuple(points), steps=stepped)
-
-
-def shown_unit(metric: Metric) -> str:
-    """The unit on an axis."""
-    return {"bytes": "MiB", "ratio": ""}.get(metric.unit, metric.unit)
-
-
-def shown_scale(metric: Metric) -> float:
-    """How many of the metric's own unit make one of the axis."""
-    return _MIB if metric.unit == "bytes" else 1.0
+        found.append(ReleaseFigure(release=release, value=middle, low=low, high=high))
+    return tuple(found)

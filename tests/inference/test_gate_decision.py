@@ -9,9 +9,10 @@ import pytest
 
 from scripts.analysis.metrics import COMPARED
 from scripts.config.errors import UsageError
-from scripts.inference import gate_decision, paired_rounds
+from scripts.inference import comparison, gate_decision, paired_rounds
 from scripts.inference.gate_decision import Case
-from scripts.report.pages import comparison_page
+from scripts.report.pages import junit
+from scripts.report.tables import effect_text
 from tests.fakes.synthetic_runs import campaign
 
 CPU = "cpu_per_request_ms"
@@ -26,7 +27,7 @@ FIGURES: dict[str, tuple[list[float | None], list[float | None]]] = {
 def cases(wanted: dict[str, float]) -> list[Case]:
     """What the gate makes of these figures."""
     found = paired_rounds.series(campaign(("1.12.0", "1.18.5"), 6, FIGURES))
-    return gate_decision.decide(comparison_page.judge(found, {}, least=wanted), wanted)
+    return gate_decision.decide(comparison.judge(found, {}, least=wanted), wanted)
 
 
 def decisions(wanted: dict[str, float]) -> dict[str, str]:
@@ -97,17 +98,17 @@ def test_with_thresholds_only_what_is_named_decides() -> None:
 
 def test_reasons_say_size_verdict_and_threshold() -> None:
     """As the table does, with the rounds that an open one needs."""
-    told = {case.effect.metric.name: case.reason for case in cases({})}
+    told = {case.effect.metric.name: effect_text.reason(case.effect) for case in cases({})}
     assert told[CPU] == "+6.0 %, regression, counts from 2.0 %"
     assert told["overhead_p99_ms"] == "+5.5 %, inconclusive: about 227 rounds needed, counts from 10.0 %"
     assert told["first_answer_ms"] == "no data, counts from 20.0 %"
     (throughput,) = cases(gate_decision.thresholds(["steady_throughput=-30%"]))
-    assert throughput.reason == "-35.0 %, regression, counts from 30.0 %"
+    assert effect_text.reason(throughput.effect) == "-35.0 %, regression, counts from 30.0 %"
 
 
 def test_junit() -> None:
     """A failure is a regression, an error is what could not be told, and the counts say how many."""
-    root = ET.fromstring(gate_decision.junit(cases({}), 61.25))  # noqa: S314
+    root = ET.fromstring(junit.render(cases({}), 61.25))  # noqa: S314
     (suite,) = root
     assert (root.tag, suite.attrib) == (
         "testsuites",
@@ -127,10 +128,10 @@ def test_junit() -> None:
 
 def test_junit_of_nothing_counts_nothing() -> None:
     """It is well-formed, and has no case that could be taken for a pass."""
-    (suite,) = ET.fromstring(gate_decision.junit([], 0))  # noqa: S314
+    (suite,) = ET.fromstring(junit.render([], 0))  # noqa: S314
     assert (suite.attrib["tests"], len(suite)) == ("0", 0)
 
 
 def test_junit_is_the_same_for_the_same_cases() -> None:
     """Byte for byte."""
-    assert gate_decision.junit(cases({}), 1) == gate_decision.junit(cases({}), 1)
+    assert junit.render(cases({}), 1) == junit.render(cases({}), 1)

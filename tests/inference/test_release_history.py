@@ -10,9 +10,12 @@ import re
 import pytest
 
 from scripts.analysis.metrics import METRICS
+from scripts.config.support import Behaviour
 from scripts.inference import comparison, paired_rounds, release_history
 from scripts.inference.paired_rounds import Series
-from scripts.inference.release_history import Across
+from scripts.inference.release_history import ReleaseHistory
+from scripts.report.charts import history_chart
+from scripts.report.tables import history_text
 from tests.fakes import synthetic_runs
 from tests.fakes.synthetic_runs import campaign
 
@@ -41,14 +44,14 @@ def series(**others: list[list[float | None]]) -> Series:
 
 
 @pytest.fixture(scope="module")
-def told() -> Across:
+def told() -> ReleaseHistory:
     """A campaign in which CPU time rose by a fifth with 1.11.0."""
-    return release_history.across(series(), {}, synthetic_runs.SUITE)
+    return release_history.history(series(), {}, synthetic_runs.SUITE)
 
 
-def test_steps_in_words(told: Across) -> None:
+def test_steps_in_words(told: ReleaseHistory) -> None:
     """A step is told with its release, direction, size, interval, and the release before."""
-    (sentence,) = [one for one in told.sentences if "CPU" in one]
+    (sentence,) = [one for one in history_text.sentences(synthetic_runs.SUITE, told) if "CPU" in one]
     assert re.fullmatch(
         r"\*\*1\.11\.0\*\*: against 1\.10\.1 CPU per request rose by (1[89]|2[01])\.\d % \(\d+\.\d % to \d+\.\d %\)",
         sentence,
@@ -60,20 +63,20 @@ def test_noise_floor_hides_what_a_release_differs_from_itself_by() -> None:
     found = series()
     floors = comparison.noise_floors(paired_rounds.series(campaign(("1.12.0",) * 2, ROUNDS, name="aa")))
     key = next(iter(floors))
-    here = release_history.across(found, {(*key[:3], CPU): math.log(1.5)}, synthetic_runs.SUITE)
-    assert not [one for one in here.sentences if "CPU" in one]
-    elsewhere = release_history.across(found, {("other", *key[1:3], CPU): math.log(1.5)}, synthetic_runs.SUITE)
-    assert [one for one in elsewhere.sentences if "CPU" in one]
+    here = release_history.history(found, {(*key[:3], CPU): math.log(1.5)}, synthetic_runs.SUITE)
+    assert not [one for one in history_text.sentences(synthetic_runs.SUITE, here) if "CPU" in one]
+    elsewhere = release_history.history(found, {("other", *key[1:3], CPU): math.log(1.5)}, synthetic_runs.SUITE)
+    assert [one for one in history_text.sentences(synthetic_runs.SUITE, elsewhere) if "CPU" in one]
 
 
-def test_wolf_is_cried_seldom(told: Across) -> None:
+def test_wolf_is_cried_seldom(told: ReleaseHistory) -> None:
     """The share of shuffled trials with a step is told, and small."""
     assert 0 <= told.false_alarms <= 0.1
 
 
-def test_panels_have_their_units(told: Across) -> None:
+def test_panels_have_their_units(told: ReleaseHistory) -> None:
     """Memory is in MiB, and the first release stands at its own median."""
-    panels = {panel.title: panel for panel in told.panels}
+    panels = {panel.title: panel for panel in map(history_chart.panel, told.metrics)}
     assert panels["memory end"].unit == "MiB"
     assert panels["memory end"].points[0].value == pytest.approx(880)
     assert panels["CPU per request"].steps == {"1.11.0"}
@@ -82,9 +85,11 @@ def test_panels_have_their_units(told: Across) -> None:
     assert cpu.low < cpu.value < cpu.high
 
 
-def test_picture(told: Across) -> None:
+def test_picture(told: ReleaseHistory) -> None:
     """Every release that has the engine stands on the axis, measured or not, and behaviour changes are numbered."""
-    light = told.picture(synthetic_runs.SUITE).light.decode()
+    panels = [history_chart.panel(metric) for metric in told.metrics]
+    picture = history_chart.over_releases(synthetic_runs.SUITE, "A title", "fastapi", "static_async", panels)
+    light = picture.light.decode()
     for release in synthetic_runs.SUITE.releases:
         assert (f">{release.version}<" in light) == synthetic_runs.SUITE.has_engine(
             release, synthetic_runs.SUITE.engine("fastapi")
@@ -96,7 +101,7 @@ def test_picture(told: Across) -> None:
 def test_a_metric_that_a_run_does_not_tell_has_no_panel() -> None:
     """Where a figure is missing there is no panel, and the others stay."""
     found = series(ready_s=[[1.0] * ROUNDS, [None] * ROUNDS, [1.0] * ROUNDS, [1.0] * ROUNDS])
-    titles = [panel.title for panel in release_history.across(found, {}, synthetic_runs.SUITE).panels]
+    titles = [one.metric.words for one in release_history.history(found, {}, synthetic_runs.SUITE).metrics]
     assert "ready" not in titles
     assert "CPU per request" in titles
 
@@ -132,8 +137,11 @@ def test_a_control_that_steps_is_told() -> None:
     """Adjusted figures leave out what a release does to its own control, so that is said beside the steps."""
     control = [[1.3] * ROUNDS, [1.3] * ROUNDS, [1.6] * ROUNDS, [1.6] * ROUNDS]
     noisy: list[list[float | None]] = [[v * (1 + 0.001 * n) for n, v in enumerate(arm)] for arm in control]
-    found = release_history.across(series(**{comparison.CONTROL: noisy}), {}, synthetic_runs.SUITE)
-    assert any("**1.11.0**: control CPU per request rose by" in one and "leave" in one for one in found.sentences)
+    found = release_history.history(series(**{comparison.CONTROL: noisy}), {}, synthetic_runs.SUITE)
+    assert any(
+        "**1.11.0**: control CPU per request rose by" in one and "leave" in one
+        for one in history_text.sentences(synthetic_runs.SUITE, found)
+    )
 
 
 def test_the_campaign_with_most_releases_is_told() -> None:
@@ -156,18 +164,19 @@ def test_jumps_are_told() -> None:
         record = dataclasses.replace(run.record, ran=dataclasses.replace(ran, distributions={"gunicorn": version}))
         runs.append(dataclasses.replace(run, record=record))
     (found,) = paired_rounds.series(runs)
-    told = release_history.across(found, {}, synthetic_runs.SUITE)
-    assert told.jumped == ["1.11.0: gunicorn 20.1.0 to 22.0.0"]
-    (sentence,) = [one for one in told.sentences if "CPU" in one]
+    told = release_history.history(found, {}, synthetic_runs.SUITE)
+    assert history_text.jumps(told) == ["1.11.0: gunicorn 20.1.0 to 22.0.0"]
+    (sentence,) = [one for one in history_text.sentences(synthetic_runs.SUITE, told) if "CPU" in one]
     assert sentence.endswith(" %) (with it came: gunicorn 20.1.0 to 22.0.0)")
 
 
 def test_behaviours_are_told_beside_steps() -> None:
     """What is known to have changed in promptflow stands beside the steps of that release, and of no other."""
-    found = dataclasses.replace(release_history.across(series(), {}, synthetic_runs.SUITE), explained={})
+    found = release_history.history(series(), {}, synthetic_runs.SUITE)
     for since, there in (("1.11.0", True), ("1.12.0", False)):
-        told = dataclasses.replace(found, behaviours={since: "tracing is off by default"})
-        (sentence,) = [one for one in told.sentences if "CPU" in one]
+        behaviour = Behaviour(since=since, what="tracing is off by default")
+        suite = dataclasses.replace(synthetic_runs.SUITE, behaviours=(behaviour,))
+        (sentence,) = [one for one in history_text.sentences(suite, found) if "CPU" in one]
         assert sentence.endswith(" %) (with it came: tracing is off by default)") == there
 
 
@@ -176,12 +185,12 @@ def test_why_it_stepped_is_told_where_that_is_known() -> None:
     releases = tuple(
         dataclasses.replace(one, explained=f"Because of {one.version}") for one in synthetic_runs.SUITE.releases
     )
-    told = release_history.across(series(), {}, dataclasses.replace(synthetic_runs.SUITE, releases=releases))
-    assert [one for one in told.sentences if one.endswith(". Because of 1.11.0")]
-    assert not [one for one in told.sentences if "Because of 1.12.0" in one]
+    suite = dataclasses.replace(synthetic_runs.SUITE, releases=releases)
+    told = history_text.sentences(suite, release_history.history(series(), {}, suite))
+    assert [one for one in told if one.endswith(". Because of 1.11.0")]
+    assert not [one for one in told if "Because of 1.12.0" in one]
 
 
 def test_what_is_shown_exists() -> None:
     """Every metric of the picture is one of the registry's, and has a least change."""
-    least = {metric.name: metric.least for metric in METRICS}
-    assert all(least[name] for name in release_history.SHOWN)
+    assert all(metric.least for metric in METRICS if "history" in metric.shown_in)

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from scripts.inference.intervals import adjusted, look_level, pooled_slope, shift, slope_cost, student
+from scripts.inference.noise import Noise
 from scripts.selftest import simulation
 from scripts.selftest.interval_methods import (
     by_bootstrap_t,
@@ -17,7 +18,7 @@ from scripts.selftest.interval_methods import (
     by_student,
     by_trimmed_mean,
 )
-from scripts.selftest.simulation import CPU, ERRORS, LEVEL, LOOKS, OVERHEAD, Noise, campaign, coverage
+from scripts.selftest.simulation import CPU, ERRORS, LEVEL, LOOKS, OVERHEAD, campaign, coverage
 
 TRIALS = 20_000  # a share of 95 % has a standard error of 0.15 %, one of 99 % of 0.07 %
 LEAST = math.log(1.02)

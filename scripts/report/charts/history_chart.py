@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from scripts.analysis.metrics import Metric
+from scripts.config.matrix import Suite
+from scripts.inference.release_history import MetricHistory
 from scripts.report.charts import svg
 from scripts.report.charts.svg import LIGHT, Picture
+from scripts.report.tables import history_text
 
 _PANEL_PX, _HEAD_PX, _FOOT_PX = 132, 56, 84
 _NOTE_PX, _NOTES_IN_A_ROW = 13, 3
+_MIB = 2**20
 _LEAST_SPAN = 0.1  # of the middle value: an axis that shows less makes noise look like change
 
 
@@ -42,6 +47,36 @@ class Panel:
     steps: frozenset[str] = frozenset()  # releases at which it stepped
     published: tuple[str, float] | None = None  # the release and the figure that was published for it
     limit: float | None = None  # what it cannot be above, drawn as a line
+
+
+def panel(one: MetricHistory) -> Panel:
+    """A metric's figures in the unit of its axis."""
+    scale = shown_scale(one.metric)
+    points = [
+        Point(release=f.release, value=f.value / scale, low=f.low / scale, high=f.high / scale) for f in one.figures
+    ]
+    stepped = frozenset(step.release for step in one.steps)
+    return Panel(title=one.metric.words, unit=shown_unit(one.metric), points=tuple(points), steps=stepped)
+
+
+def shown_unit(metric: Metric) -> str:
+    """The unit on an axis."""
+    return {"bytes": "MiB", "ratio": ""}.get(metric.unit, metric.unit)
+
+
+def shown_scale(metric: Metric) -> float:
+    """How many of the metric's own unit make one of the axis."""
+    return _MIB if metric.unit == "bytes" else 1.0
+
+
+def over_releases(
+    suite: Suite, title: str, engine_name: str, flow: str, panels: Sequence[Panel], jumped: Collection[str] = ()
+) -> Picture:
+    """Panels over all releases that have the engine, with holes and what else changed."""
+    engine = suite.engine(engine_name)
+    releases = [release for release in suite.releases if suite.has_engine(release, engine)]
+    holes = {r.version: hole.outcome for r in releases if (hole := suite.hole(r, flow))}
+    return draw(title, [r.version for r in releases], panels, holes, history_text.behaviours(suite), jumped)
 
 
 def draw(

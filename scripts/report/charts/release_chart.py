@@ -14,17 +14,13 @@ from scripts.analysis import headings
 from scripts.analysis.grouping import Cell, release_key
 from scripts.analysis.metrics import METRICS, Metric
 from scripts.config.matrix import Suite
-from scripts.inference import release_history
 from scripts.records.schema import LocustRow
+from scripts.report.charts import history_chart
 from scripts.report.charts.history_chart import Panel, Point
 from scripts.report.charts.svg import Picture
 from scripts.report.tables import notes
 from scripts.report.tables.published import Published
 
-SHOWN = (
-    "throughput_rps", "ceiling_use", "response_time_p50_ms", "response_time_p99_ms", "overhead_p50_ms",
-    "cpu_per_request_ms",
-)  # fmt: skip
 _LIMITS = {"ceiling_use": 1.0}
 _P50, _P99 = 0, 7  # among locust's percentiles
 _FEWEST_RELEASES = 3
@@ -56,15 +52,15 @@ def draw(suite: Suite, made: Sequence[Sequence[Cell]], reports: Mapping[str, Pub
     if len(good) < _FEWEST_RELEASES or not served or any(cell.asked.campaign for cell in shown):
         return None
     good.sort(key=lambda cell: release_key(cell.asked.release))
-    figures = [metric for metric in METRICS if metric.name in SHOWN]
+    figures = [metric for metric in METRICS if "report chart" in metric.shown_in]
     panels = [panel for metric in figures if (panel := _panel(metric, good, table[0], reports)).points]
     title = f"{headings.title(suite, asked)}, profile {asked.profile.name}"
-    picture = release_history.drawn(suite, title, asked.engine, asked.flow, panels)
+    picture = history_chart.over_releases(suite, title, asked.engine, asked.flow, panels)
     return Reported(name=f"releases-{asked.profile.name}-{asked.engine}-{asked.flow}", picture=picture)
 
 
 def _panel(metric: Metric, good: Sequence[Cell], foremost: Cell, reports: Mapping[str, Published]) -> Panel:
-    scale = release_history.shown_scale(metric)
+    scale = history_chart.shown_scale(metric)
     points = [
         Point(
             release=cell.asked.release, value=spread.median / scale, low=spread.low / scale, high=spread.high / scale,
@@ -75,7 +71,7 @@ def _panel(metric: Metric, good: Sequence[Cell], foremost: Cell, reports: Mappin
     ]  # fmt: skip
     return Panel(
         title=metric.words,
-        unit=release_history.shown_unit(metric),
+        unit=history_chart.shown_unit(metric),
         points=tuple(points),
         published=_published(metric, foremost, reports),
         limit=_LIMITS.get(metric.name),

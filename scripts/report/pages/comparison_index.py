@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from scripts.inference import comparison
 from scripts.inference.comparison import Floors
 from scripts.inference.paired_rounds import Series
 from scripts.report.charts import forest_plot
@@ -54,7 +55,7 @@ def title(found: list[Series]) -> str:
 
 
 def _page(campaign: str, found: list[Series], floors: Floors) -> dict[str, bytes]:
-    judged = comparison_page.judge(found, floors)
+    judged = comparison.judge(found, floors)
     pictured = [one for one in judged if not one.series.null]  # what differs from itself is told by the self-test
     page = comparison_page.render(found, judged, title=title(found), kept=True)
     files = {f"{FOLDER}/{campaign}.md": page}

@@ -6,51 +6,18 @@ Pure; imports `canvas`, `comparison`, `pairing`, `lock_difference`, `statistics`
 from __future__ import annotations
 
 import html
-import math
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from scripts.inference import intervals, lock_diff
-from scripts.inference.comparison import LEVEL, Effect, Floors, control_shift, effects
+from scripts.inference.comparison import LEVEL, Effect, Judged, control_shift
 from scripts.inference.paired_rounds import BASELINE, Series
 from scripts.report.charts import svg
 from scripts.report.pages import templates
-from scripts.report.tables import markdown
+from scripts.report.tables import effect_text, markdown
 from scripts.report.tables.formatting import DASH, code, listed, percent, quantity
 
 DEFAULT_PROFILE = "compare"  # what the session of that name measures unless told otherwise
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """One arm of one series beside its baseline."""
-
-    series: Series
-    arm: int
-    effects: tuple[Effect, ...]
-
-    @property
-    def heading(self) -> str:
-        """Engine, flow and the two that are compared."""
-        return f"{self.series.engine} {self.series.flow}: {self.names}"
-
-    @property
-    def names(self) -> str:
-        """The two that are compared."""
-        return f"{self.series.label(self.arm)} against {self.series.label(BASELINE)}"
-
-
-def judge(
-    found: Sequence[Series], floors: Floors, *, level: float = LEVEL, least: Mapping[str, float] | None = None
-) -> list[Judged]:
-    """Every arm of every series beside its baseline; `level` and `least` as `comparison.effects` takes them."""
-    return [
-        Judged(series=one, arm=arm, effects=tuple(effects(one, arm, floors, level=level, least=least)))
-        for one in found
-        if one.rounds
-        for arm in one.arms[1:]
-    ]
 
 
 def render(found: Sequence[Series], judged: Sequence[Judged], *, title: str, kept: bool = False) -> bytes:
@@ -85,7 +52,9 @@ def summary(one: Judged) -> list[str]:
     lines = []
     for verdict in ("regression", "improvement", "inconclusive", "no data"):
         named = [
-            f"{effect.metric.words} {change(effect)}".strip() for effect in one.effects if effect.verdict == verdict
+            f"{effect.metric.words} {effect_text.change(effect)}".strip()
+            for effect in one.effects
+            if effect.verdict == verdict
         ]
         if named:
             lines.append(f"**{verdict}** in {listed(named)} ({one.heading}).")
@@ -115,9 +84,9 @@ def table(found: Sequence[Effect]) -> str:
             effect.metric.title,
             quantity(effect.baseline, effect.metric.unit),
             quantity(effect.candidate, effect.metric.unit),
-            change(effect) or DASH,
-            ends(effect),
-            counts_from(effect),
+            effect_text.change(effect) or DASH,
+            effect_text.ends(effect),
+            effect_text.counts_from(effect),
             _marked(effect),
         ]
         for effect in found
@@ -205,31 +174,12 @@ def _control_notes(one: Judged) -> list[str]:
     return [f"**{told}**: {why}."]
 
 
-def change(effect: Effect) -> str:
-    """The paired change in percent; empty where there is none to tell."""
-    return percent(effect.interval.estimate) if effect.interval else ""
-
-
-def ends(effect: Effect) -> str:
-    """Both ends of the interval in percent."""
-    return f"{percent(effect.interval.low)} to {percent(effect.interval.high)}" if effect.interval else DASH
-
-
-def counts_from(effect: Effect) -> str:
-    """The size of a worsening from which it counts, and whether noise has set it."""
-    worse = -1 if effect.metric.better == "higher" else 1
-    size = f"{abs(math.expm1(worse * effect.threshold)) * 100:.1f} %"
-    return f"{size} (noise)" if effect.threshold == effect.floor else size
-
-
-def verdict(effect: Effect) -> str:
-    """The verdict, and how many rounds in all an open one needs."""
-    needed = effect.rounds_needed
-    return f"{effect.verdict}: about {needed} rounds needed" if needed else effect.verdict
-
-
 def _marked(effect: Effect) -> str:
-    return f"**{verdict(effect)}**" if effect.verdict in ("regression", "improvement") else verdict(effect)
+    return (
+        f"**{effect_text.verdict(effect)}**"
+        if effect.verdict in ("regression", "improvement")
+        else effect_text.verdict(effect)
+    )
 
 
 def _counted(number: int, noun: str) -> str:

@@ -15,11 +15,11 @@ from scripts.analysis.grouping import Cell, release_key
 from scripts.analysis.run_reader import Run, Skipped
 from scripts.config.matrix import MOCK, Engine, Release, Suite
 from scripts.inference import release_history
-from scripts.inference.release_history import Across
-from scripts.report.charts import release_chart, svg
+from scripts.inference.release_history import ReleaseHistory
+from scripts.report.charts import history_chart, release_chart, svg
 from scripts.report.charts.release_chart import Reported
 from scripts.report.pages import comparison_page, templates
-from scripts.report.tables import markdown, notes, support_matrix
+from scripts.report.tables import history_text, markdown, notes, support_matrix
 from scripts.report.tables.formatting import code, span
 from scripts.report.tables.published import Published
 
@@ -57,7 +57,7 @@ class Part:
 
 def render(
     suite: Suite, found: Sequence[Cell], *, skipped: Sequence[Skipped], reports: Mapping[str, Published],
-    served: Sequence[Run], compared: bool, histories: Sequence[Across] = (),
+    served: Sequence[Run], compared: bool, histories: Sequence[ReleaseHistory] = (),
 ) -> tuple[bytes, dict[str, bytes]]:  # fmt: skip
     """The page, and its pictures by file name.
 
@@ -82,22 +82,33 @@ def render(
         skipped=[f"{code(one.path)}: {code(one.reason)}" for one in skipped],
         glossary=markdown.glossary(),
     )
-    pictures = {one.chart: one.picture(suite) for one in histories}
+    pictures = {_chart(one): _picture(suite, one) for one in histories}
     pictures |= {s.chart.name: s.chart.picture for part in parts for s in part.sections if s.chart is not None}
     files = {f"{name}.svg": picture.light for name, picture in pictures.items()}
     return page, files | {f"{name}-dark.svg": picture.dark for name, picture in pictures.items()}
 
 
-def _history(suite: Suite, one: Across) -> dict[str, object]:
+def _history(suite: Suite, one: ReleaseHistory) -> dict[str, object]:
     return {
-        "title": one.title(suite),
-        "about": one.about,
-        "chart": one.chart,
-        "sentences": one.sentences,
-        "jumps": one.jumped,
+        "title": history_text.title(suite, one),
+        "about": comparison_page.about(one.series),
+        "chart": _chart(one),
+        "sentences": history_text.sentences(suite, one),
+        "jumps": history_text.jumps(one),
         "alarms": f"{one.false_alarms * 100:.1f} %",
         "repeat": comparison_page.repeat(one.series),
     }
+
+
+def _chart(one: ReleaseHistory) -> str:
+    """Name of its picture without theme and suffix."""
+    return f"history-{one.series.engine}-{one.series.flow}"
+
+
+def _picture(suite: Suite, one: ReleaseHistory) -> svg.Picture:
+    panels = [history_chart.panel(metric) for metric in one.metrics]
+    title = history_text.title(suite, one)
+    return history_chart.over_releases(suite, title, one.series.engine, one.series.flow, panels, one.jumps)
 
 
 def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published]) -> Part:

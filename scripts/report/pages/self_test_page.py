@@ -6,23 +6,19 @@ Pure; imports the errors, `comparison`, `comparison_page`, `pairing`, `simulatio
 
 from __future__ import annotations
 
-import math
 import statistics as averages
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from scripts.analysis.metrics import COMPARED
 from scripts.config.errors import NothingMeasuredError
-from scripts.inference import change_points, intervals
-from scripts.inference.comparison import LEVEL, effects
+from scripts.inference import comparison
+from scripts.inference.comparison import Judged
+from scripts.inference.noise import Noise
 from scripts.inference.paired_rounds import BASELINE
 from scripts.report.pages import comparison_page, templates
-from scripts.report.pages.comparison_page import Judged
-from scripts.report.tables import markdown
+from scripts.report.tables import effect_text, markdown
 from scripts.report.tables.formatting import DASH, listed, percent
-from scripts.selftest.simulation import Noise
 
 _ALARMS = ("regression", "improvement")
 
@@ -62,37 +58,14 @@ def render(
     )
 
 
-def measured_noise(nulls: Sequence[Judged]) -> Noise | None:
-    """How CPU time per request moved between the two runs of a round that were the same, from all A/A rounds.
-
-    Standard deviations of a run, from differences of pairs, so that what a round has in common is in none of them.
-    """
-    metric = next(metric for metric in COMPARED if metric.name == "cpu_per_request_ms")
-    told = [found for one in nulls if (found := change_points.told(one.series, metric)) is not None]
-    pairs = [(one.values, one.controls) for one in told if one.controls is not None]
-    if not pairs:
-        return None
-    freedom = sum(len(values) - 1 for values, _ in pairs)
-    controls = np.concatenate([intervals.centred(controls[:, 1] - controls[:, 0]) for _, controls in pairs])
-    differences = np.concatenate([intervals.centred(values[:, 1] - values[:, 0]) for values, _ in pairs])
-    slope = float(intervals.slopes(differences, controls))
-    left = float(((differences - slope * controls) ** 2).sum())
-    return Noise(
-        name="CPU per request, A/A noise",
-        slope=slope,
-        residual=math.sqrt(left / max(1, freedom - 1) / 2),
-        control=math.sqrt(float((controls**2).sum()) / freedom / 2),
-    )
-
-
 def _detection(found: Sequence[Injected], round_s: float) -> str:
     """A row for every variant: whether it was caught, after how many rounds, and what else was called changed."""
     rows = []
     for one in found:
         effect = next(effect for effect in one.judged.effects if effect.metric.name == one.metric)
-        first = _first_caught(one)
+        first = comparison.rounds_until_regression(one.judged, one.metric)
         others = [
-            f"{other.metric.words} {comparison_page.change(other)}"
+            f"{other.metric.words} {effect_text.change(other)}"
             for other in one.judged.effects
             if other.verdict in _ALARMS and other is not effect
         ]
@@ -100,8 +73,8 @@ def _detection(found: Sequence[Injected], round_s: float) -> str:
             one.name,
             one.what,
             effect.metric.words,
-            comparison_page.change(effect) or DASH,
-            comparison_page.ends(effect),
+            effect_text.change(effect) or DASH,
+            effect_text.ends(effect),
             "caught" if effect.verdict == "regression" else f"**missed** ({effect.verdict})",
             str(first) if first else DASH,
             f"{first * round_s / 60:.1f} min" if first else DASH,
@@ -111,18 +84,6 @@ def _detection(found: Sequence[Injected], round_s: float) -> str:
         "Variant", "Injected", "Metric", "Change", "95 % interval", "Verdict", "Rounds", "Time", "Also changed",
     )  # fmt: skip
     return markdown.markdown(headers, rows, labels=3)
-
-
-def _first_caught(one: Injected) -> int | None:
-    """After how many rounds it was called a regression, and stayed one."""
-    series = one.judged.series
-    least = {one.metric: next(e.threshold for e in one.judged.effects if e.metric.name == one.metric)}
-    caught: int | None = None
-    for number in range(intervals.least_rounds(LEVEL), len(series.rounds) + 1):
-        shortened = series.first(number)
-        effect = next(e for e in effects(shortened, one.judged.arm, {}, least=least) if e.metric.name == one.metric)
-        caught = (caught or number) if effect.verdict == "regression" else None
-    return caught
 
 
 def _false_alarms(nulls: Sequence[Judged]) -> str:

@@ -12,15 +12,6 @@ from scripts.analysis import headings, metrics, run_reader
 from scripts.config.matrix import MOCK, Suite
 from scripts.report.tables import formatting, markdown
 
-_TOLD = (
-    "overhead_p50_ms",
-    "overhead_p99_ms",
-    "cpu_per_request_ms",
-    "memory_end_bytes",
-    "ready_s",
-    "generator_lag_p99_ms",
-)
-
 
 def of_session(suite: Suite, directories: Iterable[Path]) -> str:
     """The runs of a session, each under its heading."""
@@ -35,7 +26,9 @@ def _of_run(suite: Suite, run: run_reader.Run) -> str:
     if run.record.measurements is None:
         return "\n".join([*lines, *run.reasons])
     lines.append(markdown.published_form(run.record.measurements.load.locust_rows, markdown.doubtful_columns(run)))
-    told = [metric for metric in metrics.METRICS if metric.name in _TOLD and run.values[metric.name] is not None]
+    told = [
+        metric for metric in metrics.METRICS if "terminal" in metric.shown_in and run.values[metric.name] is not None
+    ]
     lines += ["", *(f"{m.title}: {_figure(run, m)}" for m in told), f"bound: {run.bound or formatting.DASH}"]
     lines += [f"latencies not to be ranked: {reason}" for reason in run.distrusted]
     return "\n".join([*lines, *(f"invalid: {reason}" for reason in run.reasons)])

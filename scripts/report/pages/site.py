@@ -44,7 +44,7 @@ def derive(results: Path, suite: Suite) -> Derived:
     campaigns = paired_rounds.series(found.runs)
     floors = comparison.noise_floors(campaigns)
     newest = release_history.newest(campaigns, suite)
-    histories = [release_history.across(one, floors, suite) for one in newest.values()]
+    histories = [release_history.history(one, floors, suite) for one in newest.values()]
     compared = comparison_index.render(campaigns, floors)
     grouped = cells(_tabled(found.runs, {one.campaign for one in newest.values()}))
     page, pictures = overview.render(

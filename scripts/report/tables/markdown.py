@@ -76,7 +76,7 @@ def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, l
     A cell without such a run shows what was measured all the same, marked. `absent`: (release, typed word).
     """
     told = [metric for metric in METRICS if any(cell.figure(metric.name) is not None for cell in found)]
-    columns = [metric for metric in told if metric.headline]
+    columns = [metric for metric in told if "releases" in metric.shown_in]
     headers = ["Release", "Runs", *(["Bound", *(metric.title for metric in columns)] if columns else ["Outcome"])]
     width = len(headers) - _LABELS
     rows = [[_name(cell.asked.release, link=link), _runs(cell), *_row(cell, columns, width)] for cell in found]

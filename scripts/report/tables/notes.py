@@ -22,7 +22,6 @@ from scripts.records.schema import Asked, Measurements, Ran, RunRecord
 from scripts.report.tables.formatting import code, listed, marked, quantity, significant
 
 _GIB = 2**30
-_SPREAD = ("throughput_rps", "response_time_mean_ms", "cpu_per_request_ms", "reference_loop_ms")
 
 
 def machines(shown: Iterable[Cell]) -> list[str]:
@@ -121,7 +120,7 @@ def spread(cell: Cell) -> Iterator[str]:
     told = []
     for metric in METRICS:
         found = cell.spread(metric.name)
-        if metric.name in _SPREAD and found is not None:
+        if "spread" in metric.shown_in and found is not None:
             low, high = (quantity(value, metric.unit) for value in (found.low, found.high))
             range_ = marked(f"{low} to {high}{_unit(metric)}", counts=cell.counts(metric))
             told.append(f"{metric.words} {range_}")
@@ -161,7 +160,7 @@ def _exact(cell: Cell) -> str:
     told = [
         f"{m.words} {marked(quantity(run.values[m.name], m.unit) + _unit(m), counts=run.counts(m))}"
         for m in METRICS
-        if m.headline and run.values[m.name] is not None
+        if "releases" in m.shown_in and run.values[m.name] is not None
     ]
     return f"Exactly: {listed(told)}."
 

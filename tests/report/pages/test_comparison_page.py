@@ -8,8 +8,9 @@ import pytest
 
 from scripts.analysis.run_reader import Run
 from scripts.inference import comparison, paired_rounds
+from scripts.inference.comparison import Judged
 from scripts.report.pages import comparison_page
-from scripts.report.pages.comparison_page import Judged
+from scripts.report.tables import effect_text
 from tests.fakes.synthetic_runs import campaign, spoilt
 
 TWO, SAME = ("1.12.0", "1.18.5"), ("1.12.0", "1.12.0")
@@ -39,7 +40,7 @@ TABLE = """\
 
 def judged(runs: list[Run], **what: object) -> list[Judged]:
     """What these runs say, without a noise floor."""
-    return comparison_page.judge(paired_rounds.series(runs), {}, **what)  # type: ignore[arg-type]
+    return comparison.judge(paired_rounds.series(runs), {}, **what)  # type: ignore[arg-type]
 
 
 def page(runs: list[Run], *, kept: bool = False) -> str:
@@ -209,8 +210,8 @@ def test_larger_noise_floor_stands_in_its_column() -> None:
     series = paired_rounds.series(campaign(TWO, 6, FIGURES))
     key = next(iter(comparison.noise_floors(paired_rounds.series(campaign(SAME, 6)))))[:3]
     floors = {(*key, CPU): 0.1, (*key, "overhead_p50_ms"): 0.001}
-    (one,) = comparison_page.judge(series, floors)
-    counts = {effect.metric.name: comparison_page.counts_from(effect) for effect in one.effects}
+    (one,) = comparison.judge(series, floors)
+    counts = {effect.metric.name: effect_text.counts_from(effect) for effect in one.effects}
     assert (counts[CPU], counts["overhead_p50_ms"]) == ("10.5 % (noise)", "5.0 %")
     assert "No noise floor" not in "\n".join(comparison_page.notes(one))
 

@@ -9,10 +9,9 @@ import pytest
 
 from scripts.analysis.run_reader import Run
 from scripts.config.errors import NothingMeasuredError
-from scripts.inference import paired_rounds
-from scripts.inference.comparison import CONTROL
-from scripts.report.pages import comparison_page, self_test_page
-from scripts.report.pages.comparison_page import Judged
+from scripts.inference import comparison, noise, paired_rounds
+from scripts.inference.comparison import CONTROL, Judged
+from scripts.report.pages import self_test_page
 from scripts.report.pages.self_test_page import Injected
 from tests.fakes.synthetic_runs import campaign, spoilt
 
@@ -22,7 +21,7 @@ VARIANT = "1.12.0+1a2b3c4d"
 
 def judged(runs: list[Run], floors: dict[tuple[str, str, str, str], float] | None = None) -> Judged:
     """The one comparison that these runs are."""
-    (found,) = comparison_page.judge(paired_rounds.series(runs), floors or {})
+    (found,) = comparison.judge(paired_rounds.series(runs), floors or {})
     return found
 
 
@@ -42,8 +41,8 @@ def null(ratio: float = 1.0) -> Judged:
 
 def page(found: list[Injected], nulls: list[Judged]) -> str:
     """The page, of rounds that take half a minute."""
-    noise = self_test_page.measured_noise(nulls)
-    return self_test_page.render(found, nulls, noise=noise, round_s=30.0, simulated="SIMULATED").decode()
+    measured = noise.measured_noise(nulls)
+    return self_test_page.render(found, nulls, noise=measured, round_s=30.0, simulated="SIMULATED").decode()
 
 
 def row(text: str, first: str) -> list[str]:
@@ -126,8 +125,8 @@ def test_noise_of_pairs() -> None:
         values = common + 0.6 * control + rng.normal(0, 0.02, (2, 8))
         figures = {CPU: np.exp(values).tolist(), CONTROL: np.exp(control).tolist()}
         nulls.append(judged(campaign(("1.12.0",) * 2, 8, figures, name=f"aa{number}", first=10 * number + 1)))
-    noise = self_test_page.measured_noise(nulls)
-    assert noise is not None
-    assert noise.residual == pytest.approx(0.02, rel=0.2)
-    assert noise.control == pytest.approx(0.05, rel=0.2)
-    assert self_test_page.measured_noise([]) is None
+    measured = noise.measured_noise(nulls)
+    assert measured is not None
+    assert measured.residual == pytest.approx(0.02, rel=0.2)
+    assert measured.control == pytest.approx(0.05, rel=0.2)
+    assert noise.measured_noise([]) is None
