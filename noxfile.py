@@ -12,7 +12,7 @@ from nox.command import CommandFailed
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))  # nox does not put the project's root there
 
-from scripts.config import matrix  # noqa: E402 - needs the line above
+from scripts.config import matrix, matrix_file  # noqa: E402 - needs the line above
 from scripts.config.errors import SuiteError  # noqa: E402
 
 nox.needs_version = ">=2026.10.20"
@@ -21,7 +21,7 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.error_on_missing_interpreters = True
 
 try:
-    MATRIX = matrix.load()
+    MATRIX = matrix_file.load()
 except SuiteError as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(error.exit_code)

@@ -14,12 +14,12 @@ from nox import registry
 from nox.command import CommandFailed
 
 from scripts import __main__ as entry
-from scripts.config import matrix
+from scripts.config import matrix, matrix_file
 from scripts.config.errors import UsageError
 from scripts.config.matrix import ROOT
 from tests.fakes.nox_session import FakeSession
 
-MATRIX = matrix.load()
+MATRIX = matrix_file.load()
 VERBS = ("bench", "capacity")  # those that have a session for each target
 TARGETS = {matrix.session_name(*target, verb): (verb, *target) for verb in VERBS for target in MATRIX.targets()}
 OWN = {"lint", "tests"}
@@ -155,7 +155,7 @@ def test_bad_matrix(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     def refuse() -> NoReturn:
         raise UsageError("suite.toml has 1 problem(s)", then="edit suite.toml")
 
-    monkeypatch.setattr(matrix, "load", refuse)
+    monkeypatch.setattr(matrix_file, "load", refuse)
     with pytest.raises(SystemExit) as caught:
         imported()
     assert caught.value.code == 2

@@ -9,7 +9,7 @@ import pytest
 from packaging.version import Version
 
 from scripts.analysis import run_reader
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.config.load_profiles import SERVES
 from scripts.config.matrix import ROOT, Release
 from scripts.environments import locks
@@ -17,7 +17,7 @@ from scripts.records.schema import RunRecord
 from scripts.records.storage import RECORD_FILE, RUNS, read_record
 from scripts.report.tables import support_matrix
 
-MATRIX = matrix.load()
+MATRIX = matrix_file.load()
 PARTS = ("promptflow-core", "promptflow-devkit", "promptflow-tracing")
 SPLIT = Version("1.8.0")  # from here on promptflow is an umbrella over its parts
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 from datetime import date
 
-from scripts.campaign import runner
+from scripts.campaign import request, runner
 from scripts.campaign.runner import ROUNDS, Bounds
-from scripts.commands import cli, compare
-from scripts.config import matrix
+from scripts.commands import campaign_options, cli
+from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK
 from scripts.environments import candidates, virtualenvs
 from scripts.host.process import RealSystem, terminate_as_exception
@@ -22,17 +22,17 @@ def main(argv: list[str]) -> int:
     """Resolve the locks, compare, and print whose share is which."""
     args = _arguments(argv)
     terminate_as_exception()
-    suite, system, uv = matrix.load(), RealSystem(), virtualenvs.find_uv()
+    suite, system, uv = matrix_file.load(), RealSystem(), virtualenvs.find_uv()
     arms = [candidates.resolve(suite, args.release, uv=uv, system=system, as_of=day) for day in args.as_of]
     if args.to:
-        arms.append(compare.resolved(suite, args.to, system))
-    asked = compare.planned(suite, args, arms)
+        arms.append(request.resolved(suite, args.to, system))
+    asked = request.planned(suite, campaign_options.selection(args), arms)
     bounds = Bounds(rounds=args.rounds or ROUNDS, budget_s=args.budget)
     if args.dry_run:
-        print(compare.describe(asked, bounds))
+        print(request.describe(asked, bounds))
         return EXIT_OK
-    found = runner.measure(asked, bounds, compare.options(args), system)
-    print(compare.page(asked, found))
+    found = runner.measure(asked, bounds, campaign_options.options(args), system)
+    print(request.page(asked, found))
     print(attribution.render(found.series, found.floors))
     runner.require_whole(asked, found)
     return EXIT_OK
@@ -46,7 +46,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         help="resolve its dependencies as of this day; give two, the older first",
     )  # fmt: skip
     parser.add_argument("--to", metavar="RELEASE", help="also divide the change to this release into the two shares")
-    compare.add_options(parser)
+    campaign_options.add_options(parser)
     args = parser.parse_args(argv)
     if len(args.as_of) != 2 or args.as_of[0] >= args.as_of[1]:  # noqa: PLR2004 - two locks
         parser.error("give --as-of twice, the older day first")

@@ -10,7 +10,7 @@ from pathlib import Path
 from scripts.analysis import run_reader, validity
 from scripts.campaign import existing_runs
 from scripts.commands import cli
-from scripts.config import matrix, plan
+from scripts.config import matrix_file, plan
 from scripts.config.errors import InvalidMeasurementError
 from scripts.config.matrix import ROOT, Suite
 from scripts.config.plan import Plan, RunSpec
@@ -28,7 +28,7 @@ from scripts.serving import launch, server_command
 def main(argv: list[str]) -> int:
     """Plan, check everything, then build, run, record and show."""
     args = _arguments(argv)
-    suite = matrix.load()
+    suite = matrix_file.load()
     chosen = _plan(suite, args)
     if args.missing:
         chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe())))

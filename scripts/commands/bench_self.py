@@ -20,7 +20,7 @@ from pathlib import Path
 
 from scripts.analysis import operational_laws, run_reader
 from scripts.commands import cli
-from scripts.config import matrix, plan
+from scripts.config import matrix, matrix_file, plan
 from scripts.config.errors import NothingMeasuredError, SuiteError, quoted
 from scripts.config.matrix import ROOT
 from scripts.environments import locks, virtualenvs
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
     )
     args = parser.parse_args(argv)
     terminate_as_exception()
-    system, suite, before = RealSystem(), matrix.load(), machine.describe()
+    system, suite, before = RealSystem(), matrix_file.load(), machine.describe()
     with tempfile.TemporaryDirectory(prefix="promptflow-serve-bench-") as name:
         rows = _own_steps(suite, system, args.nox_python, Path(name))
         if not args.skip_load:  # the session takes the machine for itself

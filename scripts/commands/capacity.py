@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from scripts.analysis import run_reader
 from scripts.commands import cli
-from scripts.config import matrix, plan
+from scripts.config import matrix_file, plan
 from scripts.config.errors import InvalidMeasurementError, SuiteError, UsageError
 from scripts.config.load_profiles import CAPACITY, Capacity
 from scripts.config.matrix import Suite
@@ -41,7 +41,7 @@ class Made:
 def main(argv: list[str]) -> int:
     """Plan, check everything, then build, search, confirm and show."""
     args = _arguments(argv)
-    suite = matrix.load()
+    suite = matrix_file.load()
     chosen = plan.make(
         suite,
         release=args.release,

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from scripts.commands import cli
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, NotComparableError
 from scripts.config.matrix import ROOT
 from scripts.report.pages import site
@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
     """Write, or with --check compare, all derived files."""
     args = _arguments(argv)
     results: Path = args.results.resolve()
-    derived = site.derive(results, matrix.load())
+    derived = site.derive(results, matrix_file.load())
     for one in derived.skipped:
         print(f"skipped {one.path}: {one.reason}")
     if args.check:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 
 from scripts.analysis.metrics import Metric
-from scripts.campaign import runner
+from scripts.campaign import request, runner
 from scripts.campaign.runner import ROUNDS, Bounds, Measured
-from scripts.commands import cli, compare
-from scripts.config import flows, matrix
+from scripts.commands import campaign_options, cli
+from scripts.config import flows, matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, UsageError
 from scripts.config.flows import Flow
 from scripts.config.matrix import Engine, Suite
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     terminate_as_exception()
     metric = gate_decision.named_metric(args.metric, "--metric cpu_per_request")
-    suite, system = matrix.load(), RealSystem()
+    suite, system = matrix_file.load(), RealSystem()
     wanted = flows.find(args.flow)
     engine = _engine(suite, args.engine, wanted)
     releases, left_out = _releases(suite, args.range, engine, wanted)
@@ -63,7 +63,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--flow", required=True, metavar="NAME|DIR", help="the flow that shows it")
     parser.add_argument("--engine", help="default: that of the flow's scenario")
     parser.add_argument(
-        "--rounds", type=compare.rounds, default=ROUNDS, metavar="N",
+        "--rounds", type=campaign_options.rounds, default=ROUNDS, metavar="N",
         help=f"of each stage, twice as many where they do not tell (default: {ROUNDS})",
     )  # fmt: skip
     cli.add_campaign_options(parser)
@@ -82,10 +82,10 @@ def _engine(suite: Suite, name: str | None, wanted: Flow) -> Engine:
 
 def _releases(suite: Suite, text: str, engine: Engine, wanted: Flow) -> tuple[list[str], list[str]]:
     """The releases of a range that serve the flow, in order, and those that do not; UsageError for less than two."""
-    chosen = compare.expanded(suite, text)
+    chosen = request.expanded(suite, text)
     if len(chosen) < _FEWEST:
         raise UsageError(f"{text!r} is no range of releases", then="FIRST..LAST, for example 1.10.0..1.18.5")
-    serving = [one for one in chosen if compare.serves(suite, suite.release(one), engine, wanted)]
+    serving = [one for one in chosen if request.serves(suite, suite.release(one), engine, wanted)]
     if len(serving) < _FEWEST:
         raise UsageError(
             f"fewer than two releases of {text} serve {wanted.name} on {engine.name}", then="name a wider range"
@@ -94,11 +94,13 @@ def _releases(suite: Suite, text: str, engine: Engine, wanted: Flow) -> tuple[li
 
 
 def _planned(suite: Suite, args: argparse.Namespace, names: tuple[str, ...] | list[str], system: System) -> Campaign:
-    return compare.planned(suite, args, [compare.resolved(suite, name, system) for name in names])
+    return request.planned(
+        suite, campaign_options.selection(args), [request.resolved(suite, name, system) for name in names]
+    )
 
 
 def _measured(asked: Campaign, rounds: int, args: argparse.Namespace, system: System) -> Measured:
-    found = runner.measure(asked, Bounds(rounds=rounds, afresh=False), compare.options(args), system)
+    found = runner.measure(asked, Bounds(rounds=rounds, afresh=False), campaign_options.options(args), system)
     runner.require_whole(asked, found)
     return found
 

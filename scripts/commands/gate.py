@@ -11,10 +11,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.campaign import runner
+from scripts.campaign import request, runner
 from scripts.campaign.runner import Bounds
-from scripts.commands import cli, compare
-from scripts.config import matrix
+from scripts.commands import campaign_options, cli
+from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, RegressionError
 from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.inference import gate_decision
@@ -30,16 +30,16 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     terminate_as_exception()
     wanted = gate_decision.thresholds(args.max)
-    suite, system = matrix.load(), RealSystem()
-    arms = [compare.resolved(suite, target, system) for target in (args.baseline, args.candidate)]
-    asked = compare.planned(suite, args, arms)
+    suite, system = matrix_file.load(), RealSystem()
+    arms = [request.resolved(suite, target, system) for target in (args.baseline, args.candidate)]
+    asked = request.planned(suite, campaign_options.selection(args), arms)
     budget_s = None if args.rounds else args.budget or BUDGET_S * len(asked.scenarios)
     bounds = Bounds(rounds=args.rounds or runner.ROUNDS, budget_s=budget_s, least=wanted)
     if args.dry_run:
-        print(compare.describe(asked, bounds))
+        print(request.describe(asked, bounds))
         return EXIT_OK
-    found = runner.measure(asked, bounds, compare.options(args), system)
-    page = compare.page(asked, found)
+    found = runner.measure(asked, bounds, campaign_options.options(args), system)
+    page = request.page(asked, found)
     print(page)
     _write_summary(page)
     runner.require_whole(asked, found)  # before JUnit XML, which could not say that a flow is missing
@@ -61,7 +61,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "(default: every metric that has a least change, see results/README.md)",
     )  # fmt: skip
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
-    compare.add_options(parser)
+    campaign_options.add_options(parser)
     args = parser.parse_args(argv)
     if args.junit is not None and not args.junit.parent.is_dir():
         parser.error(f"--junit {args.junit}: there is no such directory")

@@ -6,7 +6,7 @@ Runs beside nox, before there is any tools' virtualenv: standard library, `packa
 from __future__ import annotations
 
 from scripts.commands import cli
-from scripts.config import matrix
+from scripts.config import matrix, matrix_file
 from scripts.config.errors import UsageError
 from scripts.environments import locks, virtualenvs
 from scripts.host.process import RealSystem, terminate_as_exception
@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--all", action="store_true", help="every release, and the harness")
     parser.add_argument("--check", action="store_true", help="write nothing; refuse missing, stale or altered locks")
     args = parser.parse_args(argv)
-    suite = matrix.load()
+    suite = matrix_file.load()
     everything = [release.version for release in suite.releases] + ["tools"]
     names = everything if args.all or (args.check and not args.names) else args.names
     if not names:

@@ -10,10 +10,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.campaign import runner
+from scripts.campaign import request, runner
 from scripts.campaign.runner import Bounds, Measured
-from scripts.commands import cli, compare
-from scripts.config import matrix
+from scripts.commands import campaign_options, cli
+from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK
 from scripts.config.matrix import Suite
 from scripts.environments.candidates import Arm
@@ -35,18 +35,18 @@ def main(argv: list[str]) -> int:
     """Build the variants, measure what is missing, and write the table."""
     args = _arguments(argv)
     terminate_as_exception()
-    suite, system = matrix.load(), RealSystem()
-    baseline = compare.resolved(suite, RELEASE, system)
+    suite, system = matrix_file.load(), RealSystem()
+    baseline = request.resolved(suite, RELEASE, system)
     injected = _variants(suite, baseline, system)
     args.engine, args.flow = [ENGINE], [FLOW]
-    slowed = compare.planned(suite, args, [baseline, *injected.values()])
-    null = compare.planned(suite, args, [baseline, baseline])
+    slowed = request.planned(suite, campaign_options.selection(args), [baseline, *injected.values()])
+    null = request.planned(suite, campaign_options.selection(args), [baseline, baseline])
     bounds = Bounds(rounds=args.rounds, afresh=False)
     if args.dry_run:
-        print(compare.describe(slowed, bounds))
-        print(f"and {args.nulls} times:\n{compare.describe(null, bounds)}")
+        print(request.describe(slowed, bounds))
+        print(f"and {args.nulls} times:\n{request.describe(null, bounds)}")
         return EXIT_OK
-    options = compare.options(args)
+    options = campaign_options.options(args)
     caught = _measured(slowed, bounds, options, system)
     found = [_measured(replace(null, again=again), bounds, options, system) for again in range(args.nulls)]
     nulls = [one for measured in found for one in measured.judged]
@@ -74,7 +74,11 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "self_test", "Show by injected slowdowns and A/A comparisons how far the verdicts can be trusted."
     )
     parser.add_argument(
-        "--rounds", type=compare.rounds, default=ROUNDS, metavar="N", help=f"of each comparison (default: {ROUNDS})"
+        "--rounds",
+        type=campaign_options.rounds,
+        default=ROUNDS,
+        metavar="N",
+        help=f"of each comparison (default: {ROUNDS})",
     )
     parser.add_argument("--nulls", type=int, default=NULLS, metavar="N", help=f"A/A comparisons (default: {NULLS})")
     cli.add_campaign_options(parser)
@@ -87,7 +91,7 @@ def _variants(suite: Suite, baseline: Arm, system: System) -> dict[str, Arm]:
         prepared = session.install(RELEASE, baseline.lock, suite.python, system, progress)
     site_packages, into = prepared.environment.site_packages, session.SCRATCH / "variants"
     return {
-        variant.name: compare.resolved(suite, str(slowdowns.build(variant, site_packages, into)), system)
+        variant.name: request.resolved(suite, str(slowdowns.build(variant, site_packages, into)), system)
         for variant in VARIANTS
     }
 

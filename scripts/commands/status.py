@@ -7,7 +7,7 @@ import shlex
 
 from scripts.campaign import existing_runs
 from scripts.commands import cli
-from scripts.config import matrix, plan
+from scripts.config import matrix, matrix_file, plan
 from scripts.config.errors import EXIT_OK, SuiteError
 from scripts.config.matrix import ROOT, Engine, Release, Suite
 from scripts.config.plan import Plan
@@ -20,7 +20,7 @@ _HEADERS = ("Session", "Flows", "Runs", "Measured", "To do (min)")
 def main(argv: list[str]) -> int:
     """One row a session, and what all of them take."""
     args = _arguments(argv)
-    suite = matrix.load()
+    suite = matrix_file.load()
     here = machine.describe()
     rows: list[list[str]] = []
     runs = done = 0

@@ -1,32 +1,23 @@
-"""The matrix: reads suite.toml whole, checks it whole, and answers what belongs together.
+"""The matrix: releases, engines, scenarios and loads, and what belongs together.
 
-Owns every value type that suite.toml describes, but for the loads. noxfile imports it, so: the standard library, and
-`packaging`, which nox itself needs. Imports `errors`, `known`, `loads` and `toml_rows`.
+Owns every value type that suite.toml describes, but for the loads.
 """
 
 from __future__ import annotations
 
 import datetime
-import re
-import tomllib
 import typing
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
-from scripts.config import toml_tables
 from scripts.config.errors import UsageError, did_you_mean
-from scripts.config.load_profiles import CAPACITY, Capacity, Profile
-from scripts.config.support import HOLES, Behaviour, Hole
+from scripts.config.load_profiles import Capacity, Profile
+from scripts.config.support import Behaviour, Hole
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SUITE_FILE = ROOT / "suite.toml"
 MOCK = "mock"  # stands where a release stands, for runs against the mock API alone
-_PYTHON = re.compile(r"3\.\d{1,2}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,128 +156,6 @@ def _is_since(release: Release, since: str) -> bool:
 def session_name(release: Release, engine: Engine, verb: str = "bench") -> str:
     """The nox session of a target."""
     return f"{verb}-{release.version}-{engine.name}"
-
-
-def load(path: Path = SUITE_FILE) -> Suite:
-    """Read and check the whole file; raise one UsageError that lists everything wrong with it."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path.name} cannot be read: {error}", then=f"correct {path.name}") from error
-    problems: list[str] = []
-    suite = _parse(data, problems)
-    if not problems and suite is not None:
-        problems.extend(_contradictions(suite))
-    if problems or suite is None:
-        listing = "\n".join(f"  - {problem}" for problem in problems)
-        raise UsageError(f"{path.name} has {len(problems)} problem(s):\n{listing}", then=f"edit {path.name}")
-    return suite
-
-
-def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
-    tables = (
-        "suite", "tools", "release", "release_line", "engine", "scenario", "hole", "behaviour", "profile", "capacity",
-    )  # fmt: skip
-    head = toml_tables.table(data.get("suite", {}))
-    problems.extend(toml_tables.unknown(data, tables, "table"))
-    problems.extend(toml_tables.unknown(head, ("python", "watched"), "[suite]"))
-    python, watched = head.get("python"), head.get("watched", [])
-    watched = watched if isinstance(watched, list) else [None]
-    if any(canonicalize_name(str(name)) != name for name in watched):
-        problems.append("[suite]: `watched` must be a list of normalized names such as 'opentelemetry-sdk'")
-    if not isinstance(python, str):
-        problems.append("[suite]: `python` must be a version such as '3.11'")
-    parts = {
-        "tools": [toml_tables.build(Tools, toml_tables.table(data.get("tools", {})), "[tools]", problems)],
-        "capacity": [toml_tables.build(Capacity, toml_tables.table(data.get("capacity", {})), "[capacity]", problems)],
-        "releases": toml_tables.rows(Release, data, "release", problems),
-        "lines": toml_tables.rows(ReleaseLine, data, "release_line", problems),
-        "engines": toml_tables.named(Engine, data, "engine", problems),
-        "scenarios": toml_tables.rows(Scenario, data, "scenario", problems),
-        "holes": toml_tables.rows(Hole, data, "hole", problems),
-        "behaviours": toml_tables.rows(Behaviour, data, "behaviour", problems),
-        "profiles": toml_tables.named(Profile, data, "profile", problems),
-    }
-    problems.extend(_bad_versions(parts))
-    if problems:
-        return None
-    single: dict[str, typing.Any] = {key: parts.pop(key)[0] for key in ("tools", "capacity")}
-    whole: dict[str, typing.Any] = {key: tuple(rows) for key, rows in parts.items()}
-    whole["releases"] = tuple(sorted(whole["releases"], key=lambda row: Version(row.version)))
-    whole["holes"] = tuple(sorted(whole["holes"], key=lambda row: Version(row.before)))  # the first that applies counts
-    whole["lines"] = tuple(sorted(whole["lines"], key=lambda row: Version(row.since)))
-    return Suite(python=str(python), watched=tuple(map(str, watched)), **single, **whole)
-
-
-def _bad_versions(parts: Mapping[str, list[object]]) -> Iterator[str]:
-    """Versions that cannot be ordered; a row that was refused already is None and passed over."""
-    for key, where in (
-        ("releases", "[[release]] version"),
-        ("lines", "[[release_line]] since"),
-        ("engines", "[engine] since"),
-        ("holes", "[[hole]] before"),
-        ("behaviours", "[[behaviour]] since"),
-    ):
-        for text in [getattr(row, where.split()[-1]) for row in parts[key] if row is not None]:
-            try:
-                Version(text)
-            except InvalidVersion:
-                yield f"{where}: {text!r} is not a version"
-
-
-def _contradictions(suite: Suite) -> Iterator[str]:
-    """What each row may say, but not together with the others."""
-    pythons = (suite.python, suite.tools.python, *(p for line in suite.lines for p in line.pythons))
-    yield from (f"{p!r} is not a Python version such as '3.11'" for p in pythons if not _PYTHON.fullmatch(p))
-    yield from _twice("[[release]] version", [r.version for r in suite.releases])
-    yield from _twice("[[release_line]] since", [r.since for r in suite.lines])
-    yield from _twice("[[scenario]]", [f"{s.engine} {s.flow}" for s in suite.scenarios])
-    declared = {"release": suite.releases, "release_line": suite.lines, "engine": suite.engines}
-    yield from (f"[{what}]: none declared" for what, rows in declared.items() if not rows)
-    yield from _bad_releases(suite)
-    for line in suite.lines:
-        problems = list(_bad_requirements((*line.requirements, *line.image)))
-        problems += [] if suite.python in line.pythons else [f"pythons leaves out {suite.python}, [suite] python"]
-        yield from (f"[[release_line]] since {line.since}: {problem}" for problem in problems)
-    names = [engine.name for engine in suite.engines]
-    unknown = (s for s in suite.scenarios if s.engine not in names)
-    yield from (f"[[scenario]] {s.flow}: unknown engine {s.engine!r}; {did_you_mean(s.engine, names)}" for s in unknown)
-    for h in suite.holes:
-        if h.flow not in suite.flows:
-            yield f"[[hole]] {h.flow}: no scenario has this flow; {did_you_mean(h.flow, suite.flows)}"
-        if h.outcome not in HOLES:
-            yield f"[[hole]] {h.flow}: {h.outcome!r} is no outcome; {did_you_mean(h.outcome, HOLES)}"
-    yield from _bad_loads(suite)
-
-
-def _bad_loads(suite: Suite) -> Iterator[str]:
-    found = {"capacity": suite.capacity.problems()} | {f"profile.{p.name}": p.problems() for p in suite.profiles}
-    yield from (f"[{table}]: {problem}" for table, problems in found.items() for problem in problems)
-    if CAPACITY not in [profile.name for profile in suite.profiles]:
-        yield f"[capacity]: there is no [profile.{CAPACITY}], whose users it replaces"
-
-
-def _bad_releases(suite: Suite) -> Iterator[str]:
-    for release in suite.releases:
-        if release.as_of < release.uploaded:
-            yield f"[[release]] {release.version}: as_of is before uploaded"
-        if bool(release.constraints) != bool(release.reason):
-            yield f"[[release]] {release.version}: constraints need a reason, and a reason constraints"
-        yield from (f"[[release]] {release.version}: {p}" for p in _bad_requirements(release.constraints))
-        if suite.lines and Version(suite.lines[0].since) > Version(release.version):
-            yield f"[[release]] {release.version}: no [[release_line]] has a `since` that early"
-
-
-def _bad_requirements(texts: tuple[str, ...]) -> Iterator[str]:
-    for text in texts:
-        try:
-            Requirement(text.format(version="1.0.0"))
-        except (ValueError, KeyError, IndexError) as error:
-            yield f"{text!r} is not a requirement: {error}"
-
-
-def _twice(what: str, names: list[str]) -> Iterator[str]:
-    yield from (f"{what}: {name} is there twice" for name in sorted({n for n in names if names.count(n) > 1}))
 
 
 Row = typing.TypeVar("Row")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from scripts.analysis import headings, metrics
+from scripts.analysis import grouping, metrics
 from scripts.analysis.grouping import Spread, best_first, cells, release_key
 from scripts.records.schema import RunRecord
 from tests.fakes import synthetic_runs
@@ -85,7 +85,7 @@ def test_tables_hold_one_set_of_conditions() -> None:
         run(synthetic_runs.record(release="1.10.0", number=2)),
         run(elsewhere(synthetic_runs.record(release="1.9.0", number=3))),
     ]
-    made = headings.by_conditions(cells(runs))
+    made = grouping.by_conditions(cells(runs))
     assert [[cell.asked.release for cell in table] for table in made] == [["1.9.0"], ["1.10.0", "1.9.0"]]
 
 
@@ -94,8 +94,8 @@ def test_scenarios_follow_the_matrix_and_the_mock_is_last() -> None:
     pairs = [("uvicorn", "mock_api"), ("flask", "flex_async"), ("fastapi", "static_async"), ("flask", "static_sync")]
     runs = [run(synthetic_runs.record(release="mock", engine="uvicorn", flow="mock_api"))]
     runs += [run(synthetic_runs.record(engine=engine, flow=flow)) for engine, flow in pairs[1:]]
-    made = headings.by_scenario(synthetic_runs.SUITE, cells(runs))
-    assert [headings.title(synthetic_runs.SUITE, table[0].asked) for table in made] == [
+    made = grouping.by_scenario(synthetic_runs.SUITE, cells(runs))
+    assert [grouping.title(synthetic_runs.SUITE, table[0].asked) for table in made] == [
         "Flask + Sync Function Nodes", "FastApi + Async Function Nodes", "Flask + flex_async", "The mock API alone",
     ]  # fmt: skip
 
@@ -103,5 +103,5 @@ def test_scenarios_follow_the_matrix_and_the_mock_is_last() -> None:
 def test_profiles_follow_the_matrix() -> None:
     """The profile that suite.toml declares first is printed first."""
     runs = [run(synthetic_runs.record(profile=name)) for name in ("report-8-threads", "report")]
-    made = headings.by_profile(synthetic_runs.SUITE, cells(runs))
+    made = grouping.by_profile(synthetic_runs.SUITE, cells(runs))
     assert [table[0].asked.profile.name for table in made] == ["report", "report-8-threads"]

@@ -11,7 +11,7 @@ import pytest
 
 from scripts.campaign import existing_runs
 from scripts.commands import bench, status
-from scripts.config import matrix, plan
+from scripts.config import matrix_file, plan
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks
 from scripts.host import machine
@@ -20,7 +20,7 @@ from scripts.records import storage
 from scripts.records.schema import Machine, RunRecord
 from tests.fakes import synthetic_runs
 
-MATRIX = matrix.load()
+MATRIX = matrix_file.load()
 HERE = synthetic_runs.MACHINE
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.commands import bench_self
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.config.errors import SuiteError, UsageError
 from scripts.host import machine
 from scripts.host.process import Finished
@@ -34,7 +34,7 @@ def test_machine_that_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("PROMPTFLOW_SERVE_BENCH_LOCK", str(tmp_path / "lock"))
     system = FakeSystem()
     with machine.exclusive(tmp_path / "lock"), pytest.raises(UsageError, match="another measurement runs"):
-        bench_self._own_steps(matrix.load(), system, "python", tmp_path)
+        bench_self._own_steps(matrix_file.load(), system, "python", tmp_path)
     assert system.events == []
 
 

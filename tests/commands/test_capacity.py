@@ -12,7 +12,7 @@ from rich.console import Console
 
 from scripts.commands import capacity
 from scripts.commands.capacity import Made
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.config.errors import InvalidMeasurementError, ServerError, UsageError
 from scripts.config.load_profiles import CAPACITY
 from scripts.config.matrix import Suite
@@ -35,7 +35,7 @@ from tests.fakes import synthetic_runs, values
 from tests.fakes.system import FakeSystem, Script, _option, reply
 
 TARGET = ["--release", "1.12.0", "--engine", "fastapi"]
-MATRIX = matrix.load()
+MATRIX = matrix_file.load()
 SETTINGS = dataclasses.replace(MATRIX.capacity, start_users=80, max_users=400)
 IDEAL_MS, THINK_S = 1250.0, 0.15  # of the example flow and the profile of the fakes
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.commands import compare
+from scripts.campaign import request
+from scripts.commands import campaign_options, compare
 from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError, VerificationError
 from tests.fakes.stage import BASELINE, CANDIDATE, Stage
 
@@ -137,13 +138,13 @@ def test_usual_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), ("1.5m", 90)])
 def test_time(text: str, seconds: float) -> None:
     """A time is a number with s, m or h."""
-    assert compare._time(text) == seconds
+    assert campaign_options.duration_s(text) == seconds
 
 
 @pytest.mark.usefixtures("stage")
 def test_flow_that_not_all_can_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flow that was asked for and that one of the arms cannot serve is refused, not left out in silence."""
-    monkeypatch.setattr(compare, "serves", lambda _matrix, _release, _engine, wanted: wanted.name != "flex_async")
+    monkeypatch.setattr(request, "serves", lambda _matrix, _release, _engine, wanted: wanted.name != "flex_async")
     with pytest.raises(UsageError, match="flex_async cannot be served by all of"):
         compare.main([*PAIR, "--flow", "static_async", "--flow", "flex_async"])
 
@@ -151,6 +152,6 @@ def test_flow_that_not_all_can_serve(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("stage")
 def test_nothing_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
     """Releases that have no scenario in common leave nothing to measure, exit code 3."""
-    monkeypatch.setattr(compare, "serves", lambda *_: False)
+    monkeypatch.setattr(request, "serves", lambda *_: False)
     with pytest.raises(NothingMeasuredError, match=r"no flow can be served by all of 1\.12\.0, "):
         compare.main(list(PAIR))

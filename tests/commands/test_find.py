@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.commands import find
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.config.errors import EnvironmentBuildError, InvalidMeasurementError, UsageError
 from scripts.config.matrix import Suite
 from scripts.environments import candidates
@@ -24,7 +24,7 @@ SLOW = ("1.14.0", "1.15.0")
 @pytest.fixture
 def stage(stage: Stage) -> Stage:
     """A stage whose releases say who they are."""
-    stage.outside.versions = {release.version: release.version for release in matrix.load().releases}
+    stage.outside.versions = {release.version: release.version for release in matrix_file.load().releases}
     return stage
 
 

@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from scripts.config import load_profiles, matrix
+from scripts.config import load_profiles, matrix_file
 
-MATRIX = matrix.load()
+MATRIX = matrix_file.load()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.config import flows, matrix
+from scripts.config import flows, matrix, matrix_file
 from scripts.config.errors import UsageError
 from scripts.config.matrix import ROOT
 
@@ -113,27 +113,27 @@ def write(path: Path, text: str) -> Path:
 def refused(path: Path, text: str) -> str:
     """The message about a suite file that is refused."""
     with pytest.raises(UsageError) as caught:
-        matrix.load(write(path, text))
+        matrix_file.load(write(path, text))
     assert caught.value.then
     return caught.value.message
 
 
 def test_committed_file_loads() -> None:
     """The committed suite.toml is whole, and its report profile is the published Config."""
-    report = matrix.load().profile("report")
+    report = matrix_file.load().profile("report")
     assert (report.users, report.spawn_rate, report.run_time_s) == (500, 50, 60)
     assert (report.workers, report.threads, report.reported) == (8, 4, True)
 
 
 def test_committed_flows_exist() -> None:
     """Every flow that a scenario names lies in flows/, and can be read."""
-    for name in matrix.load().flows:
+    for name in matrix_file.load().flows:
         assert flows.read(ROOT / "flows" / name).name == name
 
 
 def test_targets() -> None:
     """Every release has a session for each of its engines."""
-    suite = matrix.load()
+    suite = matrix_file.load()
     names = [matrix.session_name(*target) for target in suite.targets()]
     assert len(names) == len(set(names))
     assert {f"bench-{release.version}-flask" for release in suite.releases} < set(names)
@@ -143,13 +143,13 @@ def test_targets() -> None:
 
 def test_all_final_releases_are_there() -> None:
     """From 1.0.0 to 1.18.5 there were 33 final releases; the first and the last are named here."""
-    versions = [release.version for release in matrix.load().releases]
+    versions = [release.version for release in matrix_file.load().releases]
     assert (len(versions), versions[0], versions[-1]) == (33, "1.0.0", "1.18.5")
 
 
 def test_hole(tmp_path: Path) -> None:
     """A flow that a release cannot serve has a reason; of a flow that nobody knows nothing is said."""
-    suite = matrix.load(write(tmp_path, WHOLE))
+    suite = matrix_file.load(write(tmp_path, WHOLE))
     old, new = suite.releases
     found = suite.hole(old, "two")
     assert found is not None
@@ -160,7 +160,7 @@ def test_hole(tmp_path: Path) -> None:
 
 def test_workers_that_a_release_fixes(tmp_path: Path) -> None:
     """Where the server's own command fixes workers and threads, the profile has these; elsewhere what it says."""
-    suite = matrix.load(write(tmp_path, WHOLE))
+    suite = matrix_file.load(write(tmp_path, WHOLE))
     served = [suite.load(release, "report") for release in suite.releases]
     assert [(one.workers, one.threads, one.users) for one in served] == [(8, 1, 500), (8, 4, 500)]
 
@@ -169,8 +169,8 @@ def test_new_release_row_adds_its_sessions(tmp_path: Path) -> None:
     """One more [[release]] row is all that a release needs for its sessions and its lock."""
     row = '[[release]]\nversion = "2.0.0"\nuploaded = 2027-01-01\nas_of = 2027-01-15\n'
     committed = (ROOT / "suite.toml").read_text(encoding="utf-8")
-    before = matrix.load()
-    after = matrix.load(write(tmp_path, committed + row))
+    before = matrix_file.load()
+    after = matrix_file.load(write(tmp_path, committed + row))
     added = [matrix.session_name(*target) for target in after.targets() if target not in before.targets()]
     assert added == ["bench-2.0.0-flask", "bench-2.0.0-fastapi"]
     assert "promptflow==2.0.0" in after.requirements(after.release("2.0.0"))
@@ -178,13 +178,13 @@ def test_new_release_row_adds_its_sessions(tmp_path: Path) -> None:
 
 def test_order_is_by_version(tmp_path: Path) -> None:
     """Releases are in version order, however they are written: 1.9.0 before 1.10.0."""
-    suite = matrix.load(write(tmp_path, WHOLE))
+    suite = matrix_file.load(write(tmp_path, WHOLE))
     assert [release.version for release in suite.releases] == ["1.9.0", "1.10.0"]
 
 
 def test_newest_line_applies(tmp_path: Path) -> None:
     """A release takes the newest line that is not after it, whole."""
-    suite = matrix.load(write(tmp_path, WHOLE))
+    suite = matrix_file.load(write(tmp_path, WHOLE))
     old, new = suite.releases
     assert suite.line(old).workers == 8
     assert suite.line(new).workers == 0
@@ -194,7 +194,7 @@ def test_newest_line_applies(tmp_path: Path) -> None:
 
 def test_engine_and_flow_by_release(tmp_path: Path) -> None:
     """A release has only engines that it had, and its scenarios only flows that it can serve."""
-    suite = matrix.load(write(tmp_path, WHOLE))
+    suite = matrix_file.load(write(tmp_path, WHOLE))
     old, new = suite.releases
     flask, fastapi = suite.engines
     assert suite.targets() == [(old, flask), (new, flask), (new, fastapi)]
@@ -204,7 +204,7 @@ def test_engine_and_flow_by_release(tmp_path: Path) -> None:
 
 def test_values_are_typed(tmp_path: Path) -> None:
     """A whole number may stand for a number of seconds, and dates are dates."""
-    suite = matrix.load(write(tmp_path, WHOLE))
+    suite = matrix_file.load(write(tmp_path, WHOLE))
     assert isinstance(suite.profile("report").wait_min_s, float)
     assert suite.tools.as_of == datetime.date(2026, 1, 2)
     assert suite.profile("report").ramp_s == 9
@@ -212,7 +212,10 @@ def test_values_are_typed(tmp_path: Path) -> None:
 
 def test_least_steady_window(tmp_path: Path) -> None:
     """Three seconds with all users are enough for a profile."""
-    assert matrix.load(write(tmp_path, WHOLE.replace("run_time_s = 60", "run_time_s = 12", 1))).profiles[0].ramp_s == 9
+    assert (
+        matrix_file.load(write(tmp_path, WHOLE.replace("run_time_s = 60", "run_time_s = 12", 1))).profiles[0].ramp_s
+        == 9
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,4 +225,4 @@ def test_least_steady_window(tmp_path: Path) -> None:
 def test_unknown_choice(what: str, wrong: str, nearest: str) -> None:
     """A release, engine or profile that does not exist is refused with the nearest one."""
     with pytest.raises(UsageError, match=f"unknown {what} '{wrong}'; did you mean '{nearest}'"):
-        getattr(matrix.load(), what)(wrong)
+        getattr(matrix_file.load(), what)(wrong)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from scripts.config import flows, matrix, plan
+from scripts.config import flows, matrix_file, plan
 from scripts.config.errors import NothingMeasuredError, UsageError
 from scripts.config.support import Hole
 from tests.fakes import values
 
-MATRIX = matrix.load()
+MATRIX = matrix_file.load()
 ASKED: dict[str, Any] = {
     "release": "1.12.0",
     "engine": "fastapi",

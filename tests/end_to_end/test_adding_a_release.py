@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.config.matrix import ROOT
 from scripts.records.storage import RECORD_FILE, read_record
 from tests.faults import checkout
@@ -17,7 +17,7 @@ from tests.faults.world import Ended
 pytestmark = pytest.mark.e2e
 
 LONGEST_S = 300.0
-NEWEST = matrix.load().releases[-1]
+NEWEST = matrix_file.load().releases[-1]
 ROW = f'[[release]]\nversion = "{NEWEST.version}"\nuploaded = {NEWEST.uploaded}\nas_of = {NEWEST.as_of}\n'
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from scripts.analysis import run_reader
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.config.matrix import ROOT
 from scripts.environments import locks, virtualenvs
 from scripts.environments.virtualenvs import Environment
@@ -67,7 +67,7 @@ def records(results: Path) -> list[RunRecord]:
 
 def virtualenv() -> Environment:
     """The release's virtualenv, which the session has built."""
-    suite = matrix.load()
+    suite = matrix_file.load()
     path = virtualenvs.directory(RELEASE, locks.read(locks.of_release(suite, suite.release(RELEASE))), suite.python)
     site_packages = next((path / "lib").glob("python3.*/site-packages"))
     return Environment(path=path, python="", site_packages=site_packages, distributions={}, built=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.config import matrix
+from scripts.config import matrix, matrix_file
 from scripts.environments import candidates, locks, virtualenvs, wheel_builds
 from scripts.environments.candidates import Arm
 from scripts.environments.virtualenvs import Environment
@@ -33,10 +33,10 @@ py-modules = ["{module}"]
 """
 # the requirements of a release, as few of them as show that pins of the index and of the candidate go together
 MATRIX = dataclasses.replace(
-    matrix.load(),
+    matrix_file.load(),
     lines=tuple(
         dataclasses.replace(line, requirements=("promptflow=={version}", "six"), image=())
-        for line in matrix.load().lines
+        for line in matrix_file.load().lines
     ),
 )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.environments import locks, virtualenvs
 from scripts.host.process import RealSystem
 from scripts.selftest import slowdowns
@@ -25,7 +25,7 @@ RELEASE = "1.12.0"
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site-packages of a real release."""
-    suite = matrix.load()
+    suite = matrix_file.load()
     lock = locks.read(locks.of_release(suite, suite.release(RELEASE)))
     log = tmp_path_factory.mktemp("log") / "install.log"
     uv, system = virtualenvs.find_uv(), RealSystem()

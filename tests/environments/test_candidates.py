@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.config.errors import EnvironmentBuildError, UsageError
 from scripts.environments import candidates, locks, wheel_builds
 from scripts.environments.candidates import Arm
 from scripts.environments.wheels import DISTRIBUTIONS
 from tests.fakes.wheels import Toolbox, write
 
-MATRIX = matrix.load()
+MATRIX = matrix_file.load()
 RELEASE = MATRIX.release("1.12.0")
 TODAY = datetime.date(2026, 11, 23)
 LATER = datetime.date(2025, 1, 24)

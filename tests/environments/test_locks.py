@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.config import matrix
+from scripts.config import matrix, matrix_file
 from scripts.config.errors import EnvironmentBuildError
 from scripts.environments import locks
 from scripts.environments.locks import Inputs
 from scripts.host.process import Finished
 from tests.fakes.system import FakeSystem
 
-MATRIX = matrix.load()
+MATRIX = matrix_file.load()
 COMMITTED = [locks.of_release(MATRIX, release) for release in MATRIX.releases] + [
     locks.of_group(MATRIX, group) for group in locks.GROUPS
 ]

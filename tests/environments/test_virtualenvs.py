@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.config.errors import EnvironmentBuildError
 from scripts.environments import locks, virtualenvs
 from scripts.environments.locks import Lock
@@ -239,7 +239,7 @@ def prepare(root: Path, monkeypatch: pytest.MonkeyPatch, installed: Mapping[str,
     monkeypatch.setattr(virtualenvs, "find_uv", lambda: "uv")
     installer = Installer(distributions=installed)
     progress = Progress(installer.monotonic, Console(file=io.StringIO()))
-    return session.prepare(matrix.load(), values.spec(root), installer, progress)
+    return session.prepare(matrix_file.load(), values.spec(root), installer, progress)
 
 
 def test_prepare(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from scripts.campaign import runner
 from scripts.campaign.runner import Bounds, Measured
-from scripts.commands import attribute, compare, find, gate
-from scripts.config import matrix
+from scripts.commands import attribute, campaign_options, compare, find, gate
+from scripts.config import matrix_file
 from scripts.config.matrix import Release, Suite
 from scripts.environments import candidates
 from scripts.environments.candidates import Arm
@@ -159,11 +159,11 @@ def built(at: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(telemetry, "reference_loop_ms", lambda: 10.0)
     monkeypatch.setattr(machine, "describe", lambda: stage.machine)
     monkeypatch.setattr(session, "install", stage.install)
-    suite = matrix.load()
+    suite = matrix_file.load()
     suite = dataclasses.replace(suite, profiles=(*suite.profiles, values.PROFILE))
-    monkeypatch.setattr(matrix, "load", lambda: suite)
+    monkeypatch.setattr(matrix_file, "load", lambda: suite)
     monkeypatch.setattr(candidates, "resolve", _resolve)
-    monkeypatch.setattr(compare, "options", lambda _args: stage.options())
+    monkeypatch.setattr(campaign_options, "options", lambda _args: stage.options())
     for verb in (compare, gate, attribute, find):
         monkeypatch.setattr(verb, "RealSystem", lambda: stage.outside)
         monkeypatch.setattr(verb, "terminate_as_exception", _nothing)

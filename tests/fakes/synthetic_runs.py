@@ -12,12 +12,12 @@ from pathlib import Path
 from scripts.analysis import bottleneck, metrics
 from scripts.analysis.run_data import Sample
 from scripts.analysis.run_reader import Run
-from scripts.config import matrix
+from scripts.config import matrix, matrix_file
 from scripts.records import schema as r
 from scripts.records import storage
 from scripts.records.schema import Counts, Histograms, LocustRow, Measurements, Outcome, RunRecord, Second
 
-SUITE = matrix.load()
+SUITE = matrix_file.load()
 PERCENTILES = (0.5, 0.66, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999, 1.0)
 MACHINE = r.Machine(
     cpu_model="Example CPU",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from scripts.inference import lock_diff, paired_rounds
 from scripts.inference.lock_diff import Moved
 from scripts.inference.paired_rounds import Series
 from scripts.records.schema import RunRecord
-from scripts.selftest.simulation import campaign
 from tests.fakes import synthetic_runs
+from tests.fakes.synthetic_runs import campaign
 
 
 def holding(**distributions: str) -> RunRecord:

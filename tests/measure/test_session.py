@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.config.errors import EnvironmentBuildError, UsageError
 from scripts.config.matrix import Suite
 from scripts.config.plan import Plan, RunSpec
@@ -20,7 +20,7 @@ from scripts.measure.run import Done
 from tests.fakes import values
 from tests.fakes.system import FakeSystem, Script
 
-MATRIX = matrix.load()
+MATRIX = matrix_file.load()
 PLAN = Plan(runs=(values.spec(None), values.spec(None), values.spec(None)))
 
 

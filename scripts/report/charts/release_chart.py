@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.analysis import headings
+from scripts.analysis import grouping
 from scripts.analysis.grouping import Cell, release_key
 from scripts.analysis.metrics import METRICS, Metric
 from scripts.config.matrix import Suite
@@ -54,7 +54,7 @@ def draw(suite: Suite, made: Sequence[Sequence[Cell]], reports: Mapping[str, Pub
     good.sort(key=lambda cell: release_key(cell.asked.release))
     figures = [metric for metric in METRICS if "report chart" in metric.shown_in]
     panels = [panel for metric in figures if (panel := _panel(metric, good, table[0], reports)).points]
-    title = f"{headings.title(suite, asked)}, profile {asked.profile.name}"
+    title = f"{grouping.title(suite, asked)}, profile {asked.profile.name}"
     picture = history_chart.over_releases(suite, title, asked.engine, asked.flow, panels)
     return Reported(name=f"releases-{asked.profile.name}-{asked.engine}-{asked.flow}", picture=picture)
 

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scripts.analysis import headings
+from scripts.analysis import grouping
 from scripts.analysis.run_reader import Run
 from scripts.config.load_profiles import Capacity
 from scripts.config.matrix import Suite
@@ -103,7 +103,7 @@ def of_session(suite: Suite, settings: Capacity, searches: Sequence[Search], com
 
 
 def _title(suite: Suite, search: Search) -> str:
-    return headings.title(suite, search.tried[0].run.record.asked)
+    return grouping.title(suite, search.tried[0].run.record.asked)
 
 
 def _summary(suite: Suite, search: Search) -> list[str]:

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.analysis import headings
+from scripts.analysis import grouping
 from scripts.analysis.grouping import Cell, release_key
 from scripts.analysis.run_reader import Run, Skipped
 from scripts.config.matrix import MOCK, Engine, Release, Suite
@@ -64,7 +64,7 @@ def render(
     `found`: what stands in tables; `reports`: published figures by release; `served`: all runs, for what each release
     serves; `compared`: there are pages of comparisons.
     """
-    groups = headings.by_profile(suite, found)
+    groups = grouping.by_profile(suite, found)
     releases = {cell.asked.release for cell in found} - {MOCK}
     parts = [_part(suite, group, reports) for group in groups]
     page = templates.render(
@@ -113,14 +113,14 @@ def _picture(suite: Suite, one: ReleaseHistory) -> svg.Picture:
 
 def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published]) -> Part:
     profile = group[0].asked.profile
-    sections = [_section(suite, same, reports) for same in headings.by_scenario(suite, group)]
+    sections = [_section(suite, same, reports) for same in grouping.by_scenario(suite, group)]
     return Part(profile=profile.name, description=profile.description, sections=sections)
 
 
 def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published]) -> Section:
     asked = same[0].asked
     holes, unmeasured = _absent(suite, same)
-    made = headings.by_conditions(same)
+    made = grouping.by_conditions(same)
     first = made[0]
     rows = [
         Table(
@@ -134,7 +134,7 @@ def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published
         for group in made
     ]
     return Section(
-        title=headings.title(suite, asked),
+        title=grouping.title(suite, asked),
         tables=rows,
         unmeasured=unmeasured,
         chart=release_chart.draw(suite, made, reports),

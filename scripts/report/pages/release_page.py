@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.analysis import headings, operational_laws
+from scripts.analysis import grouping, operational_laws
 from scripts.analysis.grouping import Cell, best_first
 from scripts.config.matrix import Suite
 from scripts.inference import lock_diff
@@ -65,7 +65,7 @@ def render(
 ) -> dict[str, bytes]:
     """The files of one release, by path relative to results/. `cells`: of all releases that have a page, in order."""
     folder = f"v{release}"
-    profiles = [_shown(suite, group) for group in headings.by_profile(suite, cells[release])]
+    profiles = [_shown(suite, group) for group in grouping.by_profile(suite, cells[release])]
     shown = [cell for group in profiles for cell, _ in group]
     files: dict[str, bytes] = {}
     for cell in shown:
@@ -118,7 +118,7 @@ def _installed(found: Sequence[Cell], python: str) -> RunRecord | None:
 
 def _shown(suite: Suite, group: Sequence[Cell]) -> list[tuple[Cell, list[Cell]]]:
     """For each scenario of a profile the cell to show, and the others, whose conditions differ."""
-    ordered = [best_first(same) for same in headings.by_scenario(suite, group)]
+    ordered = [best_first(same) for same in grouping.by_scenario(suite, group)]
     return [(first, others) for first, *others in ordered]
 
 
@@ -135,7 +135,7 @@ def _part(suite: Suite, group: Sequence[tuple[Cell, list[Cell]]]) -> Part:
 def _section(suite: Suite, cell: Cell, others: Sequence[Cell]) -> Section:
     measured = cell.shown.record.measurements
     return Section(
-        title=headings.title(suite, cell.asked),
+        title=grouping.title(suite, cell.asked),
         table=markdown.published_form(measured.load.locust_rows, markdown.doubtful_columns(cell.shown))
         if measured is not None
         else markdown.published_hole(cell.outcome),
@@ -155,7 +155,7 @@ def _draw(suite: Suite, cell: Cell) -> svg.Picture:
     run = cell.shown
     floor_s = operational_laws.ideal_s(run.record)
     return timeline.draw(
-        f"{headings.title(suite, cell.asked)} · promptflow {cell.asked.release} · {cell.asked.profile.name}",
+        f"{grouping.title(suite, cell.asked)} · promptflow {cell.asked.release} · {cell.asked.profile.name}",
         read_timeline(run.directory),
         None if floor_s is None else floor_s * 1000,
         operational_laws.steady_from_s(run.record),

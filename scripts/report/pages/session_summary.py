@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from scripts.analysis import headings, metrics, run_reader
+from scripts.analysis import grouping, metrics, run_reader
 from scripts.config.matrix import MOCK, Suite
 from scripts.report.tables import formatting, markdown
 
@@ -20,7 +20,7 @@ def of_session(suite: Suite, directories: Iterable[Path]) -> str:
 
 def _of_run(suite: Suite, run: run_reader.Run) -> str:
     asked = run.record.asked
-    title = headings.title(suite, asked)
+    title = grouping.title(suite, asked)
     what = title if asked.release == MOCK else f"promptflow {asked.release}: {title}"
     lines = [f"## {what}, profile {asked.profile.name}, {run.outcome}", ""]
     if run.record.measurements is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scripts.analysis import headings
+from scripts.analysis import grouping
 from scripts.config.matrix import Suite
 from scripts.inference import lock_diff
 from scripts.inference.change_points import Step
@@ -14,7 +14,7 @@ from scripts.inference.release_history import ReleaseHistory
 
 def title(suite: Suite, history: ReleaseHistory) -> str:
     """The scenario as people know it."""
-    return headings.title(suite, history.series.runs(BASELINE)[0].record.asked)
+    return grouping.title(suite, history.series.runs(BASELINE)[0].record.asked)
 
 
 def sentences(suite: Suite, history: ReleaseHistory) -> list[str]:

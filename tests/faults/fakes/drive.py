@@ -20,7 +20,7 @@ from scripts.analysis import validity
 from scripts.campaign import runner
 from scripts.campaign.runner import Bounds
 from scripts.commands import bench, cli
-from scripts.config import flows, matrix
+from scripts.config import flows, matrix_file
 from scripts.config.load_profiles import Profile
 from scripts.config.matrix import Suite
 from scripts.config.plan import Plan, RunSpec, Target
@@ -69,7 +69,7 @@ def interrupt_while_keeping(event: str, arguments: tuple[object, ...]) -> None:
 def main(argv: list[str]) -> int:
     """Make the runs, print the summary, and end as the bench verb does."""
     args = _arguments(argv)
-    suite = matrix.load()
+    suite = matrix_file.load()
     terminate_as_exception()
     if args.interrupt_at == "keep":
         sys.addaudithook(interrupt_while_keeping)

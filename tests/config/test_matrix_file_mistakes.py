@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.config import matrix
+from scripts.config import matrix_file
 from scripts.config.errors import UsageError
 from tests.config.test_matrix import SEARCH, WHOLE, refused
 
@@ -109,4 +109,4 @@ def test_unreadable(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "suite.toml").write_bytes(content)
     with pytest.raises(UsageError, match=r"suite.toml cannot be read"):
-        matrix.load(tmp_path / "suite.toml")
+        matrix_file.load(tmp_path / "suite.toml")

@@ -1,0 +1,125 @@
+"""From what a person asked for to a campaign: releases and candidates resolved, and what all of them can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts.campaign.runner import Bounds, Measured
+from scripts.config import flows
+from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError
+from scripts.config.flows import Flow
+from scripts.config.load_profiles import Profile
+from scripts.config.matrix import Engine, Release, Suite
+from scripts.environments import candidates, virtualenvs
+from scripts.environments.candidates import Arm
+from scripts.host.process import System
+from scripts.measure.round_plan import Campaign, Scenario
+from scripts.report.pages import comparison_page
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """What is compared by."""
+
+    engines: tuple[str, ...] = ()  # none: all
+    flows: tuple[str, ...] = ()  # names or directories; none: those of the engines' scenarios
+    profile: str = "compare"
+    python: str | None = None  # None: that of the tables
+
+
+def expanded(suite: Suite, text: str) -> list[str]:
+    """The releases that FIRST..LAST stands for, in order; the text itself when it is no range."""
+    first, _, last = text.partition("..")
+    versions = [release.version for release in suite.releases]
+    if first not in versions or last not in versions:  # a release, or a path
+        return [text]
+    return versions[versions.index(first) : versions.index(last) + 1]
+
+
+def resolved(suite: Suite, target: str, system: System) -> Arm:
+    """What was typed, as something that can be measured."""
+    return candidates.resolve(suite, target, uv=virtualenvs.find_uv(), system=system)
+
+
+def planned(suite: Suite, wanted: Selection, arms: Sequence[Arm]) -> Campaign:
+    """The campaign that was asked for; UsageError when its parts do not go together."""
+    scenarios = _scenarios(suite, wanted.engines, wanted.flows, arms)
+    python = wanted.python or suite.python
+    for arm in arms:
+        covered = suite.line(arm.release).pythons
+        if python not in covered:
+            raise UsageError(
+                f"the lock of {arm.release.version} does not cover Python {python}",
+                then=f"--python with one of {', '.join(covered)}",
+            )
+    profile = _profile(suite, wanted.profile, arms)
+    return Campaign(arms=tuple(arms), scenarios=tuple(scenarios), profile=profile, python=python)
+
+
+def _profile(suite: Suite, name: str, arms: Sequence[Arm]) -> Profile:
+    """The load profile, which every arm must be able to serve alike."""
+    first, *others = ((arm.release.version, suite.load(arm.release, name)) for arm in arms)
+    for label, profile in others:
+        if profile != first[1]:
+            told = [f"{load.workers} workers of {load.threads} threads" for load in (first[1], profile)]
+            raise NotComparableError(
+                f"under profile {name}, {first[0]} serves with {told[0]} and {label} with {told[1]}, "
+                "because a release's own server command fixes them",
+                then="--profile compare-8x1, with which all releases serve alike",
+            )
+    return first[1]
+
+
+def _scenarios(
+    suite: Suite, engine_names: Sequence[str], flow_names: Sequence[str], arms: Sequence[Arm]
+) -> list[Scenario]:
+    """What all arms can serve of the engines and flows; what was asked for by name must be among it."""
+    engines = [suite.engine(name) for name in dict.fromkeys(engine_names)] or list(suite.engines)
+    named = [flows.find(name) for name in flow_names]
+    by_name = {one.name: one for one in named}
+    if any(by_name[one.name].path != one.path for one in named):
+        raise UsageError("two flow directories have the same name", then="rename one of them")
+    scenarios = [
+        Scenario(engine=engine, flow=one)
+        for engine in engines
+        for one in by_name.values() or [flows.find(one.flow) for one in suite.scenarios if one.engine == engine.name]
+        if all(serves(suite, arm.release, engine, one) for arm in arms)
+    ]
+    labels = ", ".join(arm.release.version for arm in arms)
+    served = {one.engine.name for one in scenarios} | {one.flow.name for one in scenarios}
+    left_out = [name for name in (*engine_names, *by_name) if name not in served]
+    if left_out:
+        raise UsageError(
+            f"{', '.join(left_out)} cannot be served by all of {labels}", then="choose other releases, engines or flows"
+        )
+    if not scenarios:
+        raise NothingMeasuredError(
+            f"no flow can be served by all of {labels}", then="choose other releases, or name --engine and --flow"
+        )
+    return scenarios
+
+
+def serves(suite: Suite, release: Release, engine: Engine, wanted: Flow) -> bool:
+    """Whether it has the engine, and is known to serve the flow; of somebody's own flow nothing is known."""
+    can_serve = wanted.path.parent != flows.FLOWS or suite.hole(release, wanted.name) is None
+    return can_serve and suite.has_engine(release, engine)
+
+
+def describe(asked: Campaign, bounds: Bounds) -> str:
+    """The plan, for people."""
+    lines = [f"arm {number}: {arm.about}" for number, arm in enumerate(asked.arms, 1)]
+    lines += [f"scenario: {one.name}, profile {asked.profile.name}" for one in asked.scenarios]
+    share = asked.profile.run_time_s * len(asked.arms) / asked.round_s
+    lines.append(f"a round of one scenario: about {asked.round_s:.0f} s, of which {share:.0%} is load")
+    if bounds.budget_s is not None:
+        return "\n".join([*lines, f"time: at most {bounds.budget_s / 60:.1f} minutes"])
+    total_s = asked.round_s * bounds.rounds * len(asked.scenarios)
+    return "\n".join([*lines, f"time: {bounds.rounds} rounds, about {total_s / 60:.1f} minutes"])
+
+
+def page(asked: Campaign, found: Measured) -> str:
+    """What was measured, as Markdown."""
+    first, *others = (arm.about for arm in asked.arms)
+    title = f"{', '.join(others)} against {first}"
+    return comparison_page.render(found.series, found.judged, title=title).decode()

@@ -1,0 +1,60 @@
+"""The options of every verb that carries out a campaign."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from scripts.campaign.request import Selection
+from scripts.campaign.runner import ROUNDS
+from scripts.commands import cli
+from scripts.config.plan import MAX_ROUNDS
+from scripts.inference import intervals
+from scripts.inference.comparison import LEVEL
+from scripts.measure import session
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def selection(args: argparse.Namespace) -> Selection:
+    """What is compared by, as it was typed."""
+    return Selection(engines=tuple(args.engine), flows=tuple(args.flow), profile=args.profile, python=args.python)
+
+
+def add_options(parser: cli.Parser) -> None:
+    """What every verb that carries out a campaign takes."""
+    parser.add_argument("--engine", action="append", default=[], help="only this engine; repeatable")
+    parser.add_argument("--flow", action="append", default=[], metavar="NAME|DIR", help="only this flow; repeatable")
+    cli.add_campaign_options(parser)
+    ends = parser.add_mutually_exclusive_group()
+    ends.add_argument("--rounds", type=rounds, metavar="N", help=f"so many rounds of each flow (default: {ROUNDS})")
+    ends.add_argument(
+        "--budget",
+        type=duration_s,
+        metavar="10m",
+        help="stop when every verdict is in, or after this time at the latest",
+    )
+
+
+def options(args: argparse.Namespace) -> session.Options:
+    """How the session is carried out."""
+    return session.Options(results=args.results.resolve(), keep_logs=args.keep_logs)
+
+
+def rounds(text: str) -> int:
+    """A number of rounds, as a command line takes it."""
+    least = intervals.least_rounds(LEVEL)
+    if not text.isdecimal() or not least <= int(text) <= MAX_ROUNDS:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a number of rounds from {least}, the fewest that can tell, to {MAX_ROUNDS}"
+        )
+    return int(text)
+
+
+def duration_s(text: str) -> float:
+    """A time such as 90s, 10m or 1h, as a command line takes it."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 10m or 1h")
+    return float(found[1]) * _SECONDS[found[2]]
