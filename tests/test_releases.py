@@ -28,7 +28,7 @@ def records() -> dict[str, list[RunRecord]]:
     found = defaultdict(list)
     for path in sorted((ROOT / RUNS).glob(f"*/*/*/*/{RECORD_FILE}")):
         record = read_record(path.parent)
-        found[record.asked.release].append(record)
+        found[record.requested.release].append(record)
     return found
 
 
@@ -43,11 +43,11 @@ def test_lock_holds_the_release(release: Release) -> None:
 @pytest.mark.parametrize("release", MATRIX.releases, ids=lambda release: release.version)
 def test_live_server_was_the_release(release: Release) -> None:
     """Every committed run that came to a server was answered by that release, with the command that it ships."""
-    ran = [record.ran for record in records()[release.version] if record.ran is not None]
-    assert ran
-    assert {one.promptflow for one in ran} == {release.version}
-    assert {one.distributions["promptflow"] for one in ran} == {release.version}
-    assert all(one.command[0] == "gunicorn" for one in ran)
+    observed = [record.observed for record in records()[release.version] if record.observed is not None]
+    assert observed
+    assert {one.promptflow for one in observed} == {release.version}
+    assert {one.distributions["promptflow"] for one in observed} == {release.version}
+    assert all(one.command[0] == "gunicorn" for one in observed)
 
 
 def test_every_engine_and_flow_was_tried() -> None:
@@ -62,24 +62,26 @@ def test_every_engine_and_flow_was_tried() -> None:
     ] == []
 
 
-HOLES = [
+UNSUPPORTED_OUTCOMES = [
     (release, engine.name, flow)
     for release in MATRIX.releases
     for engine, flow in support_matrix.pairs(MATRIX)
-    if MATRIX.has_engine(release, engine) and MATRIX.hole(release, flow) is not None
+    if MATRIX.has_engine(release, engine) and MATRIX.why_unsupported(release, flow) is not None
 ]
 
 
-@pytest.mark.parametrize(("release", "engine", "flow"), HOLES, ids=lambda part: getattr(part, "version", part))
+@pytest.mark.parametrize(
+    ("release", "engine", "flow"), UNSUPPORTED_OUTCOMES, ids=lambda part: getattr(part, "version", part)
+)
 def test_holes_were_found_by_trying(release: Release, engine: str, flow: str) -> None:
     """Where suite.toml says that a release cannot serve a flow, a committed trial ended with that word and reason."""
-    hole = MATRIX.hole(release, flow)
-    assert hole is not None
+    entry = MATRIX.why_unsupported(release, flow)
+    assert entry is not None
     tried = [
         record
         for record in records()[release.version]
-        if (record.asked.engine, record.asked.flow, record.asked.profile.name) == (engine, flow, SERVES)
+        if (record.requested.engine, record.requested.flow, record.requested.profile.name) == (engine, flow, SERVES)
     ]
-    assert {record.outcome for record in tried} == {hole.outcome}
-    words = hole.reason.rpartition(": ")[2]
+    assert {record.outcome for record in tried} == {entry.outcome}
+    words = entry.reason.rpartition(": ")[2]
     assert any(words in " ".join(record.reasons) for record in tried)  # of one the last lines may not reach so far

@@ -10,15 +10,15 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
-from scripts.records.schema import Counts
+from scripts.records.schema import HistogramCounts
 
 
-def size(counts: Counts | None) -> int:
+def size(counts: HistogramCounts | None) -> int:
     """How many values were recorded."""
     return sum(counts.counts) if counts else 0
 
 
-def mean_ms(counts: Counts | None) -> float | None:
+def mean_ms(counts: HistogramCounts | None) -> float | None:
     """The exact mean, from the exact sum; None without values."""
     number = size(counts)
     return counts.total_us / number / 1000 if counts and number else None
@@ -32,7 +32,7 @@ def carries(number: int, percent: float) -> bool:
     return round(number * (1 - percent / 100), 6) >= 1
 
 
-def percentile_ms(counts: Counts | None, percent: float) -> float | None:
+def percentile_ms(counts: HistogramCounts | None, percent: float) -> float | None:
     """The nearest-rank percentile of the stored values; None when the sample does not carry it.
 
     A stored value is the lower edge of its bucket, so the result is low by less than a bucket: less than 0.1 % with
@@ -48,7 +48,7 @@ def percentile_ms(counts: Counts | None, percent: float) -> float | None:
     return None
 
 
-def merge(parts: Iterable[Counts | None]) -> Counts | None:
+def merge(parts: Iterable[HistogramCounts | None]) -> HistogramCounts | None:
     """All values of all parts as one distribution; None when there are none."""
     found = [part for part in parts if size(part) and part]
     if not found:
@@ -58,7 +58,7 @@ def merge(parts: Iterable[Counts | None]) -> Counts | None:
         for value, count in zip(part.values_us, part.counts, strict=True):
             total[value] += count
     values = tuple(sorted(total))
-    return Counts(
+    return HistogramCounts(
         values_us=values,
         counts=tuple(total[value] for value in values),
         total_us=sum(part.total_us for part in found),

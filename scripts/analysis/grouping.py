@@ -16,7 +16,7 @@ from scripts.analysis.metrics import Metric
 from scripts.analysis.run_reader import Run
 from scripts.config.matrix import MOCK, Suite
 from scripts.records import conditions
-from scripts.records.schema import Asked
+from scripts.records.schema import RequestedConfig
 
 MOCK_TITLE = "The mock API alone"
 
@@ -51,9 +51,9 @@ class Cell:
         return ordered[(len(ordered) - 1) // 2] if ordered else self.runs[-1]
 
     @property
-    def asked(self) -> Asked:
+    def requested(self) -> RequestedConfig:
         """What its runs were asked to do."""
-        return self.shown.record.asked
+        return self.shown.record.requested
 
     @property
     def outcome(self) -> str:
@@ -92,8 +92,14 @@ def cells(runs: Iterable[Run]) -> list[Cell]:
     """All cells, in an order that depends on what they are and not on how they were found."""
 
     def key(run: Run) -> tuple[str, ...]:
-        asked = run.record.asked
-        return asked.profile.name, asked.engine, asked.flow, asked.release, conditions.fingerprint(run.record)
+        requested = run.record.requested
+        return (
+            requested.profile.name,
+            requested.engine,
+            requested.flow,
+            requested.release,
+            conditions.fingerprint(run.record),
+        )
 
     ordered = sorted(runs, key=lambda run: (key(run), run.record.run_id))
     return [Cell(runs=tuple(group)) for _, group in itertools.groupby(ordered, key)]
@@ -112,15 +118,15 @@ def release_key(release: str) -> tuple[int, Version, str]:
         return 0, Version("0"), release
 
 
-def title(suite: Suite, asked: Asked) -> str:
+def title(suite: Suite, requested: RequestedConfig) -> str:
     """The heading of a scenario: the one that suite.toml declares, else made of engine and flow."""
-    if asked.release == MOCK:
+    if requested.release == MOCK:
         return MOCK_TITLE
     for scenario in suite.scenarios:
-        if (scenario.engine, scenario.flow) == (asked.engine, asked.flow):
+        if (scenario.engine, scenario.flow) == (requested.engine, requested.flow):
             return scenario.title
     engines = {engine.name: engine.title for engine in suite.engines}
-    return f"{engines.get(asked.engine, asked.engine)} + {asked.flow}"
+    return f"{engines.get(requested.engine, requested.engine)} + {requested.flow}"
 
 
 def by_profile(suite: Suite, found: Iterable[Cell]) -> list[list[Cell]]:
@@ -128,7 +134,7 @@ def by_profile(suite: Suite, found: Iterable[Cell]) -> list[list[Cell]]:
     names = [profile.name for profile in suite.profiles]
 
     def key(cell: Cell) -> tuple[int, str]:
-        name = cell.asked.profile.name
+        name = cell.requested.profile.name
         return (names.index(name) if name in names else len(names), name)
 
     return [list(group) for _, group in itertools.groupby(sorted(found, key=key), key)]
@@ -139,9 +145,9 @@ def by_scenario(suite: Suite, found: Iterable[Cell]) -> list[list[Cell]]:
     names = [(scenario.engine, scenario.flow) for scenario in suite.scenarios]
 
     def key(cell: Cell) -> tuple[bool, int, str, str]:
-        asked = cell.asked
-        pair = (asked.engine, asked.flow)
-        return (asked.release == MOCK, names.index(pair) if pair in names else len(names), *pair)
+        requested = cell.requested
+        pair = (requested.engine, requested.flow)
+        return (requested.release == MOCK, names.index(pair) if pair in names else len(names), *pair)
 
     return [list(group) for _, group in itertools.groupby(sorted(found, key=key), key)]
 
@@ -151,4 +157,6 @@ def by_conditions(found: Iterable[Cell]) -> list[list[Cell]]:
     tables: dict[str, list[Cell]] = {}
     for cell in best_first(found):
         tables.setdefault(cell.conditions, []).append(cell)
-    return [sorted(table, key=lambda cell: release_key(cell.asked.release), reverse=True) for table in tables.values()]
+    return [
+        sorted(table, key=lambda cell: release_key(cell.requested.release), reverse=True) for table in tables.values()
+    ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scripts.analysis import distribution, operational_laws
-from scripts.analysis.run_data import Sample
+from scripts.analysis.run_data import RunData
 from scripts.records.schema import Disturbance, Histograms, LocustRow, RunRecord, Server
 
 Better = Literal["higher", "lower", "-"]
@@ -20,7 +20,7 @@ View = Literal["releases", "history", "report chart", "spread", "terminal"]
 line on how far runs lie apart, what a bench session prints."""
 
 
-Compute = Callable[[Sample], float | None]
+Compute = Callable[[RunData], float | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +33,7 @@ class Metric:
     meaning: str  # one line, for the glossary
     shown_in: tuple[View, ...] = ()
     latency: bool = False  # of response times: not to be ranked where a run lost its slowest requests
-    least: float | None = None  # smallest relative change that counts in a comparison; None: never compared
+    minimum_effect: float | None = None  # smallest relative change that counts in a comparison; None: never compared
     follows_speed: bool = False  # moves with the machine's speed: adjusted by the control arm in comparisons
     compute: Compute
 
@@ -53,35 +53,35 @@ def derive(record: RunRecord, histograms: Histograms) -> dict[str, float | None]
     """Every metric of one run by name; all None when the run measured nothing."""
     if record.measurements is None:
         return dict.fromkeys((metric.name for metric in METRICS), None)
-    sample = Sample(record=record, measured=record.measurements, histograms=histograms)
-    return {metric.name: metric.compute(sample) for metric in METRICS}
+    data = RunData(record=record, measured=record.measurements, histograms=histograms)
+    return {metric.name: metric.compute(data) for metric in METRICS}
 
 
 def _percentile(kind: str, percent: float) -> Compute:
-    return lambda sample: distribution.percentile_ms(sample.counts(kind), percent)
+    return lambda data: distribution.percentile_ms(data.counts(kind), percent)
 
 
 def _mean(kind: str) -> Compute:
-    return lambda sample: distribution.mean_ms(sample.counts(kind))
+    return lambda data: distribution.mean_ms(data.counts(kind))
 
 
 def _row(value: Callable[[LocustRow], float | None]) -> Compute:
-    return lambda sample: value(sample.aggregated) if sample.aggregated else None
+    return lambda data: value(data.aggregated) if data.aggregated else None
 
 
 def _server(value: Callable[[Server], float | None]) -> Compute:
-    return lambda sample: value(sample.measured.server) if sample.measured.server else None
+    return lambda data: value(data.measured.server) if data.measured.server else None
 
 
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _memory_growth(sample: Sample) -> float | None:
-    server = sample.measured.server
+def _memory_growth(data: RunData) -> float | None:
+    server = data.measured.server
     if server is None:
         return None
-    return _ratio((server.memory_end_bytes - server.memory_start_bytes) * 1000, sample.measured.load.recorded)
+    return _ratio((server.memory_end_bytes - server.memory_start_bytes) * 1000, data.measured.load.recorded)
 
 
 def _imbalance(workers: Sequence[float]) -> float | None:
@@ -91,8 +91,8 @@ def _imbalance(workers: Sequence[float]) -> float | None:
 def _beyond_ideal(answer_s: Callable[[Server], float | None]) -> Compute:
     """An answer time of the server, less the flow's ideal time."""
 
-    def beyond(sample: Sample) -> float | None:
-        ideal_s, took_s = operational_laws.ideal_s(sample.record), _server(answer_s)(sample)
+    def beyond(data: RunData) -> float | None:
+        ideal_s, took_s = operational_laws.ideal_s(data.record), _server(answer_s)(data)
         return None if ideal_s is None or took_s is None else (took_s - ideal_s) * 1000
 
     return beyond
@@ -102,62 +102,62 @@ def _slowest_first(server: Server) -> float | None:
     return max((answer for answer in server.first_answers_s if answer is not None), default=None)
 
 
-def _run_queue_wait(sample: Sample) -> float | None:
-    waited_s = sample.measured.generator.run_queue_wait_s
-    return None if waited_s is None else _ratio(waited_s * 1000, sample.measured.load.recorded)
+def _run_queue_wait(data: RunData) -> float | None:
+    waited_s = data.measured.generator.run_queue_wait_s
+    return None if waited_s is None else _ratio(waited_s * 1000, data.measured.load.recorded)
 
 
-def _mock_cpu(sample: Sample) -> float | None:
-    return _ratio(sample.measured.backend.cpu_s * 1000, sample.window_completed)
+def _mock_cpu(data: RunData) -> float | None:
+    return _ratio(data.measured.backend.cpu_s * 1000, data.window_completed)
 
 
-def _generator_cpu(sample: Sample) -> float | None:
-    return _ratio(sample.measured.generator.cpu_s * 1000, sample.measured.load.recorded)
+def _generator_cpu(data: RunData) -> float | None:
+    return _ratio(data.measured.generator.cpu_s * 1000, data.measured.load.recorded)
 
 
-def _control_cpu(sample: Sample) -> float | None:
-    mock, generator = _mock_cpu(sample), _generator_cpu(sample)
+def _speed_covariate(data: RunData) -> float | None:
+    mock, generator = _mock_cpu(data), _generator_cpu(data)
     return None if mock is None or generator is None else mock + generator
 
 
-def _ceiling_use(sample: Sample) -> float | None:
+def _ceiling_use(data: RunData) -> float | None:
     """Of the steady state, because the laws behind the ceiling hold there and not in the ramp."""
-    ceiling, reached = operational_laws.ceiling_rps(sample.record), sample.steady_throughput_rps
+    ceiling, reached = operational_laws.ceiling_rps(data.record), data.steady_throughput_rps
     return None if ceiling is None or reached is None else _ratio(reached, ceiling)
 
 
 def _of_machine(seconds: Callable[[Disturbance], float | None]) -> Compute:
     """CPU seconds as a share of what all cores had in that window."""
 
-    def share(sample: Sample) -> float | None:
-        found = sample.measured.disturbance
+    def share(data: RunData) -> float | None:
+        found = data.measured.disturbance
         used = seconds(found)
         return None if used is None else _ratio(used, found.window_s * found.cores)
 
     return share
 
 
-def _reference_loop(sample: Sample) -> float | None:
-    return (sample.record.machine.loop_before_ms + sample.measured.disturbance.loop_after_ms) / 2
+def _reference_loop(data: RunData) -> float | None:
+    return (data.record.machine.loop_before_ms + data.measured.disturbance.loop_after_ms) / 2
 
 
-def _fastest(sample: Sample) -> float | None:
-    counts = sample.whole("ok")
+def _fastest(data: RunData) -> float | None:
+    counts = data.whole("ok")
     return counts.min_us / 1000 if counts else None
 
 
-def _slowest_failure(sample: Sample) -> float | None:
-    counts = sample.whole("failed")
+def _slowest_failure(data: RunData) -> float | None:
+    counts = data.whole("failed")
     return counts.max_us / 1000 if counts else None
 
 
 def _metric(  # noqa: PLR0913 - a row of the table below, with its few options named
     name: str, unit: str, better: Better, compute: Compute, meaning: str, *, shown_in: tuple[View, ...] = (),
-    latency: bool = False, least: float | None = None, follows_speed: bool = False,
+    latency: bool = False, minimum_effect: float | None = None, follows_speed: bool = False,
 ) -> Metric:  # fmt: skip
     return Metric(
-        name=name, unit=unit, better=better, meaning=meaning, shown_in=shown_in, latency=latency, least=least,
-        follows_speed=follows_speed, compute=compute,
+        name=name, unit=unit, better=better, meaning=meaning, shown_in=shown_in, latency=latency,
+        minimum_effect=minimum_effect, follows_speed=follows_speed, compute=compute,
     )  # fmt: skip
 
 
@@ -165,8 +165,8 @@ METRICS: tuple[Metric, ...] = (
     _metric("throughput_rps", "rps", "higher", _row(lambda row: row.requests_per_s),
             "all requests, failures included, over the run time with its ramp; locust's own figure",
             shown_in=("releases", "report chart", "spread")),
-    _metric("steady_throughput_rps", "rps", "higher", lambda sample: sample.steady_throughput_rps,
-            "requests that ended in steady state, failures included, over its length", least=0.02),
+    _metric("steady_throughput_rps", "rps", "higher", lambda data: data.steady_throughput_rps,
+            "requests that ended in steady state, failures included, over its length", minimum_effect=0.02),
     _metric("ceiling_use", "ratio", "-", _ceiling_use,
             "steady throughput / min(N/(R0+Z), workers x threads / R0): share of what load and workers allow",
             shown_in=("releases", "report chart")),
@@ -180,7 +180,7 @@ METRICS: tuple[Metric, ...] = (
             latency=True),
     _metric("response_time_min_ms", "ms", "-", _fastest, "fastest success of the whole run"),
     _metric("response_time_p50_ms", "ms", "lower", _percentile("ok", 50),
-            "median of successes in steady state", latency=True, least=0.01,
+            "median of successes in steady state", latency=True, minimum_effect=0.01,
             shown_in=("releases", "report chart")),
     _metric("response_time_p95_ms", "ms", "lower", _percentile("ok", 95),
             "95 % of successes in steady state took no longer", latency=True),
@@ -191,37 +191,37 @@ METRICS: tuple[Metric, ...] = (
             "exact mean of overhead: response time - the flow's own wait - what the backend waited",
             latency=True),
     _metric("overhead_p50_ms", "ms", "lower", _percentile("overhead", 50),
-            "median overhead in steady state", latency=True, least=0.05, follows_speed=True,
+            "median overhead in steady state", latency=True, minimum_effect=0.05, follows_speed=True,
             shown_in=("releases", "history", "report chart", "terminal")),
     _metric("overhead_p95_ms", "ms", "lower", _percentile("overhead", 95), "95th percentile of overhead",
             latency=True),
     _metric("overhead_p99_ms", "ms", "lower", _percentile("overhead", 99),
-            "99th percentile of overhead", latency=True, least=0.10, follows_speed=True,
+            "99th percentile of overhead", latency=True, minimum_effect=0.10, follows_speed=True,
             shown_in=("releases", "history", "terminal")),
     _metric("backend_call_p50_ms", "ms", "lower", _percentile("backend_call", 50),
             "median of the part of the overhead that lies around the flow's backend call",
-            latency=True, least=0.05, follows_speed=True),
+            latency=True, minimum_effect=0.05, follows_speed=True),
     _metric("failed_time_max_ms", "ms", "-", _slowest_failure, "slowest failed request of the whole run"),
-    _metric("in_flight_at_stop", "requests", "-", lambda sample: sample.measured.load.in_flight_at_stop,
+    _metric("in_flight_at_stop", "requests", "-", lambda data: data.measured.load.in_flight_at_stop,
             "requests without an answer when the run ended; in no latency figure"),
     _metric("cpu_per_request_ms", "ms", "lower", _server(lambda server: _ratio(server.cpu_s * 1000, server.completed)),
             "CPU time of the server's process tree per completed request in steady state",
-            least=0.02, follows_speed=True,
+            minimum_effect=0.02, follows_speed=True,
             shown_in=("releases", "history", "report chart", "spread", "terminal")),
     _metric("memory_start_bytes", "bytes", "lower", _server(lambda server: server.memory_start_bytes),
-            "memory of the server's process tree, verified and idle", least=0.02),
+            "memory of the server's process tree, verified and idle", minimum_effect=0.02),
     _metric("memory_end_bytes", "bytes", "lower", _server(lambda server: server.memory_end_bytes),
-            "memory of the server's process tree after the load", least=0.02,
+            "memory of the server's process tree after the load", minimum_effect=0.02,
             shown_in=("releases", "history", "terminal")),
     _metric("memory_growth_per_1000_requests_bytes", "bytes", "lower", _memory_growth,
             "memory growth from start to end per 1000 requests"),
     _metric("ready_s", "s", "lower", _server(lambda server: server.ready_s),
-            "start of the server process to its first good /health", least=0.10,
+            "start of the server process to its first good /health", minimum_effect=0.10,
             shown_in=("releases", "history", "terminal")),
     _metric("settled_s", "s", "lower", _server(lambda server: server.settled_s),
             "start of the server process until every worker had started and was idle"),
     _metric("first_answer_ms", "ms", "lower", _beyond_ideal(lambda server: server.first_answer_s),
-            "the server's first answer, cold and alone on an idle machine, less the ideal time", least=0.20,
+            "the server's first answer, cold and alone on an idle machine, less the ideal time", minimum_effect=0.20,
             shown_in=("history",)),
     _metric("first_answer_under_load_ms", "ms", "lower", _beyond_ideal(_slowest_first),
             "first answer under load of the slowest worker that can be told, less the ideal time"),
@@ -231,14 +231,14 @@ METRICS: tuple[Metric, ...] = (
             "successes of the worker that had most in steady state / mean of the workers; 1 is even"),
     _metric("mock_cpu_per_request_ms", "ms", "-", _mock_cpu,
             "CPU time of the mock API per completed request in steady state"),
-    _metric("generator_lag_p99_ms", "ms", "-", lambda sample: sample.measured.generator.lag_p99_ms,
+    _metric("generator_lag_p99_ms", "ms", "-", lambda data: data.measured.generator.lag_p99_ms,
             "how late the load generator's event loop woke; from 10 ms on the row is bound by the generator",
             shown_in=("terminal",)),
     _metric("generator_cpu_per_request_ms", "ms", "-", _generator_cpu,
             "CPU time of the load generator per recorded request"),
     _metric("run_queue_wait_ms", "ms", "-", _run_queue_wait,
             "how long the load generator was ready to run but waited for a core, per recorded request"),
-    _metric("control_cpu_per_request_ms", "ms", "-", _control_cpu,
+    _metric("speed_covariate_ms", "ms", "-", _speed_covariate,
             "CPU time of mock API and load generator per request: they hold no promptflow, so it is the machine's"),
     _metric("reference_loop_ms", "ms", "-", _reference_loop,
             "CPU time of a fixed piece of work, mean of just before and just after: how fast the cores were",
@@ -251,5 +251,5 @@ METRICS: tuple[Metric, ...] = (
             "share of the machine's CPU that the hypervisor took in steady state"),
 )  # fmt: skip
 
-COMPARED = tuple(metric for metric in METRICS if metric.least is not None)
+COMPARED = tuple(metric for metric in METRICS if metric.minimum_effect is not None)
 """The metrics that a comparison looks at unless told otherwise."""

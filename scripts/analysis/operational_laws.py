@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from scripts.config.load_profiles import Profile, ramp_s
-from scripts.records.schema import Ran, RunRecord
+from scripts.records.schema import ObservedConfig, RunRecord
 
 LAW_TOLERANCE = 0.02  # within this the figures obey the closed-loop law
 LOAD_BOUND_SHARE = 0.95  # from this share of what the load allows on, the load sets the throughput
@@ -52,24 +52,24 @@ def think_s(profile: Profile) -> float:
 
 def ideal_s(record: RunRecord) -> float | None:
     """R0: the mean answer time of a server that adds nothing; None when the flow does not declare its own."""
-    profile, own = record.asked.profile, record.own_wait_s
+    profile, own = record.requested.profile, record.own_wait_s
     return None if own is None else own + (profile.backend_wait_min_s + profile.backend_wait_max_s) / 2
 
 
-def held_at_once(ran: Ran) -> int | None:
+def held_at_once(observed: ObservedConfig) -> int | None:
     """How many requests the workers can hold at a time; None where threads do not bound it.
 
     What ran decides, not the engine's name: under uvicorn (also as gunicorn's worker class) a worker is an
     event loop that holds any number of requests, and a thread count on the command line means nothing.
     """
-    if any("uvicorn" in word.lower() for word in ran.command):
+    if any("uvicorn" in word.lower() for word in observed.command):
         return None
-    return ran.workers * ran.threads
+    return observed.workers * observed.threads
 
 
 def load_rps(record: RunRecord) -> float | None:
     """N / (R0 + Z): what the load allows of a server that adds nothing; None where that is not known or unbounded."""
-    profile, floor = record.asked.profile, ideal_s(record)
+    profile, floor = record.requested.profile, ideal_s(record)
     if floor is None or floor + think_s(profile) == 0:  # nothing waits: nothing bounds the load
         return None
     return closed_loop_rps(profile.users, floor, think_s(profile))
@@ -78,7 +78,7 @@ def load_rps(record: RunRecord) -> float | None:
 def ceiling_rps(record: RunRecord) -> float | None:
     """min(N / (R0 + Z), workers x threads / R0): what the load and the workers that really ran allow."""
     by_load, floor = load_rps(record), ideal_s(record)
-    held = held_at_once(record.ran) if record.ran else None  # the mock API alone has no promptflow server
+    held = held_at_once(record.observed) if record.observed else None  # the mock API alone has no promptflow server
     return by_load if by_load is None or held is None or not floor else min(by_load, held / floor)
 
 
@@ -88,7 +88,7 @@ def steady_from_s(record: RunRecord) -> float | None:
     None when it never came to that.
     """
     at = record.measurements.load.all_users_at_s if record.measurements else None
-    return None if at is None else at + record.asked.profile.warm_up_s
+    return None if at is None else at + record.requested.profile.warm_up_s
 
 
 def standard_error_s(profile: Profile, rps: float, completed: int) -> float:

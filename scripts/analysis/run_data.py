@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scripts.analysis import distribution, operational_laws
-from scripts.records.schema import Counts, Histograms, LocustRow, Measurements, RunRecord, Second, Window
+from scripts.records.schema import HistogramCounts, Histograms, LocustRow, Measurements, RunRecord, Second, Window
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
+class RunData:
     """One run that measured something."""
 
     record: RunRecord
@@ -20,11 +20,11 @@ class Sample:
     histograms: Histograms
     timeline: tuple[Second, ...] = ()  # no metric needs it: what holds second by second is a matter of validity
 
-    def counts(self, kind: str, window: Window = "steady") -> Counts | None:
+    def counts(self, kind: str, window: Window = "steady") -> HistogramCounts | None:
         """A distribution; None when nothing of that kind was seen."""
         return self.histograms.windows.get(window, {}).get(kind)
 
-    def whole(self, kind: str) -> Counts | None:
+    def whole(self, kind: str) -> HistogramCounts | None:
         """The distribution over all windows together."""
         return distribution.merge(kinds.get(kind) for kinds in self.histograms.windows.values())
 

@@ -6,16 +6,23 @@ Imports the record, `sample`, `metrics`, `validity` and `bound`. Writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.analysis import metrics, validity
 from scripts.analysis.bottleneck import Bound, verdict
 from scripts.analysis.metrics import Metric
-from scripts.analysis.run_data import Sample
+from scripts.analysis.run_data import RunData
 from scripts.records.schema import Histograms, Outcome, RunRecord
-from scripts.records.storage import RUNS, RecordError, read_histograms, read_record, read_timeline
+from scripts.records.storage import (
+    RecordError,
+    read_histograms,
+    read_record,
+    read_timeline,
+    run_directories,
+    run_path,
+)
 
 _NO_HISTOGRAMS = Histograms(windows={})
 
@@ -53,55 +60,55 @@ class Store:
     skipped: tuple[Skipped, ...]
 
 
-def read(results: Path, unreported: Collection[str] = (), only: str = "*") -> Store:
-    """Read all reported runs; profiles named in `unreported`, or that are not the `only` one, are not even opened."""
+def read(results: Path, unreported: Collection[str] = ()) -> Store:
+    """Read all reported runs; profiles named in `unreported` are not even opened."""
     runs: list[Run] = []
     skipped: list[Skipped] = []
-    for directory in sorted(_directories(results / RUNS.name, unreported, only)):
-        try:
-            run = read_run(directory)
-        except RecordError as error:
+    directories = [one for one in run_directories(results) if one.parts[-4] not in unreported]
+    for directory, found in each(directories):
+        if isinstance(found, RecordError):
             path = directory.relative_to(results).as_posix()
-            skipped.append(Skipped(path=path, reason=" ".join(str(error).split())))
-            continue
-        if run.record.asked.profile.reported:
-            runs.append(run)
+            skipped.append(Skipped(path=path, reason=" ".join(str(found).split())))
+        elif found.record.requested.profile.reported:
+            runs.append(found)
     return Store(runs=tuple(sorted(runs, key=lambda run: run.record.run_id)), skipped=tuple(skipped))
 
 
-def _directories(root: Path, unreported: Collection[str], only: str) -> list[Path]:
-    """<profile>/<release>/<engine>-<flow>/<run-id>; `*.tmp` is a run that is being written."""
-    found = (path for path in root.glob(f"{only}/*/*/*") if path.is_dir() and path.suffix != ".tmp")
-    return [path for path in found if path.relative_to(root).parts[0] not in unreported]
+def each(directories: Iterable[Path]) -> Iterator[tuple[Path, Run | RecordError]]:
+    """Read runs one after the other; what is wrong with one stands in its place."""
+    for directory in directories:
+        try:
+            yield directory, read_run(directory)
+        except RecordError as error:
+            yield directory, error
 
 
 def read_run(directory: Path) -> Run:
     """Read one run and derive its metrics; RecordError when it is not whole or lies in the wrong place."""
     record = read_record(directory)
-    asked = record.asked
-    expected = (asked.profile.name, asked.release, f"{asked.engine}-{asked.flow}")
-    if directory.parts[-4:-1] != expected:
-        raise RecordError(f"it is a record of {'/'.join(expected)}")
+    expected = run_path(record).parts
+    if directory.parts[-len(expected) :] != expected:
+        raise RecordError(f"it is a record of {'/'.join(expected[1:-1])}")
     if record.measurements is None:
         return _run(directory, record, None)
-    sample = Sample(
+    data = RunData(
         record=record,
         measured=record.measurements,
         histograms=read_histograms(directory),
         timeline=tuple(read_timeline(directory)),
     )
-    return _run(directory, record, sample)
+    return _run(directory, record, data)
 
 
-def _run(directory: Path, record: RunRecord, sample: Sample | None) -> Run:
-    ended_well = record.outcome == "ok" and sample is not None
-    reasons = validity.reasons(sample) if sample and ended_well else record.reasons
+def _run(directory: Path, record: RunRecord, data: RunData | None) -> Run:
+    ended_well = record.outcome == "ok" and data is not None
+    reasons = validity.reasons(data) if data and ended_well else record.reasons
     return Run(
         directory=directory,
         record=record,
-        values=metrics.derive(record, sample.histograms if sample else _NO_HISTOGRAMS),
+        values=metrics.derive(record, data.histograms if data else _NO_HISTOGRAMS),
         outcome="invalid" if ended_well and reasons else record.outcome,
         reasons=reasons,
-        distrusted=validity.distrusted(sample) if sample else (),
-        bound=verdict(sample) if sample else None,
+        distrusted=validity.distrusted(data) if data else (),
+        bound=verdict(data) if data else None,
     )

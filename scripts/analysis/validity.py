@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scripts.analysis import distribution, operational_laws
-from scripts.analysis.run_data import Sample
+from scripts.analysis.run_data import RunData
 from scripts.config.flows import CLOCK_SLACK_S
 from scripts.records.schema import Disturbance
 
@@ -36,62 +36,62 @@ def is_disturbance(reason: str) -> bool:
     return any(words in reason for words in _DISTURBANCES)
 
 
-def reasons(sample: Sample) -> tuple[str, ...]:
+def reasons(data: RunData) -> tuple[str, ...]:
     """Why a run that ended well is not valid; empty when it is."""
     return (
-        *generator(sample),
-        *_server(sample),
-        *_floor(sample),
-        *_ceiling(sample),
-        *_law(sample),
-        *_books(sample),
-        *_machine(sample.measured.disturbance),
+        *generator(data),
+        *_server(data),
+        *_floor(data),
+        *_ceiling(data),
+        *_law(data),
+        *_books(data),
+        *_machine(data.measured.disturbance),
     )
 
 
-def distrusted(sample: Sample) -> tuple[str, ...]:
+def distrusted(data: RunData) -> tuple[str, ...]:
     """Why the latencies of a run must not be ranked or compared, although its other figures may; empty: they may.
 
     A saturated run drops its slowest requests: those that still wait when the load is stopped are in no latency of
     the steady window, so what was recorded is too fast for the law. Throughput, CPU time and memory do not suffer.
     """
-    found = _lawfulness(sample)
+    found = _lawfulness(data)
     if found is None or found.holds or not found.truncated:
         return ()
     reason = (
-        f"truncated: {sample.waiting_at_stop} requests still waited when the load was stopped, in no latency of the "
+        f"truncated: {data.waiting_at_stop} requests still waited when the load was stopped, in no latency of the "
         f"steady state; those that had ended took {found.mean_s:.3f} s on average, N/X - Z gives {found.law_s:.3f} s"
     )
     return (reason,)
 
 
-def generator(sample: Sample) -> Iterator[str]:
+def generator(data: RunData) -> Iterator[str]:
     """Why the load generator was not fit: what it recorded is then partly its own doing."""
-    own = sample.measured.generator
-    yield from _users(sample)
+    own = data.measured.generator
+    yield from _users(data)
     if own.lag_p99_ms >= LAG_P99_MS:
         yield f"the generator's event loop lagged: p99 {own.lag_p99_ms:.1f} ms, not below {LAG_P99_MS:g}"
     if own.exceptions:
         yield f"the locustfile raised {own.exceptions} exceptions of its own"
-    yield from _run_queue_wait(sample)
-    if own.cpu_s >= BUSY_CORE * sample.load_s:
-        yield f"the generator used {own.cpu_s / sample.load_s:.0%} of a core, not below {BUSY_CORE:.0%}"
+    yield from _run_queue_wait(data)
+    if own.cpu_s >= BUSY_CORE * data.load_s:
+        yield f"the generator used {own.cpu_s / data.load_s:.0%} of a core, not below {BUSY_CORE:.0%}"
 
 
-def _users(sample: Sample) -> Iterator[str]:
+def _users(data: RunData) -> Iterator[str]:
     """All users were there, in every full second of the steady window."""
-    users, load = sample.record.asked.profile.users, sample.measured.load
+    users, load = data.record.requested.profile.users, data.measured.load
     if load.users_reached < users:
         yield f"only {load.users_reached} of {users} users were reached"
         return
-    begin = operational_laws.steady_from_s(sample.record)
-    steady = [row for row in sample.timeline if begin is not None and begin <= row.second <= load.stopped_s - 1]
-    least = min(steady, key=lambda row: row.users, default=None)
-    if least is not None and least.users < users:
-        yield f"the users were not held: {least.users} of {users} in second {least.second}"
+    begin = operational_laws.steady_from_s(data.record)
+    steady = [row for row in data.timeline if begin is not None and begin <= row.second <= load.stopped_s - 1]
+    fewest = min(steady, key=lambda row: row.users, default=None)
+    if fewest is not None and fewest.users < users:
+        yield f"the users were not held: {fewest.users} of {users} in second {fewest.second}"
 
 
-def _run_queue_wait(sample: Sample) -> Iterator[str]:
+def _run_queue_wait(data: RunData) -> Iterator[str]:
     """The generator had to wait for a core, for long and in what reaches a response time.
 
     2 % of wall time is a sign of trouble for a generator with cores of its own. Where it shares them with the
@@ -100,52 +100,52 @@ def _run_queue_wait(sample: Sample) -> Iterator[str]:
     response time, and the share of wall time that keeps a run with few requests from being blamed for the
     generator's own clocks, which wait too.
     """
-    waited_s, recorded = sample.measured.generator.run_queue_wait_s, sample.measured.load.recorded
-    if waited_s is None or not recorded or waited_s <= QUEUE_WAIT_SHARE * sample.load_s:
+    waited_s, recorded = data.measured.generator.run_queue_wait_s, data.measured.load.recorded
+    if waited_s is None or not recorded or waited_s <= QUEUE_WAIT_SHARE * data.load_s:
         return
     each_ms = waited_s * 1000 / recorded
     if each_ms >= QUEUE_WAIT_MS:
         yield (
-            f"the generator waited for a core: {waited_s / sample.load_s:.1%} of the time and {each_ms:.2f} ms "
+            f"the generator waited for a core: {waited_s / data.load_s:.1%} of the time and {each_ms:.2f} ms "
             f"a request, not below {QUEUE_WAIT_MS:g} ms"
         )
 
 
-def _server(sample: Sample) -> Iterator[str]:
-    measured, ran, profile = sample.measured, sample.record.ran, sample.record.asked.profile
+def _server(data: RunData) -> Iterator[str]:
+    measured, observed, profile = data.measured, data.record.observed, data.record.requested.profile
     if measured.load.recorded == sum(failure.count for failure in measured.load.failures):
         yield "no request succeeded"
     if measured.server is not None and measured.server.workers_lost:
         yield f"{measured.server.workers_lost} of the server's workers ended under load"
-    if ran is None:
+    if observed is None:
         return
-    if ran.workers != profile.workers:
-        yield f"{ran.workers} workers ran, not the {profile.workers} asked for"
-    if operational_laws.held_at_once(ran) is not None and ran.threads != profile.threads:
-        yield f"{ran.threads} threads a worker ran, not the {profile.threads} asked for"
+    if observed.workers != profile.workers:
+        yield f"{observed.workers} workers ran, not the {profile.workers} asked for"
+    if operational_laws.held_at_once(observed) is not None and observed.threads != profile.threads:
+        yield f"{observed.threads} threads a worker ran, not the {profile.threads} asked for"
 
 
-def _floor(sample: Sample) -> Iterator[str]:
+def _floor(data: RunData) -> Iterator[str]:
     """No success is faster than the flow's own wait and the least that the backend waits."""
-    own_s, fastest = sample.record.own_wait_s, sample.whole("ok")
+    own_s, fastest = data.record.own_wait_s, data.whole("ok")
     if own_s is None or fastest is None:
         return
-    floor_s = own_s + sample.record.asked.profile.backend_wait_min_s
+    floor_s = own_s + data.record.requested.profile.backend_wait_min_s
     if fastest.min_us / 1e6 < floor_s - CLOCK_SLACK_S:
         yield f"a success took {fastest.min_us / 1e6:.4f} s, less than its ideal time of {floor_s:g} s"
 
 
-def _ceiling(sample: Sample) -> Iterator[str]:
+def _ceiling(data: RunData) -> Iterator[str]:
     """Throughput is within what the users, and the workers and threads that really ran, can do."""
-    ceiling, reached = operational_laws.ceiling_rps(sample.record), sample.steady_throughput_rps
-    if ceiling is None or reached is None or not _is_long(sample):
+    ceiling, reached = operational_laws.ceiling_rps(data.record), data.steady_throughput_rps
+    if ceiling is None or reached is None or not _is_long(data):
         return
     if reached > ceiling * (1 + CEILING_TOLERANCE):
         yield f"throughput of {reached:.1f} rps is above the ceiling of {ceiling:.1f} rps"
 
 
-def _law(sample: Sample) -> Iterator[str]:
-    found = _lawfulness(sample)
+def _law(data: RunData) -> Iterator[str]:
+    found = _lawfulness(data)
     if found is not None and not found.holds and not found.truncated:
         yield (
             f"the response-time law does not hold: requests took {found.mean_s:.3f} s on average, N/X - Z gives "
@@ -163,16 +163,16 @@ class _Lawfulness:
     truncated: bool  # if not: requests that were dropped when the load stopped explain it
 
 
-def _lawfulness(sample: Sample) -> _Lawfulness | None:
+def _lawfulness(data: RunData) -> _Lawfulness | None:
     """None when the window is too short to tell.
 
     The 2 % are for what every run has: users who start together, and a generator that wakes a little late. In 30
     good runs that were not saturated the mean lay from 2.8 % below N / X - Z (1452 requests) to 1.5 % above (10250).
     """
-    number, rps, profile = sample.steady_completed, sample.steady_throughput_rps, sample.record.asked.profile
-    if not rps or not _is_long(sample):
+    number, rps, profile = data.steady_completed, data.steady_throughput_rps, data.record.requested.profile
+    if not rps or not _is_long(data):
         return None
-    parts = [sample.counts("ok"), sample.counts("failed")]
+    parts = [data.counts("ok"), data.counts("failed")]
     mean_s = sum(part.total_us for part in parts if part) / number / 1e6
     law_s = operational_laws.response_time_s(profile.users, rps, operational_laws.think_s(profile))
     by_chance_s = STANDARD_ERRORS * operational_laws.standard_error_s(profile, rps, number)
@@ -180,40 +180,40 @@ def _lawfulness(sample: Sample) -> _Lawfulness | None:
         mean_s=mean_s,
         law_s=law_s,
         holds=abs(mean_s - law_s) < operational_laws.LAW_TOLERANCE * law_s + by_chance_s,
-        truncated=mean_s < law_s and _explained(sample, rps, (law_s - mean_s) * number, law_s),
+        truncated=mean_s < law_s and _explained(data, rps, (law_s - mean_s) * number, law_s),
     )
 
 
-def _explained(sample: Sample, rps: float, missing_s: float, law_s: float) -> bool:
+def _explained(data: RunData, rps: float, missing_s: float, law_s: float) -> bool:
     """Whether requests that waited when the load stopped explain the response time that is missing.
 
     Both are needed: as many users waited as the throughput leaves (N - X Z, Little's law, so nobody was idle
     elsewhere), and no more is missing than they can have spent, the law's mean each.
     """
-    profile = sample.record.asked.profile
+    profile = data.record.requested.profile
     expected = operational_laws.waiting_users(profile.users, rps, operational_laws.think_s(profile))
     enough = expected - STANDARD_ERRORS * operational_laws.waiting_deviation(profile, rps)
-    return sample.waiting_at_stop >= enough and missing_s <= sample.waiting_at_stop * law_s
+    return data.waiting_at_stop >= enough and missing_s <= data.waiting_at_stop * law_s
 
 
-def _is_long(sample: Sample) -> bool:
+def _is_long(data: RunData) -> bool:
     """Whether the steady window has room for enough of the shortest cycles of answer and thinking."""
-    fastest = sample.whole("ok")
-    cycle_s = operational_laws.think_s(sample.record.asked.profile) + (fastest.min_us / 1e6 if fastest else 0.0)
-    return sample.steady_s >= LEAST_CYCLES * cycle_s
+    fastest = data.whole("ok")
+    cycle_s = operational_laws.think_s(data.record.requested.profile) + (fastest.min_us / 1e6 if fastest else 0.0)
+    return data.steady_s >= LEAST_CYCLES * cycle_s
 
 
-def _books(sample: Sample) -> Iterator[str]:
+def _books(data: RunData) -> Iterator[str]:
     """Every success was the backend's work, and the backend got nothing but what was asked: no hidden retry.
 
     Of flows that declare their ideal time only, because that says that they ask the backend once. The verification
     before the load asked once more, but not of the mock API alone.
     """
-    if sample.record.own_wait_s is None:
+    if data.record.own_wait_s is None:
         return
-    load = sample.measured.load
-    given = sample.measured.backend.received - (sample.measured.server is not None)
-    successes = distribution.size(sample.whole("ok"))
+    load = data.measured.load
+    given = data.measured.backend.received - (data.measured.server is not None)
+    successes = distribution.size(data.whole("ok"))
     if successes > given:
         yield f"{successes} requests succeeded, but the backend was asked {given} times"
     if given > load.recorded + load.in_flight_at_stop:

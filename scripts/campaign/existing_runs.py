@@ -18,7 +18,7 @@ from scripts.environments.locks import Lock
 from scripts.measure import digests
 from scripts.records import conditions
 from scripts.records.schema import Machine
-from scripts.records.storage import RECORD_FILE, RUNS, RecordError
+from scripts.records.storage import RecordError, run_directories
 
 
 def missing(suite: Suite, runs: Sequence[RunSpec], results: Path, here: Machine) -> list[RunSpec]:
@@ -35,22 +35,22 @@ def _lock(suite: Suite, spec: RunSpec) -> Lock | None:
 
 def _is_there(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> bool:
     ours = digests.of(spec, lock)
-    for run in _kept(spec, results):
+    for run in _recorded(spec, results):
         record = run.record
         as_here = replace(record, machine=here, digests=ours)
         python = record.python == spec.python or record.python.startswith(f"{spec.python}.")
         same = record.digests.lock == ours.lock and not conditions.differences(record, as_here)
-        alone = not record.asked.campaign and record.asked.round == spec.round  # comparisons have tables of their own
+        alone = (
+            not record.requested.campaign and record.requested.round == spec.round
+        )  # comparisons have tables of their own
         if run.outcome == "ok" and python and same and alone:
             return True
     return False
 
 
-def _kept(spec: RunSpec, results: Path) -> Iterator[Run]:
+def _recorded(spec: RunSpec, results: Path) -> Iterator[Run]:
     """The runs of a cell, newest first; one that cannot be read is not there."""
-    cell = results / RUNS.name / spec.profile.name / spec.release / f"{spec.engine}-{spec.flow}"
-    for path in sorted(cell.glob(f"*/{RECORD_FILE}"), reverse=True):
-        try:
-            yield run_reader.read_run(path.parent)
-        except RecordError:
-            continue
+    directories = run_directories(
+        results, profile=spec.profile.name, release=spec.release, scenario=f"{spec.engine}-{spec.flow}"
+    )
+    yield from (run for _, run in run_reader.each(reversed(directories)) if not isinstance(run, RecordError))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scripts.campaign.runner import Bounds, Measured
+from scripts.campaign.runner import CampaignResult, StoppingRule
 from scripts.config import flows
 from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
@@ -14,7 +14,7 @@ from scripts.config.matrix import Engine, Release, Suite
 from scripts.environments import candidates, virtualenvs
 from scripts.environments.candidates import Arm
 from scripts.host.process import System
-from scripts.measure.round_plan import Campaign, Scenario
+from scripts.measure.round_plan import Campaign, CampaignScenario
 from scripts.report.pages import comparison_page
 
 
@@ -73,7 +73,7 @@ def _profile(suite: Suite, name: str, arms: Sequence[Arm]) -> Profile:
 
 def _scenarios(
     suite: Suite, engine_names: Sequence[str], flow_names: Sequence[str], arms: Sequence[Arm]
-) -> list[Scenario]:
+) -> list[CampaignScenario]:
     """What all arms can serve of the engines and flows; what was asked for by name must be among it."""
     engines = [suite.engine(name) for name in dict.fromkeys(engine_names)] or list(suite.engines)
     named = [flows.find(name) for name in flow_names]
@@ -81,7 +81,7 @@ def _scenarios(
     if any(by_name[one.name].path != one.path for one in named):
         raise UsageError("two flow directories have the same name", then="rename one of them")
     scenarios = [
-        Scenario(engine=engine, flow=one)
+        CampaignScenario(engine=engine, flow=one)
         for engine in engines
         for one in by_name.values() or [flows.find(one.flow) for one in suite.scenarios if one.engine == engine.name]
         if all(serves(suite, arm.release, engine, one) for arm in arms)
@@ -102,24 +102,24 @@ def _scenarios(
 
 def serves(suite: Suite, release: Release, engine: Engine, wanted: Flow) -> bool:
     """Whether it has the engine, and is known to serve the flow; of somebody's own flow nothing is known."""
-    can_serve = wanted.path.parent != flows.FLOWS or suite.hole(release, wanted.name) is None
+    can_serve = wanted.path.parent != flows.FLOWS or suite.why_unsupported(release, wanted.name) is None
     return can_serve and suite.has_engine(release, engine)
 
 
-def describe(asked: Campaign, bounds: Bounds) -> str:
+def describe(requested: Campaign, rule: StoppingRule) -> str:
     """The plan, for people."""
-    lines = [f"arm {number}: {arm.about}" for number, arm in enumerate(asked.arms, 1)]
-    lines += [f"scenario: {one.name}, profile {asked.profile.name}" for one in asked.scenarios]
-    share = asked.profile.run_time_s * len(asked.arms) / asked.round_s
-    lines.append(f"a round of one scenario: about {asked.round_s:.0f} s, of which {share:.0%} is load")
-    if bounds.budget_s is not None:
-        return "\n".join([*lines, f"time: at most {bounds.budget_s / 60:.1f} minutes"])
-    total_s = asked.round_s * bounds.rounds * len(asked.scenarios)
-    return "\n".join([*lines, f"time: {bounds.rounds} rounds, about {total_s / 60:.1f} minutes"])
+    lines = [f"arm {number}: {arm.about}" for number, arm in enumerate(requested.arms, 1)]
+    lines += [f"scenario: {one.name}, profile {requested.profile.name}" for one in requested.scenarios]
+    share = requested.profile.run_time_s * len(requested.arms) / requested.round_s
+    lines.append(f"a round of one scenario: about {requested.round_s:.0f} s, of which {share:.0%} is load")
+    if rule.budget_s is not None:
+        return "\n".join([*lines, f"time: at most {rule.budget_s / 60:.1f} minutes"])
+    total_s = requested.round_s * rule.rounds * len(requested.scenarios)
+    return "\n".join([*lines, f"time: {rule.rounds} rounds, about {total_s / 60:.1f} minutes"])
 
 
-def page(asked: Campaign, found: Measured) -> str:
+def page(requested: Campaign, found: CampaignResult) -> str:
     """What was measured, as Markdown."""
-    first, *others = (arm.about for arm in asked.arms)
+    first, *others = (arm.about for arm in requested.arms)
     title = f"{', '.join(others)} against {first}"
-    return comparison_page.render(found.series, found.judged, title=title).decode()
+    return comparison_page.render(found.paired, found.judged, title=title).decode()

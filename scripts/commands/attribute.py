@@ -9,7 +9,7 @@ import argparse
 from datetime import date
 
 from scripts.campaign import request, runner
-from scripts.campaign.runner import ROUNDS, Bounds
+from scripts.campaign.runner import ROUNDS, StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK
@@ -26,15 +26,15 @@ def main(argv: list[str]) -> int:
     arms = [candidates.resolve(suite, args.release, uv=uv, system=system, as_of=day) for day in args.as_of]
     if args.to:
         arms.append(request.resolved(suite, args.to, system))
-    asked = request.planned(suite, campaign_options.selection(args), arms)
-    bounds = Bounds(rounds=args.rounds or ROUNDS, budget_s=args.budget)
+    requested = request.planned(suite, campaign_options.selection(args), arms)
+    rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=args.budget)
     if args.dry_run:
-        print(request.describe(asked, bounds))
+        print(request.describe(requested, rule))
         return EXIT_OK
-    found = runner.measure(asked, bounds, campaign_options.options(args), system)
-    print(request.page(asked, found))
-    print(attribution.render(found.series, found.floors))
-    runner.require_whole(asked, found)
+    found = runner.measure(requested, rule, campaign_options.options(args), system)
+    print(request.page(requested, found))
+    print(attribution.render(found.paired, found.floors))
+    runner.require_whole(requested, found)
     return EXIT_OK
 
 

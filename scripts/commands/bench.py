@@ -19,7 +19,7 @@ from scripts.host import machine
 from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.measure import loadgen, session
-from scripts.measure.run import Done
+from scripts.measure.run import CompletedRun
 from scripts.measure.session import shown
 from scripts.report.pages import session_summary
 from scripts.serving import launch, server_command
@@ -84,7 +84,7 @@ def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
     )
 
 
-def _verdict(done: list[Done]) -> int:
+def _verdict(done: list[CompletedRun]) -> int:
     """Raise what a failing run raised, or that figures must not be believed; else 0."""
     errors = [one.error for one in done if one.error is not None]
     if errors:
@@ -114,10 +114,11 @@ def _commands(suite: Suite, spec: RunSpec) -> list[str]:
     if spec.target is not None:
         lock = locks.read(locks.of_release(suite, spec.target.release))
         path = virtualenvs.directory(spec.release, lock, spec.python)
-        asked = server_command.settings(spec.engine, spec.profile.workers, spec.profile.threads)
+        requested = server_command.settings(spec.engine, spec.profile.workers, spec.profile.threads)
+        variables = {**requested, "MOCK_API_ENDPOINT": "http://127.0.0.1:PORT/"}
         lines += [
             f"environment: {shown(path)} from {shown(lock.path)}",
-            f"server: {_assignments(asked)} MOCK_API_ENDPOINT=http://127.0.0.1:PORT/ {_server_command(path, asked)}",
+            f"server: {_assignments(variables)} {_server_command(path, requested)}",
         ]
     mock, locust = shlex.join(launch.mock_command("PORT")), shlex.join(loadgen.command(spec, "PORT", "DIR"))
     return [
@@ -132,9 +133,9 @@ def _assignments(variables: dict[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in variables.items())
 
 
-def _server_command(path: Path, asked: dict[str, str]) -> str:
+def _server_command(path: Path, requested: dict[str, str]) -> str:
     site_packages = next((path / "lib").glob("python3.*/site-packages"), None)
     if site_packages is None:
         return "(the release's own command; shown here once the virtualenv is built: --install-only)"
-    shipped = server_command.shipped_command(server_command.template(site_packages), asked, RealSystem(), ROOT)
+    shipped = server_command.shipped_command(server_command.template(site_packages), requested, RealSystem(), ROOT)
     return shlex.join(server_command.at(shipped, "PORT"))

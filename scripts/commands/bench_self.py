@@ -6,7 +6,6 @@ and collating 20, 200 and 2000 records (copies of the committed ones under other
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import shutil
@@ -26,7 +25,7 @@ from scripts.config.matrix import ROOT
 from scripts.environments import locks, virtualenvs
 from scripts.host import machine
 from scripts.host.process import RealSystem, System, terminate_as_exception
-from scripts.records.storage import RECORD_FILE, RUNS, read_record
+from scripts.records.storage import RECORD_FILE, encode_record, read_record, run_directories, run_path
 from scripts.report.tables import markdown
 from scripts.selftest import recorder_cost
 
@@ -127,8 +126,8 @@ def _listing(system: System, nox_python: str) -> Iterator[Row]:
 
 
 def _collating(system: System, scratch: Path) -> Iterator[Row]:
-    templates = sorted(path.parent for path in (ROOT / "results" / RUNS.name).glob(f"report*/[0-9]*/*/*/{RECORD_FILE}"))
-    templates = [path for path in templates if read_record(path).outcome == "ok"]
+    found = [(path, read_record(path)) for path in run_directories(ROOT / "results", profile="report")]
+    templates = [path for path, record in found if record.outcome == "ok"]
     if not templates:
         raise NothingMeasuredError("there are no records to copy", then=f"nox -s bench-{RELEASE}-{ENGINE}")
     for size in COLLATE_SIZES:
@@ -142,7 +141,7 @@ def _collating(system: System, scratch: Path) -> Iterator[Row]:
 
 def _collating_committed(system: System) -> Iterator[Row]:
     results = ROOT / "results"
-    records = sum(1 for _ in (results / RUNS.name).glob(f"*/*/*/*/{RECORD_FILE}"))
+    records = len(run_directories(results))
     took = _timed(system, [sys.executable, "-m", "scripts", "collate", "--check"])
     size = sum(path.stat().st_size for path in results.rglob("*") if path.is_file())
     yield Row(
@@ -157,14 +156,15 @@ def _copies(templates: Sequence[Path], results: Path, size: int) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for number in range(size):
         template = templates[number % len(templates)]
-        record = json.loads((template / RECORD_FILE).read_bytes())
-        record["asked"]["release"] = f"{number // RUNS_A_RELEASE + 1}.0.0"
-        record["run_id"] = f"{start + timedelta(minutes=number):%Y%m%dT%H%M%SZ}-{number:06x}"
-        asked = record["asked"]
-        place = results / RUNS.name / asked["profile"]["name"] / asked["release"]
-        place = place / f"{asked['engine']}-{asked['flow']}" / record["run_id"]
+        record = read_record(template)
+        record = dataclasses.replace(
+            record,
+            run_id=f"{start + timedelta(minutes=number):%Y%m%dT%H%M%SZ}-{number:06x}",
+            requested=dataclasses.replace(record.requested, release=f"{number // RUNS_A_RELEASE + 1}.0.0"),
+        )
+        place = results / run_path(record)
         shutil.copytree(template, place)
-        (place / RECORD_FILE).write_text(json.dumps(record), encoding="utf-8")
+        (place / RECORD_FILE).write_bytes(encode_record(record))
 
 
 def _building(suite: matrix.Suite, system: System, scratch: Path) -> Iterator[Row]:
@@ -222,7 +222,7 @@ def _session(system: System, nox_python: str, scratch: Path) -> Iterator[Row]:
     took = _timed(system, [*argv, "--", "--results", str(results)])
     directories = [path.parent for path in sorted(results.rglob(RECORD_FILE))]
     records = [read_record(path) for path in directories]
-    load = sum(record.asked.profile.run_time_s for record in records)
+    load = sum(record.requested.profile.run_time_s for record in records)
     if not load:
         raise NothingMeasuredError("the session recorded nothing", then=f"nox -s bench-{RELEASE}-{ENGINE}")
     yield Row(

@@ -44,10 +44,10 @@ def options(args: argparse.Namespace) -> session.Options:
 
 def rounds(text: str) -> int:
     """A number of rounds, as a command line takes it."""
-    least = intervals.least_rounds(LEVEL)
-    if not text.isdecimal() or not least <= int(text) <= MAX_ROUNDS:
+    fewest = intervals.fewest_rounds(LEVEL)
+    if not text.isdecimal() or not fewest <= int(text) <= MAX_ROUNDS:
         raise argparse.ArgumentTypeError(
-            f"{text} is not a number of rounds from {least}, the fewest that can tell, to {MAX_ROUNDS}"
+            f"{text} is not a number of rounds from {fewest}, the fewest that can tell, to {MAX_ROUNDS}"
         )
     return int(text)
 

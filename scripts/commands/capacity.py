@@ -20,12 +20,12 @@ from scripts.config.plan import Plan, RunSpec
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.inference import capacity_search
-from scripts.inference.capacity_search import Trial, Verdict
+from scripts.inference.capacity_search import ObjectiveVerdict, Trial
 from scripts.measure import session
-from scripts.measure.run import Bench
+from scripts.measure.run import RunContext
 from scripts.measure.session import Options, Prepare
 from scripts.report.pages import capacity_page
-from scripts.report.pages.capacity_page import Search, Tried
+from scripts.report.pages.capacity_page import CapacitySearch, Tried
 
 _SHOWN_LOADS = 8  # of the first steps, in a dry run
 
@@ -34,7 +34,7 @@ _SHOWN_LOADS = 8  # of the first steps, in a dry run
 class Made:
     """A search that was made."""
 
-    search: Search
+    search: CapacitySearch
     error: SuiteError | None  # of its last run that did not end well
 
 
@@ -100,27 +100,27 @@ def make(
 ) -> list[Made]:
     """Search for each scenario; every run keeps its record."""
     with session.opened(options, settings.max_users, system, progress) as opened:
-        bench = dataclasses.replace(opened, prepared=prepare(suite, chosen.runs[0], system, progress))
-        return [_search(bench, spec, settings) for spec in chosen.runs]
+        context = dataclasses.replace(opened, prepared=prepare(suite, chosen.runs[0], system, progress))
+        return [_search(context, spec, settings) for spec in chosen.runs]
 
 
-def _search(bench: Bench, spec: RunSpec, settings: Capacity) -> Made:
+def _search(context: RunContext, spec: RunSpec, settings: Capacity) -> Made:
     """One scenario's search."""
     tried: list[Tried] = []
     errors: list[SuiteError] = []
 
-    def attempt(trial: Trial) -> Verdict:
+    def attempt(trial: Trial) -> ObjectiveVerdict:
         load = dataclasses.replace(spec, profile=spec.profile.at(trial.users), round=trial.number)
-        done = session.one(bench, load, f"[{trial.phase} {trial.number}, {trial.users} users]")
+        done = session.one(context, load, f"[{trial.phase} {trial.number}, {trial.users} users]")
         if done.error is not None:
             errors.append(done.error)
         run = run_reader.read_run(done.directory)
         tried.append(Tried(trial=trial, run=run, judgement=capacity_page.judge(run, settings)))
-        bench.progress.note(capacity_page.told(tried[-1]))
+        context.progress.note(capacity_page.told(tried[-1]))
         return tried[-1].judgement.verdict
 
     found = capacity_search.find(settings, attempt)
-    return Made(search=Search(found=found, tried=tuple(tried)), error=errors[-1] if errors else None)
+    return Made(search=CapacitySearch(found=found, tried=tuple(tried)), error=errors[-1] if errors else None)
 
 
 def _verdict(made: list[Made]) -> int:
@@ -129,7 +129,7 @@ def _verdict(made: list[Made]) -> int:
     if not without:
         return 0
     last = without[-1]
-    limit, flow = last.search.found.limit, last.search.tried[0].run.record.asked.flow
+    limit, flow = last.search.found.limit, last.search.tried[0].run.record.requested.flow
     if last.error is not None and limit is not None and limit.verdict == "invalid":
         raise last.error
     if limit is not None and limit.verdict == "missed":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from scripts.campaign import request, runner
-from scripts.campaign.runner import ROUNDS, Bounds
+from scripts.campaign.runner import ROUNDS, StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, UsageError
@@ -18,18 +18,18 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     terminate_as_exception()
     suite, system = matrix_file.load(), RealSystem()
-    asked = request.planned(
+    requested = request.planned(
         suite,
         campaign_options.selection(args),
         [request.resolved(suite, target, system) for target in _targets(suite, args)],
     )
-    bounds = Bounds(rounds=args.rounds or ROUNDS, budget_s=args.budget)
+    rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=args.budget)
     if args.dry_run:
-        print(request.describe(asked, bounds))
+        print(request.describe(requested, rule))
         return EXIT_OK
-    found = runner.measure(asked, bounds, campaign_options.options(args), system)
-    print(request.page(asked, found))
-    runner.require_whole(asked, found)
+    found = runner.measure(requested, rule, campaign_options.options(args), system)
+    print(request.page(requested, found))
+    runner.require_whole(requested, found)
     return EXIT_OK
 
 

@@ -10,7 +10,7 @@ import argparse
 
 from scripts.analysis.metrics import Metric
 from scripts.campaign import request, runner
-from scripts.campaign.runner import ROUNDS, Bounds, Measured
+from scripts.campaign.runner import ROUNDS, CampaignResult, StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import flows, matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, UsageError
@@ -18,9 +18,9 @@ from scripts.config.flows import Flow
 from scripts.config.matrix import Engine, Suite
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.inference import bisection, change_points, comparison, gate_decision
-from scripts.inference.bisection import Search
+from scripts.inference.bisection import Bisection
 from scripts.inference.change_points import Fit
-from scripts.inference.paired_rounds import Series
+from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure.round_plan import Campaign
 from scripts.report.pages import bisection_page
 
@@ -44,16 +44,16 @@ def main(argv: list[str]) -> int:
     if args.dry_run:
         print(_describe(whole, releases, args.rounds))
         return EXIT_OK
-    series: dict[tuple[str, ...], Series] = {}
+    paired: dict[tuple[str, ...], PairedRounds] = {}
 
     def measure(names: tuple[str, ...], rounds: int) -> tuple[Fit, float] | None:
         found = _measured(_planned(suite, args, names, system), rounds, args, system)
-        series[names] = found.series[0]
-        model = change_points.fit(series[names], metric)
-        return None if model is None else (model, comparison.floor(found.floors, series[names], metric) or 0.0)
+        paired[names] = found.paired[0]
+        model = change_points.fit(paired[names], metric)
+        return None if model is None else (model, comparison.floor(found.floors, paired[names], metric) or 0.0)
 
     found = bisection.search(metric, releases, measure, args.rounds)
-    return _told(suite, metric, found, series)
+    return _told(suite, metric, found, paired)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -99,9 +99,9 @@ def _planned(suite: Suite, args: argparse.Namespace, names: tuple[str, ...] | li
     )
 
 
-def _measured(asked: Campaign, rounds: int, args: argparse.Namespace, system: System) -> Measured:
-    found = runner.measure(asked, Bounds(rounds=rounds, afresh=False), campaign_options.options(args), system)
-    runner.require_whole(asked, found)
+def _measured(requested: Campaign, rounds: int, args: argparse.Namespace, system: System) -> CampaignResult:
+    found = runner.measure(requested, StoppingRule(rounds=rounds, afresh=False), campaign_options.options(args), system)
+    runner.require_whole(requested, found)
     return found
 
 
@@ -115,7 +115,7 @@ def _describe(whole: Campaign, releases: list[str], rounds: int) -> str:
     )
 
 
-def _told(suite: Suite, metric: Metric, found: Search | None, series: dict[tuple[str, ...], Series]) -> int:
+def _told(suite: Suite, metric: Metric, found: Bisection | None, paired: dict[tuple[str, ...], PairedRounds]) -> int:
     """Print the page; InvalidMeasurementError when no step could be told from noise."""
     if found is None:
         raise InvalidMeasurementError(
@@ -123,8 +123,8 @@ def _told(suite: Suite, metric: Metric, found: Search | None, series: dict[tuple
             then="another --metric; results/README.md has a glossary",
         )
     days = {release.version: release.as_of for release in suite.releases}
-    print(bisection_page.render(found, series[found.last.releases], days))
-    if found.step is None and not found.last.still and not found.last.drift:
+    print(bisection_page.render(found, paired[found.last.releases], days))
+    if found.change_point is None and not found.last.still and not found.last.drift:
         raise InvalidMeasurementError(
             f"no step of {metric.words} can be told from noise, nor that there is none",
             then=f"repeat this command with more --rounds than {found.last.model.rounds}; the runs so far are kept",

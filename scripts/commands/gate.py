@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.campaign import request, runner
-from scripts.campaign.runner import Bounds
+from scripts.campaign.runner import StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, RegressionError
@@ -32,17 +32,17 @@ def main(argv: list[str]) -> int:
     wanted = gate_decision.thresholds(args.max)
     suite, system = matrix_file.load(), RealSystem()
     arms = [request.resolved(suite, target, system) for target in (args.baseline, args.candidate)]
-    asked = request.planned(suite, campaign_options.selection(args), arms)
-    budget_s = None if args.rounds else args.budget or BUDGET_S * len(asked.scenarios)
-    bounds = Bounds(rounds=args.rounds or runner.ROUNDS, budget_s=budget_s, least=wanted)
+    requested = request.planned(suite, campaign_options.selection(args), arms)
+    budget_s = None if args.rounds else args.budget or BUDGET_S * len(requested.scenarios)
+    rule = StoppingRule(rounds=args.rounds or runner.ROUNDS, budget_s=budget_s, minimum_effect=wanted)
     if args.dry_run:
-        print(request.describe(asked, bounds))
+        print(request.describe(requested, rule))
         return EXIT_OK
-    found = runner.measure(asked, bounds, campaign_options.options(args), system)
-    page = request.page(asked, found)
+    found = runner.measure(requested, rule, campaign_options.options(args), system)
+    page = request.page(requested, found)
     print(page)
     _write_summary(page)
-    runner.require_whole(asked, found)  # before JUnit XML, which could not say that a flow is missing
+    runner.require_whole(requested, found)  # before JUnit XML, which could not say that a flow is missing
     cases = gate_decision.decide(found.judged, wanted)
     if args.junit is not None:
         args.junit.write_bytes(junit.render(cases, found.took_s))

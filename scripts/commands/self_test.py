@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts.campaign import request, runner
-from scripts.campaign.runner import Bounds, Measured
+from scripts.campaign.runner import CampaignResult, StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK
@@ -28,7 +28,7 @@ from scripts.selftest import simulation, slowdowns
 from scripts.selftest.slowdowns import VARIANTS
 
 RELEASE, ENGINE, FLOW = "1.12.0", "fastapi", "static_async"
-ROUNDS, NULLS = 8, 20
+ROUNDS, AA_COMPARISONS = 8, 20
 
 
 def main(argv: list[str]) -> int:
@@ -40,27 +40,27 @@ def main(argv: list[str]) -> int:
     injected = _variants(suite, baseline, system)
     args.engine, args.flow = [ENGINE], [FLOW]
     slowed = request.planned(suite, campaign_options.selection(args), [baseline, *injected.values()])
-    null = request.planned(suite, campaign_options.selection(args), [baseline, baseline])
-    bounds = Bounds(rounds=args.rounds, afresh=False)
+    is_aa = request.planned(suite, campaign_options.selection(args), [baseline, baseline])
+    rule = StoppingRule(rounds=args.rounds, afresh=False)
     if args.dry_run:
-        print(request.describe(slowed, bounds))
-        print(f"and {args.nulls} times:\n{request.describe(null, bounds)}")
+        print(request.describe(slowed, rule))
+        print(f"and {args.aa_comparisons} times:\n{request.describe(is_aa, rule)}")
         return EXIT_OK
     options = campaign_options.options(args)
-    caught = _measured(slowed, bounds, options, system)
-    found = [_measured(replace(null, again=again), bounds, options, system) for again in range(args.nulls)]
-    nulls = [one for measured in found for one in measured.judged]
-    measured = noise.measured_noise(nulls)
+    caught = _measured(slowed, rule, options, system)
+    found = [_measured(replace(is_aa, again=again), rule, options, system) for again in range(args.aa_comparisons)]
+    aa_comparisons = [one for measured in found for one in measured.judged]
+    measured = noise.measured_noise(aa_comparisons)
     variant_of = {injected[variant.name].release.version: variant for variant in VARIANTS}
     page = self_test_page.render(
         [
             Injected(name=variant.name, what=variant.what, metric=variant.metric, judged=one)
             for one in caught.judged
-            if (variant := variant_of.get(one.series.label(one.arm)))
+            if (variant := variant_of.get(one.paired.label(one.arm)))
         ],
-        nulls,
+        aa_comparisons,
         noise=measured,
-        round_s=null.round_s,
+        round_s=is_aa.round_s,
         simulated=simulation.tables(measured=[measured] if measured else []),
     )
     path: Path = args.results / "self-test.md"
@@ -80,7 +80,13 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         metavar="N",
         help=f"of each comparison (default: {ROUNDS})",
     )
-    parser.add_argument("--nulls", type=int, default=NULLS, metavar="N", help=f"A/A comparisons (default: {NULLS})")
+    parser.add_argument(
+        "--aa-comparisons",
+        type=int,
+        default=AA_COMPARISONS,
+        metavar="N",
+        help=f"A/A comparisons (default: {AA_COMPARISONS})",
+    )
     cli.add_campaign_options(parser)
     return parser.parse_args(argv)
 
@@ -96,7 +102,7 @@ def _variants(suite: Suite, baseline: Arm, system: System) -> dict[str, Arm]:
     }
 
 
-def _measured(asked: Campaign, bounds: Bounds, options: session.Options, system: System) -> Measured:
-    found = runner.measure(asked, bounds, options, system)
-    runner.require_whole(asked, found)
+def _measured(requested: Campaign, rule: StoppingRule, options: session.Options, system: System) -> CampaignResult:
+    found = runner.measure(requested, rule, options, system)
+    runner.require_whole(requested, found)
     return found

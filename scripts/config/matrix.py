@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from scripts.config.errors import UsageError, did_you_mean
 from scripts.config.load_profiles import Capacity, Profile
-from scripts.config.support import Behaviour, Hole
+from scripts.config.support import Behaviour, Unsupported
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MOCK = "mock"  # stands where a release stands, for runs against the mock API alone
@@ -81,7 +81,7 @@ class Suite:
     lines: tuple[ReleaseLine, ...]  # in version order
     engines: tuple[Engine, ...]
     scenarios: tuple[Scenario, ...]
-    holes: tuple[Hole, ...]
+    unsupported: tuple[Unsupported, ...]
     behaviours: tuple[Behaviour, ...]
     profiles: tuple[Profile, ...]
     capacity: Capacity
@@ -105,8 +105,8 @@ class Suite:
 
     def load(self, release: Release, profile: str) -> Profile:
         """The load profile as the release can be served: with the workers and threads that its own command fixes."""
-        asked, line = self.profile(profile), self.line(release)
-        return replace(asked, workers=line.workers or asked.workers, threads=line.threads or asked.threads)
+        requested, line = self.profile(profile), self.line(release)
+        return replace(requested, workers=line.workers or requested.workers, threads=line.threads or requested.threads)
 
     def line(self, release: Release) -> ReleaseLine:
         """The newest release line that is not after the release."""
@@ -135,16 +135,18 @@ class Suite:
 
     def scenario_flows(self, release: Release, engine: Engine) -> tuple[str, ...]:
         """The flows of the engine's scenarios that the release can serve."""
-        return tuple(s.flow for s in self.scenarios if s.engine == engine.name and self.hole(release, s.flow) is None)
+        return tuple(
+            s.flow for s in self.scenarios if s.engine == engine.name and self.why_unsupported(release, s.flow) is None
+        )
 
-    def hole(self, release: Release, flow: str) -> Hole | None:
+    def why_unsupported(self, release: Release, flow: str) -> Unsupported | None:
         """Why the release cannot serve the flow; None when it can, or when nothing is known of the flow."""
-        found = (hole for hole in self.holes if hole.flow == flow and not _is_since(release, hole.before))
+        found = (entry for entry in self.unsupported if entry.flow == flow and not _is_since(release, entry.before))
         return next(found, None)
 
     def can_serve(self, release: Release) -> tuple[str, ...]:
         """The flows of all scenarios that the release can serve."""
-        return tuple(flow for flow in self.flows if self.hole(release, flow) is None)
+        return tuple(flow for flow in self.flows if self.why_unsupported(release, flow) is None)
 
 
 def _is_since(release: Release, since: str) -> bool:

@@ -16,7 +16,7 @@ from scripts.config import toml_tables
 from scripts.config.errors import UsageError, did_you_mean
 from scripts.config.load_profiles import CAPACITY, Capacity, Profile
 from scripts.config.matrix import ROOT, Engine, Release, ReleaseLine, Scenario, Suite, Tools
-from scripts.config.support import HOLES, Behaviour, Hole
+from scripts.config.support import UNSUPPORTED_OUTCOMES, Behaviour, Unsupported
 
 SUITE_FILE = ROOT / "suite.toml"
 _PYTHON = re.compile(r"3\.\d{1,2}")
@@ -40,7 +40,8 @@ def load(path: Path = SUITE_FILE) -> Suite:
 
 def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     tables = (
-        "suite", "tools", "release", "release_line", "engine", "scenario", "hole", "behaviour", "profile", "capacity",
+        "suite", "tools", "release", "release_line", "engine", "scenario", "unsupported", "behaviour",
+        "profile", "capacity",
     )  # fmt: skip
     head = toml_tables.table(data.get("suite", {}))
     problems.extend(toml_tables.unknown(data, tables, "table"))
@@ -58,7 +59,7 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
         "lines": toml_tables.rows(ReleaseLine, data, "release_line", problems),
         "engines": toml_tables.named(Engine, data, "engine", problems),
         "scenarios": toml_tables.rows(Scenario, data, "scenario", problems),
-        "holes": toml_tables.rows(Hole, data, "hole", problems),
+        "unsupported": toml_tables.rows(Unsupported, data, "unsupported", problems),
         "behaviours": toml_tables.rows(Behaviour, data, "behaviour", problems),
         "profiles": toml_tables.named(Profile, data, "profile", problems),
     }
@@ -68,7 +69,9 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     single: dict[str, typing.Any] = {key: parts.pop(key)[0] for key in ("tools", "capacity")}
     whole: dict[str, typing.Any] = {key: tuple(rows) for key, rows in parts.items()}
     whole["releases"] = tuple(sorted(whole["releases"], key=lambda row: Version(row.version)))
-    whole["holes"] = tuple(sorted(whole["holes"], key=lambda row: Version(row.before)))  # the first that applies counts
+    whole["unsupported"] = tuple(
+        sorted(whole["unsupported"], key=lambda row: Version(row.before))
+    )  # the first that applies counts
     whole["lines"] = tuple(sorted(whole["lines"], key=lambda row: Version(row.since)))
     return Suite(python=str(python), watched=tuple(map(str, watched)), **single, **whole)
 
@@ -79,7 +82,7 @@ def _bad_versions(parts: Mapping[str, list[object]]) -> Iterator[str]:
         ("releases", "[[release]] version"),
         ("lines", "[[release_line]] since"),
         ("engines", "[engine] since"),
-        ("holes", "[[hole]] before"),
+        ("unsupported", "[[unsupported]] before"),
         ("behaviours", "[[behaviour]] since"),
     ):
         for text in [getattr(row, where.split()[-1]) for row in parts[key] if row is not None]:
@@ -106,11 +109,12 @@ def _contradictions(suite: Suite) -> Iterator[str]:
     names = [engine.name for engine in suite.engines]
     unknown = (s for s in suite.scenarios if s.engine not in names)
     yield from (f"[[scenario]] {s.flow}: unknown engine {s.engine!r}; {did_you_mean(s.engine, names)}" for s in unknown)
-    for h in suite.holes:
-        if h.flow not in suite.flows:
-            yield f"[[hole]] {h.flow}: no scenario has this flow; {did_you_mean(h.flow, suite.flows)}"
-        if h.outcome not in HOLES:
-            yield f"[[hole]] {h.flow}: {h.outcome!r} is no outcome; {did_you_mean(h.outcome, HOLES)}"
+    for row in suite.unsupported:
+        if row.flow not in suite.flows:
+            yield f"[[unsupported]] {row.flow}: no scenario has this flow; {did_you_mean(row.flow, suite.flows)}"
+        if row.outcome not in UNSUPPORTED_OUTCOMES:
+            hint = did_you_mean(row.outcome, UNSUPPORTED_OUTCOMES)
+            yield f"[[unsupported]] {row.flow}: {row.outcome!r} is no outcome; {hint}"
     yield from _bad_loads(suite)
 
 

@@ -145,10 +145,10 @@ def _check_flows(suite: Suite, chosen: Sequence[Flow], release: Release, engine:
         )
     paths: dict[str, Path] = {}
     for flow in chosen:
-        hole = suite.hole(release, flow.name) if flow.path.parent == flows.FLOWS else None
-        if hole is not None and not trying:
+        entry = suite.why_unsupported(release, flow.name) if flow.path.parent == flows.FLOWS else None
+        if entry is not None and not trying:
             raise UsageError(
-                f"promptflow {release.version} cannot serve {flow.name}: {hole.reason}",
+                f"promptflow {release.version} cannot serve {flow.name}: {entry.reason}",
                 then=f"--flow with one of {can_serve}",
             )
         if paths.setdefault(flow.name, flow.path) != flow.path:

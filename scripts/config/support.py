@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-HOLES = ("failed", "verify-failed", "cannot-install", "not-applicable")  # how a run may end that tells nothing
+UNSUPPORTED_OUTCOMES = (
+    "failed",
+    "verify-failed",
+    "cannot-install",
+    "not-applicable",
+)  # how a run may end that tells nothing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Hole:
+class Unsupported:
     """A flow that releases cannot serve on any engine, as trying has shown."""
 
     flow: str

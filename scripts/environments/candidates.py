@@ -16,7 +16,7 @@ from scripts.config.errors import EnvironmentBuildError, UsageError, did_you_mea
 from scripts.config.matrix import Release, Suite
 from scripts.environments import locks, virtualenvs, wheel_builds
 from scripts.environments.locks import Inputs, Lock
-from scripts.environments.wheel_builds import Gathered
+from scripts.environments.wheel_builds import CandidateWheels
 from scripts.host.process import System
 
 
@@ -47,7 +47,7 @@ def resolve(suite: Suite, spec: str, *, uv: str, system: System, as_of: date | N
             f"{spec!r} is no release of suite.toml, and no file or directory; {did_you_mean(spec, versions)}",
             then="name a release, a wheel, a directory of wheels, a source checkout, or git+URL[@REF]",
         )
-    return _candidate(suite, wheel_builds.gather(spec, uv=uv, system=system), as_of, uv, system)
+    return _candidate(suite, wheel_builds.collect(spec, uv=uv, system=system), as_of, uv, system)
 
 
 def _release(suite: Suite, release: Release, as_of: date | None, uv: str, system: System) -> Arm:
@@ -65,13 +65,13 @@ def _release(suite: Suite, release: Release, as_of: date | None, uv: str, system
     return _arm(moved, _lock(inputs, uv, system), f"{about} as of {as_of}")
 
 
-def _candidate(suite: Suite, gathered: Gathered, as_of: date | None, uv: str, system: System) -> Arm:
+def _candidate(suite: Suite, collected: CandidateWheels, as_of: date | None, uv: str, system: System) -> Arm:
     """A candidate has the version of the umbrella, `promptflow`, or of the first part that it brings."""
-    version = Version(gathered.wheels[0].version)
+    version = Version(collected.wheels[0].version)
     same = next((release for release in suite.releases if Version(release.version) == Version(version.public)), None)
     usual = same.as_of if same else _today()
     day = as_of or usual
-    label = Version(_extended(version) + gathered.digest[:8] + (f".asof.{day:%Y%m%d}" if day != usual else ""))
+    label = Version(_extended(version) + collected.digest[:8] + (f".asof.{day:%Y%m%d}" if day != usual else ""))
     constraints, reason = (same.constraints, same.reason) if same else ((), "")
     release = Release(version=str(label), uploaded=day, as_of=day, constraints=constraints, reason=reason)
     public = dataclasses.replace(release, version=version.public)  # an umbrella that is not brought is the index's
@@ -85,10 +85,10 @@ def _candidate(suite: Suite, gathered: Gathered, as_of: date | None, uv: str, sy
         requirements=suite.requirements(public),
         as_of=day,
         pythons=suite.line(public).pythons,
-        wheels=gathered.wheels,
+        wheels=collected.wheels,
         committed=False,
     )
-    about = f"promptflow {version} from {gathered.origin}" + (f" as of {day}" if same is None or day != usual else "")
+    about = f"promptflow {version} from {collected.origin}" + (f" as of {day}" if same is None or day != usual else "")
     return _arm(release, _lock(inputs, uv, system), about)
 
 

@@ -180,13 +180,13 @@ def _requirements_file(inputs: Inputs) -> Path:
 def _asked(inputs: Inputs) -> list[str]:
     """The requirements, with a candidate's wheels in the place of the versions that they stand for."""
     left = {wheel.name: wheel.path.resolve().as_uri() for wheel in inputs.wheels}
-    asked = []
+    requested = []
     for text in inputs.requirements:
         requirement = Requirement(text)
         requirement.url = left.pop(canonicalize_name(requirement.name), None)
         requirement.specifier = SpecifierSet()
-        asked.append(str(requirement) if requirement.url else text)
-    return [*asked, *(f"{name} @ {url}" for name, url in left.items())]
+        requested.append(str(requirement) if requirement.url else text)
+    return [*requested, *(f"{name} @ {url}" for name, url in left.items())]
 
 
 def _body(inputs: Inputs, output: str) -> str:

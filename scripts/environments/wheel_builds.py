@@ -35,7 +35,7 @@ _GIT_HERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}  # set in git's hooks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gathered:
+class CandidateWheels:
     """A candidate's wheels, in a folder named after what they hold."""
 
     wheels: tuple[Wheel, ...]  # at least one
@@ -48,7 +48,7 @@ def exists(spec: str) -> bool:
     return spec.startswith(GIT) or (spec != "" and Path(spec).exists())
 
 
-def gather(spec: str, *, uv: str, system: System) -> Gathered:
+def collect(spec: str, *, uv: str, system: System) -> CandidateWheels:
     """Copy or build a candidate's wheels; UsageError when it has none or ones that are not promptflow's."""
     CANDIDATES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CANDIDATES) as scratch:
@@ -61,7 +61,7 @@ def gather(spec: str, *, uv: str, system: System) -> Gathered:
         kept = CANDIDATES / digest[:16]
         shutil.rmtree(kept, ignore_errors=True)  # the same wheels, unless somebody changed them since
         into.rename(kept)
-    return Gathered(wheels=wheels.read_all(kept), digest=digest, origin=_told(found, origin))
+    return CandidateWheels(wheels=wheels.read_all(kept), digest=digest, origin=_told(found, origin))
 
 
 def _told(found: Sequence[Wheel], made_from: str) -> str:

@@ -18,7 +18,7 @@ from scripts.config.load_profiles import Capacity
 
 Phase = Literal["step", "confirm"]
 
-Verdict = Literal["met", "missed", "generator-bound", "invalid"]
+ObjectiveVerdict = Literal["met", "missed", "generator-bound", "invalid"]
 """Of one run: `missed` says something of the server; the last two only that its figures must not be believed."""
 
 REPEATS = 3  # of runs that must not be believed, in all of a search: chance may have disturbed them
@@ -39,11 +39,11 @@ class Limit:
     """The lowest load found that did not meet the objective."""
 
     users: int
-    verdict: Verdict
+    verdict: ObjectiveVerdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class CapacityResult:
     """How a search ended."""
 
     users: int | None  # the highest confirmed load; None: there is none
@@ -56,7 +56,7 @@ class Found:
         return self.limit is not None and self.limit.verdict == "missed"
 
 
-def find(settings: Capacity, attempt: Callable[[Trial], Verdict]) -> Found:
+def find(settings: Capacity, attempt: Callable[[Trial], ObjectiveVerdict]) -> CapacityResult:
     """Search; `attempt` makes one run."""
     search = _Search(settings, attempt)
     search.step_out()
@@ -91,7 +91,7 @@ def most_runs(settings: Capacity) -> int:
 class _Search:
     """The state of a search: `good` is the highest load that met the objective, 0 when none has."""
 
-    def __init__(self, settings: Capacity, attempt: Callable[[Trial], Verdict]) -> None:
+    def __init__(self, settings: Capacity, attempt: Callable[[Trial], ObjectiveVerdict]) -> None:
         self._settings = settings
         self._attempt = attempt
         self._number = 0
@@ -117,16 +117,16 @@ class _Search:
                 break
             self._step((self._good + self._limit.users) // 2)
 
-    def confirm(self) -> Found:
+    def confirm(self) -> CapacityResult:
         """Confirm the load that was found, or a lower one."""
         for _ in range(CONFIRMATIONS):
             if not self._good:
                 break
             confirmed_by = self._confirmed()
             if confirmed_by:
-                return Found(users=self._good, confirmed_by=confirmed_by, limit=self._limit)
+                return CapacityResult(users=self._good, confirmed_by=confirmed_by, limit=self._limit)
             self._good = min(self._good - 1, math.floor(self._good / (1 + self._settings.precision)))
-        return Found(users=None, confirmed_by=(), limit=self._limit)
+        return CapacityResult(users=None, confirmed_by=(), limit=self._limit)
 
     def _confirmed(self) -> tuple[int, ...]:
         """The trials that confirm the load; none when one of them does not."""
@@ -152,6 +152,6 @@ class _Search:
             self._limit = Limit(users=users, verdict=verdict)
         return verdict == "met"
 
-    def _run(self, users: int, phase: Phase) -> Verdict:
+    def _run(self, users: int, phase: Phase) -> ObjectiveVerdict:
         self._number += 1
         return self._attempt(Trial(number=self._number, phase=phase, users=users))

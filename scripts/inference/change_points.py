@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from scripts.analysis.metrics import Metric
-from scripts.inference.comparison import CONTROL_METRIC, LEVEL
-from scripts.inference.intervals import STEEPEST_SLOPE, Figures, Interval, look_level
-from scripts.inference.paired_rounds import Series
+from scripts.inference.comparison import COVARIATE_METRIC, LEVEL
+from scripts.inference.intervals import STEEPEST_SLOPE, Figures, Interval, bonferroni_level
+from scripts.inference.paired_rounds import PairedRounds
 
 FEWEST_ROUNDS = 3
 _ROUNDING = 1e-12  # of a log that is no larger than a hundred
@@ -58,7 +58,7 @@ class Fit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class ChangePoint:
     """A release at which a metric changed."""
 
     metric: Metric
@@ -68,63 +68,63 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class LogMatrix:
     """What the runs of a series tell about a metric: logs with a row a round and a column a release."""
 
     metric: Metric
     releases: tuple[str, ...]
     values: Figures
-    controls: Figures | None  # of the control arm, for a metric that follows the speed of the machine
+    covariates: Figures | None  # of the control arm, for a metric that follows the speed of the machine
 
     def fit(self) -> Fit:
         """The model of these runs."""
-        return fitted(self.releases, self.values, self.controls)
+        return fitted(self.releases, self.values, self.covariates)
 
 
-def told(series: Series, metric: Metric) -> Told | None:
+def log_matrix(paired: PairedRounds, metric: Metric) -> LogMatrix | None:
     """None when a run does not tell the metric, or there are too few rounds."""
-    values = _matrix(series, metric)
-    controls = _matrix(series, CONTROL_METRIC) if metric.follows_speed else None
-    if values is None or len(series.rounds) < FEWEST_ROUNDS or (metric.follows_speed and controls is None):
+    values = _matrix(paired, metric)
+    covariates = _matrix(paired, COVARIATE_METRIC) if metric.follows_speed else None
+    if values is None or len(paired.rounds) < FEWEST_ROUNDS or (metric.follows_speed and covariates is None):
         return None
-    releases = tuple(series.label(arm) for arm in series.arms)
-    return Told(metric=metric, releases=releases, values=values, controls=controls)
+    releases = tuple(paired.label(arm) for arm in paired.arms)
+    return LogMatrix(metric=metric, releases=releases, values=values, covariates=covariates)
 
 
-def fit(series: Series, metric: Metric) -> Fit | None:
+def fit(paired: PairedRounds, metric: Metric) -> Fit | None:
     """The model of a metric; None where `told` is."""
-    found = told(series, metric)
-    return None if found is None else found.fit()
+    detect = log_matrix(paired, metric)
+    return None if detect is None else detect.fit()
 
 
-def fitted(releases: tuple[str, ...], values: Figures, controls: Figures | None) -> Fit:
+def fitted(releases: tuple[str, ...], values: Figures, covariates: Figures | None) -> Fit:
     """The model of logs with a row for each round and a column for each release."""
-    effects, noise, slope = _model(values, controls)
+    effects, noise, slope = _model(values, covariates)
     return Fit(
-        releases=releases, rounds=len(values), effects=effects, covariance=_unit(values.shape, controls) * noise**2,
-        freedom=_freedom(values.shape, controls), noise=float(noise), slope=float(slope),
+        releases=releases, rounds=len(values), effects=effects, covariance=_unit(values.shape, covariates) * noise**2,
+        freedom=_freedom(values.shape, covariates), noise=float(noise), slope=float(slope),
     )  # fmt: skip
 
 
-def found(
+def detect(
     metric: Metric, model: Fit, floor: float = 0.0, metrics: int = 1, errors: float | None = None
-) -> list[Step]:  # fmt: skip
+) -> list[ChangePoint]:  # fmt: skip
     """The releases at which the metric stepped.
 
     `floor`: the noise floor as log ratio. `metrics`: how many are looked at, whose intervals are to hold together.
     `errors`: half the intervals' width in standard errors, from `wide_enough`; else Student's.
     """
     pairs = len(model.releases) - 1
-    level = look_level(LEVEL, pairs * metrics)
+    level = bonferroni_level(LEVEL, pairs * metrics)
     errors = _student(level, model.freedom) if errors is None else errors
-    least = _least(metric, floor)
-    steps = []
+    minimum_effect = _minimum_effect(metric, floor)
+    points = []
     for place in range(1, pairs + 1):
         interval = model.within(place, place - 1, errors, level)
-        if interval.exceeds(least):
+        if interval.exceeds(minimum_effect):
             before, release = model.releases[place - 1 : place + 1]
-            steps.append(Step(metric=metric, before=before, release=release, interval=interval))
-    return steps
+            points.append(ChangePoint(metric=metric, before=before, release=release, interval=interval))
+    return points
 
 
 def orders(shape: tuple[int, ...], trials: int, seed: int) -> Orders:
@@ -134,90 +134,90 @@ def orders(shape: tuple[int, ...], trials: int, seed: int) -> Orders:
     return np.random.default_rng(seed).permuted(places, axis=2)
 
 
-def wide_enough(one: Told, shuffles: Orders, metrics: int = 1) -> float:
+def wide_enough(one: LogMatrix, shuffles: Orders, metrics: int = 1) -> float:
     """Standard errors by which a neighbour must differ, to cry wolf in 5 % of trials over all releases and metrics.
 
     What Student's distribution asks for, or what this metric's own noise asks for when that is more.
     """
     pairs = len(one.releases) - 1
-    student = _student(look_level(LEVEL, pairs * metrics), _freedom(one.values.shape, one.controls))
-    shifts, deviations = _without_steps(one, shuffles)
-    largest = np.divide(np.abs(shifts), deviations, out=np.zeros_like(shifts), where=deviations > 0).max(axis=1)
-    return max(student, float(np.quantile(largest, look_level(LEVEL, metrics))))
+    student = _student(bonferroni_level(LEVEL, pairs * metrics), _freedom(one.values.shape, one.covariates))
+    changes, deviations = _without_changes(one, shuffles)
+    largest = np.divide(np.abs(changes), deviations, out=np.zeros_like(changes), where=deviations > 0).max(axis=1)
+    return max(student, float(np.quantile(largest, bonferroni_level(LEVEL, metrics))))
 
 
-def false_alarms(
-    figures: Sequence[Told], shuffles: Orders, errors: Mapping[str, float], floors: Mapping[str, float]
+def false_positives(
+    figures: Sequence[LogMatrix], shuffles: Orders, errors: Mapping[str, float], floors: Mapping[str, float]
 ) -> float:
     """Share of shuffles with any step in any metric where there is none.
 
     All metrics are shuffled alike, so that they stay as alike as they are. `errors` as `found` takes them, `floors`:
     noise floors as log ratios, both by the metric's name.
     """
-    alarms = np.zeros(len(shuffles), dtype=bool)
+    positives = np.zeros(len(shuffles), dtype=bool)
     for one in figures:
-        shifts, deviations = _without_steps(one, shuffles)
-        certain = np.abs(shifts) > errors[one.metric.name] * deviations
-        counting = np.abs(shifts) > _least(one.metric, floors[one.metric.name])
-        alarms |= (certain & counting).any(axis=1)
-    return float(alarms.mean())
+        changes, deviations = _without_changes(one, shuffles)
+        certain = np.abs(changes) > errors[one.metric.name] * deviations
+        counting = np.abs(changes) > _minimum_effect(one.metric, floors[one.metric.name])
+        positives |= (certain & counting).any(axis=1)
+    return float(positives.mean())
 
 
-def _without_steps(one: Told, shuffles: Orders) -> tuple[Figures, Figures]:
+def _without_changes(one: LogMatrix, shuffles: Orders) -> tuple[Figures, Figures]:
     """Shifts between neighbours and their standard errors where there is no step: (trials, neighbours).
 
     What the model does not explain is shuffled; what the machine's speed does stays where it is.
     """
-    effects, _, slope = _model(one.values, one.controls)
-    explained = np.zeros_like(one.values) if one.controls is None else slope * one.controls
+    effects, _, slope = _model(one.values, one.covariates)
+    explained = np.zeros_like(one.values) if one.covariates is None else slope * one.covariates
     left = one.values - explained - effects
     shuffled = np.take_along_axis(np.broadcast_to(left, shuffles.shape), shuffles, axis=2) + explained
-    effects, noise, _ = _model(shuffled, one.controls)
-    unit = _unit(one.values.shape, one.controls)
+    effects, noise, _ = _model(shuffled, one.covariates)
+    unit = _unit(one.values.shape, one.covariates)
     spread = np.diag(unit)[1:] + np.diag(unit)[:-1] - 2 * np.diag(unit, 1)
     return np.diff(effects, axis=-1), noise[:, None] * np.sqrt(spread)
 
 
-def _model(values: Figures, controls: Figures | None) -> tuple[Figures, Figures, Figures]:
+def _model(values: Figures, covariates: Figures | None) -> tuple[Figures, Figures, Figures]:
     """Effects of the releases, noise, and slope, of one table of logs or of a stack of them; same controls for all."""
     left, means = _centred(values), values.mean(axis=-2)
     slope = np.zeros(values.shape[:-2])
-    if controls is not None and (squares := _squares(controls)) > 0:
-        theirs = _centred(controls)
+    if covariates is not None and (squares := _squares(covariates)) > 0:
+        theirs = _centred(covariates)
         slope = np.clip((left * theirs).sum(axis=(-2, -1)) / squares, 0.0, STEEPEST_SLOPE)
         left = left - slope[..., None, None] * theirs
-        means = means - slope[..., None] * controls.mean(axis=0)
-    noise = np.sqrt((left**2).sum(axis=(-2, -1)) / _freedom(values.shape[-2:], controls))
+        means = means - slope[..., None] * covariates.mean(axis=0)
+    noise = np.sqrt((left**2).sum(axis=(-2, -1)) / _freedom(values.shape[-2:], covariates))
     return means - means[..., :1], noise, slope
 
 
-def _unit(shape: tuple[int, ...], controls: Figures | None) -> Figures:
+def _unit(shape: tuple[int, ...], covariates: Figures | None) -> Figures:
     """Covariance of the releases' adjusted means in variances of the noise; fitting the slope has its cost."""
     rounds, releases = shape
     unit = np.eye(releases) / rounds
-    if controls is not None and (squares := _squares(controls)) > 0:
-        means = controls.mean(axis=0)
+    if covariates is not None and (squares := _squares(covariates)) > 0:
+        means = covariates.mean(axis=0)
         unit = unit + np.outer(means, means) / squares
     return unit
 
 
-def _squares(controls: Figures) -> float:
+def _squares(covariates: Figures) -> float:
     """By how much the controls moved otherwise than rounds and releases; 0 for what rounding leaves of logs."""
-    squares = float((_centred(controls) ** 2).sum())
-    return squares if squares > controls.size * _ROUNDING**2 else 0.0
+    squares = float((_centred(covariates) ** 2).sum())
+    return squares if squares > covariates.size * _ROUNDING**2 else 0.0
 
 
-def _freedom(shape: tuple[int, ...], controls: Figures | None) -> int:
+def _freedom(shape: tuple[int, ...], covariates: Figures | None) -> int:
     rounds, releases = shape
-    return (rounds - 1) * (releases - 1) - (controls is not None)
+    return (rounds - 1) * (releases - 1) - (covariates is not None)
 
 
 def _student(level: float, freedom: int) -> float:
     return float(stats.t.ppf((1 + level) / 2, freedom))
 
 
-def _least(metric: Metric, floor: float) -> float:
-    return max(math.log1p(metric.least or 0.0), floor)
+def _minimum_effect(metric: Metric, floor: float) -> float:
+    return max(math.log1p(metric.minimum_effect or 0.0), floor)
 
 
 def _centred(values: Figures) -> Figures:
@@ -226,9 +226,9 @@ def _centred(values: Figures) -> Figures:
     return np.asarray(values - rounds - releases + values.mean(axis=(-2, -1), keepdims=True))
 
 
-def _matrix(series: Series, metric: Metric) -> Figures | None:
+def _matrix(paired: PairedRounds, metric: Metric) -> Figures | None:
     """Logs with a row a round and a column an arm; None when a figure is missing, not believed, or not positive."""
-    runs = [[one.runs[arm] for arm in series.arms] for one in series.rounds]
+    runs = [[one.runs[arm] for arm in paired.arms] for one in paired.rounds]
     rows = [[run.values[metric.name] if run.counts(metric) else None for run in row] for row in runs]
     if not rows or any(value is None or value <= 0 for row in rows for value in row):
         return None

@@ -18,13 +18,13 @@ from scripts.analysis.metrics import COMPARED, METRICS, Metric
 from scripts.analysis.run_reader import Run
 from scripts.inference import intervals
 from scripts.inference.intervals import Interval
-from scripts.inference.paired_rounds import BASELINE, Series
+from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.records import conditions
 
 Verdict = Literal["regression", "improvement", "no change", "inconclusive", "no data"]
 LEVEL = 0.95
-CONTROL = "control_cpu_per_request_ms"
-CONTROL_METRIC = next(metric for metric in METRICS if metric.name == CONTROL)
+COVARIATE = "speed_covariate_ms"
+COVARIATE_METRIC = next(metric for metric in METRICS if metric.name == COVARIATE)
 _LEAST_TO_ADJUST = 4  # rounds: with fewer, the slope of the control arm is not known well enough
 
 Pair = tuple[Sequence[Run], Sequence[Run]]
@@ -55,12 +55,12 @@ class Effect:
 
 
 def effects(
-    series: Series,
+    paired: PairedRounds,
     arm: int,
     floors: Floors,
     *,
     level: float = LEVEL,
-    least: Mapping[str, float] | None = None,
+    minimum_effect: Mapping[str, float] | None = None,
     beside: int = BASELINE,
 ) -> list[Effect]:
     """Every compared metric of an arm beside another one.
@@ -68,14 +68,14 @@ def effects(
     `least` replaces the least change that counts, as log ratio, by metric name; if given, these metrics alone are what
     a verdict has to hold together with.
     """
-    pair = series.runs(beside), series.runs(arm)
-    wanted = least or {}
+    pair = paired.runs(beside), paired.runs(arm)
+    wanted = minimum_effect or {}
     shown = [metric for metric in METRICS if metric in COMPARED or metric.name in wanted]
     by_metric = {metric.name: _interval(metric, [pair], level) for metric in shown}
     certain = _certain({name: one for name, (one, _) in by_metric.items() if not wanted or name in wanted}, level)
     return [
         _effect(
-            metric, pair, by_metric[metric.name], floor(floors, series, metric), wanted.get(metric.name), level,
+            metric, pair, by_metric[metric.name], floor(floors, paired, metric), wanted.get(metric.name), level,
             certain=metric.name in certain,
         )
         for metric in shown
@@ -84,54 +84,60 @@ def effects(
 
 def _certain(by_metric: Mapping[str, Interval | None], level: float) -> set[str]:
     """The metrics whose change is not chance, tested all at once: with ten, one in two tables would cry wolf else."""
-    found = {name: interval.chance for name, interval in by_metric.items() if interval is not None}
-    adjusted = intervals.at_once(list(found.values()))
-    return {name for name, chance in zip(found, adjusted, strict=True) if chance < 1 - level}
+    found = {name: interval.p_value for name, interval in by_metric.items() if interval is not None}
+    adjusted = intervals.holm(list(found.values()))
+    return {name for name, p_value in zip(found, adjusted, strict=True) if p_value < 1 - level}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class ArmComparison:
     """One arm of one series beside its baseline."""
 
-    series: Series
+    paired: PairedRounds
     arm: int
     effects: tuple[Effect, ...]
 
     @property
     def heading(self) -> str:
         """Engine, flow and the two that are compared."""
-        return f"{self.series.engine} {self.series.flow}: {self.names}"
+        return f"{self.paired.engine} {self.paired.flow}: {self.names}"
 
     @property
     def names(self) -> str:
         """The two that are compared."""
-        return f"{self.series.label(self.arm)} against {self.series.label(BASELINE)}"
+        return f"{self.paired.label(self.arm)} against {self.paired.label(BASELINE)}"
 
 
 def judge(
-    found: Sequence[Series], floors: Floors, *, level: float = LEVEL, least: Mapping[str, float] | None = None
-) -> list[Judged]:
+    found: Sequence[PairedRounds],
+    floors: Floors,
+    *,
+    level: float = LEVEL,
+    minimum_effect: Mapping[str, float] | None = None,
+) -> list[ArmComparison]:
     """Every arm of every series beside its baseline; `level` and `least` as `effects` takes them."""
     return [
-        Judged(series=one, arm=arm, effects=tuple(effects(one, arm, floors, level=level, least=least)))
+        ArmComparison(
+            paired=one, arm=arm, effects=tuple(effects(one, arm, floors, level=level, minimum_effect=minimum_effect))
+        )
         for one in found
         if one.rounds
         for arm in one.arms[1:]
     ]
 
 
-def rounds_until_regression(one: Judged, metric: str) -> int | None:
+def rounds_until_regression(one: ArmComparison, metric: str) -> int | None:
     """After how many rounds an arm was called a regression in this metric, and stayed one; None: it is none."""
     threshold = {metric: next(effect.threshold for effect in one.effects if effect.metric.name == metric)}
     caught: int | None = None
-    for number in range(intervals.least_rounds(LEVEL), len(one.series.rounds) + 1):
-        found = effects(one.series.first(number), one.arm, {}, least=threshold)
+    for number in range(intervals.fewest_rounds(LEVEL), len(one.paired.rounds) + 1):
+        found = effects(one.paired.first(number), one.arm, {}, minimum_effect=threshold)
         effect = next(effect for effect in found if effect.metric.name == metric)
         caught = (caught or number) if effect.verdict == "regression" else None
     return caught
 
 
-def noise_floors(found: Iterable[Series]) -> dict[tuple[str, str, str, str], float]:
+def noise_floors(found: Iterable[PairedRounds]) -> dict[tuple[str, str, str, str], float]:
     """From all A/A rounds under the same conditions: how large a change they could not exclude, as log ratio.
 
     It is the far end of the interval over all of them, so it holds what chance and the order of runs can do. A series
@@ -139,7 +145,7 @@ def noise_floors(found: Iterable[Series]) -> dict[tuple[str, str, str, str], flo
     """
     paired: dict[tuple[str, str, str], list[Pair]] = {}
     for one in found:
-        if not one.null:
+        if not one.is_aa:
             continue
         key = (conditions.fingerprint(one.rounds[0].runs[BASELINE].record), one.engine, one.flow)
         paired.setdefault(key, []).extend((one.runs(BASELINE), one.runs(arm)) for arm in one.arms[1:])
@@ -152,22 +158,22 @@ def noise_floors(found: Iterable[Series]) -> dict[tuple[str, str, str, str], flo
     return floors
 
 
-def floor(floors: Floors, series: Series, metric: Metric) -> float | None:
+def floor(floors: Floors, paired: PairedRounds, metric: Metric) -> float | None:
     """None for A/A runs, too: judged by the floor that they make themselves, they could never give a false alarm."""
-    if not series.rounds or series.null:
+    if not paired.rounds or paired.is_aa:
         return None
-    shared = conditions.fingerprint(series.rounds[0].runs[BASELINE].record)
-    return floors.get((shared, series.engine, series.flow, metric.name))
+    shared = conditions.fingerprint(paired.rounds[0].runs[BASELINE].record)
+    return floors.get((shared, paired.engine, paired.flow, metric.name))
 
 
 def _effect(
-    metric: Metric, pair: Pair, measured: tuple[Interval | None, float], floor: float | None, least: float | None,
-    level: float, *, certain: bool,
+    metric: Metric, pair: Pair, measured: tuple[Interval | None, float], floor: float | None,
+    minimum_effect: float | None, level: float, *, certain: bool,
 ) -> Effect:  # fmt: skip
-    wanted = least if least is not None else math.log1p(metric.least or 0.0)
+    wanted = minimum_effect if minimum_effect is not None else math.log1p(metric.minimum_effect or 0.0)
     threshold = max(wanted, floor or 0.0)
     interval, slope = measured
-    verdict = judged(metric, interval, threshold, told=_logs(metric, [pair]) is not None, certain=certain)
+    verdict = judged(metric, interval, threshold, complete=_logs(metric, [pair]) is not None, certain=certain)
     return Effect(
         metric=metric,
         baseline=_median(metric, pair[0]),
@@ -181,14 +187,16 @@ def _effect(
     )
 
 
-def judged(metric: Metric, interval: Interval | None, threshold: float, *, told: bool, certain: bool = True) -> Verdict:
+def judged(
+    metric: Metric, interval: Interval | None, threshold: float, *, complete: bool, certain: bool = True
+) -> Verdict:
     """The verdict on an interval of log ratios: a change counts when it is certain and larger than the threshold.
 
     `told`: every run tells the metric, so that without an interval only rounds are missing. `certain`: the change also
     holds together with those of the other metrics.
     """
     if interval is None:
-        return "inconclusive" if told else "no data"
+        return "inconclusive" if complete else "no data"
     sign = -1 if metric.better == "higher" else 1
     worse, low, high = sign * interval.estimate, *sorted((sign * interval.low, sign * interval.high))
     if low > 0 and worse > threshold:
@@ -205,7 +213,7 @@ def _needed(interval: Interval | None, threshold: float, level: float) -> int:
     the threshold is never told from it: so no less than a quarter of the threshold is asked for.
     """
     if interval is None:
-        return intervals.least_rounds(level)
+        return intervals.fewest_rounds(level)
     size = abs(interval.estimate)
     half_width = size if size > threshold else max(threshold - size, threshold / 4)
     return max(intervals.rounds_needed(interval, half_width), interval.number + 1)
@@ -213,22 +221,22 @@ def _needed(interval: Interval | None, threshold: float, level: float) -> int:
 
 def _interval(metric: Metric, pairs: Sequence[Pair], level: float) -> tuple[Interval | None, float]:
     """The interval of log ratios over all pairs, and the slope of the adjustment; None where it cannot be told."""
-    values, controls = _logs(metric, pairs), _logs(CONTROL_METRIC, pairs)
+    values, covariates = _logs(metric, pairs), _logs(COVARIATE_METRIC, pairs)
     if values is None:
         return None, 0.0
     first, second = _sides(values)
-    if not metric.follows_speed or controls is None or len(first) < _LEAST_TO_ADJUST:
-        return intervals.shift(_differences(first, second), level), 0.0
-    slope = intervals.pooled_slope(values, controls)
-    control, other = _sides(controls)
-    cost = intervals.slope_cost(control, other, controls)
-    return intervals.shift(intervals.adjusted(first, second, control, other, slope), level, cost), slope
+    if not metric.follows_speed or covariates is None or len(first) < _LEAST_TO_ADJUST:
+        return intervals.paired_t_interval(_differences(first, second), level), 0.0
+    slope = intervals.pooled_slope(values, covariates)
+    covariate, other = _sides(covariates)
+    cost = intervals.slope_cost(covariate, other, covariates)
+    return intervals.paired_t_interval(intervals.adjusted(first, second, covariate, other, slope), level, cost), slope
 
 
-def control_shift(series: Series, arm: int) -> Interval | None:
+def covariate_change(paired: PairedRounds, arm: int) -> Interval | None:
     """By how much the control arm itself differs; an arm that moves its own control spoils the adjustment."""
-    controls = _logs(CONTROL_METRIC, [(series.runs(BASELINE), series.runs(arm))])
-    return None if controls is None else intervals.shift(_differences(*_sides(controls)), LEVEL)
+    covariates = _logs(COVARIATE_METRIC, [(paired.runs(BASELINE), paired.runs(arm))])
+    return None if covariates is None else intervals.paired_t_interval(_differences(*_sides(covariates)), LEVEL)
 
 
 def _differences(first: Sequence[float], second: Sequence[float]) -> list[float]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from scripts.analysis.metrics import COMPARED, METRICS, Metric
 from scripts.config.errors import UsageError, did_you_mean
-from scripts.inference.comparison import Effect, Judged
+from scripts.inference.comparison import ArmComparison, Effect
 
 Decision = Literal["pass", "regression", "undecided", "no data"]
 _THRESHOLD = re.compile(r"(?P<name>[a-z0-9_]+)=(?P<sign>[+-]?)(?P<percent>\d+(\.\d+)?)%")
@@ -82,7 +82,7 @@ def named_metric(name: str, example: str) -> Metric:
     return known[name]
 
 
-def decide(judged: Sequence[Judged], wanted: dict[str, float]) -> list[Case]:
+def decide(judged: Sequence[ArmComparison], wanted: dict[str, float]) -> list[Case]:
     """One case a metric and flow: of the metrics asked for, or of all that have a least change."""
     names = wanted or {metric.name for metric in COMPARED}
     return [_case(one.heading, effect) for one in judged for effect in one.effects if effect.metric.name in names]

@@ -37,11 +37,11 @@ class Interval:
     high: float  # upper end, a log ratio
     level: float  # share of such intervals that hold the true shift, 0 to 1
     number: int  # rounds that it rests on
-    chance: float = 0.0  # two-sided p value: how often chance alone gives a shift as large, 0 to 1
+    p_value: float = 0.0  # two-sided p value: how often chance alone gives a shift as large, 0 to 1
 
-    def exceeds(self, least: float) -> bool:
+    def exceeds(self, minimum_effect: float) -> bool:
         """Whether there is a shift for certain, up or down, and its estimate is larger than this log ratio."""
-        return (self.low > 0 or self.high < 0) and abs(self.estimate) > least
+        return (self.low > 0 or self.high < 0) and abs(self.estimate) > minimum_effect
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,9 +55,9 @@ class SlopeCost:
 NOT_FITTED = SlopeCost()
 
 
-def shift(differences: Sequence[float], level: float, cost: SlopeCost = NOT_FITTED) -> Interval | None:
+def paired_t_interval(differences: Sequence[float], level: float, cost: SlopeCost = NOT_FITTED) -> Interval | None:
     """The interval of the mean difference; None when there are too few rounds to state one at this level."""
-    if len(differences) < least_rounds(level):
+    if len(differences) < fewest_rounds(level):
         return None
     mean, half = student(np.asarray(differences, dtype=np.float64), level, cost)
     estimate, width = float(mean), float(half)
@@ -67,23 +67,23 @@ def shift(differences: Sequence[float], level: float, cost: SlopeCost = NOT_FITT
         high=estimate + width,
         level=level,
         number=len(differences),
-        chance=_chance(estimate, width, level, len(differences) - 1 - cost.freedom),
+        p_value=_p_value(estimate, width, level, len(differences) - 1 - cost.freedom),
     )
 
 
-def _chance(estimate: float, half: float, level: float, freedom: Figures | float) -> float:
+def _p_value(estimate: float, half: float, level: float, freedom: Figures | float) -> float:
     """The p value that belongs to an interval of Student's; 0 for a shift without any noise, 1 for none at all."""
     if half <= 0:
         return float(estimate == 0)
     return float(2 * stats.t.sf(abs(estimate) / half * _quantile(level, freedom), freedom))
 
 
-def at_once(chances: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float]) -> list[float]:
     """P values adjusted so that all tests hold together (Holm, Scandinavian Journal of Statistics 6, 1979)."""
-    order = sorted(range(len(chances)), key=chances.__getitem__)
-    adjusted_to, worst = [0.0] * len(chances), 0.0
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted_to, worst = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(order):
-        worst = max(worst, min(1.0, chances[place] * (len(chances) - rank)))
+        worst = max(worst, min(1.0, p_values[place] * (len(p_values) - rank)))
         adjusted_to[place] = worst
     return adjusted_to
 
@@ -96,41 +96,41 @@ def student(differences: Figures, level: float, cost: SlopeCost = NOT_FITTED) ->
     return np.asarray(differences.mean(axis=-1)), _quantile(level, freedom) * np.sqrt(variance)
 
 
-def pooled_slope(values: Sequence[Sequence[float]], controls: Sequence[Sequence[float]]) -> float:
+def pooled_slope(values: Sequence[Sequence[float]], covariates: Sequence[Sequence[float]]) -> float:
     """The slope of log values on log controls within arms; one inner sequence an arm, whose mean is its own.
 
     A difference between the arms is in their means, so it never leaks into the slope.
     """
-    return float(slopes(_within(values), _within(controls)))
+    return float(slopes(_within(values), _within(covariates)))
 
 
-def slopes(values: Figures, controls: Figures) -> Figures:
+def slopes(values: Figures, covariates: Figures) -> Figures:
     """Least squares along the last axis, of figures about their means; 0 where the controls do not move at all."""
-    squares = (controls**2).sum(axis=-1)
-    fitted = (values * controls).sum(axis=-1) / np.where(squares > 0, squares, np.inf)
+    squares = (covariates**2).sum(axis=-1)
+    fitted = (values * covariates).sum(axis=-1) / np.where(squares > 0, squares, np.inf)
     return np.asarray(np.clip(fitted, 0, STEEPEST_SLOPE))
 
 
 def adjusted(
     baseline: Sequence[float],
     candidate: Sequence[float],
-    baseline_control: Sequence[float],
-    candidate_control: Sequence[float],
+    baseline_covariate: Sequence[float],
+    candidate_covariate: Sequence[float],
     slope: float,
 ) -> list[float]:
     """The differences of paired logs, less what the difference of their controls explains; one a round."""
-    rounds = zip(baseline, candidate, baseline_control, candidate_control, strict=True)
-    return [(ours - base) - slope * (control - base_control) for base, ours, base_control, control in rounds]
+    rounds = zip(baseline, candidate, baseline_covariate, candidate_covariate, strict=True)
+    return [(ours - base) - slope * (covariate - base_covariate) for base, ours, base_covariate, covariate in rounds]
 
 
 def slope_cost(
-    baseline_control: Sequence[float], candidate_control: Sequence[float], controls: Sequence[Sequence[float]]
+    baseline_covariate: Sequence[float], candidate_covariate: Sequence[float], covariates: Sequence[Sequence[float]]
 ) -> SlopeCost:
     """The cost of a slope that was pooled over `controls` (all arms), for the shift between two of the arms."""
-    return slope_costs(np.subtract(candidate_control, baseline_control), float(np.sum(_within(controls) ** 2)))
+    return slope_costs(np.subtract(candidate_covariate, baseline_covariate), float(np.sum(_within(covariates) ** 2)))
 
 
-def slope_costs(control_differences: Figures, squares: Figures | float) -> SlopeCost:
+def slope_costs(covariate_differences: Figures, squares: Figures | float) -> SlopeCost:
     """The same along the last axis; `squares` is the sum of the squared controls about the means of their arms.
 
     The slope's variance is that of a run / squares, and a difference has twice the variance of a run. A mean control
@@ -138,8 +138,8 @@ def slope_costs(control_differences: Figures, squares: Figures | float) -> Slope
     differences the slope takes, on average, their own share of the squares: sum (d - m)^2 / (2 squares).
     """
     twice = 2 * np.where(squares > 0, squares, np.inf)
-    own = (centred(control_differences) ** 2).sum(axis=-1)
-    return SlopeCost(freedom=own / twice, variance=control_differences.mean(axis=-1) ** 2 / twice)
+    own = (centred(covariate_differences) ** 2).sum(axis=-1)
+    return SlopeCost(freedom=own / twice, variance=covariate_differences.mean(axis=-1) ** 2 / twice)
 
 
 def centred(values: ArrayLike) -> Figures:
@@ -149,7 +149,7 @@ def centred(values: ArrayLike) -> Figures:
     return about
 
 
-def least_rounds(level: float) -> int:
+def fewest_rounds(level: float) -> int:
     """The fewest rounds whose interval is narrow enough to tell anything: 4 at 95 %, 6 at 99 %."""
     wide_enough = (n for n in itertools.count(_FEWEST) if _quantile(level, n - 1) / math.sqrt(n) <= WIDEST_USEFUL)
     return next(wide_enough)
@@ -163,12 +163,12 @@ def rounds_needed(interval: Interval, half_width: float) -> int:
     half = (interval.high - interval.low) / 2
     deviation = half * math.sqrt(number) / _quantile(interval.level, number - 1)
     at_least = int((stats.norm.ppf((1 + interval.level) / 2) * deviation / half_width) ** 2)  # t is wider than normal
-    first = max(least_rounds(interval.level), at_least)
+    first = max(fewest_rounds(interval.level), at_least)
     enough = (n for n in itertools.count(first) if _quantile(interval.level, n - 1) * deviation <= half_width * n**0.5)
     return next(enough)
 
 
-def look_level(level: float, looks: int) -> float:
+def bonferroni_level(level: float, looks: int) -> float:
     """The level of each of several looks at growing data, so that all their intervals hold at once at `level`.
 
     Bonferroni's inequality (Dunn, "Multiple Comparisons among Means", JASA 56, 1961): it holds for every rule of when

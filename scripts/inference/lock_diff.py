@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
-from scripts.inference.paired_rounds import Series
+from scripts.inference.paired_rounds import PairedRounds
 from scripts.records.schema import RunRecord
 
 
@@ -26,9 +26,9 @@ class Moved:
 
 def between(baseline: RunRecord, candidate: RunRecord) -> list[Moved]:
     """By name; promptflow's own parts first. Empty when a run never came to have a virtualenv."""
-    if baseline.ran is None or candidate.ran is None:
+    if baseline.observed is None or candidate.observed is None:
         return []
-    before, after = baseline.ran.distributions, candidate.ran.distributions
+    before, after = baseline.observed.distributions, candidate.observed.distributions
     moved = [
         Moved(name=name, before=before.get(name), after=after.get(name))
         for name in sorted(before.keys() | after.keys())
@@ -37,26 +37,26 @@ def between(baseline: RunRecord, candidate: RunRecord) -> list[Moved]:
     return sorted(moved, key=lambda one: not one.name.startswith("promptflow"))
 
 
-def told(moved: list[Moved]) -> str:
+def text(moved: list[Moved]) -> str:
     """In one line without Markdown: `aiohttp 3.9.5 to 3.11.2`, `new: x 1.0`, `gone: y 2.0`."""
-    return ", ".join(_told(one) for one in moved) or "nothing"
+    return ", ".join(_text(one) for one in moved) or "nothing"
 
 
-def _told(one: Moved) -> str:
+def _text(one: Moved) -> str:
     if one.before is None:
         return f"new: {one.name} {one.after}"
     return f"gone: {one.name} {one.before}" if one.after is None else f"{one.name} {one.before} to {one.after}"
 
 
-def jumps(series: Series, watched: Sequence[str]) -> dict[str, list[Moved]]:
+def jumps(paired: PairedRounds, watched: Sequence[str]) -> dict[str, list[Moved]]:
     """By release the watched distributions that jumped from the one before, came or went; only where any did."""
-    first = series.rounds[0].runs
+    first = paired.rounds[0].runs
     found: dict[str, list[Moved]] = {}
-    for before, arm in zip(series.arms, series.arms[1:], strict=False):
+    for before, arm in zip(paired.arms, paired.arms[1:], strict=False):
         moved = between(first[before].record, first[arm].record)
         jumped = [one for one in moved if one.name in watched and is_jump(one)]
         if jumped:
-            found[series.label(arm)] = jumped
+            found[paired.label(arm)] = jumped
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from scripts.analysis.metrics import COMPARED
 from scripts.inference import change_points, intervals
-from scripts.inference.comparison import Judged
+from scripts.inference.comparison import ArmComparison
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,27 +20,27 @@ class Noise:
     name: str  # of the metric
     slope: float  # of log metric on log control
     residual: float  # standard deviation of log metric about that line
-    control: float = 0.117  # standard deviation of log control
+    covariate: float = 0.117  # standard deviation of log control
 
 
-def measured_noise(nulls: Sequence[Judged]) -> Noise | None:
+def measured_noise(aa_comparisons: Sequence[ArmComparison]) -> Noise | None:
     """How CPU time per request moved between the two runs of a round that were the same, from all A/A rounds.
 
     Standard deviations of a run, from differences of pairs, so that what a round has in common is in none of them.
     """
     metric = next(metric for metric in COMPARED if metric.name == "cpu_per_request_ms")
-    told = [found for one in nulls if (found := change_points.told(one.series, metric)) is not None]
-    pairs = [(one.values, one.controls) for one in told if one.controls is not None]
+    told = [found for one in aa_comparisons if (found := change_points.log_matrix(one.paired, metric)) is not None]
+    pairs = [(one.values, one.covariates) for one in told if one.covariates is not None]
     if not pairs:
         return None
     freedom = sum(len(values) - 1 for values, _ in pairs)
-    controls = np.concatenate([intervals.centred(controls[:, 1] - controls[:, 0]) for _, controls in pairs])
+    covariates = np.concatenate([intervals.centred(covariates[:, 1] - covariates[:, 0]) for _, covariates in pairs])
     differences = np.concatenate([intervals.centred(values[:, 1] - values[:, 0]) for values, _ in pairs])
-    slope = float(intervals.slopes(differences, controls))
-    left = float(((differences - slope * controls) ** 2).sum())
+    slope = float(intervals.slopes(differences, covariates))
+    left = float(((differences - slope * covariates) ** 2).sum())
     return Noise(
         name="CPU per request, A/A noise",
         slope=slope,
         residual=math.sqrt(left / max(1, freedom - 1) / 2),
-        control=math.sqrt(float((controls**2).sum()) / freedom / 2),
+        covariate=math.sqrt(float((covariates**2).sum()) / freedom / 2),
     )

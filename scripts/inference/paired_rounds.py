@@ -25,7 +25,7 @@ class Round:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Series:
+class PairedRounds:
     """All rounds of one engine and flow of a campaign."""
 
     campaign: str
@@ -33,7 +33,7 @@ class Series:
     flow: str
     arms: tuple[int, ...]  # from 1, the baseline, without a gap
     rounds: tuple[Round, ...]  # whole and ok; oldest first
-    lost: tuple[str, ...]  # what was left out, and why, in words
+    excluded: tuple[str, ...]  # what was left out, and why, in words
 
     def label(self, arm: int) -> str:
         """What an arm is called: its release, and which time where a release is there twice (A/A)."""
@@ -42,14 +42,14 @@ class Series:
         return releases[arm] + (f" (again{'' if earlier == 1 else f' {earlier}'})" if earlier else "")
 
     @property
-    def null(self) -> bool:
+    def is_aa(self) -> bool:
         """Whether all arms are the same release on the same lock: then every difference is noise."""
         if not self.rounds:
             return False
         runs = self.rounds[0].runs.values()
-        return len({(run.record.asked.release, run.record.digests.lock) for run in runs}) == 1 and len(runs) > 1
+        return len({(run.record.requested.release, run.record.digests.lock) for run in runs}) == 1 and len(runs) > 1
 
-    def first(self, number: int) -> Series:
+    def first(self, number: int) -> PairedRounds:
         """The series as it was after so many rounds."""
         return replace(self, rounds=self.rounds[:number])
 
@@ -60,41 +60,45 @@ class Series:
     @property
     def releases(self) -> dict[int, str]:
         """By arm, as they were asked for."""
-        return {arm: one.runs[arm].record.asked.release for one in self.rounds[:1] for arm in self.arms}
+        return {arm: one.runs[arm].record.requested.release for one in self.rounds[:1] for arm in self.arms}
 
 
-def series(runs: Iterable[Run]) -> list[Series]:
+def pair(runs: Iterable[Run]) -> list[PairedRounds]:
     """Every series of every campaign, by campaign, engine and flow; NotComparableError when one is mixed."""
 
     def key(run: Run) -> tuple[str, str, str]:
-        asked = run.record.asked
-        return asked.campaign, asked.engine, asked.flow
+        requested = run.record.requested
+        return requested.campaign, requested.engine, requested.flow
 
-    placed = sorted((run for run in runs if run.record.asked.campaign), key=lambda run: (key(run), run.record.run_id))
-    return [_series(*names, list(group)) for names, group in itertools.groupby(placed, key)]
+    placed = sorted(
+        (run for run in runs if run.record.requested.campaign), key=lambda run: (key(run), run.record.run_id)
+    )
+    return [_pair(*names, list(group)) for names, group in itertools.groupby(placed, key)]
 
 
-def _series(campaign: str, engine: str, flow: str, runs: list[Run]) -> Series:
-    arms = tuple(range(BASELINE, max(run.record.asked.arm for run in runs) + 1))
+def _pair(campaign: str, engine: str, flow: str, runs: list[Run]) -> PairedRounds:
+    arms = tuple(range(BASELINE, max(run.record.requested.arm for run in runs) + 1))
     by_round: dict[str, dict[int, Run]] = {}
-    rounds, lost = [], []
+    rounds, excluded = [], []
     for run in sorted(runs, key=lambda run: run.outcome == "ok"):  # what was disturbed was made again at once
-        asked = run.record.asked
-        before = by_round.setdefault(asked.round_id, {}).get(asked.arm)
+        requested = run.record.requested
+        before = by_round.setdefault(requested.round_id, {}).get(requested.arm)
         if before is not None:
-            lost.append(f"round {asked.round_id}: {_told(before)}; it was made again")
-        by_round[asked.round_id][asked.arm] = run
+            excluded.append(f"round {requested.round_id}: {_told(before)}; it was made again")
+        by_round[requested.round_id][requested.arm] = run
     for round_id, found in sorted(by_round.items()):
-        why = _why_lost(found, arms)
+        why = _why_excluded(found, arms)
         if why:
-            lost.append(f"round {round_id}: {why}")
+            excluded.append(f"round {round_id}: {why}")
         else:
             rounds.append(Round(round_id=round_id, runs=found))
     _require_comparable([run for one in rounds for run in one.runs.values()])
-    return Series(campaign=campaign, engine=engine, flow=flow, arms=arms, rounds=tuple(rounds), lost=tuple(lost))
+    return PairedRounds(
+        campaign=campaign, engine=engine, flow=flow, arms=arms, rounds=tuple(rounds), excluded=tuple(excluded)
+    )
 
 
-def _why_lost(found: dict[int, Run], arms: tuple[int, ...]) -> str:
+def _why_excluded(found: dict[int, Run], arms: tuple[int, ...]) -> str:
     """Why a round cannot be paired; empty when it can."""
     bad = [run for run in found.values() if run.outcome != "ok"]
     if bad:
@@ -103,7 +107,7 @@ def _why_lost(found: dict[int, Run], arms: tuple[int, ...]) -> str:
 
 
 def _told(run: Run) -> str:
-    return f"{run.record.asked.release} was {run.outcome}" + (f" ({'; '.join(run.reasons)})" if run.reasons else "")
+    return f"{run.record.requested.release} was {run.outcome}" + (f" ({'; '.join(run.reasons)})" if run.reasons else "")
 
 
 def _require_comparable(runs: list[Run]) -> None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from scripts.analysis.metrics import METRICS, Metric
 from scripts.config.matrix import Suite
 from scripts.inference import change_points, lock_diff
-from scripts.inference.change_points import Fit, Orders, Step
-from scripts.inference.comparison import CONTROL_METRIC, Floors, floor
+from scripts.inference.change_points import ChangePoint, Fit, Orders
+from scripts.inference.comparison import COVARIATE_METRIC, Floors, floor
 from scripts.inference.lock_diff import Moved
-from scripts.inference.paired_rounds import BASELINE, Series
+from scripts.inference.paired_rounds import BASELINE, PairedRounds
 
 _FEWEST_RELEASES = 3
 TRIALS = 2000  # ways to shuffle; another seed draws those that the false alarms are counted in
@@ -36,27 +36,27 @@ class MetricHistory:
 
     metric: Metric
     figures: tuple[ReleaseFigure, ...]  # in the order of releases
-    steps: tuple[Step, ...]
+    changes: tuple[ChangePoint, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseHistory:
     """One scenario over many releases."""
 
-    series: Series
+    paired: PairedRounds
     metrics: tuple[MetricHistory, ...]
     jumps: Mapping[str, list[Moved]]  # of packages that serve a request, by release
-    control_steps: tuple[Step, ...]  # of the control arm, which adjusted figures lean on
-    false_alarms: float  # share of trials with a step in shuffled data, in any of the metrics
+    covariate_changes: tuple[ChangePoint, ...]  # of the control arm, which adjusted figures lean on
+    false_positives: float  # share of trials with a step in shuffled data, in any of the metrics
 
-    def steps(self, release: str) -> list[Step]:
+    def changes(self, release: str) -> list[ChangePoint]:
         """What changed with a release."""
-        return [step for one in self.metrics for step in one.steps if step.release == release]
+        return [change for one in self.metrics for change in one.changes if change.release == release]
 
 
-def newest(found: Iterable[Series], suite: Suite) -> dict[tuple[str, str], Series]:
+def newest(found: Iterable[PairedRounds], suite: Suite) -> dict[tuple[str, str], PairedRounds]:
     """By engine and flow the campaign over releases with the most of them, of several the newest."""
-    chosen: dict[tuple[str, str], Series] = {}
+    chosen: dict[tuple[str, str], PairedRounds] = {}
     over_releases = [one for one in found if _over_releases(one, suite)]
     for one in sorted(over_releases, key=lambda one: one.rounds[-1].round_id):
         key = (one.engine, one.flow)
@@ -65,42 +65,42 @@ def newest(found: Iterable[Series], suite: Suite) -> dict[tuple[str, str], Serie
     return chosen
 
 
-def history(series: Series, floors: Floors, suite: Suite) -> ReleaseHistory:
+def history(paired: PairedRounds, floors: Floors, suite: Suite) -> ReleaseHistory:
     """Figures and steps of a campaign over releases, and which packages jumped with these."""
     figures = [
-        one for metric in METRICS if "history" in metric.shown_in and (one := change_points.told(series, metric))
+        one for metric in METRICS if "history" in metric.shown_in and (one := change_points.log_matrix(paired, metric))
     ]
-    noise = {one.metric.name: floor(floors, series, one.metric) or 0.0 for one in figures}
-    shape = (len(series.rounds), len(series.arms))
+    noise = {one.metric.name: floor(floors, paired, one.metric) or 0.0 for one in figures}
+    shape = (len(paired.rounds), len(paired.arms))
     shuffles, others = (change_points.orders(shape, TRIALS, seed) for seed in _SEEDS)
     errors = {one.metric.name: change_points.wide_enough(one, shuffles, len(figures)) for one in figures}
     metrics = []
     for one in figures:
         name = one.metric.name
         model = one.fit()
-        steps = change_points.found(one.metric, model, noise[name], len(figures), errors[name])
+        changes = change_points.detect(one.metric, model, noise[name], len(figures), errors[name])
         metrics.append(
-            MetricHistory(metric=one.metric, figures=_figures(series, one.metric, model), steps=tuple(steps))
+            MetricHistory(metric=one.metric, figures=_figures(paired, one.metric, model), changes=tuple(changes))
         )
     return ReleaseHistory(
-        series=series,
+        paired=paired,
         metrics=tuple(metrics),
-        jumps=lock_diff.jumps(series, suite.watched),
-        control_steps=_of_control(series, shuffles),
-        false_alarms=change_points.false_alarms(figures, others, errors, noise),
+        jumps=lock_diff.jumps(paired, suite.watched),
+        covariate_changes=_of_covariate(paired, shuffles),
+        false_positives=change_points.false_positives(figures, others, errors, noise),
     )
 
 
-def _of_control(series: Series, shuffles: Orders) -> tuple[Step, ...]:
-    control = change_points.told(series, CONTROL_METRIC)
-    if control is None:
+def _of_covariate(paired: PairedRounds, shuffles: Orders) -> tuple[ChangePoint, ...]:
+    covariate = change_points.log_matrix(paired, COVARIATE_METRIC)
+    if covariate is None:
         return ()
     return tuple(
-        change_points.found(CONTROL_METRIC, control.fit(), errors=change_points.wide_enough(control, shuffles))
+        change_points.detect(COVARIATE_METRIC, covariate.fit(), errors=change_points.wide_enough(covariate, shuffles))
     )
 
 
-def _over_releases(one: Series, suite: Suite) -> bool:
+def _over_releases(one: PairedRounds, suite: Suite) -> bool:
     """Whether its arms are releases that follow each other: only then is a step that of the release that it is at.
 
     Candidates are none, and a release or an engine that left suite.toml has no place on the axis any more.
@@ -109,7 +109,8 @@ def _over_releases(one: Series, suite: Suite) -> bool:
     serving = [
         release.version
         for release in suite.releases
-        if any(suite.has_engine(release, engine) for engine in engines) and suite.hole(release, one.flow) is None
+        if any(suite.has_engine(release, engine) for engine in engines)
+        and suite.why_unsupported(release, one.flow) is None
     ]
     releases = list(one.releases.values())
     if len(releases) < _FEWEST_RELEASES or len(one.rounds) < change_points.FEWEST_ROUNDS or releases[0] not in serving:
@@ -118,9 +119,9 @@ def _over_releases(one: Series, suite: Suite) -> bool:
     return serving[first : first + len(releases)] == releases
 
 
-def _figures(series: Series, metric: Metric, model: Fit) -> tuple[ReleaseFigure, ...]:
+def _figures(paired: PairedRounds, metric: Metric, model: Fit) -> tuple[ReleaseFigure, ...]:
     """Relative to the first release's median, so that rounds and machine speed are out of them."""
-    scale = statistics.median(value for run in series.runs(BASELINE) if (value := run.values[metric.name]) is not None)
+    scale = statistics.median(value for run in paired.runs(BASELINE) if (value := run.values[metric.name]) is not None)
     found = []
     for place, release in enumerate(model.releases):
         interval = model.against(place, 0)

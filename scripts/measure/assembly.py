@@ -28,7 +28,7 @@ Timed = TypeVar("Timed", TreeSample, MachineSample)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Gathered:
+class AssembledRun:
     """Everything of a run's record that the load gave."""
 
     measurements: Measurements
@@ -48,14 +48,14 @@ class Live:
 
 def after_load(
     system: System, spec: RunSpec, recorder_files: Path, samples: Samples, mock: Booted, live: Live | None
-) -> Gathered:
+) -> AssembledRun:
     """Read the recording, and look at the servers once more before they are stopped."""
     recorded = recording.read_load(recorder_files)
     requests = recording.read_requests(recorder_files)
     own_wait = spec.target.flow.own_wait_s if spec.target else 0.0
     loaded = samples.trees[(live.booted if live else mock).child.name]
     steady_s = recording.steady_from_s(recorded, spec.profile.warm_up_s)
-    return Gathered(
+    return AssembledRun(
         measurements=Measurements(
             load=recording.load(recorded, requests),
             generator=recording.generator(recorded),

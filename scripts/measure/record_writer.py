@@ -16,19 +16,19 @@ from scripts.records.storage import (
     RUN_ID,
     RUNS,
     TIMELINE_FILE,
+    UNFINISHED,
     encode_histograms,
     encode_record,
     encode_timeline,
-    run_directory,
+    run_path,
 )
 
-TORSO = ".tmp"  # suffix of a run that is not finished; readers pass it over
 _PROBE = re.compile(r"probe-\d+")
 
 
 def require_writable(results: Path) -> None:
     """UsageError when records could not be kept; better now than after the load."""
-    probe = results / RUNS.name / f"probe-{os.getpid()}{TORSO}"
+    probe = results / RUNS.name / f"probe-{os.getpid()}{UNFINISHED}"
     try:
         probe.mkdir(parents=True)
         probe.rmdir()
@@ -39,30 +39,30 @@ def require_writable(results: Path) -> None:
         ) from error
 
 
-def remove_torsos(results: Path) -> None:
+def remove_unfinished(results: Path) -> None:
     """Remove what a harness that was killed while writing has left, and nothing else that ends in .tmp."""
     runs = results / RUNS.name
-    for pattern, name in ((f"*/*/*/*{TORSO}", RUN_ID), (f"*{TORSO}", _PROBE)):
-        for torso in runs.glob(pattern):
-            if name.fullmatch(torso.stem):
-                shutil.rmtree(torso, ignore_errors=True)
+    for pattern, name in ((f"*/*/*/*{UNFINISHED}", RUN_ID), (f"*{UNFINISHED}", _PROBE)):
+        for unfinished in runs.glob(pattern):
+            if name.fullmatch(unfinished.stem):
+                shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @shielded()  # from Ctrl-C: what was measured is kept whole
-def keep(results: Path, record: RunRecord, histograms: Histograms | None, timeline: list[Second]) -> Path:
+def write_run(results: Path, record: RunRecord, histograms: Histograms | None, timeline: list[Second]) -> Path:
     """Write the run and return its directory; NothingMeasuredError when the disk refuses, and no torso."""
-    final = run_directory(results, record)
-    torso = final.with_name(final.name + TORSO)
+    final = results / run_path(record)
+    unfinished = final.with_name(final.name + UNFINISHED)
     files = {RECORD_FILE: encode_record(record)}
     if histograms is not None:
         files |= {HISTOGRAMS_FILE: encode_histograms(histograms), TIMELINE_FILE: encode_timeline(timeline)}
     try:
-        torso.mkdir(parents=True)
+        unfinished.mkdir(parents=True)
         for name, content in files.items():
-            _write(torso / name, content)
-        torso.rename(final)
+            _write(unfinished / name, content)
+        unfinished.rename(final)
     except OSError as error:
-        shutil.rmtree(torso, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise NothingMeasuredError(
             f"the run could not be kept: {error.strerror}; the runs before it are kept",
             then="make room on the disk of results/, then repeat this command",

@@ -17,7 +17,7 @@ import msgspec
 
 from scripts.config.errors import InvalidMeasurementError
 from scripts.records import histogram_codec
-from scripts.records.schema import Counts, Failure, Generator, Histograms, Load, LocustRow, Second, Window
+from scripts.records.schema import Failure, Generator, HistogramCounts, Histograms, Load, LocustRow, Second, Window
 
 # 4 are 0.1 ms at 1.25 s. Overheads are a hundredth of that, and 3 are 0.01 ms at 10 ms in a third of the file.
 _DIGITS = {"ok": 4, "failed": 4, "overhead": 3, "backend_call": 3}
@@ -163,13 +163,13 @@ def _window(recorded: RecordedLoad, request: Request, warm_up_s: float) -> Windo
     return "steady" if request.end_s <= recorded.stopped_s else "drain"
 
 
-def counts(values_ms: Sequence[float], digits: int) -> Counts:
+def counts(values_ms: Sequence[float], digits: int) -> HistogramCounts:
     """An HdrHistogram of times. What is below one microsecond is in its first bucket."""
     micros = [round(value * 1000) for value in values_ms]
     lowest = histogram_codec.buckets(digits).get_lowest_equivalent_value
     buckets = Counter(lowest(min(max(value, 1), histogram_codec.LONGEST_US)) for value in micros)
     values = sorted(buckets)
-    return Counts(
+    return HistogramCounts(
         values_us=tuple(values),
         counts=tuple(buckets[value] for value in values),
         total_us=sum(micros),

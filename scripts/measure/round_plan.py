@@ -21,14 +21,14 @@ from scripts.config.matrix import Engine
 from scripts.config.plan import Place, RunSpec, Target
 from scripts.environments.candidates import Arm
 from scripts.measure import digests, session
-from scripts.measure.run import Bench, Prepared
+from scripts.measure.run import Prepared, RunContext
 from scripts.records.schema import Machine
 
 _GIB = 2**30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scenario:
+class CampaignScenario:
     """What every arm serves."""
 
     engine: Engine
@@ -45,12 +45,12 @@ class Campaign:
     """What is compared with what."""
 
     arms: tuple[Arm, ...]  # the first is the baseline
-    scenarios: tuple[Scenario, ...]
+    scenarios: tuple[CampaignScenario, ...]
     profile: Profile
     python: str  # e.g. "3.11"
     again: int = 0  # how often the same was asked for afresh
 
-    def identity(self, scenario: Scenario, machine: Machine, python: str) -> str:
+    def identity(self, scenario: CampaignScenario, machine: Machine, python: str) -> str:
         """Twelve hexadecimal digits that are the same only where all that decides the numbers is.
 
         `python` is that of the virtualenvs, with its patch version. Memory counts in GiB, as in tables: a kernel update
@@ -67,7 +67,7 @@ class Campaign:
             parts += [arm.release.version, msgspec.to_builtins(digests.of(spec, arm.lock))]
         return hashlib.sha256(msgspec.json.encode([scenario.name, parts])).hexdigest()[:12]
 
-    def spec(self, scenario: Scenario, number: int, arm: Arm, place: Place, round_number: int) -> RunSpec:
+    def spec(self, scenario: CampaignScenario, number: int, arm: Arm, place: Place, round_number: int) -> RunSpec:
         """The run of one arm in one round."""
         target = Target(release=arm.release, engine=scenario.engine, flow=scenario.flow, version=arm.version)
         return RunSpec(
@@ -78,7 +78,7 @@ class Campaign:
             place=replace(place, arm=number),
         )
 
-    def round(self, scenario: Scenario, identity: str, round_number: int) -> list[RunSpec]:
+    def round(self, scenario: CampaignScenario, identity: str, round_number: int) -> list[RunSpec]:
         """The runs of a round in the order in which they are made; a round that is made again has another id."""
         round_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{round_number:03}-{secrets.token_hex(3)}"
         place = Place(campaign=identity, round_id=round_id, arm=0)
@@ -91,11 +91,11 @@ class Campaign:
         return sum(spec.expected_s for spec in self.round(self.scenarios[0], "", 1))
 
 
-def prepare(campaign: Campaign, bench: Bench) -> dict[str, Prepared]:
+def prepare(campaign: Campaign, context: RunContext) -> dict[str, Prepared]:
     """All virtualenvs by label, before any clock starts; NotComparableError when their Pythons differ."""
     labels = {arm.release.version: arm for arm in campaign.arms}
     prepared = {
-        label: session.install(label, arm.lock, campaign.python, bench.system, bench.progress)
+        label: session.install(label, arm.lock, campaign.python, context.system, context.progress)
         for label, arm in labels.items()
     }
     pythons = {label: one.environment.python for label, one in prepared.items()}

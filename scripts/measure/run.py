@@ -29,8 +29,8 @@ from scripts.host import machine, telemetry
 from scripts.host.process import System, shielded
 from scripts.host.progress import Progress
 from scripts.measure import assembly, digests, loadgen, record_writer
-from scripts.measure.assembly import Gathered, Live
-from scripts.records.schema import SCHEMA_VERSION, Asked, Machine, Outcome, Ran, RunRecord
+from scripts.measure.assembly import AssembledRun, Live
+from scripts.records.schema import SCHEMA_VERSION, Machine, ObservedConfig, Outcome, RequestedConfig, RunRecord
 from scripts.serving import launch, redaction, server_command
 from scripts.serving.launch import Booted, Limits
 
@@ -47,7 +47,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
+class RunContext:
     """What all runs of a session share."""
 
     system: System
@@ -61,7 +61,7 @@ class Bench:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
+class CompletedRun:
     """A run that has been recorded."""
 
     record: RunRecord
@@ -71,51 +71,51 @@ class Done:
 
 
 @dataclass(slots=True)
-class _Found:
+class _RunState:
     """What is known of a run so far, so that a failure can be recorded with it."""
 
     phases_s: dict[str, float] = field(default_factory=dict)
-    ran: Ran | None = None
-    gathered: Gathered | None = None
+    observed: ObservedConfig | None = None
+    assembled: AssembledRun | None = None
 
 
-def run(bench: Bench, spec: RunSpec) -> Done:
+def run(context: RunContext, spec: RunSpec) -> CompletedRun:
     """Make one run and keep its record."""
     now = datetime.now(UTC)
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    scratch = bench.scratch / run_id
+    scratch = context.scratch / run_id
     (scratch / "home").mkdir(parents=True)
     before = machine.describe()
     if before.cpu_busy_before > machine.BUSY:
-        bench.progress.note(
+        context.progress.note(
             f"warning: {before.cpu_busy_before:.0%} of the cores are busy already; recorded with the run"
         )
-    found = _Found()
+    state = _RunState()
     error: SuiteError | None = None
     try:
         with ExitStack() as stack:
-            _measure(bench, spec, stack, scratch, found)
-            bench.progress.phase("stop")
-        found.phases_s["stop"] = bench.progress.done("nothing left running")
+            _measure(context, spec, stack, scratch, state)
+            context.progress.phase("stop")
+        state.phases_s["stop"] = context.progress.done("nothing left running")
     except (ServerError, InvalidMeasurementError, OSError) as caught:
         error = _explained(caught, scratch)
-        bench.progress.abandon()
+        context.progress.abandon()
     except BaseException:  # interrupted: there is nothing to look up in the logs
-        if not bench.keep_logs:
+        if not context.keep_logs:
             shutil.rmtree(scratch, ignore_errors=True)
         raise
-    record = _record(bench, spec, run_id, now, before, found, error)
-    gathered = found.gathered
-    directory = record_writer.keep(
-        bench.results,
+    record = _record(context, spec, run_id, now, before, state, error)
+    assembled = state.assembled
+    directory = record_writer.write_run(
+        context.results,
         record,
-        gathered.histograms if gathered else None,
-        gathered.timeline if gathered else [],
+        assembled.histograms if assembled else None,
+        assembled.timeline if assembled else [],
     )
-    kept = bench.keep_logs or error is not None
+    kept = context.keep_logs or error is not None
     if not kept:
         shutil.rmtree(scratch, ignore_errors=True)
-    return Done(record=record, directory=directory, scratch=scratch if kept else None, error=error)
+    return CompletedRun(record=record, directory=directory, scratch=scratch if kept else None, error=error)
 
 
 def _explained(error: SuiteError | OSError, scratch: Path) -> SuiteError:
@@ -130,65 +130,65 @@ def _explained(error: SuiteError | OSError, scratch: Path) -> SuiteError:
     return error
 
 
-def _measure(bench: Bench, spec: RunSpec, stack: ExitStack, scratch: Path, found: _Found) -> None:
+def _measure(context: RunContext, spec: RunSpec, stack: ExitStack, scratch: Path, state: _RunState) -> None:
     """Boot, verify, load, collect. What is started is put on the stack, what is learnt into `found`."""
-    system, progress = bench.system, bench.progress
-    env = launch.child_environment(os.environ, scratch / "home", bench.marker)
+    system, progress = context.system, context.progress
+    env = launch.child_environment(os.environ, scratch / "home", context.marker)
     progress.phase("boot")
-    mock = launch.boot_mock(system, stack, spec, env, bench.limits, scratch)
+    mock = launch.boot_mock(system, stack, spec, env, context.limits, scratch)
     live: Live | None = None
     if spec.target is None:
-        found.phases_s["boot"] = progress.done("mock API ready")
+        state.phases_s["boot"] = progress.done("mock API ready")
     else:
-        booted, settled_s, found.ran = _boot(bench, spec, spec.target, stack, mock, env, scratch)
-        found.phases_s["boot"] = progress.done(f"{found.ran.workers} workers ready")
+        booted, settled_s, state.observed = _boot(context, spec, spec.target, stack, mock, env, scratch)
+        state.phases_s["boot"] = progress.done(f"{state.observed.workers} workers ready")
         progress.phase("verify")
-        server_command.require_version(found.ran.promptflow, spec.target.version)
+        server_command.require_version(state.observed.promptflow, spec.target.version)
         flow, backend_wait_s = spec.target.flow, spec.profile.backend_wait_min_s
         live = Live(
             booted=booted,
             settled_s=settled_s,
-            first_answer_s=server_command.verify(system, booted.base, flow, backend_wait_s, bench.limits.verify_s),
+            first_answer_s=server_command.verify(system, booted.base, flow, backend_wait_s, context.limits.verify_s),
             memory_bytes=telemetry.memory(booted.child.pid)[0],
         )
-        found.phases_s["verify"] = progress.done(f"promptflow {spec.target.version} answers as {spec.flow} should")
-    samples = _load(bench, spec, stack, mock, live, env, scratch, found)
+        state.phases_s["verify"] = progress.done(f"promptflow {spec.target.version} answers as {spec.flow} should")
+    samples = _load(context, spec, stack, mock, live, env, scratch, state)
     progress.phase("collect")
-    found.gathered = assembly.after_load(system, spec, scratch / "recorded", samples, mock, live)
-    found.phases_s["collect"] = progress.done(f"{found.gathered.measurements.load.recorded} requests")
+    state.assembled = assembly.after_load(system, spec, scratch / "recorded", samples, mock, live)
+    state.phases_s["collect"] = progress.done(f"{state.assembled.measurements.load.recorded} requests")
 
 
 def _boot(
-    bench: Bench,
+    context: RunContext,
     spec: RunSpec,
     target: Target,
     stack: ExitStack,
     mock: Booted,
     env: Mapping[str, str],
     scratch: Path,
-) -> tuple[Booted, float, Ran]:
-    if bench.prepared is None:
+) -> tuple[Booted, float, ObservedConfig]:
+    if context.prepared is None:
         raise ValueError("a release is measured in its own virtualenv")
-    environment = bench.prepared.environment
-    asked = server_command.settings(target.engine.name, spec.profile.workers, spec.profile.threads)
-    variables = {**env, **asked, "MOCK_API_ENDPOINT": f"{mock.base}/"}
+    environment = context.prepared.environment
+    requested = server_command.settings(target.engine.name, spec.profile.workers, spec.profile.threads)
+    variables = {**env, **requested, "MOCK_API_ENDPOINT": f"{mock.base}/"}
     shipped = server_command.shipped_command(
-        server_command.template(environment.site_packages), asked, bench.system, scratch
+        server_command.template(environment.site_packages), requested, context.system, scratch
     )
     booted = launch.boot_release(
-        bench.system,
+        context.system,
         stack,
         shipped,
         environment,
         launch.copy_flow(target.flow, scratch / "flow"),
         variables,
-        bench.limits,
+        context.limits,
         scratch / "server.log",
     )
-    settled_s = launch.settle(bench.system, booted, server_command.workers_of(shipped), bench.limits)
+    settled_s = launch.settle(context.system, booted, server_command.workers_of(shipped), context.limits)
     shape = telemetry.shape(booted.child.pid)
-    ran = Ran(
-        promptflow=server_command.live_version(bench.system, booted.base),
+    observed = ObservedConfig(
+        promptflow=server_command.live_version(context.system, booted.base),
         command=server_command.at(shipped, "PORT"),
         environment=redaction.environment(variables),
         workers=shape.children,
@@ -196,42 +196,42 @@ def _boot(
         distributions=dict(environment.distributions),
         bytecode=any((environment.site_packages / "promptflow").rglob("*.pyc")),
     )
-    return booted, settled_s, ran
+    return booted, settled_s, observed
 
 
 def _load(
-    bench: Bench,
+    context: RunContext,
     spec: RunSpec,
     stack: ExitStack,
     mock: Booted,
     live: Live | None,
     env: Mapping[str, str],
     scratch: Path,
-    found: _Found,
+    state: _RunState,
 ) -> loadgen.Samples:
     loaded = live.booted if live else mock
     into = scratch / "recorded"
     into.mkdir()
-    bench.progress.phase("ramp")
-    began = bench.system.monotonic()
+    context.progress.phase("ramp")
+    began = context.system.monotonic()
     argv = loadgen.command(spec, loaded.port, into)
     with shielded():
-        locust = bench.system.start("locust", argv, env=env, cwd=scratch / "home", log=scratch / "locust.log")
+        locust = context.system.start("locust", argv, env=env, cwd=scratch / "home", log=scratch / "locust.log")
         stack.callback(launch.stop, locust)
     children = [live.booted.child, mock.child] if live else [mock.child]
-    samples = loadgen.watch(bench.system, spec, locust, children, into, bench.progress)
-    bench.progress.done("ended")
-    found.phases_s["load"] = bench.system.monotonic() - began
+    samples = loadgen.watch(context.system, spec, locust, children, into, context.progress)
+    context.progress.done("ended")
+    state.phases_s["load"] = context.system.monotonic() - began
     return samples
 
 
 def _record(
-    bench: Bench,
+    context: RunContext,
     spec: RunSpec,
     run_id: str,
     started_at: datetime,
     before: Machine,
-    found: _Found,
+    state: _RunState,
     error: SuiteError | None,
 ) -> RunRecord:
     outcome: Outcome = "ok"
@@ -241,7 +241,7 @@ def _record(
         schema_version=SCHEMA_VERSION,
         run_id=run_id,
         started_at=started_at.isoformat(timespec="seconds"),
-        asked=Asked(
+        requested=RequestedConfig(
             release=spec.release,
             engine=spec.engine,
             flow=spec.flow,
@@ -253,13 +253,13 @@ def _record(
             round_id=spec.place.round_id if spec.place else "",
             arm=spec.place.arm if spec.place else 0,
         ),
-        ran=found.ran,
-        digests=digests.of(spec, bench.prepared.lock if bench.prepared else None),
+        observed=state.observed,
+        digests=digests.of(spec, context.prepared.lock if context.prepared else None),
         machine=before,
-        python=bench.prepared.environment.python if bench.prepared else before.tools_python,
+        python=context.prepared.environment.python if context.prepared else before.tools_python,
         own_wait_s=spec.target.flow.own_wait_s if spec.target else 0.0,
         outcome=outcome,
         reasons=() if error is None else (redaction.text(error.message),),
-        phases_s={name: round(seconds, 3) for name, seconds in found.phases_s.items()},
-        measurements=found.gathered.measurements if found.gathered else None,
+        phases_s={name: round(seconds, 3) for name, seconds in state.phases_s.items()},
+        measurements=state.assembled.measurements if state.assembled else None,
     )

@@ -16,7 +16,7 @@ from scripts.host import machine, telemetry
 from scripts.host.process import System
 from scripts.host.progress import Progress
 from scripts.measure import record_writer
-from scripts.measure.run import Bench, Done, Prepared, run
+from scripts.measure.run import CompletedRun, Prepared, RunContext, run
 from scripts.serving.launch import Limits
 
 SCRATCH = ROOT / ".scratch"
@@ -36,23 +36,23 @@ class Options:
 
 def make(
     suite: Suite, plan: Plan, options: Options, system: System, progress: Progress, prepare: Prepare
-) -> list[Done]:
+) -> list[CompletedRun]:
     """Make all runs. A run that fails is recorded, and does not keep the next from being made."""
-    with opened(options, plan.runs[0].profile.users, system, progress) as bench:
-        prepared = replace(bench, prepared=prepare(suite, plan.runs[0], system, progress))
+    with opened(options, plan.runs[0].profile.users, system, progress) as context:
+        prepared = replace(context, prepared=prepare(suite, plan.runs[0], system, progress))
         return [one(prepared, spec, f"[{number}/{len(plan.runs)}]") for number, spec in enumerate(plan.runs, 1)]
 
 
 @contextlib.contextmanager
-def opened(options: Options, users: int, system: System, progress: Progress) -> Iterator[Bench]:
+def opened(options: Options, users: int, system: System, progress: Progress) -> Iterator[RunContext]:
     """Hold the machine for runs of up to so many users, clear of what a killed session has left."""
     record_writer.require_writable(options.results)
     machine.raise_open_files(users)
     lock_file = machine.lock_file()
     with machine.exclusive(lock_file), progress:
         telemetry.end_leftovers(str(lock_file))
-        record_writer.remove_torsos(options.results)
-        yield Bench(
+        record_writer.remove_unfinished(options.results)
+        yield RunContext(
             system=system,
             progress=progress,
             results=options.results,
@@ -101,11 +101,11 @@ def shown(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
-def one(bench: Bench, spec: RunSpec, number: str) -> Done:
+def one(context: RunContext, spec: RunSpec, number: str) -> CompletedRun:
     """Make one run, and say where it is recorded; `number` is its place in the session, for people."""
-    progress = bench.progress
+    progress = context.progress
     progress.heading(f"{number} {spec.release} {spec.engine} {spec.flow}, profile {spec.profile.name}")
-    done = run(bench, spec)
+    done = run(context, spec)
     if done.error is not None:
         progress.note(f"{done.record.outcome}: {done.error}")
     progress.note(f"recorded in {shown(done.directory)}")

@@ -14,7 +14,7 @@ import numpy as np
 from hdrh.codec import HdrCookieException, HdrLengthException, PayloadHeader, ext_header_size, payload_header_size
 from hdrh.histogram import HdrHistogram
 
-from scripts.records.schema import Counts
+from scripts.records.schema import HistogramCounts
 
 LONGEST_US = 3_600_000_000
 DIGITS = (3, 4)  # significant digits that records use
@@ -34,7 +34,7 @@ def buckets(digits: int) -> HdrHistogram:
     return HdrHistogram(1, LONGEST_US, digits)
 
 
-def packed(counts: Counts) -> str:
+def packed(counts: HistogramCounts) -> str:
     """The text of a distribution. A value counts in its bucket, which is known by its lowest value."""
     histogram = HdrHistogram(1, LONGEST_US, counts.significant_digits)
     for value, count in zip(counts.values_us, counts.counts, strict=True):

@@ -8,7 +8,8 @@ Schema history
   2  adds to Asked the place in a campaign, to Profile the warm-up, to Server the first answers and the requests of
      each worker, to Disturbance the harness's own CPU time, suspension and clock steps, to Counts its own number of
      significant digits, with values stored as steps. Version 1 is still read: what it lacks has the default given here.
-  3  stores distributions in HdrHistogram's own packed form. Versions 1 and 2 are still read.
+  3  stores distributions in HdrHistogram's own packed form.
+  4  renames `asked` to `requested` and `ran` to `observed`. Older versions are still read.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from typing import Literal
 
 from scripts.config.load_profiles import Profile
 
-SCHEMA_VERSION = 3
-READABLE = (1, 2, 3)
+SCHEMA_VERSION = 4
+READABLE = (1, 2, 3, 4)
+RENAMED = {"asked": "requested", "ran": "observed"}
+RENAMED_IN = 4  # the fields above had the old names before
 
 Window = Literal["ramp", "steady", "drain"]
 """Before the last user had started and the warm-up was over; from then until the load was stopped; after that."""
@@ -28,7 +31,7 @@ Outcome = Literal["ok", "invalid", "failed", "verify-failed", "cannot-install", 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class RequestedConfig:
     """What the run was asked to do."""
 
     release: str  # or "mock"
@@ -44,7 +47,7 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ran:
+class ObservedConfig:
     """What really ran, read back from the live server and its virtualenv."""
 
     promptflow: str  # as the live server's /version says
@@ -202,8 +205,8 @@ class RunRecord:
     schema_version: int
     run_id: str
     started_at: str  # UTC, ISO 8601
-    asked: Asked
-    ran: Ran | None  # None: it never came to that
+    requested: RequestedConfig
+    observed: ObservedConfig | None  # None: it never came to that
     digests: Digests
     machine: Machine
     python: str  # of the release's virtualenv, with patch version; of the tools' for the mock API
@@ -215,7 +218,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Counts:
+class HistogramCounts:
     """An HdrHistogram: recorded values and how often each occurred."""
 
     values_us: tuple[int, ...]  # ascending; lowest equivalent value of the bucket
@@ -230,7 +233,7 @@ class Counts:
 class Histograms:
     """Distributions by the window that a request completed in."""
 
-    windows: dict[Window, dict[str, Counts]]
+    windows: dict[Window, dict[str, HistogramCounts]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

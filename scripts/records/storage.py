@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import glob
 import io
 import itertools
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from scripts.records import histogram_codec
-from scripts.records.schema import READABLE, Counts, Histograms, RunRecord, Second, Window
+from scripts.records.schema import READABLE, RENAMED, RENAMED_IN, HistogramCounts, Histograms, RunRecord, Second, Window
 
 RUNS = Path("results") / "runs"
 RECORD_FILE, HISTOGRAMS_FILE, TIMELINE_FILE = "record.json", "histograms.json", "timeline.csv"
 _EXACT = ("total_us", "max_us", "min_us", "significant_digits")  # what the buckets do not tell
+UNFINISHED = ".tmp"  # suffix of a run that is being written; readers pass it over
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 
 
@@ -29,10 +31,23 @@ class RecordError(Exception):
     """A record that cannot be read: truncated, foreign, or of another schema."""
 
 
-def run_directory(results: Path, record: RunRecord) -> Path:
-    """Where a run lies under a results directory."""
-    asked = record.asked
-    return results / RUNS.name / asked.profile.name / asked.release / f"{asked.engine}-{asked.flow}" / record.run_id
+def cell_path(profile: str, release: str, engine: str, flow: str) -> PurePosixPath:
+    """Where the runs of one release, engine, flow and profile lie, relative to a results directory."""
+    return PurePosixPath(RUNS.name, profile, release, f"{engine}-{flow}")
+
+
+def run_path(record: RunRecord) -> PurePosixPath:
+    """Where a run lies, relative to a results directory."""
+    requested = record.requested
+    return cell_path(requested.profile.name, requested.release, requested.engine, requested.flow) / record.run_id
+
+
+def run_directories(results: Path, *, profile: str = "*", release: str = "*", scenario: str = "*") -> list[Path]:
+    """The directories of finished runs, by path; `scenario` is "<engine>-<flow>". Each "*" stands for all."""
+    pattern = "/".join(
+        [RUNS.name, *(name if name == "*" else glob.escape(name) for name in (profile, release, scenario))]
+    )
+    return sorted(path for path in results.glob(f"{pattern}/*") if path.suffix != UNFINISHED and path.is_dir())
 
 
 def _encode(value: object) -> bytes:
@@ -68,14 +83,16 @@ def encode_timeline(seconds: list[Second]) -> bytes:
 def read_record(directory: Path) -> RunRecord:
     """Read `record.json`; RecordError says what is wrong with it, without the path."""
     try:
-        data = (directory / RECORD_FILE).read_bytes()
-        version = msgspec.json.decode(data, type=dict[str, msgspec.Raw]).get("schema_version")
+        fields = msgspec.json.decode((directory / RECORD_FILE).read_bytes(), type=dict[str, msgspec.Raw])
+        version = fields.get("schema_version")
         if version is None:
             raise RecordError("not a run record: it has no schema_version")
         if bytes(version) not in {str(known).encode() for known in READABLE}:
-            known = f"this suite reads schema_version {' and '.join(map(str, READABLE))}"
+            known = f"this suite reads schema_version {', '.join(map(str, READABLE))}"
             raise RecordError(f"schema_version {bytes(version).decode(errors='replace')[:20]}; {known}")
-        record = msgspec.json.decode(data, type=RunRecord)
+        if int(bytes(version)) < RENAMED_IN:
+            fields = {RENAMED.get(name, name): value for name, value in fields.items()}
+        record = msgspec.json.decode(msgspec.json.encode(fields), type=RunRecord)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise RecordError(f"{RECORD_FILE} cannot be read: {_plain(error)}") from error
     if record.run_id != directory.name or not RUN_ID.fullmatch(record.run_id):
@@ -115,7 +132,7 @@ def read_histograms(directory: Path) -> Histograms:
         found = msgspec.json.decode((directory / HISTOGRAMS_FILE).read_bytes(), type=_HistogramsFile)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise RecordError(f"{HISTOGRAMS_FILE} cannot be read: {_plain(error)}") from error
-    windows: dict[Window, dict[str, Counts]] = {"ramp": {}, "steady": {}, "drain": {}}
+    windows: dict[Window, dict[str, HistogramCounts]] = {"ramp": {}, "steady": {}, "drain": {}}
     for row in found.distributions:
         try:
             counts = _counts(row.counts)
@@ -127,11 +144,11 @@ def read_histograms(directory: Path) -> Histograms:
     return Histograms(windows=windows)
 
 
-def _counts(stored: _StoredCounts) -> Counts:
+def _counts(stored: _StoredCounts) -> HistogramCounts:
     values, counts = stored.values_us or tuple(itertools.accumulate(stored.steps_us)), stored.counts
     if stored.packed:
         values, counts = histogram_codec.unpacked(stored.packed, stored.significant_digits)
-    return Counts(
+    return HistogramCounts(
         values_us=values,
         counts=counts,
         total_us=stored.total_us,

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scripts.inference.intervals import (
     Figures,
     SlopeCost,
+    bonferroni_level,
     centred,
-    least_rounds,
-    look_level,
+    fewest_rounds,
     slope_costs,
     slopes,
     student,
@@ -41,7 +41,7 @@ OVERHEAD = Noise(name="overhead, median", slope=0.98, residual=0.029)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class VerdictRates:
     """What a verdict rule found in many trials."""
 
     regression: float  # share of trials, 0 to 1
@@ -105,20 +105,20 @@ def draw(
     is the worst case for pairing.
     """
     shape = (trials, 2, rounds)
-    control = rng.normal(scale=noise.control, size=shape)
-    values = noise.slope * control + noise.residual * errors(rng, 2 * trials, rounds).reshape(shape)
+    covariate = rng.normal(scale=noise.covariate, size=shape)
+    values = noise.slope * covariate + noise.residual * errors(rng, 2 * trials, rounds).reshape(shape)
     values[:, 1] += effect
-    return values, control
+    return values, covariate
 
 
-def adjusted_differences(values: Figures, controls: Figures) -> tuple[Figures, SlopeCost]:
+def adjusted_differences(values: Figures, covariates: Figures) -> tuple[Figures, SlopeCost]:
     """What `statistics.adjusted` and `slope_cost` give for each trial, with the slope that its own runs give."""
     flat = (len(values), -1)
-    about = centred(controls).reshape(flat)
+    about = centred(covariates).reshape(flat)
     fitted = slopes(centred(values).reshape(flat), about)
-    control_differences = controls[:, 1] - controls[:, 0]
-    differences = values[:, 1] - values[:, 0] - fitted[:, np.newaxis] * control_differences
-    return differences, slope_costs(control_differences, (about**2).sum(axis=-1))
+    covariate_differences = covariates[:, 1] - covariates[:, 0]
+    differences = values[:, 1] - values[:, 0] - fitted[:, np.newaxis] * covariate_differences
+    return differences, slope_costs(covariate_differences, (about**2).sum(axis=-1))
 
 
 def verdicts(low: Figures, estimate: Figures, high: Figures, threshold: float) -> NDArray[np.str_]:
@@ -134,20 +134,20 @@ def verdicts(low: Figures, estimate: Figures, high: Figures, threshold: float) -
 def campaign(
     noise: Noise, effect: float, looks: Sequence[int], level: float, threshold: float,
     trials: int, rng: np.random.Generator,
-) -> Outcome:  # fmt: skip
+) -> VerdictRates:  # fmt: skip
     """Measure until a look gives a verdict or the looks are over.
 
     `looks` are numbers of rounds, `level` is that of each look's interval; effect and threshold are log ratios.
     """
-    values, controls = draw(noise, effect, trials, looks[-1], rng)
+    values, covariates = draw(noise, effect, trials, looks[-1], rng)
     found, rounds = np.full(trials, "inconclusive"), np.full(trials, looks[-1])
     for number in reversed(looks):  # an earlier look overrules a later one, which would not have happened
-        differences, cost = adjusted_differences(values[..., :number], controls[..., :number])
+        differences, cost = adjusted_differences(values[..., :number], covariates[..., :number])
         mean, half = student(differences, level, cost)
         now = verdicts(mean - half, mean, mean + half, threshold)
         settled = now != "inconclusive"
         found, rounds = np.where(settled, now, found), np.where(settled, number, rounds)
-    return Outcome(
+    return VerdictRates(
         regression=float(np.mean(found == "regression")),
         improvement=float(np.mean(found == "improvement")),
         no_change=float(np.mean(found == "no change")),
@@ -176,7 +176,7 @@ def coverage_table(trials: int, rng: np.random.Generator) -> str:
 def adjustment_table(trials: int, rng: np.random.Generator) -> str:
     """Coverage and half width (in percent) of the metrics as measured, and adjusted by a slope from the same runs."""
     rows = []
-    numbers = (least_rounds(LEVEL), *ROUNDS)
+    numbers = (fewest_rounds(LEVEL), *ROUNDS)
     for noise, errors in ((CPU, "normal"), (CPU, "heavy tails"), (CPU, "outliers"), (OVERHEAD, "normal")):
         drawn = [draw(noise, 0, trials, rounds, rng, errors=ERRORS[errors]) for rounds in numbers]
         cells = [_adjustments(*figures, LEVEL) for figures in drawn]
@@ -186,27 +186,31 @@ def adjustment_table(trials: int, rng: np.random.Generator) -> str:
     return markdown(headers, rows, labels=3)
 
 
-def _adjustments(values: Figures, controls: Figures, level: float) -> Iterator[str]:
-    differences, cost = adjusted_differences(values, controls)
+def _adjustments(values: Figures, covariates: Figures, level: float) -> Iterator[str]:
+    differences, cost = adjusted_differences(values, covariates)
     for mean, half in (
         student(values[:, 1] - values[:, 0], level), student(differences, level), student(differences, level, cost)
     ):  # fmt: skip
         yield _covered(Coverage(share=float(np.mean(np.abs(mean) <= half)), half_width=float(np.mean(half)) * 100))
 
 
-def false_alarm_table(trials: int, rng: np.random.Generator) -> str:
+def false_positive_table(trials: int, rng: np.random.Generator) -> str:
     """Verdicts on two arms that are the same release: each regression or improvement is a false alarm."""
     plans = (
         *((f"one look, {rounds} rounds", (rounds,), LEVEL) for rounds in LOOKS),
         (f"looks after {_listed(LOOKS)}, each at {LEVEL:.0%}", LOOKS, LEVEL),
-        (f"the same looks, each at {look_level(LEVEL, len(LOOKS)):.0%}", LOOKS, look_level(LEVEL, len(LOOKS))),
+        (
+            f"the same looks, each at {bonferroni_level(LEVEL, len(LOOKS)):.0%}",
+            LOOKS,
+            bonferroni_level(LEVEL, len(LOOKS)),
+        ),
     )
     rows = []
     for name, looks, level in plans:
         for percent in (0, 2):
             seen = campaign(CPU, 0, looks, level, math.log1p(percent / 100), trials, rng)
-            alarms = seen.regression + seen.improvement
-            figures = (alarms, seen.regression, seen.no_change, seen.inconclusive)
+            positives = seen.regression + seen.improvement
+            figures = (positives, seen.regression, seen.no_change, seen.inconclusive)
             rows.append([name, f"{percent} %", *(_percent(figure) for figure in figures), f"{seen.rounds:.1f}"])
     headers = ["Plan", "Threshold", "False alarms", "Regression", "No change", "Inconclusive", "Rounds"]
     return markdown(headers, rows, labels=2)
@@ -224,9 +228,9 @@ def power_table(trials: int, rng: np.random.Generator, measured: Sequence[Noise]
     cases += [(noise, threshold, (0, 2, 5, 10)) for noise in measured for threshold in (2, 5)]
     for noise, threshold, effects in cases:
         for effect in effects:
-            truth, least = math.log1p(effect / 100), math.log1p(threshold / 100)
-            seen = [campaign(noise, truth, (rounds,), LEVEL, least, trials, rng) for rounds in LOOKS]
-            looking = campaign(noise, truth, LOOKS, look_level(LEVEL, len(LOOKS)), least, trials, rng)
+            truth, minimum_effect = math.log1p(effect / 100), math.log1p(threshold / 100)
+            seen = [campaign(noise, truth, (rounds,), LEVEL, minimum_effect, trials, rng) for rounds in LOOKS]
+            looking = campaign(noise, truth, LOOKS, bonferroni_level(LEVEL, len(LOOKS)), minimum_effect, trials, rng)
             cells = [f"{_percent(one.regression)} / {_percent(one.inconclusive)}" for one in (*seen, looking)]
             rows.append([noise.name, f"{threshold} %", f"{effect} %", *cells, f"{looking.rounds:.1f}"])
     headers = ["Metric", "Threshold", "True effect", *(f"{rounds} rounds" for rounds in LOOKS), "5 looks", "Rounds"]
@@ -237,7 +241,7 @@ POWER = "Regressions found / inconclusive"
 SECTIONS: dict[str, Callable[[int, np.random.Generator], str]] = {
     "Intervals: share that holds the truth, and half width": coverage_table,
     "Adjusting by the control arm: share that holds the truth, and half width in percent": adjustment_table,
-    "False alarms, same release twice": false_alarm_table,
+    "False alarms, same release twice": false_positive_table,
     POWER: power_table,
 }
 

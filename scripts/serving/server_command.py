@@ -106,12 +106,12 @@ def last_lines(log: Path, lines: int = 12) -> str:
     return "    (no log)"
 
 
-def require_version(live: str, asked: str) -> None:
+def require_version(live: str, requested: str) -> None:
     """VerificationError when the server is not the release that was asked for."""
-    if live != asked:
+    if live != requested:
         raise VerificationError(
-            f"the server says that it is promptflow {live or '(nothing)'}, not {asked}",
-            then=f"nox -s lock -- {asked}, then repeat this command"
+            f"the server says that it is promptflow {live or '(nothing)'}, not {requested}",
+            then=f"nox -s lock -- {requested}, then repeat this command"
             if live
             else "see the server's log: repeat this command with --keep-logs",
         )

@@ -26,7 +26,7 @@ def test_runs_of_one_cell_are_pooled() -> None:
     runs.append(run(synthetic_runs.record(number=4, outcome="failed")))
     (cell,) = cells(reversed(runs))
     assert cell.spread("ready_s") == Spread(median=2.0, low=1.0, high=4.0)
-    assert (cell.shown.record.asked.round, cell.outcome, len(cell.runs)) == (2, "ok", 4)
+    assert (cell.shown.record.requested.round, cell.outcome, len(cell.runs)) == (2, "ok", 4)
 
 
 def test_cell_without_a_good_run_has_the_newest_outcome() -> None:
@@ -86,7 +86,7 @@ def test_tables_hold_one_set_of_conditions() -> None:
         run(elsewhere(synthetic_runs.record(release="1.9.0", number=3))),
     ]
     made = grouping.by_conditions(cells(runs))
-    assert [[cell.asked.release for cell in table] for table in made] == [["1.9.0"], ["1.10.0", "1.9.0"]]
+    assert [[cell.requested.release for cell in table] for table in made] == [["1.9.0"], ["1.10.0", "1.9.0"]]
 
 
 def test_scenarios_follow_the_matrix_and_the_mock_is_last() -> None:
@@ -95,7 +95,7 @@ def test_scenarios_follow_the_matrix_and_the_mock_is_last() -> None:
     runs = [run(synthetic_runs.record(release="mock", engine="uvicorn", flow="mock_api"))]
     runs += [run(synthetic_runs.record(engine=engine, flow=flow)) for engine, flow in pairs[1:]]
     made = grouping.by_scenario(synthetic_runs.SUITE, cells(runs))
-    assert [grouping.title(synthetic_runs.SUITE, table[0].asked) for table in made] == [
+    assert [grouping.title(synthetic_runs.SUITE, table[0].requested) for table in made] == [
         "Flask + Sync Function Nodes", "FastApi + Async Function Nodes", "Flask + flex_async", "The mock API alone",
     ]  # fmt: skip
 
@@ -104,4 +104,4 @@ def test_profiles_follow_the_matrix() -> None:
     """The profile that suite.toml declares first is printed first."""
     runs = [run(synthetic_runs.record(profile=name)) for name in ("report-8-threads", "report")]
     made = grouping.by_profile(synthetic_runs.SUITE, cells(runs))
-    assert [table[0].asked.profile.name for table in made] == ["report", "report-8-threads"]
+    assert [table[0].requested.profile.name for table in made] == ["report", "report-8-threads"]

@@ -37,7 +37,7 @@ EMPTY = Histograms(windows={"ramp": {}, "steady": {}})
         ("mock_cpu_per_request_ms", 0.4),
         ("generator_lag_p99_ms", 3.2),
         ("generator_cpu_per_request_ms", 4900 / 9805),
-        ("control_cpu_per_request_ms", 0.4 + 4900 / 9805),
+        ("speed_covariate_ms", 0.4 + 4900 / 9805),
         ("run_queue_wait_ms", 200 / 9805),
         ("other_cpu_ratio", 0.01),
         ("stolen_cpu_ratio", 0.0025),
@@ -76,18 +76,18 @@ def test_first_answers_and_spread_of_requests(record: RunRecord, expected: tuple
 def test_warm_up_is_not_steady() -> None:
     """The steady window begins when the warm-up is over, not when the last user starts."""
     made = synthetic_runs.record()
-    warm = dataclasses.replace(made, asked=dataclasses.replace(
-        made.asked, profile=dataclasses.replace(made.asked.profile, warm_up_s=5)
+    warm = dataclasses.replace(made, requested=dataclasses.replace(
+        made.requested, profile=dataclasses.replace(made.requested.profile, warm_up_s=5)
     ))  # fmt: skip
     assert metrics.derive(warm, synthetic_runs.histograms())["steady_throughput_rps"] == pytest.approx(9005 / 45)
 
 
 def test_compared_metrics_have_a_least_change() -> None:
     """What a comparison looks at has a smallest change that counts, a direction, and a name once."""
-    compared = {metric.name: metric.least for metric in metrics.COMPARED}
+    compared = {metric.name: metric.minimum_effect for metric in metrics.COMPARED}
     assert (compared["cpu_per_request_ms"], compared["response_time_p50_ms"]) == (0.02, 0.01)
     assert {metric.better for metric in metrics.COMPARED} == {"lower", "higher"}
-    assert not [metric.name for metric in metrics.METRICS if metric.follows_speed and metric.least is None]
+    assert not [metric.name for metric in metrics.METRICS if metric.follows_speed and metric.minimum_effect is None]
 
 
 def test_run_without_measurements_tells_nothing() -> None:

@@ -47,10 +47,12 @@ def test_no_ceiling_where_nothing_waits() -> None:
     """Users who never wait, on a backend that never waits, are bounded by nothing known."""
     mock = synthetic_runs.record(release="mock", engine="uvicorn", flow="mock_api")
     restless = dataclasses.replace(
-        mock.asked.profile, wait_min_s=0.0, wait_max_s=0.0, backend_wait_min_s=0.0, backend_wait_max_s=0.0
+        mock.requested.profile, wait_min_s=0.0, wait_max_s=0.0, backend_wait_min_s=0.0, backend_wait_max_s=0.0
     )
     assert (
-        operational_laws.ceiling_rps(dataclasses.replace(mock, asked=dataclasses.replace(mock.asked, profile=restless)))
+        operational_laws.ceiling_rps(
+            dataclasses.replace(mock, requested=dataclasses.replace(mock.requested, profile=restless))
+        )
         is None
     )
 

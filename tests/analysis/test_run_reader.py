@@ -18,7 +18,7 @@ def test_good_runs_are_read_oldest_first(tmp_path: Path) -> None:
     for number in (2, 1):
         synthetic_runs.write(tmp_path, synthetic_runs.record(number=number))
     found = run_reader.read(tmp_path)
-    assert [run.record.asked.round for run in found.runs] == [1, 2]
+    assert [run.record.requested.round for run in found.runs] == [1, 2]
     assert found.runs[0].values["throughput_rps"] == 166.0
     assert found.skipped == ()
 
@@ -44,7 +44,7 @@ def replace(text: str, by: str, name: str = files.RECORD_FILE) -> str:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (replace('"schema_version": 3', '"schema_version": 9'), "schema_version 9; this suite reads schema_version 1"),
+        (replace('"schema_version": 4', '"schema_version": 9'), "schema_version 9; this suite reads schema_version 1"),
         (replace('"schema_version"', '"version"'), "not a run record: it has no schema_version"),
         (replace('"release": "1.12.0"', '"release": "1.13.0"'), "it is a record of report/1.13.0/fastapi-static_async"),
         (replace('"ready_s": 1.5', '"ready_s": "soon"'), "record.json cannot be read: Expected `float`, got `str`"),
@@ -63,7 +63,7 @@ def test_bad_record_is_named_and_the_others_are_read(tmp_path: Path, edit: str, 
     path = bad / name
     path.write_text(path.read_text(encoding="utf-8").replace(text, by), encoding="utf-8")
     found = run_reader.read(tmp_path)
-    assert [run.record.asked.round for run in found.runs] == [1]
+    assert [run.record.requested.round for run in found.runs] == [1]
     (skipped,) = found.skipped
     assert skipped.path == bad.relative_to(tmp_path).as_posix()
     assert skipped.reason.startswith(reason)

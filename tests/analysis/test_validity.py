@@ -8,43 +8,41 @@ from typing import Any
 import pytest
 
 from scripts.analysis import validity
-from scripts.analysis.run_data import Sample
-from scripts.records.schema import Counts, Histograms
+from scripts.analysis.run_data import RunData
+from scripts.records.schema import HistogramCounts, Histograms
 from tests.fakes import synthetic_runs
 
 LAW_S = 500 / (9005 / 50) - 1.5  # of the good run: N / X - Z
 
 
-def good(part: str = "", **changes: Any) -> Sample:  # noqa: ANN401 - any field of any part
+def good(part: str = "", **changes: Any) -> RunData:  # noqa: ANN401 - any field of any part
     """A good run, but for one part of what was measured."""
     measured = synthetic_runs.measurements()
     if part:
         measured = dataclasses.replace(measured, **{part: dataclasses.replace(getattr(measured, part), **changes)})
-    return synthetic_runs.sample(synthetic_runs.record(measured=measured))
+    return synthetic_runs.run_data(synthetic_runs.record(measured=measured))
 
 
-def with_steady(sample: Sample, **changes: Any) -> Sample:  # noqa: ANN401 - any field of a distribution
+def with_steady(data: RunData, **changes: Any) -> RunData:  # noqa: ANN401 - any field of a distribution
     """The same run with another distribution of successes in its steady window."""
-    ok = sample.counts("ok")
+    ok = data.counts("ok")
     assert ok is not None
-    windows = dict(sample.histograms.windows)
+    windows = dict(data.histograms.windows)
     windows["steady"] = {**windows["steady"], "ok": dataclasses.replace(ok, **changes)}
-    return dataclasses.replace(sample, histograms=Histograms(windows=windows))
+    return dataclasses.replace(data, histograms=Histograms(windows=windows))
 
 
-def with_mean(sample: Sample, mean_s: float) -> Sample:
+def with_mean(data: RunData, mean_s: float) -> RunData:
     """The same run whose requests of the steady window took that long on average."""
-    failed = sample.counts("failed")
-    return with_steady(
-        sample, total_us=round(mean_s * 1e6 * sample.steady_completed) - (failed.total_us if failed else 0)
-    )
+    failed = data.counts("failed")
+    return with_steady(data, total_us=round(mean_s * 1e6 * data.steady_completed) - (failed.total_us if failed else 0))
 
 
-def saturated(in_flight: int = 462, mean_s: float = 15.6, steady: int = 1270) -> Sample:
+def saturated(in_flight: int = 462, mean_s: float = 15.6, steady: int = 1270) -> RunData:
     """A run of sync nodes at their ceiling of 25.6 requests/s: N - X Z = 462 users wait at any moment."""
     measured = synthetic_runs.measurements(number=steady + 100, in_flight=in_flight, failed=0)
     made = synthetic_runs.record(engine="flask", flow="static_sync", measured=measured)
-    return with_mean(synthetic_runs.sample(made, synthetic_runs.histograms(steady, 100, 0)), mean_s)
+    return with_mean(synthetic_runs.run_data(made, synthetic_runs.histograms(steady, 100, 0)), mean_s)
 
 
 def test_good_run_has_no_reasons() -> None:
@@ -57,7 +55,7 @@ def test_good_run_of_the_mock_api_alone_has_no_reasons() -> None:
     measured = synthetic_runs.measurements(mock=True, number=11180, failed=0, in_flight=190)
     found = synthetic_runs.histograms(10050, 1130, 0, 1000)
     made = synthetic_runs.record(release="mock", engine="uvicorn", flow="mock_api", measured=measured)
-    assert validity.reasons(with_mean(synthetic_runs.sample(made, found), 0.99)) == ()
+    assert validity.reasons(with_mean(synthetic_runs.run_data(made, found), 0.99)) == ()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +96,7 @@ def test_users_must_be_held_in_steady_state(second: int, reasons: int) -> None:
     """A user who is missing in the ramp is yet to start; later it is a reason, in the last second too."""
     rows = synthetic_runs.timeline()
     rows[second] = dataclasses.replace(rows[second], users=499)
-    found = validity.reasons(synthetic_runs.sample(seconds=rows))
+    found = validity.reasons(synthetic_runs.run_data(seconds=rows))
     assert found == (f"the users were not held: 499 of 500 in second {second}",) * reasons
 
 
@@ -106,22 +104,24 @@ def test_no_success_is_a_reason() -> None:
     """A run in which every request failed measured nothing of promptflow."""
     measured = synthetic_runs.measurements(number=5)
     made = synthetic_runs.record(measured=measured)
-    nothing = synthetic_runs.sample(made, Histograms(windows={"steady": {"failed": synthetic_runs.counts([640] * 5)}}))
+    nothing = synthetic_runs.run_data(
+        made, Histograms(windows={"steady": {"failed": synthetic_runs.counts([640] * 5)}})
+    )
     assert "no request succeeded" in validity.reasons(nothing)
 
 
 @pytest.mark.parametrize(
-    ("engine", "ran", "reason"),
+    ("engine", "observed", "reason"),
     [
         ("fastapi", {"workers": 7}, "7 workers ran, not the 8 asked for"),
         ("flask", {"threads": 3}, "3 threads a worker ran, not the 4 asked for"),
     ],
 )
-def test_other_server_than_asked_is_a_reason(engine: str, ran: dict[str, Any], reason: str) -> None:
+def test_other_server_than_asked_is_a_reason(engine: str, observed: dict[str, Any], reason: str) -> None:
     """A server that did not run what was asked for is not what was measured; an event loop has no threads to ask."""
     made = synthetic_runs.record(engine=engine)
-    changed = made.ran and dataclasses.replace(made.ran, **ran)
-    assert reason in validity.reasons(synthetic_runs.sample(dataclasses.replace(made, ran=changed)))
+    changed = made.observed and dataclasses.replace(made.observed, **observed)
+    assert reason in validity.reasons(synthetic_runs.run_data(dataclasses.replace(made, observed=changed)))
     assert not any("threads" in one for one in validity.reasons(good()))
 
 
@@ -186,15 +186,17 @@ def test_requests_that_end_while_draining_waited_at_the_stop() -> None:
     assert validity.distrusted(run)[0].startswith("truncated: 462 requests still waited when the load was stopped")
 
 
-def compared(ok: Counts, stopped_s: float = 14.0) -> Sample:
+def compared(ok: HistogramCounts, stopped_s: float = 14.0) -> RunData:
     """A short run of 100 users, warm-up apart."""
     made = synthetic_runs.measurements(number=1064, failed=0, in_flight=0)
     load = dataclasses.replace(made.load, users_reached=100, all_users_at_s=1.0, stopped_s=stopped_s)
     measured = dataclasses.replace(made, load=load)
     record = synthetic_runs.record(profile="compare", measured=measured)
-    ran = record.ran and dataclasses.replace(record.ran, workers=2)
+    observed = record.observed and dataclasses.replace(record.observed, workers=2)
     windows = Histograms(windows={"steady": {"ok": ok}})
-    return synthetic_runs.sample(dataclasses.replace(record, ran=ran), windows, synthetic_runs.timeline(14, 97, 100, 2))
+    return synthetic_runs.run_data(
+        dataclasses.replace(record, observed=observed), windows, synthetic_runs.timeline(14, 97, 100, 2)
+    )
 
 
 @pytest.mark.parametrize(("low_us", "reasons"), [(503_500, 0), (502_000, 1), (559_000, 0), (560_500, 1)])

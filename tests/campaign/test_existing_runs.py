@@ -64,7 +64,9 @@ OTHERWISE: dict[str, Callable[[RunRecord], RunRecord]] = {
         made, digests=dataclasses.replace(made.digests, locustfile="9" * 64)
     ),
     "machine": lambda made: dataclasses.replace(made, machine=dataclasses.replace(made.machine, cores=64)),
-    "campaign": lambda made: dataclasses.replace(made, asked=dataclasses.replace(made.asked, campaign="c0ffee")),
+    "campaign": lambda made: dataclasses.replace(
+        made, requested=dataclasses.replace(made.requested, campaign="c0ffee")
+    ),
     "python": lambda made: dataclasses.replace(made, python="3.12.1"),
 }
 
@@ -91,8 +93,8 @@ def test_a_broken_record_does_not_count(tmp_path: Path) -> None:
     """A record that cannot be read is not there, and keeps no other from being found."""
     broken = synthetic_runs.write(tmp_path, record(planned().runs[0]))
     whole = dataclasses.replace(record(planned().runs[0]), run_id="20250101T000000Z-000001")
-    shutil.copytree(broken, storage.run_directory(tmp_path, whole))
-    (storage.run_directory(tmp_path, whole) / "record.json").write_bytes(storage.encode_record(whole))
+    shutil.copytree(broken, (tmp_path / storage.run_path(whole)))
+    ((tmp_path / storage.run_path(whole)) / "record.json").write_bytes(storage.encode_record(whole))
     (broken / "record.json").write_text("{", encoding="utf-8")
     assert missing(tmp_path, planned()) == [("flex_async", 1)]
 

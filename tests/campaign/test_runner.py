@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.analysis import validity
-from scripts.analysis.run_data import Sample
+from scripts.analysis.run_data import RunData
 from scripts.campaign import runner
-from scripts.campaign.runner import Bounds, Measured
+from scripts.campaign.runner import CampaignResult, StoppingRule
 from scripts.config.errors import (
     InvalidMeasurementError,
     NothingMeasuredError,
@@ -24,22 +24,22 @@ from tests.fakes import values
 from tests.fakes.stage import BASELINE, CANDIDATE, Stage
 from tests.fakes.system import Script
 
-FOUR = Bounds(rounds=4)
+FOUR = StoppingRule(rounds=4)
 CPU = "cpu_per_request_ms"
 ROUND_S = 17.2  # as estimated for two arms
 JUDGE_CPU = {CPU: math.log1p(0.03)}
 UNSURE = (1.0, 1.06)  # times the CPU time of the baseline, in turn: no change of 3 % can be told or excluded
 
 
-def verdicts(found: Measured) -> dict[str, str]:
+def verdicts(found: CampaignResult) -> dict[str, str]:
     """By metric, of one comparison."""
     (judged,) = found.judged
     return {effect.metric.name: effect.verdict for effect in judged.effects}
 
 
-def rounds(found: Measured) -> list[int]:
+def rounds(found: CampaignResult) -> list[int]:
     """How many count, of each scenario."""
-    return [len(series.rounds) for series in found.series]
+    return [len(paired.rounds) for paired in found.paired]
 
 
 def test_same_figures_are_no_change(stage: Stage) -> None:
@@ -62,7 +62,7 @@ def test_serpentine(stage: Stage) -> None:
     """Odd rounds run the arms forwards, even ones backwards, each on a fresh server and with its round's seed."""
     stage.measure(stage.campaign("1.12.0+1", "1.12.0+2", "1.12.0+3"), FOUR)
     assert "".join(label[-1] for label in stage.outside.labels.values()) == "123321123321"
-    placed = sorted((record.asked.round, record.asked.seed, record.asked.arm) for record in stage.records())
+    placed = sorted((record.requested.round, record.requested.seed, record.requested.arm) for record in stage.records())
     assert placed == [(number, 41 + number, arm) for number in (1, 2, 3, 4) for arm in (1, 2, 3)]
 
 
@@ -77,10 +77,10 @@ def test_standing_is_told_after_each_round(stage: Stage, capsys: pytest.CaptureF
 
 def test_release_against_itself(stage: Stage) -> None:
     """In an A/A campaign both arms are the same release, and what they differ by is the noise floor of the next."""
-    null = stage.campaign(BASELINE, BASELINE)
+    is_aa = stage.campaign(BASELINE, BASELINE)
     stage.outside.cpu = {BASELINE: (1.0, 1.01, 1.02)}
-    found = stage.measure(null, FOUR)
-    assert [series.null for series in found.series] == [True]
+    found = stage.measure(is_aa, FOUR)
+    assert [paired.is_aa for paired in found.paired] == [True]
     assert not found.floors
     floors = stage.measure(stage.campaign(), FOUR).floors
     assert {name for *_, name in floors} >= {CPU, "ready_s"}
@@ -103,7 +103,7 @@ def test_wrong_version_ends_the_campaign(stage: Stage, capsys: pytest.CaptureFix
     with pytest.raises(VerificationError, match=r"says that it is promptflow 1\.11\.0, not 1\.12\.0") as caught:
         runner.require_whole(stage.campaign(), found)
     assert caught.value.exit_code == 5
-    outcomes = {record.asked.release: record.outcome for record in stage.records()}
+    outcomes = {record.requested.release: record.outcome for record in stage.records()}
     assert outcomes == {BASELINE: "ok", CANDIDATE: "verify-failed"}
     assert len(stage.records()) == 6
     assert capsys.readouterr().out.count("verify-failed: the server says") == 3
@@ -113,7 +113,7 @@ def test_failing_after_good_rounds_is_no_pass(stage: Stage) -> None:
     """A campaign that fails again and again after good rounds keeps those, and still ends with the failure."""
     stage.measure(stage.campaign(), FOUR)
     stage.outside.scripts = {"server": [Script(ends_s=0.5, code=7)]}
-    found = stage.measure(stage.campaign(), Bounds(rounds=6))
+    found = stage.measure(stage.campaign(), StoppingRule(rounds=6))
     assert rounds(found) == [4]
     with pytest.raises(ServerError, match="exit code 7"):
         runner.require_whole(stage.campaign(), found)
@@ -144,22 +144,22 @@ def test_disturbed_run_is_made_again_in_its_round(stage: Stage, monkeypatch: pyt
     found = stage.measure(stage.campaign(), FOUR)
     assert stage.outside.runs == 9
     assert rounds(found) == [4]
-    assert [record.asked.release for record in stage.records()].count(CANDIDATE) == 5
-    (lost,) = found.series[0].lost
-    assert "was invalid" in lost
-    assert lost.endswith("; it was made again")
+    assert [record.requested.release for record in stage.records()].count(CANDIDATE) == 5
+    (excluded,) = found.paired[0].excluded
+    assert "was invalid" in excluded
+    assert excluded.endswith("; it was made again")
 
 
 def test_what_a_server_did_is_not_tried_again_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is invalid by the server's own fault ends its round, however often: no arm gets more tries."""
 
-    def lost(sample: Sample) -> Iterator[str]:
-        if sample.record.asked.release == CANDIDATE:
+    def excluded(sample: RunData) -> Iterator[str]:
+        if sample.record.requested.release == CANDIDATE:
             yield "1 of the server's workers ended under load"
 
-    monkeypatch.setattr(validity, "_server", lost)
+    monkeypatch.setattr(validity, "_server", excluded)
     found = stage.measure(stage.campaign(), FOUR)
-    assert sorted(record.asked.release for record in stage.records()) == [BASELINE] * 3 + [CANDIDATE] * 3
+    assert sorted(record.requested.release for record in stage.records()) == [BASELINE] * 3 + [CANDIDATE] * 3
     with pytest.raises(InvalidMeasurementError, match="workers ended under load"):
         runner.require_whole(stage.campaign(), found)
 
@@ -169,7 +169,7 @@ def test_disturbed_run_is_not_tried_again_after_the_budget(stage: Stage, monkeyp
     disturb(stage, monkeypatch)
     budget_s = 4.5 * stage.campaign().round_s
     began = stage.outside.monotonic()
-    stage.measure(stage.campaign(), Bounds(budget_s=budget_s))
+    stage.measure(stage.campaign(), StoppingRule(budget_s=budget_s))
     assert stage.outside.monotonic() - began <= budget_s
 
 
@@ -186,14 +186,14 @@ def test_budget_too_short(stage: Stage) -> None:
     with pytest.raises(
         UsageError, match=r"budget of 0\.5 minutes is too short: .* 4 of 1 scenario.* take 1.1"
     ) as caught:
-        stage.measure(stage.campaign(), Bounds(budget_s=30))
+        stage.measure(stage.campaign(), StoppingRule(budget_s=30))
     assert caught.value.then.startswith("--budget 2m")
     assert stage.outside.events == []
 
 
 def test_budget_ends_when_all_verdicts_are_in(stage: Stage) -> None:
     """With a budget, a campaign whose verdicts are clear ends at the first look."""
-    found = stage.measure(stage.campaign(), Bounds(budget_s=ROUND_S * 16.5))
+    found = stage.measure(stage.campaign(), StoppingRule(budget_s=ROUND_S * 16.5))
     assert rounds(found) == [6]
     (judged,) = found.judged
     assert [effect.interval.level for effect in judged.effects if effect.interval] == pytest.approx([0.99] * 9)
@@ -201,13 +201,13 @@ def test_budget_ends_when_all_verdicts_are_in(stage: Stage) -> None:
 
 def test_long_budget_does_not_end_before_it_can_tell(stage: Stage) -> None:
     """Where many looks are planned, so that six rounds state nothing at their level, a later look ends it."""
-    assert rounds(stage.measure(stage.campaign(), Bounds(budget_s=ROUND_S * 200.5))) == [8]
+    assert rounds(stage.measure(stage.campaign(), StoppingRule(budget_s=ROUND_S * 200.5))) == [8]
 
 
 def test_budget_is_kept(stage: Stage) -> None:
     """With a verdict that stays open, a campaign ends before its time is over."""
     stage.outside.cpu = {CANDIDATE: UNSURE}
-    found = stage.measure(stage.campaign(), Bounds(budget_s=ROUND_S * 10))
+    found = stage.measure(stage.campaign(), StoppingRule(budget_s=ROUND_S * 10))
     assert verdicts(found)[CPU] == "inconclusive"
     assert ROUND_S * 8 < found.took_s <= ROUND_S * 10
     assert rounds(found)[0] >= 10
@@ -217,7 +217,7 @@ def test_slow_rounds_keep_the_budget(stage: Stage) -> None:
     """Where rounds take longer than estimated, no round is begun that would not end in time."""
     stage.outside.cpu = {CANDIDATE: UNSURE}
     stage.outside.scripts = {"server": [Script(ready_s=20.0)]}
-    found = stage.measure(stage.campaign(), Bounds(budget_s=ROUND_S * 9))
+    found = stage.measure(stage.campaign(), StoppingRule(budget_s=ROUND_S * 9))
     assert found.took_s <= ROUND_S * 9
     assert rounds(found) == [2]
 
@@ -226,26 +226,28 @@ def test_only_what_is_asked_for_has_to_be_told(stage: Stage) -> None:
     """With thresholds for some metrics, a campaign does not wait for the verdicts on others."""
     stage.outside.cpu = {CANDIDATE: UNSURE}
     budget_s = ROUND_S * 16.5
-    found = stage.measure(stage.campaign(), Bounds(budget_s=budget_s, least={"ready_s": math.log1p(0.1)}))
+    found = stage.measure(
+        stage.campaign(), StoppingRule(budget_s=budget_s, minimum_effect={"ready_s": math.log1p(0.1)})
+    )
     assert rounds(found) == [6]
-    found = stage.measure(stage.campaign(), Bounds(budget_s=budget_s, least=JUDGE_CPU))
+    found = stage.measure(stage.campaign(), StoppingRule(budget_s=budget_s, minimum_effect=JUDGE_CPU))
     assert rounds(found)[0] > 6
 
 
 def test_scenarios_take_turns(stage: Stage) -> None:
     """Several flows have their rounds in turn, and campaigns of their own."""
-    asked = stage.campaign(flows=("one", "two"))
-    found = stage.measure(asked, FOUR)
+    requested = stage.campaign(flows=("one", "two"))
+    found = stage.measure(requested, FOUR)
     assert rounds(found) == [4, 4]
-    flows = [record.asked.flow for record in sorted(stage.records(), key=lambda record: record.asked.round)]
+    flows = [record.requested.flow for record in sorted(stage.records(), key=lambda record: record.requested.round)]
     assert sorted(flows[:4]) == ["one", "one", "two", "two"]
-    assert len({series.campaign for series in found.series}) == 2
+    assert len({paired.campaign for paired in found.paired}) == 2
 
 
 def test_budget_is_shared_by_scenarios(stage: Stage) -> None:
     """A budget is for all flows together, and all of them get rounds."""
     stage.outside.cpu = {CANDIDATE: UNSURE}
-    found = stage.measure(stage.campaign(flows=("one", "two")), Bounds(budget_s=ROUND_S * 12))
+    found = stage.measure(stage.campaign(flows=("one", "two")), StoppingRule(budget_s=ROUND_S * 12))
     assert found.took_s <= ROUND_S * 12
     assert min(rounds(found)) >= 6
     assert max(rounds(found)) - min(rounds(found)) <= 1
@@ -260,7 +262,7 @@ def test_scenario_without_a_round_is_no_pass(stage: Stage) -> None:
 
 def test_no_run_at_all(stage: Stage) -> None:
     """Where no run was made there is no pass, but exit code 3."""
-    nothing = Measured(series=(), judged=(), floors={}, failed=(), took_s=0.0)
+    nothing = CampaignResult(paired=(), judged=(), floors={}, failed=(), took_s=0.0)
     with pytest.raises(NothingMeasuredError):
         runner.require_whole(stage.campaign(), nothing)
 

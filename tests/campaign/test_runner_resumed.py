@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from scripts.campaign.runner import Bounds, Measured
+from scripts.campaign.runner import CampaignResult, StoppingRule
 from scripts.config.errors import NotComparableError
 from scripts.records.storage import RECORD_FILE, encode_record
 from tests.fakes import values
 from tests.fakes.stage import BASELINE, CANDIDATE, Stage
 
-FOUR = Bounds(rounds=4)
+FOUR = StoppingRule(rounds=4)
 ROUND_S = 17.2  # as estimated for two arms
 UNSURE = (1.0, 1.06)  # times the CPU time of the baseline, in turn: no change of 3 % can be told or excluded
 
 
-def rounds(found: Measured) -> list[int]:
+def rounds(found: CampaignResult) -> list[int]:
     """How many count, of each scenario."""
-    return [len(series.rounds) for series in found.series]
+    return [len(paired.rounds) for paired in found.paired]
 
 
 def carry_off(stage: Stage) -> None:
@@ -37,13 +37,13 @@ def test_interrupted_campaign_goes_on(stage: Stage, capsys: pytest.CaptureFixtur
     with pytest.raises(KeyboardInterrupt):
         stage.measure(stage.campaign(), FOUR)
     before = stage.records()
-    assert [record.asked.round for record in before] == [1, 1, 2, 2, 3]
+    assert [record.requested.round for record in before] == [1, 1, 2, 2, 3]
     found = stage.measure(stage.campaign(), FOUR)
     assert "2 round(s) of this campaign are there already" in capsys.readouterr().out
     assert stage.outside.runs == 6 + 4
     assert rounds(found) == [4]
     assert [record for record in stage.records() if record in before] == before
-    assert ["only 1 of 2 runs were made" in reason for reason in found.series[0].lost] == [True]
+    assert ["only 1 of 2 runs were made" in reason for reason in found.paired[0].excluded] == [True]
 
 
 def test_interrupted_in_its_first_round(stage: Stage) -> None:
@@ -53,7 +53,7 @@ def test_interrupted_in_its_first_round(stage: Stage) -> None:
         stage.measure(stage.campaign(), FOUR)
     assert rounds(stage.measure(stage.campaign(), FOUR)) == [4]
     assert stage.outside.runs == 2 + 8
-    assert sorted(record.asked.round for record in stage.records()) == [1, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert sorted(record.requested.round for record in stage.records()) == [1, 1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_finished_campaign_is_measured_afresh(stage: Stage) -> None:
@@ -62,15 +62,15 @@ def test_finished_campaign_is_measured_afresh(stage: Stage) -> None:
     second = stage.measure(stage.campaign(), FOUR)
     assert stage.outside.runs == 16
     assert rounds(first) == rounds(second) == [4]
-    assert first.series[0].campaign != second.series[0].campaign
+    assert first.paired[0].campaign != second.paired[0].campaign
 
 
 def test_more_rounds_of_a_finished_campaign(stage: Stage) -> None:
     """Asking for more rounds than a campaign has goes on with it."""
     first = stage.measure(stage.campaign(), FOUR)
-    second = stage.measure(stage.campaign(), Bounds(rounds=6))
+    second = stage.measure(stage.campaign(), StoppingRule(rounds=6))
     assert stage.outside.runs == 12
-    assert first.series[0].campaign == second.series[0].campaign
+    assert first.paired[0].campaign == second.paired[0].campaign
 
 
 def test_finished_generation_is_not_measured_again(stage: Stage) -> None:
@@ -78,7 +78,7 @@ def test_finished_generation_is_not_measured_again(stage: Stage) -> None:
     once = dataclasses.replace(FOUR, afresh=False)
     found = [stage.measure(stage.campaign(BASELINE, BASELINE, again=again), once) for again in (0, 1, 0, 1)]
     assert stage.outside.runs == 16
-    names = [one.series[0].campaign for one in found]
+    names = [one.paired[0].campaign for one in found]
     assert names[:2] == names[2:]
     assert names[0] != names[1]
 
@@ -140,11 +140,11 @@ def test_record_that_cannot_be_read(stage: Stage, capsys: pytest.CaptureFixture[
 def test_open_verdicts_are_gone_on_with(stage: Stage) -> None:
     """The same budget again goes on while verdicts are open, and begins another campaign when they are in."""
     stage.outside.cpu = {CANDIDATE: UNSURE}
-    bounds = Bounds(budget_s=ROUND_S * 10)
-    first, second = (stage.measure(stage.campaign(), bounds) for _ in range(2))
-    assert second.series[0].campaign == first.series[0].campaign
+    rule = StoppingRule(budget_s=ROUND_S * 10)
+    first, second = (stage.measure(stage.campaign(), rule) for _ in range(2))
+    assert second.paired[0].campaign == first.paired[0].campaign
     assert rounds(second)[0] > rounds(first)[0]
     stage.outside.cpu = {}
-    closed = stage.measure(stage.campaign(BASELINE, "1.12.0+another"), bounds)
-    repeated = stage.measure(stage.campaign(BASELINE, "1.12.0+another"), bounds)
-    assert closed.series[0].campaign != repeated.series[0].campaign
+    closed = stage.measure(stage.campaign(BASELINE, "1.12.0+another"), rule)
+    repeated = stage.measure(stage.campaign(BASELINE, "1.12.0+another"), rule)
+    assert closed.paired[0].campaign != repeated.paired[0].campaign

@@ -24,12 +24,12 @@ from scripts.host import telemetry
 from scripts.host.process import System
 from scripts.host.progress import Progress
 from scripts.inference import capacity_search
-from scripts.inference.capacity_search import Found, Limit, Trial
+from scripts.inference.capacity_search import CapacityResult, Limit, Trial
 from scripts.measure import session
 from scripts.measure.run import Prepared
 from scripts.records.schema import RunRecord
 from scripts.records.storage import read_record
-from scripts.report.pages.capacity_page import Judgement, Search, Tried
+from scripts.report.pages.capacity_page import CapacitySearch, Judgement, Tried
 from scripts.serving.server_command import _TEMPLATE
 from tests.fakes import synthetic_runs, values
 from tests.fakes.system import FakeSystem, Script, _option, reply
@@ -109,17 +109,19 @@ def made(options: session.Options, outside: Knee) -> Made:
 def records(options: session.Options) -> list[RunRecord]:
     """Every record that was kept, in the order of the runs."""
     found = [read_record(path.parent) for path in options.results.rglob("record.json")]
-    return sorted(found, key=lambda record: record.asked.round)
+    return sorted(found, key=lambda record: record.requested.round)
 
 
 def test_search(options: session.Options, outside: Knee) -> None:
     """A search finds the knee of a server within the precision, and every run of it keeps a record."""
     one = made(options, outside)
     assert one.error is None
-    assert one.search.found == Found(users=95, confirmed_by=(6, 7, 8), limit=Limit(users=100, verdict="missed"))
-    asked = [record.asked for record in records(options)]
-    assert [found.profile.users for found in asked] == [80, 120, 100, 90, 95, 95, 95, 95]
-    assert len({found.seed for found in asked}) == 8
+    assert one.search.found == CapacityResult(
+        users=95, confirmed_by=(6, 7, 8), limit=Limit(users=100, verdict="missed")
+    )
+    requested = [record.requested for record in records(options)]
+    assert [found.profile.users for found in requested] == [80, 120, 100, 90, 95, 95, 95, 95]
+    assert len({found.seed for found in requested}) == 8
 
 
 def test_every_run_is_served_afresh(options: session.Options, outside: Knee) -> None:
@@ -180,14 +182,14 @@ def found_nothing(flow: str, limit: Limit) -> Made:
     run = synthetic_runs.run(synthetic_runs.record(flow=flow))
     trial = Trial(number=1, phase="step", users=limit.users)
     tried = Tried(trial=trial, run=run, judgement=Judgement(verdict=limit.verdict))
-    found = Found(users=None, confirmed_by=(), limit=limit)
-    return Made(search=Search(found=found, tried=(tried,)), error=None)
+    found = CapacityResult(users=None, confirmed_by=(), limit=limit)
+    return Made(search=CapacitySearch(found=found, tried=(tried,)), error=None)
 
 
 def found_something() -> Made:
     """A search that confirmed a load."""
     one = found_nothing("static_async", Limit(users=90, verdict="missed"))
-    found = Found(users=60, confirmed_by=(1,), limit=one.search.found.limit)
+    found = CapacityResult(users=60, confirmed_by=(1,), limit=one.search.found.limit)
     return dataclasses.replace(one, search=dataclasses.replace(one.search, found=found))
 
 
@@ -208,17 +210,17 @@ def test_verdict_without_a_figure(limit: Limit, told: str) -> None:
 
 def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The verb searches with what the command line asks for, prints what was found, and how to repeat it."""
-    asked: list[tuple[object, ...]] = []
+    requested: list[tuple[object, ...]] = []
 
     def make(*arguments: object) -> list[Made]:
-        asked.append(arguments)
+        requested.append(arguments)
         return [found_something()]
 
     monkeypatch.setattr(capacity, "make", make)
     monkeypatch.setattr(capacity, "terminate_as_exception", lambda: None)
     options = ["--flow", "flex_async", "--python", "3.12", "--max-overhead-p99", "99.5", "--results", str(tmp_path)]
     assert capacity.main([*TARGET, *options]) == 0
-    _, chosen, settings, how, *_ = asked[0]
+    _, chosen, settings, how, *_ = requested[0]
     assert isinstance(chosen, Plan)
     assert [(spec.flow, spec.python, spec.profile.name) for spec in chosen.runs] == [("flex_async", "3.12", CAPACITY)]
     assert settings == dataclasses.replace(MATRIX.capacity, overhead_p99_max_ms=99.5)

@@ -26,7 +26,7 @@ from scripts.config.errors import (
 )
 from scripts.config.matrix import ROOT
 from scripts.environments import virtualenvs
-from scripts.measure.run import Done
+from scripts.measure.run import CompletedRun
 from tests.fakes import synthetic_runs
 
 TARGET = ["--release", "1.12.0", "--engine", "fastapi"]
@@ -213,12 +213,12 @@ def test_dry_run_of_the_mock(capsys: pytest.CaptureFixture[str]) -> None:
 
 def done(
     results: Path, error: SuiteError | None = None, number: int = 1, generator: Mapping[str, Any] | None = None
-) -> Done:
+) -> CompletedRun:
     """A run that was recorded, with these figures of the generator."""
     measured = synthetic_runs.measurements()
     measured = dataclasses.replace(measured, generator=dataclasses.replace(measured.generator, **(generator or {})))
     record = synthetic_runs.record(number=number, measured=measured)
-    return Done(record=record, directory=synthetic_runs.write(results, record), scratch=None, error=error)
+    return CompletedRun(record=record, directory=synthetic_runs.write(results, record), scratch=None, error=error)
 
 
 def test_verdict_of_a_failed_run(tmp_path: Path) -> None:

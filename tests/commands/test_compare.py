@@ -45,7 +45,7 @@ def test_against_itself(stage: Stage, capsys: pytest.CaptureFixture[str]) -> Non
     """--aa compares a release with itself."""
     assert compare.main(stage.arguments(BASELINE, "--aa", "--rounds", "4")) == 0
     assert "## fastapi example: 1.12.0 (again) against 1.12.0" in capsys.readouterr().out
-    assert {record.asked.arm for record in stage.records()} == {1, 2}
+    assert {record.requested.arm for record in stage.records()} == {1, 2}
 
 
 def test_range(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from tests.fakes import stage as stages
 from tests.fakes import values
 from tests.fakes.stage import Stage
 
-ROUNDS = ("--profile", values.PROFILE.name, "--rounds", "4", "--nulls", "2")
+ROUNDS = ("--profile", values.PROFILE.name, "--rounds", "4", "--aa-comparisons", "2")
 RUNS = 4 * (1 + len(VARIANTS)) + 2 * 4 * 2
 
 

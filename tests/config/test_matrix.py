@@ -79,7 +79,7 @@ title = "FastApi + Two"
 engine = "flask"
 flow = "two"
 title = "Flask + Two"
-[[hole]]
+[[unsupported]]
 flow = "two"
 before = "1.10.0"
 outcome = "failed"
@@ -151,10 +151,14 @@ def test_hole(tmp_path: Path) -> None:
     """A flow that a release cannot serve has a reason; of a flow that nobody knows nothing is said."""
     suite = matrix_file.load(write(tmp_path, WHOLE))
     old, new = suite.releases
-    found = suite.hole(old, "two")
+    found = suite.why_unsupported(old, "two")
     assert found is not None
     assert (found.outcome, found.reason) == ("failed", "it ends")
-    assert (suite.hole(new, "two"), suite.hole(old, "one"), suite.hole(old, "mine")) == (None, None, None)
+    assert (
+        suite.why_unsupported(new, "two"),
+        suite.why_unsupported(old, "one"),
+        suite.why_unsupported(old, "mine"),
+    ) == (None, None, None)
     assert (suite.can_serve(old), suite.can_serve(new)) == (("one",), ("one", "two"))
 
 

@@ -19,7 +19,11 @@ MISTAKES = {
     "a date as text": ("uploaded = 2024-04-01", 'uploaded = "2024-04-01"', "[[release]] row 1 uploaded:"),
     "a date with a time": ("2024-04-01", "2024-04-01T00:00:00", "[[release]] row 1 uploaded:"),
     "a list as text": ('["3.9", "3.11"]', '"3.11"', "[[release_line]] row 1 pythons: '3.11' is not a list of"),
-    "a version of a hole": ('before = "1.10.0"', 'before = "x"', "[[hole]] before: 'x' is not a version"),
+    "a version of what is unsupported": (
+        'before = "1.10.0"',
+        'before = "x"',
+        "[[unsupported]] before: 'x' is not a version",
+    ),
     "a flow of a hole": ('"two"\nbefore', '"too"\nbefore', "too: no scenario has this flow; did you mean 'two'"),
     "an outcome of a hole": ('outcome = "failed"', 'outcome = "fails"', "'fails' is no outcome; did you mean 'failed'"),
     "a number as text": ("users = 500", 'users = "500"', "[profile.report] users: '500' is not int"),

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.config import flows, matrix_file, plan
 from scripts.config.errors import NothingMeasuredError, UsageError
-from scripts.config.support import Hole
+from scripts.config.support import Unsupported
 from tests.fakes import values
 
 MATRIX = matrix_file.load()
@@ -111,8 +111,8 @@ def test_engine_that_the_release_never_had() -> None:
 
 def test_flow_that_the_release_cannot_serve() -> None:
     """A flow of the suite that the release cannot serve is refused with those that it can."""
-    hole = Hole(flow="flex_async", before="1.13.0", outcome="failed", reason="it ends")
-    suite = dataclasses.replace(MATRIX, holes=(hole,))
+    entry = Unsupported(flow="flex_async", before="1.13.0", outcome="failed", reason="it ends")
+    suite = dataclasses.replace(MATRIX, unsupported=(entry,))
     with pytest.raises(UsageError, match=r"promptflow 1.12.0 cannot serve flex_async: it ends") as caught:
         plan.make(suite, **ASKED | {"flow_names": ["flex_async"]})
     assert "static_sync, static_async" in caught.value.then
@@ -121,9 +121,9 @@ def test_flow_that_the_release_cannot_serve() -> None:
 def test_workers_and_threads_that_a_release_fixes() -> None:
     """Up to 1.9.0 the server's own command says how many workers and threads; the load is the same."""
     (run, *_) = plan.make(MATRIX, **ASKED | {"release": "1.9.0", "engine": "flask", "flow_names": []}).runs
-    asked = MATRIX.profile(str(ASKED["profile"]))
+    requested = MATRIX.profile(str(ASKED["profile"]))
     assert (run.profile.workers, run.profile.threads) == (8, 1)
-    assert dataclasses.replace(run.profile, workers=asked.workers, threads=asked.threads) == asked
+    assert dataclasses.replace(run.profile, workers=requested.workers, threads=requested.threads) == requested
 
 
 def test_own_flow_with_a_name_of_the_suite(tmp_path: Path) -> None:

@@ -59,5 +59,5 @@ def test_row_lock_bench(older: Checkout, tmp_path: Path) -> None:
     done = call(older, "bench", *bench)
     assert done.code in (0, 6), done  # 6: this machine is too busy for the generator
     found = [read_record(path.parent) for path in results.rglob(RECORD_FILE)]
-    assert sorted(record.asked.flow for record in found) == ["flex_async", "static_async"]
-    assert {record.ran.promptflow for record in found if record.ran} == {NEWEST.version}
+    assert sorted(record.requested.flow for record in found) == ["flex_async", "static_async"]
+    assert {record.observed.promptflow for record in found if record.observed} == {NEWEST.version}

@@ -77,7 +77,7 @@ def test_every_flow_is_recorded(session: tuple[str, Path, str]) -> None:
     """Each flow that was asked for ends in a record that is ok, or invalid only because the generator was late."""
     engine, results, output = session
     found = records(results)
-    assert [record.asked.flow for record in found] == list(FLOWS[engine])
+    assert [record.requested.flow for record in found] == list(FLOWS[engine])
     assert [record.outcome for record in found] == ["ok", "ok"]
     runs = [run_reader.read_run(path.parent) for path in results.rglob(RECORD_FILE)]
     reasons = [reason for run in runs for reason in run.reasons]
@@ -90,11 +90,11 @@ def test_what_ran_is_read_back(session: tuple[str, Path, str]) -> None:
     """The record holds the release that answered, its live workers, and every installed distribution."""
     engine, results, _ = session
     for record in records(results):
-        assert record.ran is not None
-        assert (record.ran.promptflow, record.ran.workers) == (RELEASE, 2)
-        assert record.ran.threads == (2 if engine == "flask" else 1)
-        assert record.ran.distributions["promptflow-core"] == RELEASE
-        assert record.ran.distributions["gunicorn"] == "20.1.0"
+        assert record.observed is not None
+        assert (record.observed.promptflow, record.observed.workers) == (RELEASE, 2)
+        assert record.observed.threads == (2 if engine == "flask" else 1)
+        assert record.observed.distributions["promptflow-core"] == RELEASE
+        assert record.observed.distributions["gunicorn"] == "20.1.0"
 
 
 def test_the_command_is_the_release_s_own(session: tuple[str, Path, str]) -> None:
@@ -106,7 +106,7 @@ def test_the_command_is_the_release_s_own(session: tuple[str, Path, str]) -> Non
     says = {"${WORKER_NUM}": "2", "${WORKER_THREADS}": "2", '"0.0.0.0:8080"': "127.0.0.1:PORT", "${gunicorn_app}": app}
     expected = [tuple(says.get(word, word) for word in line) for line in lines]
     by_engine = dict(zip(("flask", "fastapi"), expected, strict=True))
-    assert {record.ran.command for record in records(results) if record.ran} == {by_engine[engine]}
+    assert {record.observed.command for record in records(results) if record.observed} == {by_engine[engine]}
 
 
 def test_the_books_balance(session: tuple[str, Path, str]) -> None:
@@ -179,4 +179,4 @@ def test_your_own_flow(tmp_path: Path) -> None:
     )
     assert done.returncode in (0, 6), done.stdout + done.stderr
     (record,) = records(results)
-    assert (record.asked.flow, record.outcome, record.own_wait_s) == ("my_flow", "ok", None)
+    assert (record.requested.flow, record.outcome, record.own_wait_s) == ("my_flow", "ok", None)

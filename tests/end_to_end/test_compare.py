@@ -31,11 +31,11 @@ def test_release_against_itself(tmp_path: Path) -> None:
     found = [
         read_record(path.parent) for path in sorted(tmp_path.rglob(RECORD_FILE), key=lambda path: path.parent.name)
     ]
-    assert len({record.asked.campaign for record in found}) == 1
+    assert len({record.requested.campaign for record in found}) == 1
     if done.returncode == 0:
         rounds: dict[str, list[int]] = {}
         for record in found:
-            rounds.setdefault(record.asked.round_id, []).append(record.asked.arm)
+            rounds.setdefault(record.requested.round_id, []).append(record.requested.arm)
         assert len(rounds) >= ROUNDS
         orders = {tuple(arm for arm, _ in itertools.groupby(arms)) for arms in rounds.values()}
         assert orders == {(1, 2), (2, 1)}  # a disturbed run is made again at once, in its place

@@ -100,7 +100,7 @@ def test_directory_of_wheels(root: Path, dist: Path) -> None:
     tools = Toolbox()
     arm = resolve(dist, tools)
     assert Version(arm.release.version).public == "1.12.0"
-    assert Version(arm.release.version).local == wheel_builds.gather(str(dist), uv="uv", system=tools).digest[:8]
+    assert Version(arm.release.version).local == wheel_builds.collect(str(dist), uv="uv", system=tools).digest[:8]
     assert arm.release.as_of == RELEASE.as_of
     assert (arm.version, arm.about) == ("1.12.0", "promptflow 1.12.0 from 4 wheels")
     assert arm.lock.wheels is not None

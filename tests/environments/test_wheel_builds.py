@@ -8,7 +8,7 @@ import pytest
 
 from scripts.config.errors import EnvironmentBuildError, UsageError
 from scripts.environments import wheel_builds
-from scripts.environments.wheel_builds import Gathered
+from scripts.environments.wheel_builds import CandidateWheels
 from tests.fakes.wheels import Toolbox, a_project, write
 
 ADDRESS = "https://git.example/promptflow.git"
@@ -22,9 +22,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def gather(spec: str | Path, tools: Toolbox | None = None) -> Gathered:
+def collect(spec: str | Path, tools: Toolbox | None = None) -> CandidateWheels:
     """Gather with a fake uv and a fake git."""
-    return wheel_builds.gather(str(spec), uv="uv", system=tools or Toolbox())
+    return wheel_builds.collect(str(spec), uv="uv", system=tools or Toolbox())
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def test_checkout(checkout: Path) -> None:
     (checkout / "src" / "promptflow" / "build").mkdir()
     before = sorted(checkout.rglob("*"))
     tools = Toolbox()
-    gathered = gather(checkout, tools)
-    assert [wheel.name for wheel in gathered.wheels] == ["promptflow", "promptflow-core"]
-    assert gathered.origin == "a source checkout (2 wheels)"
+    collected = collect(checkout, tools)
+    assert [wheel.name for wheel in collected.wheels] == ["promptflow", "promptflow-core"]
+    assert collected.origin == "a source checkout (2 wheels)"
     assert sorted(checkout.rglob("*")) == before
     assert not [argv for argv in tools.commands if argv[-1].startswith(str(checkout))]
     assert tools.built == ["pyproject.toml", "pyproject.toml"], "what an earlier build left gets into the wheel"
@@ -51,20 +51,20 @@ def test_checkout(checkout: Path) -> None:
 
 def test_checkout_of_one_project(root: Path) -> None:
     """A directory that is a project itself is built as one."""
-    assert gather(a_project(root / "promptflow-core")).wheels[0].name == "promptflow-core"
+    assert collect(a_project(root / "promptflow-core")).wheels[0].name == "promptflow-core"
 
 
 def test_scratch_is_left_tidy(root: Path, checkout: Path) -> None:
     """Of all that was copied and built only the wheels stay, in a folder named after what they hold."""
-    gathered = gather(checkout)
-    assert [path.name for path in (root / ".scratch" / "candidates").iterdir()] == [gathered.digest[:16]]
-    assert {wheel.path.parent.name for wheel in gathered.wheels} == {gathered.digest[:16]}
+    collected = collect(checkout)
+    assert [path.name for path in (root / ".scratch" / "candidates").iterdir()] == [collected.digest[:16]]
+    assert {wheel.path.parent.name for wheel in collected.wheels} == {collected.digest[:16]}
 
 
 def test_build_that_fails(root: Path, checkout: Path) -> None:
     """A build that fails is quoted with its project, and leaves nothing behind."""
     with pytest.raises(EnvironmentBuildError, match=r"(?s)no wheel can be built of promptflow:.*no such backend"):
-        gather(checkout, Toolbox(fails={"build": "no such backend"}))
+        collect(checkout, Toolbox(fails={"build": "no such backend"}))
     assert list((root / ".scratch" / "candidates").iterdir()) == []
 
 
@@ -82,10 +82,10 @@ def test_build_that_fails(root: Path, checkout: Path) -> None:
 def test_repository(address: str, url: str, ref: str) -> None:
     """One commit is fetched, options shut off before the address; its id and not the address is told."""
     tools = Toolbox()
-    gathered = gather(f"git+{address}", tools)
+    collected = collect(f"git+{address}", tools)
     fetch = next(argv for argv in tools.commands if "fetch" in argv)
     assert fetch[3:] == ("fetch", "--quiet", "--depth", "1", "--", url, ref)
-    assert gathered.origin == "git commit 0123456789ab (1 wheel)"
+    assert collected.origin == "git commit 0123456789ab (1 wheel)"
 
 
 @pytest.mark.usefixtures("root")
@@ -93,12 +93,12 @@ def test_git_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Git may not ask on the terminal, run a program as a protocol, or write into the repository of a hook."""
     monkeypatch.setenv("GIT_DIR", "/somewhere/.git")
     tools = Toolbox()
-    gather(f"git+{ADDRESS}", tools)
-    asked = [env for argv, env in zip(tools.commands, tools.envs, strict=True) if argv[0] == "git"]
-    assert len(asked) == 4
-    assert {env["GIT_TERMINAL_PROMPT"] for env in asked} == {"0"}
-    assert "ext" not in asked[0]["GIT_ALLOW_PROTOCOL"].split(":")
-    assert not any("GIT_DIR" in env for env in asked)
+    collect(f"git+{ADDRESS}", tools)
+    requested = [env for argv, env in zip(tools.commands, tools.envs, strict=True) if argv[0] == "git"]
+    assert len(requested) == 4
+    assert {env["GIT_TERMINAL_PROMPT"] for env in requested} == {"0"}
+    assert "ext" not in requested[0]["GIT_ALLOW_PROTOCOL"].split(":")
+    assert not any("GIT_DIR" in env for env in requested)
 
 
 @pytest.mark.usefixtures("root")
@@ -109,7 +109,7 @@ def test_no_address(spec: str) -> None:
     """What is not the address of a repository is refused before git is asked."""
     tools = Toolbox()
     with pytest.raises(UsageError, match=r"is not git\+URL or git\+URL@REF"):
-        gather(spec, tools)
+        collect(spec, tools)
     assert tools.commands == []
 
 
@@ -125,7 +125,7 @@ def test_no_address(spec: str) -> None:
 def test_repository_that_cannot_be_fetched(tools: Toolbox, message: str) -> None:
     """A refusal of git, its absence and its silence are errors of the environment."""
     with pytest.raises(EnvironmentBuildError, match=message):
-        gather(f"git+{ADDRESS}", tools)
+        collect(f"git+{ADDRESS}", tools)
 
 
 def test_nothing_of_promptflow(root: Path) -> None:
@@ -134,7 +134,7 @@ def test_nothing_of_promptflow(root: Path) -> None:
     folder.mkdir()
     (folder / "notes.txt").touch()
     with pytest.raises(UsageError, match=r"directory without a promptflow wheel or project: it holds notes.txt"):
-        gather(folder)
+        collect(folder)
 
 
 def test_foreign_wheel(root: Path) -> None:
@@ -142,7 +142,7 @@ def test_foreign_wheel(root: Path) -> None:
     write(root, "promptflow")
     write(root, "promptflow-tools")
     with pytest.raises(UsageError, match=r"promptflow_tools-1.12.0-py3-none-any.whl is a wheel of promptflow-tools"):
-        gather(root)
+        collect(root)
 
 
 def test_single_file(root: Path) -> None:
@@ -150,8 +150,8 @@ def test_single_file(root: Path) -> None:
     write(root, "promptflow-core")
     (root / "notes.txt").touch()
     with pytest.raises(UsageError, match=r"notes.txt is not called as a wheel is"):
-        gather(root / "notes.txt")
-    assert len(gather(write(root, "promptflow")).wheels) == 1
+        collect(root / "notes.txt")
+    assert len(collect(write(root, "promptflow")).wheels) == 1
 
 
 @pytest.mark.parametrize("target", ["outside.whl", "nothing.whl", "promptflow-1.12.0-py3-none-any.whl"])
@@ -162,7 +162,7 @@ def test_linked_wheel(root: Path, target: str) -> None:
     write(root, "promptflow").rename(root / "outside.whl")
     (folder / "promptflow-1.12.0-py3-none-any.whl").symlink_to(root / target if target == "outside.whl" else target)
     with pytest.raises(UsageError, match="is a link to nothing in its directory"):
-        gather(folder)
+        collect(folder)
 
 
 def test_linked_project(root: Path) -> None:
@@ -171,4 +171,4 @@ def test_linked_project(root: Path) -> None:
     (root / "checkout" / "src").mkdir(parents=True)
     (root / "checkout" / "src" / "promptflow").symlink_to(outside)
     with pytest.raises(UsageError, match="promptflow is a link to nothing in its directory"):
-        gather(root / "checkout")
+        collect(root / "checkout")

@@ -25,4 +25,4 @@ RUNS = (
     (5.9791, 1.2482, 10.101),
     (5.4746, 1.0987, 8.769),
 )
-CPU, CONTROL, OVERHEAD = ([math.log(figure) for figure in column] for column in zip(*RUNS, strict=True))
+CPU, COVARIATE, OVERHEAD = ([math.log(figure) for figure in column] for column in zip(*RUNS, strict=True))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scripts.campaign import runner
-from scripts.campaign.runner import Bounds, Measured
+from scripts.campaign.runner import CampaignResult, StoppingRule
 from scripts.commands import attribute, campaign_options, compare, find, gate
 from scripts.config import matrix_file
 from scripts.config.matrix import Release, Suite
@@ -27,7 +27,7 @@ from scripts.host.process import Reply, System
 from scripts.host.progress import Progress
 from scripts.host.telemetry import TreeSample
 from scripts.measure import session
-from scripts.measure.round_plan import Campaign, Scenario
+from scripts.measure.round_plan import Campaign, CampaignScenario
 from scripts.measure.run import Prepared
 from scripts.records import storage
 from scripts.records.schema import Machine, RunRecord
@@ -94,8 +94,8 @@ class Stage:
 
     def flow(self, name: str = "example") -> Path:
         """A flow directory that the fake servers answer as it should be."""
-        bench = 'own_wait_s = 0.25\nanswer_in = "answer"\n[answer]\ntype = "example"\n'
-        return values.write_flow(self.at / name, bench__toml=bench)
+        context = 'own_wait_s = 0.25\nanswer_in = "answer"\n[answer]\ntype = "example"\n'
+        return values.write_flow(self.at / name, bench__toml=context)
 
     def options(self) -> session.Options:
         """A session that keeps everything here."""
@@ -104,7 +104,7 @@ class Stage:
     def records(self) -> list[RunRecord]:
         """All records, oldest first."""
         found = [storage.read_record(path.parent) for path in self.results.glob("runs/*/*/*/*/record.json")]
-        return sorted(found, key=lambda record: (record.asked.round_id, record.run_id))
+        return sorted(found, key=lambda record: (record.requested.round_id, record.run_id))
 
     def arguments(self, *arguments: str) -> list[str]:
         """A command line with what every one here needs."""
@@ -115,7 +115,9 @@ class Stage:
         return Campaign(
             arms=tuple(arm(label) for label in labels or (BASELINE, CANDIDATE)),
             scenarios=tuple(
-                Scenario(engine=values.ENGINE, flow=dataclasses.replace(values.flow(self.flow(name)), name=name))
+                CampaignScenario(
+                    engine=values.ENGINE, flow=dataclasses.replace(values.flow(self.flow(name)), name=name)
+                )
                 for name in flows
             ),
             profile=values.PROFILE,
@@ -123,9 +125,9 @@ class Stage:
             again=again,
         )
 
-    def measure(self, asked: Campaign, bounds: Bounds) -> Measured:
+    def measure(self, requested: Campaign, rule: StoppingRule) -> CampaignResult:
         """Carry it out."""
-        return runner.measure(asked, bounds, self.options(), self.outside)
+        return runner.measure(requested, rule, self.options(), self.outside)
 
     def install(self, label: str, lock: Lock, _python: str, _system: System, _progress: Progress) -> Prepared:
         """A virtualenv that holds nothing but a server script."""

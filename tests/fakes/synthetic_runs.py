@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.analysis import bottleneck, metrics
-from scripts.analysis.run_data import Sample
+from scripts.analysis.run_data import RunData
 from scripts.analysis.run_reader import Run
 from scripts.config import matrix, matrix_file
 from scripts.records import schema as r
 from scripts.records import storage
-from scripts.records.schema import Counts, Histograms, LocustRow, Measurements, Outcome, RunRecord, Second
+from scripts.records.schema import HistogramCounts, Histograms, LocustRow, Measurements, Outcome, RunRecord, Second
 
 SUITE = matrix_file.load()
 PERCENTILES = (0.5, 0.66, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999, 0.9999, 1.0)
@@ -36,10 +36,10 @@ DIGESTS = r.Digests(
 )
 
 
-def counts(values_us: list[int]) -> Counts:
+def counts(values_us: list[int]) -> HistogramCounts:
     """The distribution of these values, exact."""
     distinct = tuple(sorted(set(values_us)))
-    return Counts(
+    return HistogramCounts(
         values_us=distinct,
         counts=tuple(values_us.count(value) for value in distinct),
         total_us=sum(values_us),
@@ -48,14 +48,14 @@ def counts(values_us: list[int]) -> Counts:
     )
 
 
-def spread_counts(number: int, low_us: int, step_us: int, buckets: int) -> Counts:
+def spread_counts(number: int, low_us: int, step_us: int, buckets: int) -> HistogramCounts:
     """`number` values, evenly over `buckets` buckets from `low_us` on."""
     values = tuple(low_us + step_us * n for n in range(buckets))
     share, rest = divmod(number, buckets)
     each = tuple(share + (n < rest) for n in range(buckets))
     total = sum(value * count for value, count in zip(values, each, strict=True))
     kept = [(value, count) for value, count in zip(values, each, strict=True) if count]
-    return Counts(
+    return HistogramCounts(
         values_us=tuple(value for value, _ in kept),
         counts=tuple(count for _, count in kept),
         total_us=total,
@@ -71,7 +71,7 @@ def histograms(
     low = 1_251_000
     step = max(1, round((mean_ms * 1000 - low) * 2 / buckets))
 
-    def window(number: int, failures: int) -> dict[str, Counts]:
+    def window(number: int, failures: int) -> dict[str, HistogramCounts]:
         found = {
             "ok": spread_counts(number, low, step, buckets),
             "overhead": spread_counts(number, 1_000, step, buckets),
@@ -191,7 +191,7 @@ def record(
     mock = release == matrix.MOCK
     if measured is None and outcome in {"ok", "invalid"}:
         measured = measurements(mock=mock)
-    ran = r.Ran(
+    observed = r.ObservedConfig(
         promptflow=release,
         command=command(engine, load.workers, load.threads),
         environment={"PROMPTFLOW_WORKER_NUM": str(load.workers)},
@@ -204,8 +204,10 @@ def record(
         schema_version=r.SCHEMA_VERSION,
         run_id=f"202611{number // 1440 % 28 + 1:02}T{number // 60 % 24:02}{number % 60:02}00Z-{number:06x}",
         started_at="2026-11-01T00:00:00Z",
-        asked=r.Asked(release=release, engine=engine, flow=flow, profile=load, python="3.11", round=number, seed=42),
-        ran=None if mock or outcome == "cannot-install" else ran,
+        requested=r.RequestedConfig(
+            release=release, engine=engine, flow=flow, profile=load, python="3.11", round=number, seed=42
+        ),
+        observed=None if mock or outcome == "cannot-install" else observed,
         digests=dataclasses.replace(DIGESTS, profile=(load.name.encode().hex()[-12:] + DIGESTS.profile)[:64]),
         machine=MACHINE,
         python="3.11.9",
@@ -219,7 +221,7 @@ def record(
 
 def write(results: Path, made: RunRecord, found: Histograms | None = None, seconds: list[Second] | None = None) -> Path:
     """Write a run under a results directory, and return its own."""
-    directory = storage.run_directory(results, made)
+    directory = results / storage.run_path(made)
     directory.mkdir(parents=True)
     (directory / storage.RECORD_FILE).write_bytes(storage.encode_record(made))
     if made.measurements is not None:
@@ -228,13 +230,13 @@ def write(results: Path, made: RunRecord, found: Histograms | None = None, secon
     return directory
 
 
-def sample(
+def run_data(
     made: RunRecord | None = None, found: Histograms | None = None, seconds: list[Second] | None = None
-) -> Sample:
+) -> RunData:
     """What verdicts are computed from, without files: of a good run unless told otherwise."""
     made = made or record()
     assert made.measurements is not None
-    return Sample(
+    return RunData(
         record=made,
         measured=made.measurements,
         histograms=found or histograms(),
@@ -251,7 +253,7 @@ def run(made: RunRecord, found: Histograms | None = None, distrusted: tuple[str,
         outcome=made.outcome,
         reasons=made.reasons,
         distrusted=distrusted,
-        bound=bottleneck.verdict(sample(made, found)) if made.measurements else None,
+        bound=bottleneck.verdict(run_data(made, found)) if made.measurements else None,
     )
 
 
@@ -270,7 +272,7 @@ def campaign(
         place = {"campaign": name, "round_id": f"round-{first + number:03}", "arm": arm, "round": number + 1}
         made = dataclasses.replace(
             made,
-            asked=dataclasses.replace(made.asked, **place),  # type: ignore[arg-type]
+            requested=dataclasses.replace(made.requested, **place),  # type: ignore[arg-type]
             digests=dataclasses.replace(made.digests, lock=release.encode().hex().ljust(64, "0")),
         )
         told = {metric: arms[arm - 1][number] for metric, arms in (figures or {}).items()}

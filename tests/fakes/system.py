@@ -128,8 +128,8 @@ class FakeSystem:
         if parts.path == "/health" and not child.answers():
             return None
         self._note(f"{'GET' if body is None else 'POST'} {child.name} {parts.path}")
-        asked = f"{child.name} {parts.path}"
-        return self.replies[asked] if asked in self.replies else _good(parts.path)
+        requested = f"{child.name} {parts.path}"
+        return self.replies[requested] if requested in self.replies else _good(parts.path)
 
     def monotonic(self) -> float:
         """The fake clock."""

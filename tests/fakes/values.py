@@ -17,19 +17,19 @@ from scripts.measure.recording import Lag, RecordedLoad, Request
 from scripts.records import histogram_codec
 from scripts.records.schema import (
     SCHEMA_VERSION,
-    Asked,
     Backend,
-    Counts,
     Digests,
     Disturbance,
     Failure,
     Generator,
+    HistogramCounts,
     Histograms,
     Load,
     LocustRow,
     Machine,
     Measurements,
-    Ran,
+    ObservedConfig,
+    RequestedConfig,
     RunRecord,
     Second,
     Server,
@@ -115,8 +115,8 @@ def flow(path: Path) -> Flow:
 def write_flow(path: Path, **files: str) -> Path:
     """A flow directory with the least that a flow has; `files` adds to it (dots are written __)."""
     path.mkdir(parents=True, exist_ok=True)
-    least = {"flow__flex__yaml": "entry: none\n", "request__json": '{"question": "why"}'}
-    for name, text in (least | files).items():
+    minimum_effect = {"flow__flex__yaml": "entry: none\n", "request__json": '{"question": "why"}'}
+    for name, text in (minimum_effect | files).items():
         (path / name.replace("__", ".")).write_text(text, encoding="utf-8")
     return path
 
@@ -150,10 +150,10 @@ def request(
     )
 
 
-def counts(*values_us: int) -> Counts:
+def counts(*values_us: int) -> HistogramCounts:
     """A distribution of distinct, ascending values, each once."""
     lowest = histogram_codec.buckets(4).get_lowest_equivalent_value
-    return Counts(
+    return HistogramCounts(
         values_us=tuple(lowest(value) for value in values_us),
         counts=(1,) * len(values_us),
         total_us=sum(values_us),
@@ -215,7 +215,7 @@ RECORD = RunRecord(
     schema_version=SCHEMA_VERSION,
     run_id="20261116T120000Z-0a1b2c",
     started_at="2026-11-16T12:00:00+00:00",
-    asked=Asked(
+    requested=RequestedConfig(
         release="1.12.0",
         engine="fastapi",
         flow="static_async",
@@ -224,7 +224,7 @@ RECORD = RunRecord(
         round=1,
         seed=42,
     ),
-    ran=Ran(
+    observed=ObservedConfig(
         promptflow="1.12.0",
         command=("gunicorn", "-w", "2", "-b", "127.0.0.1:PORT", "app"),
         environment={"PROMPTFLOW_WORKER_NUM": "2"},

@@ -117,8 +117,8 @@ def test_what_a_killed_session_left_is_ended_by_the_next(world: World, phase: Ca
     assert session.end().code == -signal.SIGKILL
     leftovers = world.processes()
     assert leftovers  # a server that ignores the SIGTERM which the kernel sent in the session's name
-    torso = world.results / "runs" / "fault" / "1.12.0" / "flask-flow" / "20240101T000000Z-abcdef.tmp"
-    torso.mkdir(parents=True)
+    unfinished = world.results / "runs" / "fault" / "1.12.0" / "flask-flow" / "20240101T000000Z-abcdef.tmp"
+    unfinished.mkdir(parents=True)
     world.behave()
     ended = world.run()
     assert ended.code == 0, ended.err
@@ -152,6 +152,6 @@ def test_a_killed_campaign_goes_on(world: World) -> None:
     assert ended.code == 0, ended.err
     assert "1 round(s) of this campaign are there already" in ended.out
     assert kept.items() <= world.record_bytes().items()
-    assert sorted(record.asked.round for record in world.records()) == [1, 1, 2, 2, 2]
-    assert len({record.asked.round_id for record in world.records()}) == 3
+    assert sorted(record.requested.round for record in world.records()) == [1, 1, 2, 2, 2]
+    assert len({record.requested.round_id for record in world.records()}) == 3
     assert world.left() == []

@@ -21,9 +21,9 @@ import psutil
 
 from scripts.config.matrix import ROOT
 from scripts.host.telemetry import MARKER
-from scripts.measure.record_writer import TORSO
 from scripts.records import storage
 from scripts.records.schema import RunRecord
+from scripts.records.storage import UNFINISHED
 from tests.faults.fakes import drive
 
 FAKES = Path(__file__).resolve().parent / "fakes"
@@ -166,7 +166,7 @@ class World:
     def records(self) -> list[RunRecord]:
         """The records of the runs kept here, oldest first."""
         found = sorted(self.results.glob("runs/fault/*/*/*/record.json"))
-        return [storage.read_record(path.parent) for path in found if path.parent.suffix != TORSO]
+        return [storage.read_record(path.parent) for path in found if path.parent.suffix != UNFINISHED]
 
     def record_bytes(self) -> dict[str, bytes]:
         """Every file of those runs."""
@@ -176,7 +176,7 @@ class World:
     def left(self) -> list[str]:
         """What should not be there after a session: processes, torsos, a changed earlier record."""
         left = [f"process {process.cmdline()}" for process in self.processes()]
-        left += [f"torso {path.name}" for path in self.results.rglob(f"*{TORSO}")]
+        left += [f"torso {path.name}" for path in self.results.rglob(f"*{UNFINISHED}")]
         earlier = self.results / _EARLIER
         if not earlier.is_file() or earlier.read_bytes() != b'{"schema_version": 1, "kept": true}\n':
             left.append("the earlier record has changed")

@@ -9,7 +9,16 @@ from collections.abc import Callable
 import pytest
 
 from scripts.config.load_profiles import Capacity
-from scripts.inference.capacity_search import CONFIRMATIONS, REPEATS, Found, Limit, Trial, Verdict, find, most_runs
+from scripts.inference.capacity_search import (
+    CONFIRMATIONS,
+    REPEATS,
+    CapacityResult,
+    Limit,
+    ObjectiveVerdict,
+    Trial,
+    find,
+    most_runs,
+)
 
 SETTINGS = Capacity(
     start_users=60,
@@ -22,16 +31,18 @@ SETTINGS = Capacity(
 )
 
 
-def knee(users: int, above: Verdict = "missed") -> Callable[[Trial], Verdict]:
+def knee(users: int, above: ObjectiveVerdict = "missed") -> Callable[[Trial], ObjectiveVerdict]:
     """A server that meets the objective up to so many users."""
     return lambda trial: "met" if trial.users <= users else above
 
 
-def searched(attempt: Callable[[Trial], Verdict], settings: Capacity = SETTINGS) -> tuple[Found, list[Trial]]:
+def searched(
+    attempt: Callable[[Trial], ObjectiveVerdict], settings: Capacity = SETTINGS
+) -> tuple[CapacityResult, list[Trial]]:
     """Search, and keep the trials."""
     trials: list[Trial] = []
 
-    def kept(trial: Trial) -> Verdict:
+    def kept(trial: Trial) -> ObjectiveVerdict:
         trials.append(trial)
         return attempt(trial)
 
@@ -45,7 +56,7 @@ def test_every_step_of_a_search() -> None:
     assert [trial.users for trial in trials] == [*steps, 214, 214, 214]
     assert [trial.phase for trial in trials] == ["step"] * len(steps) + ["confirm"] * 3
     assert [trial.number for trial in trials] == list(range(1, len(trials) + 1))
-    assert found == Found(users=214, confirmed_by=(9, 10, 11), limit=Limit(users=227, verdict="missed"))
+    assert found == CapacityResult(users=214, confirmed_by=(9, 10, 11), limit=Limit(users=227, verdict="missed"))
     assert found.is_ceiling
 
 
@@ -78,12 +89,12 @@ def test_start_is_the_most() -> None:
 def test_not_even_one_user_meets_it() -> None:
     """A server that misses the objective with one user has no capacity; that took no more than the steps down."""
     found, trials = searched(knee(0))
-    assert found == Found(users=None, confirmed_by=(), limit=Limit(users=1, verdict="missed"))
+    assert found == CapacityResult(users=None, confirmed_by=(), limit=Limit(users=1, verdict="missed"))
     assert [trial.users for trial in trials] == [60, 40, 26, 17, 11, 7, 4, 2, 1]
 
 
 @pytest.mark.parametrize("bound", ["generator-bound", "invalid"])
-def test_what_cannot_be_believed_is_no_ceiling(bound: Verdict) -> None:
+def test_what_cannot_be_believed_is_no_ceiling(bound: ObjectiveVerdict) -> None:
     """When no run above what is found can be believed, the server can do at least that."""
     found, _ = searched(knee(221, bound))
     assert found.users is not None
@@ -104,7 +115,7 @@ def test_disturbed_run_is_repeated() -> None:
 def test_nothing_can_be_believed() -> None:
     """When the first load is invalid twice, smaller ones are not tried: it is no matter of load."""
     found, trials = searched(lambda _: "invalid")
-    assert found == Found(users=None, confirmed_by=(), limit=Limit(users=60, verdict="invalid"))
+    assert found == CapacityResult(users=None, confirmed_by=(), limit=Limit(users=60, verdict="invalid"))
     assert [trial.users for trial in trials] == [60, 60]
 
 
@@ -171,10 +182,10 @@ def test_number_of_runs_is_bounded(seed: int) -> None:
     """Whatever the runs say, a search makes no more than was announced, and never leaves the range of users."""
     draw = random.Random(seed)  # noqa: S311 - nothing secret
     settings = any_settings(draw)
-    verdicts: list[Verdict] = ["met", "missed", "generator-bound", "invalid"]
+    verdicts: list[ObjectiveVerdict] = ["met", "missed", "generator-bound", "invalid"]
     chances = draw.choice([(5, 5, 1, 1), (9, 1, 0, 0), (1, 9, 0, 0), (1, 1, 3, 3)])
     true = draw.randint(1, settings.max_users)
-    whims: list[Callable[[Trial], Verdict]] = [knee(true), lambda _: draw.choices(verdicts, chances)[0]]
+    whims: list[Callable[[Trial], ObjectiveVerdict]] = [knee(true), lambda _: draw.choices(verdicts, chances)[0]]
     _, trials = searched(draw.choice(whims), settings)
     assert len(trials) <= most_runs(settings)
     assert all(1 <= trial.users <= settings.max_users for trial in trials)

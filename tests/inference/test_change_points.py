@@ -11,9 +11,9 @@ from scipy import stats
 
 from scripts.analysis.metrics import METRICS
 from scripts.inference import change_points, paired_rounds
-from scripts.inference.change_points import Told
+from scripts.inference.change_points import LogMatrix
 from scripts.inference.comparison import LEVEL
-from scripts.inference.intervals import Figures, look_level
+from scripts.inference.intervals import Figures, bonferroni_level
 from tests.fakes.synthetic_runs import campaign
 
 CPU = next(metric for metric in METRICS if metric.name == "cpu_per_request_ms")
@@ -25,107 +25,112 @@ NAMES = tuple(f"1.{number}.0" for number in range(ARMS))
 def drawn(seed: int, changes: dict[int, float], noise: float = 0.014, speed: float = 0.1) -> tuple[Figures, Figures]:
     """Logs of a metric and of its control; `changes`: log ratios by the place of the release from which they hold."""
     rng = np.random.default_rng(seed)
-    controls = rng.normal(0, speed, (ROUNDS, ARMS))
+    covariates = rng.normal(0, speed, (ROUNDS, ARMS))
     levels = np.zeros(ARMS)
     for place, change in changes.items():
         levels[place:] += change
-    return levels + 0.6 * controls + rng.normal(0, noise, controls.shape), controls
+    return levels + 0.6 * covariates + rng.normal(0, noise, covariates.shape), covariates
 
 
 def test_a_step_is_found_where_it_is() -> None:
     """Of 21 releases in 5 rounds, with the noise that was measured, a step of 8 % is found, and no other."""
-    values, controls = drawn(1, {7: 0.08})
-    (step,) = change_points.found(CPU, change_points.fitted(NAMES, values, controls))
+    values, covariates = drawn(1, {7: 0.08})
+    (step,) = change_points.detect(CPU, change_points.fitted(NAMES, values, covariates))
     assert (step.before, step.release) == ("1.6.0", "1.7.0")
     assert step.interval.low < 0.08 < step.interval.high
 
 
 def test_every_step_has_its_own_interval() -> None:
     """Two steps of different signs are two."""
-    values, controls = drawn(2, {3: 0.1, 15: -0.2})
-    found = change_points.found(CPU, change_points.fitted(NAMES, values, controls))
+    values, covariates = drawn(2, {3: 0.1, 15: -0.2})
+    found = change_points.detect(CPU, change_points.fitted(NAMES, values, covariates))
     assert [(step.release, step.interval.estimate > 0) for step in found] == [("1.3.0", True), ("1.15.0", False)]
 
 
 def test_a_change_below_the_least_is_no_step() -> None:
     """However certain it is."""
-    values, controls = drawn(3, {7: 0.015}, noise=0.0005)
-    assert change_points.found(CPU, change_points.fitted(NAMES, values, controls)) == []
-    assert change_points.found(CPU, change_points.fitted(NAMES, *drawn(3, {7: 0.04}, noise=0.0005)), floor=0.05) == []
+    values, covariates = drawn(3, {7: 0.015}, noise=0.0005)
+    assert change_points.detect(CPU, change_points.fitted(NAMES, values, covariates)) == []
+    assert change_points.detect(CPU, change_points.fitted(NAMES, *drawn(3, {7: 0.04}, noise=0.0005)), floor=0.05) == []
 
 
 def test_wolf_is_cried_in_few_campaigns() -> None:
     """Without any step, at most one campaign in twenty has one, over all of its releases."""
-    alarms = [bool(change_points.found(CPU, change_points.fitted(NAMES, *drawn(seed, {})))) for seed in range(200)]
-    assert sum(alarms) <= 10 + 3 * math.sqrt(10)
-    no_least = dataclasses.replace(CPU, least=0.0)
-    alarms = [bool(change_points.found(no_least, change_points.fitted(NAMES, *drawn(seed, {})))) for seed in range(200)]
-    assert sum(alarms) <= 10 + 3 * math.sqrt(10)
+    positives = [bool(change_points.detect(CPU, change_points.fitted(NAMES, *drawn(seed, {})))) for seed in range(200)]
+    assert sum(positives) <= 10 + 3 * math.sqrt(10)
+    no_minimum_effect = dataclasses.replace(CPU, minimum_effect=0.0)
+    positives = [
+        bool(change_points.detect(no_minimum_effect, change_points.fitted(NAMES, *drawn(seed, {}))))
+        for seed in range(200)
+    ]
+    assert sum(positives) <= 10 + 3 * math.sqrt(10)
 
 
-def told(seed: int, changes: dict[int, float], least: float | None = CPU.least) -> Told:
+def told(seed: int, changes: dict[int, float], minimum_effect: float | None = CPU.minimum_effect) -> LogMatrix:
     """Drawn figures as a series tells them."""
-    values, controls = drawn(seed, changes)
-    metric = dataclasses.replace(CPU, name=f"metric-{seed}", least=least)
-    return Told(metric=metric, releases=NAMES, values=values, controls=controls)
+    values, covariates = drawn(seed, changes)
+    metric = dataclasses.replace(CPU, name=f"metric-{seed}", minimum_effect=minimum_effect)
+    return LogMatrix(metric=metric, releases=NAMES, values=values, covariates=covariates)
 
 
-def alarms(figures: list[Told]) -> float:
+def positives(figures: list[LogMatrix]) -> float:
     """How often shuffled figures make a step, when all of them are looked at."""
     first, second = (change_points.orders((ROUNDS, ARMS), 500, seed) for seed in (1, 2))
     errors = {one.metric.name: change_points.wide_enough(one, first, len(figures)) for one in figures}
-    return change_points.false_alarms(figures, second, errors, dict.fromkeys(errors, 0.0))
+    return change_points.false_positives(figures, second, errors, dict.fromkeys(errors, 0.0))
 
 
 def test_false_alarms_are_told_from_shuffled_data() -> None:
     """What is left of the model, shuffled among the releases, seldom makes a step, also where there are real ones."""
-    assert alarms([told(4, {7: 0.2})]) <= 0.08
+    assert positives([told(4, {7: 0.2})]) <= 0.08
 
 
 def test_more_metrics_do_not_cry_wolf_more_often() -> None:
     """The intervals of all metrics of a scenario hold together, so three do no worse than one."""
-    assert alarms([told(seed, {}, least=0.0) for seed in (5, 6, 7)]) <= 0.08
+    assert positives([told(seed, {}, minimum_effect=0.0) for seed in (5, 6, 7)]) <= 0.08
 
 
 def test_no_false_alarm_below_a_floor() -> None:
     """Shuffled noise that is below the noise floor is no alarm."""
-    one = told(5, {}, least=0.0)
+    one = told(5, {}, minimum_effect=0.0)
     shuffles = change_points.orders((ROUNDS, ARMS), 100, 1)
-    assert change_points.false_alarms([one], shuffles, {one.metric.name: 0.5}, {one.metric.name: 0.0}) == 1
-    assert change_points.false_alarms([one], shuffles, {one.metric.name: 0.5}, {one.metric.name: 1.0}) == 0
+    assert change_points.false_positives([one], shuffles, {one.metric.name: 0.5}, {one.metric.name: 0.0}) == 1
+    assert change_points.false_positives([one], shuffles, {one.metric.name: 0.5}, {one.metric.name: 1.0}) == 0
 
 
 def test_outliers_do_not_cry_wolf() -> None:
     """Runs far off, as when one worker got all connections, widen the intervals instead of making steps by chance."""
-    one = told(9, {}, least=0.0)
+    one = told(9, {}, minimum_effect=0.0)
     one.values[[0, 1, 2, 3], [4, 8, 11, 17]] += 0.5
     name, floors = one.metric.name, {one.metric.name: 0.0}
-    level = look_level(LEVEL, ARMS - 1)
+    level = bonferroni_level(LEVEL, ARMS - 1)
     student = float(stats.t.ppf((1 + level) / 2, (ROUNDS - 1) * (ARMS - 1) - 1))
     shuffles, others = (change_points.orders((ROUNDS, ARMS), 500, seed) for seed in (3, 4))
-    assert change_points.false_alarms([one], others, {name: student}, floors) > 0.1, (
+    assert change_points.false_positives([one], others, {name: student}, floors) > 0.1, (
         "Student's alone are too narrow here"
     )
-    assert change_points.false_alarms([one], others, {name: change_points.wide_enough(one, shuffles)}, floors) <= 0.08
+    assert (
+        change_points.false_positives([one], others, {name: change_points.wide_enough(one, shuffles)}, floors) <= 0.08
+    )
 
 
 def test_a_metric_without_noise_needs_no_width() -> None:
     """Where all runs of a release agree there is nothing to shuffle: Student's width stays, and a step is a step."""
     values = np.zeros((ROUNDS, ARMS))
     values[:, 7:] = 0.5
-    for controls in (None, np.zeros((ROUNDS, ARMS))):
-        one = Told(metric=CPU, releases=NAMES, values=values, controls=controls)
+    for covariates in (None, np.zeros((ROUNDS, ARMS))):
+        one = LogMatrix(metric=CPU, releases=NAMES, values=values, covariates=covariates)
         errors = change_points.wide_enough(one, change_points.orders((ROUNDS, ARMS), 50, 5))
         assert math.isfinite(errors)
-        (step,) = change_points.found(CPU, change_points.fitted(NAMES, values, controls), errors=errors)
+        (step,) = change_points.detect(CPU, change_points.fitted(NAMES, values, covariates), errors=errors)
         assert step.release == NAMES[7]
 
 
 def test_controls_that_only_rounding_moves_adjust_nothing() -> None:
     """What rounding leaves of controls that move with their rounds alone has no slope and widens no interval."""
     values, _ = drawn(11, {})
-    controls = np.log(1.3 * np.broadcast_to(1 + 0.001 * np.arange(ROUNDS)[:, None], values.shape))
-    model = change_points.fitted(NAMES, values, controls)
+    covariates = np.log(1.3 * np.broadcast_to(1 + 0.001 * np.arange(ROUNDS)[:, None], values.shape))
+    model = change_points.fitted(NAMES, values, covariates)
     assert model.slope == 0
     assert model.against(1, 0).high - model.against(1, 0).low < 1
 
@@ -139,11 +144,11 @@ def test_shuffling_keeps_rounds() -> None:
 
 def test_the_model_is_that_of_least_squares() -> None:
     """The means give what solving the whole design does: effects, noise, slope and their covariance."""
-    values, controls = drawn(10, {7: 0.05})
-    model = change_points.fitted(NAMES, values, controls)
+    values, covariates = drawn(10, {7: 0.05})
+    model = change_points.fitted(NAMES, values, covariates)
     rounds = np.kron(np.eye(ROUNDS), np.ones((ARMS, 1)))
     releases = np.kron(np.ones((ROUNDS, 1)), np.eye(ARMS)[:, 1:])
-    design = np.hstack([rounds, releases, controls.reshape(-1, 1)])
+    design = np.hstack([rounds, releases, covariates.reshape(-1, 1)])
     solution, (squares,), *_ = np.linalg.lstsq(design, values.ravel(), rcond=None)
     assert model.slope == pytest.approx(solution[-1])
     assert model.effects[1:] == pytest.approx(solution[ROUNDS:-1])
@@ -157,10 +162,10 @@ def test_the_model_is_that_of_least_squares() -> None:
 
 def test_a_noise_floor_quietens_steps() -> None:
     """Steps smaller than what a release differs from itself by do not count, in the data and in the shuffled data."""
-    values, controls = drawn(8, {7: 0.08})
-    model = change_points.fitted(NAMES, values, controls)
-    assert change_points.found(CPU, model)
-    assert change_points.found(CPU, model, floor=0.2) == []
+    values, covariates = drawn(8, {7: 0.08})
+    model = change_points.fitted(NAMES, values, covariates)
+    assert change_points.detect(CPU, model)
+    assert change_points.detect(CPU, model, floor=0.2) == []
 
 
 def test_intervals_hold_the_truth() -> None:
@@ -178,25 +183,25 @@ def test_without_control_the_plain_means_decide() -> None:
     model = change_points.fitted(("a", "b", "c"), values, None)
     assert model.slope == 0
     assert model.effects == pytest.approx(values.mean(axis=0) - values.mean(axis=0)[0])
-    assert [step.release for step in change_points.found(MEMORY, model)] == ["c"]
+    assert [step.release for step in change_points.detect(MEMORY, model)] == ["c"]
 
 
 def test_of_a_series() -> None:
     """Rounds are read by arm, whichever way a round ran; a figure that is missing or does not count makes no model."""
     figures: dict[str, list[list[float | None]]] = {MEMORY.name: [[1e8] * 4, [1e8] * 4, [1.3e8, 1.31e8, 1.3e8, 1.29e8]]}
-    (series,) = paired_rounds.series(campaign(("1.10.0", "1.11.0", "1.12.0"), 4, figures))
-    model = change_points.fit(series, MEMORY)
+    (paired,) = paired_rounds.pair(campaign(("1.10.0", "1.11.0", "1.12.0"), 4, figures))
+    model = change_points.fit(paired, MEMORY)
     assert model is not None
     assert (model.releases, model.rounds) == (("1.10.0", "1.11.0", "1.12.0"), 4)
-    assert [step.release for step in change_points.found(MEMORY, model)] == ["1.12.0"]
+    assert [step.release for step in change_points.detect(MEMORY, model)] == ["1.12.0"]
     overhead = next(metric for metric in METRICS if metric.name == "overhead_p50_ms")
-    assert change_points.fit(series, overhead) is not None
-    one = series.rounds[0]
+    assert change_points.fit(paired, overhead) is not None
+    one = paired.rounds[0]
     truncated = dataclasses.replace(one.runs[2], distrusted=("truncated",))
     spoilt = dataclasses.replace(one, runs=one.runs | {2: truncated})
-    series = dataclasses.replace(series, rounds=(spoilt, *series.rounds[1:]))
-    assert change_points.fit(series, overhead) is None
-    assert change_points.fit(series, MEMORY) is not None
+    paired = dataclasses.replace(paired, rounds=(spoilt, *paired.rounds[1:]))
+    assert change_points.fit(paired, overhead) is None
+    assert change_points.fit(paired, MEMORY) is not None
     figures[MEMORY.name][1][2] = None
-    (series,) = paired_rounds.series(campaign(("1.10.0", "1.11.0", "1.12.0"), 4, figures))
-    assert change_points.fit(series, MEMORY) is None
+    (paired,) = paired_rounds.pair(campaign(("1.10.0", "1.11.0", "1.12.0"), 4, figures))
+    assert change_points.fit(paired, MEMORY) is None

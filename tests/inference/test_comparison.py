@@ -13,9 +13,9 @@ from scipy import stats
 from scripts.analysis.metrics import METRICS
 from scripts.analysis.run_reader import Run
 from scripts.inference import comparison, paired_rounds
-from scripts.inference.comparison import CONTROL, Effect, effects, judged, noise_floors
+from scripts.inference.comparison import COVARIATE, Effect, effects, judged, noise_floors
 from scripts.inference.intervals import Interval, student
-from scripts.inference.paired_rounds import Series
+from scripts.inference.paired_rounds import PairedRounds
 from scripts.selftest import simulation
 from tests.fakes.synthetic_runs import campaign
 
@@ -25,9 +25,9 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 WOBBLE = [1.001, 0.999, 1.002, 0.998, 1.0015, 0.9985, 1.0, 1.0]  # of ratios, about 1
 
 
-def one(runs: list[Run]) -> Series:
+def one(runs: list[Run]) -> PairedRounds:
     """The one series that these runs are."""
-    (found,) = paired_rounds.series(runs)
+    (found,) = paired_rounds.pair(runs)
     return found
 
 
@@ -127,30 +127,30 @@ def test_verdict_rule_is_the_one_that_was_simulated(name: str, low: float, estim
     expected = simulation.verdicts(np.array([low]), np.array([estimate]), np.array([high]), 0.02).tolist()[0]
     ends = sorted((sign * low, sign * high))
     interval = Interval(estimate=sign * estimate, low=ends[0], high=ends[1], level=0.95, number=8)
-    assert judged(metric, interval, 0.02, told=True) == expected
+    assert judged(metric, interval, 0.02, complete=True) == expected
 
 
 def test_what_follows_speed_is_adjusted_by_the_control() -> None:
     """A candidate that only met a slower machine is no regression; without the control it would be one."""
-    control = [1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 1.02, 0.98]
-    slower: list[float | None] = [value * 1.1 for value in control]
+    covariate = [1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 1.02, 0.98]
+    slower: list[float | None] = [value * 1.1 for value in covariate]
     figures: dict[str, tuple[list[float | None], list[float | None]]] = {
-        CONTROL: ([*control], slower),
-        CPU: (times(control, 5.0), [value and value * 5.0 * w for value, w in zip(slower, WOBBLE, strict=True)]),
+        COVARIATE: ([*covariate], slower),
+        CPU: (times(covariate, 5.0), [value and value * 5.0 * w for value, w in zip(slower, WOBBLE, strict=True)]),
     }
-    with_control = {e.metric.name: e for e in effects(one(campaign(TWO, 8, figures)), 2, {})}[CPU]
+    with_covariate = {e.metric.name: e for e in effects(one(campaign(TWO, 8, figures)), 2, {})}[CPU]
     without = {e.metric.name: e for e in effects(one(campaign(TWO, 8, {CPU: figures[CPU]})), 2, {})}[CPU]
-    assert (with_control.verdict, without.verdict) == ("no change", "regression")
-    assert with_control.slope == pytest.approx(1.0, abs=0.01)
+    assert (with_covariate.verdict, without.verdict) == ("no change", "regression")
+    assert with_covariate.slope == pytest.approx(1.0, abs=0.01)
     assert without.slope == 0.0
 
 
 def test_adjusted_interval_is_the_one_that_was_simulated() -> None:
     """From runs to interval: the slope of all runs, and what it costs, as the simulated campaigns have them."""
-    values, controls = simulation.draw(simulation.CPU, 0.03, 1, 7, np.random.default_rng(5))
-    cpu, control = ([list(map(float, np.exp(arm))) for arm in drawn[0]] for drawn in (values, controls))
-    found = effects(one(campaign(TWO, 7, {CPU: cpu, CONTROL: control})), 2, {})
-    differences, cost = simulation.adjusted_differences(values, controls)
+    values, covariates = simulation.draw(simulation.CPU, 0.03, 1, 7, np.random.default_rng(5))
+    cpu, covariate = ([list(map(float, np.exp(arm))) for arm in drawn[0]] for drawn in (values, covariates))
+    found = effects(one(campaign(TWO, 7, {CPU: cpu, COVARIATE: covariate})), 2, {})
+    differences, cost = simulation.adjusted_differences(values, covariates)
     (mean,), (half,) = student(differences, 0.95, cost)
     interval = next(effect.interval for effect in found if effect.metric.name == CPU)
     assert interval is not None
@@ -159,12 +159,14 @@ def test_adjusted_interval_is_the_one_that_was_simulated() -> None:
 
 def test_control_shift_tells_how_the_control_itself_differs() -> None:
     """The ratio of the controls, with its interval; None with too few rounds or without a control."""
-    control: list[float | None] = [1.0, 1.01, 0.99, 1.0]
-    shift = comparison.control_shift(one(campaign(TWO, 4, {CONTROL: (control, times([1.0, 1.01, 0.99, 1.0], 1.2))})), 2)
-    assert shift is not None
-    assert shift.estimate == pytest.approx(math.log(1.2))
-    assert comparison.control_shift(one(campaign(TWO, 3)), 2) is None
-    assert comparison.control_shift(one(campaign(TWO, 4, {CONTROL: (control, [None] * 4)})), 2) is None
+    covariate: list[float | None] = [1.0, 1.01, 0.99, 1.0]
+    change = comparison.covariate_change(
+        one(campaign(TWO, 4, {COVARIATE: (covariate, times([1.0, 1.01, 0.99, 1.0], 1.2))})), 2
+    )
+    assert change is not None
+    assert change.estimate == pytest.approx(math.log(1.2))
+    assert comparison.covariate_change(one(campaign(TWO, 3)), 2) is None
+    assert comparison.covariate_change(one(campaign(TWO, 4, {COVARIATE: (covariate, [None] * 4)})), 2) is None
 
 
 def test_arms_are_compared_with_their_own_baseline() -> None:
@@ -179,10 +181,10 @@ def test_arms_are_compared_with_their_own_baseline() -> None:
 
 def test_least_change_can_be_replaced_and_adds_a_metric() -> None:
     """A threshold of one's own is what counts, also for a metric that is not compared otherwise."""
-    series = one(campaign(TWO, 4, {CPU: ([5.0] * 4, [5.2] * 4), "settled_s": ([5.0] * 4, [5.2] * 4)}))
-    found = {e.metric.name: e for e in effects(series, 2, {}, least={CPU: 0.05, "settled_s": 0.01})}
+    paired = one(campaign(TWO, 4, {CPU: ([5.0] * 4, [5.2] * 4), "settled_s": ([5.0] * 4, [5.2] * 4)}))
+    found = {e.metric.name: e for e in effects(paired, 2, {}, minimum_effect={CPU: 0.05, "settled_s": 0.01})}
     assert (found[CPU].verdict, found["settled_s"].verdict) == ("no change", "regression")
-    assert "settled_s" not in {e.metric.name for e in effects(series, 2, {})}
+    assert "settled_s" not in {e.metric.name for e in effects(paired, 2, {})}
 
 
 def noisy(size: float, **kind: str) -> list[Run]:
@@ -195,7 +197,7 @@ def noisy(size: float, **kind: str) -> list[Run]:
 def test_noise_floor_is_the_far_end_of_all_rounds_together(mean: float) -> None:
     """The mean of the A/A differences and Student's half width, to whichever side they lie."""
     moved: list[float | None] = [1e8 * math.exp(mean + 0.05 * sign) for sign in (1, -1) * 4]
-    floors = noise_floors(paired_rounds.series(campaign(SAME, 8, {MEMORY: ([1e8] * 8, moved)})))
+    floors = noise_floors(paired_rounds.pair(campaign(SAME, 8, {MEMORY: ([1e8] * 8, moved)})))
     ((key, floor),) = [(key, floor) for key, floor in floors.items() if key[-1] == MEMORY]
     half = abs(mean) + float(stats.t.ppf(0.975, 7)) * float(stats.sem([0.05, -0.05] * 4))
     assert key[1:] == ("fastapi", "static_async", MEMORY)
@@ -206,9 +208,7 @@ def test_change_within_the_noise_floor_does_not_count() -> None:
     """A certain 3 % of memory is a regression, unless comparing a release with itself could not exclude 3 %."""
     runs = campaign(TWO, 8, {MEMORY: (times(WOBBLE, 1e8), times(WOBBLE[::-1], 1.03e8))})
     for size, verdict in ((0.01, "regression"), (0.05, "no change")):
-        found = {e.metric.name: e for e in effects(one(runs), 2, noise_floors(paired_rounds.series(noisy(size))))}[
-            MEMORY
-        ]
+        found = {e.metric.name: e for e in effects(one(runs), 2, noise_floors(paired_rounds.pair(noisy(size))))}[MEMORY]
         assert found.floor is not None
         assert found.threshold == max(found.floor, math.log1p(0.02))
         assert found.verdict == verdict
@@ -216,7 +216,7 @@ def test_change_within_the_noise_floor_does_not_count() -> None:
 
 def test_noise_floor_holds_under_its_own_conditions_only() -> None:
     """A/A runs of another flow say nothing."""
-    floors = noise_floors(paired_rounds.series(noisy(0.05, flow="flex_async")))
+    floors = noise_floors(paired_rounds.pair(noisy(0.05, flow="flex_async")))
     assert {e.floor for e in effects(one(campaign(TWO, 8)), 2, floors)} == {None}
 
 
@@ -229,12 +229,14 @@ def test_a_a_runs_are_not_judged_by_their_own_floor() -> None:
 
 def test_noise_floors_of_several_releases_do_not_mix_their_levels() -> None:
     """That one release uses twice the CPU time of another is in neither the slope nor the floor."""
-    control: list[float | None] = [1.0, 1.1, 0.9, 1.0, 1.0, 1.1, 0.9, 1.0]
+    covariate: list[float | None] = [1.0, 1.1, 0.9, 1.0, 1.0, 1.1, 0.9, 1.0]
     floors = [
-        noise_floors(paired_rounds.series([
-            *campaign(SAME, 8, {CONTROL: (control, control), CPU: (times(WOBBLE, 5.0), times(WOBBLE[::-1], 5.0))}),
+        noise_floors(paired_rounds.pair([
+            *campaign(SAME, 8, {
+                COVARIATE: (covariate, covariate), CPU: (times(WOBBLE, 5.0), times(WOBBLE[::-1], 5.0)),
+            }),
             *campaign(("1.18.5",) * 2, 8, {
-                CONTROL: (times(WOBBLE, 1.3), times(WOBBLE, 1.3)),
+                COVARIATE: (times(WOBBLE, 1.3), times(WOBBLE, 1.3)),
                 CPU: (times(WOBBLE, level), times(WOBBLE[::-1], level)),
             }, name="other", first=60),
         ]))
@@ -250,7 +252,7 @@ def test_a_a_runs_that_lack_a_metric_leave_the_floor_to_the_others() -> None:
     told = campaign(SAME, 8, {FIRST: (times(WOBBLE, 20.0), times(WOBBLE[::-1], 20.0))})
     old = campaign(SAME, 8, name="older", first=60)
     alone, both = (
-        {key[-1]: f for key, f in noise_floors(paired_rounds.series(r)).items()} for r in (told, [*told, *old])
+        {key[-1]: f for key, f in noise_floors(paired_rounds.pair(r)).items()} for r in (told, [*told, *old])
     )
     assert both[FIRST] == alone[FIRST]
 
@@ -266,12 +268,12 @@ def test_a_change_that_is_chance_among_many_is_open() -> None:
     """What one metric alone would call a change is open where ten were looked at, and one where it was the only one."""
     moved = [1.00, 1.06, 1.01, 1.07, 1.02, 1.06]
     runs = campaign(TWO, 6, {MEMORY: ([1e8] * 6, times(moved, 1e8))})
-    series = one(runs)
-    (among_all,) = [each for each in effects(series, 2, {}) if each.metric.name == MEMORY]
+    paired = one(runs)
+    (among_all,) = [each for each in effects(paired, 2, {}) if each.metric.name == MEMORY]
     assert among_all.interval is not None
     assert among_all.interval.low > 0
     assert among_all.verdict == "inconclusive"
-    alone = effects(series, 2, {}, least={MEMORY: 0.02})
+    alone = effects(paired, 2, {}, minimum_effect={MEMORY: 0.02})
     assert [each.verdict for each in alone if each.metric.name == MEMORY] == ["regression"]
 
 

@@ -26,8 +26,8 @@ FIGURES: dict[str, tuple[list[float | None], list[float | None]]] = {
 
 def cases(wanted: dict[str, float]) -> list[Case]:
     """What the gate makes of these figures."""
-    found = paired_rounds.series(campaign(("1.12.0", "1.18.5"), 6, FIGURES))
-    return gate_decision.decide(comparison.judge(found, {}, least=wanted), wanted)
+    found = paired_rounds.pair(campaign(("1.12.0", "1.18.5"), 6, FIGURES))
+    return gate_decision.decide(comparison.judge(found, {}, minimum_effect=wanted), wanted)
 
 
 def decisions(wanted: dict[str, float]) -> dict[str, str]:

@@ -13,15 +13,15 @@ from scripts.inference.intervals import (
     Interval,
     SlopeCost,
     adjusted,
-    at_once,
-    least_rounds,
-    look_level,
+    bonferroni_level,
+    fewest_rounds,
+    holm,
+    paired_t_interval,
     pooled_slope,
     rounds_needed,
-    shift,
     slope_cost,
 )
-from tests.fakes.recorded_pilot import CONTROL, CPU, OVERHEAD
+from tests.fakes.recorded_pilot import COVARIATE, CPU, OVERHEAD
 
 SLEEP = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]  # Student 1908, first drug: hours of sleep gained
 
@@ -29,9 +29,9 @@ SLEEP = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]  # Student 1908, 
 def pilot_shift(metric: list[float], factor: float, level: float = 0.95) -> Interval:
     """Every second run against the one before it, as if it were a release that costs `factor` times as much."""
     base, ours = metric[::2], [value + math.log(factor) for value in metric[1::2]]
-    controls = CONTROL[::2], CONTROL[1::2]
-    differences = adjusted(base, ours, *controls, pooled_slope([base, ours], controls))
-    found = shift(differences, level, slope_cost(*controls, controls))
+    covariates = COVARIATE[::2], COVARIATE[1::2]
+    differences = adjusted(base, ours, *covariates, pooled_slope([base, ours], covariates))
+    found = paired_t_interval(differences, level, slope_cost(*covariates, covariates))
     assert found is not None
     return found
 
@@ -40,7 +40,7 @@ def pilot_shift(metric: list[float], factor: float, level: float = 0.95) -> Inte
 def test_shift_is_students_interval(level: float) -> None:
     """Without a slope the interval is the one of scipy's one-sample t test."""
     expected = stats.ttest_1samp(SLEEP, 0).confidence_interval(level)
-    found = shift(SLEEP, level)
+    found = paired_t_interval(SLEEP, level)
     assert found is not None
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.estimate == pytest.approx(0.75)
@@ -49,7 +49,7 @@ def test_shift_is_students_interval(level: float) -> None:
 
 def test_slope_cost_widens_the_interval() -> None:
     """Lost freedom and added variance go into Student's formula, and leave the estimate alone."""
-    plain, costly = shift(SLEEP, 0.95), shift(SLEEP, 0.95, SlopeCost(freedom=1, variance=0.2))
+    plain, costly = paired_t_interval(SLEEP, 0.95), paired_t_interval(SLEEP, 0.95, SlopeCost(freedom=1, variance=0.2))
     assert plain
     assert costly
     variance = of_python.variance(SLEEP) * 9 / 8 * (1 / 10 + 0.2)
@@ -57,43 +57,46 @@ def test_slope_cost_widens_the_interval() -> None:
     assert costly.estimate == plain.estimate
 
 
-@pytest.mark.parametrize(("level", "least"), [(0.5, 3), (0.9, 3), (0.95, 4), (0.98, 5), (0.99, 6), (0.999, 8)])
-def test_too_few_rounds_state_nothing(level: float, least: int) -> None:
+@pytest.mark.parametrize(("level", "minimum_effect"), [(0.5, 3), (0.9, 3), (0.95, 4), (0.98, 5), (0.99, 6), (0.999, 8)])
+def test_too_few_rounds_state_nothing(level: float, minimum_effect: int) -> None:
     """A shift is stated from the least number of rounds on, which grows with the level."""
-    assert least_rounds(level) == least
-    assert shift(SLEEP[: least - 1], level) is None
-    assert shift(SLEEP[:least], level) is not None
+    assert fewest_rounds(level) == minimum_effect
+    assert paired_t_interval(SLEEP[: minimum_effect - 1], level) is None
+    assert paired_t_interval(SLEEP[:minimum_effect], level) is not None
 
 
 def test_no_rounds_state_nothing() -> None:
     """Arms that share no round have no shift."""
-    assert shift([], 0.95) is None
+    assert paired_t_interval([], 0.95) is None
 
 
 def test_shift_without_noise_is_exact() -> None:
     """Equal differences give an interval of no width."""
-    found = shift([0.25] * 4, 0.95)
+    found = paired_t_interval([0.25] * 4, 0.95)
     assert found is not None
     assert (found.low, found.estimate, found.high) == (0.25, 0.25, 0.25)
 
 
 def test_slope_ignores_what_lies_between_the_arms() -> None:
     """Arms with means of their own, and of different numbers of runs, share the slope within them."""
-    controls = [[0.0, 0.1, 0.2], [0.5, 0.6, 0.8, 0.9]]
-    values = [[1 + 0.5 * control for control in controls[0]], [-7 + 0.5 * control for control in controls[1]]]
-    assert pooled_slope(values, controls) == pytest.approx(0.5)
+    covariates = [[0.0, 0.1, 0.2], [0.5, 0.6, 0.8, 0.9]]
+    values = [
+        [1 + 0.5 * covariate for covariate in covariates[0]],
+        [-7 + 0.5 * covariate for covariate in covariates[1]],
+    ]
+    assert pooled_slope(values, covariates) == pytest.approx(0.5)
 
 
 def test_slope_is_that_of_least_squares() -> None:
     """Within one arm it is the ordinary regression line's."""
-    assert pooled_slope([CPU], [CONTROL]) == pytest.approx(stats.linregress(CONTROL, CPU).slope)
+    assert pooled_slope([CPU], [COVARIATE]) == pytest.approx(stats.linregress(COVARIATE, CPU).slope)
 
 
 @pytest.mark.parametrize(("true", "kept"), [(-0.3, 0), (0, 0), (1.2, 1.2), (1.5, STEEPEST_SLOPE), (9, STEEPEST_SLOPE)])
 def test_slope_stays_within_reason(true: float, kept: float) -> None:
     """A slope that no machine could cause is cut off."""
-    controls = [0.0, 0.1, 0.3]
-    assert pooled_slope([[true * control for control in controls]], [controls]) == pytest.approx(kept)
+    covariates = [0.0, 0.1, 0.3]
+    assert pooled_slope([[true * covariate for covariate in covariates]], [covariates]) == pytest.approx(kept)
 
 
 def test_still_control_explains_nothing() -> None:
@@ -128,7 +131,7 @@ def test_third_arm_makes_the_slope_cheaper() -> None:
 
 def test_rounds_needed_is_the_least_that_is_enough() -> None:
     """At the same deviation, that many rounds reach the half width and one fewer does not."""
-    found = shift(SLEEP, 0.95)
+    found = paired_t_interval(SLEEP, 0.95)
     assert found is not None
     deviation = of_python.stdev(SLEEP)
 
@@ -142,7 +145,7 @@ def test_rounds_needed_is_the_least_that_is_enough() -> None:
 
 def test_rounds_needed_for_what_is_there() -> None:
     """The half width that an interval has needs the rounds that it has."""
-    found = shift(SLEEP, 0.95)
+    found = paired_t_interval(SLEEP, 0.95)
     assert found is not None
     assert rounds_needed(found, (found.high - found.low) / 2 * 1.0001) == 10
 
@@ -150,9 +153,9 @@ def test_rounds_needed_for_what_is_there() -> None:
 @pytest.mark.parametrize("level", [0.95, 0.99])
 def test_rounds_needed_is_never_less_than_the_least(level: float) -> None:
     """Even without any noise the least number of rounds is needed."""
-    found = shift([0.25] * 10, level)
+    found = paired_t_interval([0.25] * 10, level)
     assert found is not None
-    assert rounds_needed(found, 0.01) == least_rounds(level)
+    assert rounds_needed(found, 0.01) == fewest_rounds(level)
 
 
 @pytest.mark.parametrize("half_width", [0, -0.01])
@@ -164,15 +167,15 @@ def test_rounds_needed_refuses_the_impossible(half_width: float) -> None:
 
 def test_looks_share_the_error() -> None:
     """One look has the level itself; five at 99 % hold at once at 95 %."""
-    assert look_level(0.95, 1) == pytest.approx(0.95)
-    assert look_level(0.95, 5) == pytest.approx(0.99)
+    assert bonferroni_level(0.95, 1) == pytest.approx(0.95)
+    assert bonferroni_level(0.95, 5) == pytest.approx(0.99)
 
 
 @pytest.mark.parametrize(("metric", "measured", "left"), [(CPU, 0.062, 0.010), (OVERHEAD, 0.118, 0.029)])
 def test_control_explains_the_recorded_noise(metric: list[float], measured: float, left: float) -> None:
     """Of 6 % between recorded runs 1 % is left for CPU, and of 12 % 3 % for overhead."""
-    slope = pooled_slope([metric], [CONTROL])
-    residuals = [value - slope * control for value, control in zip(metric, CONTROL, strict=True)]
+    slope = pooled_slope([metric], [COVARIATE])
+    residuals = [value - slope * covariate for value, covariate in zip(metric, COVARIATE, strict=True)]
     assert of_python.stdev(metric) == pytest.approx(measured, abs=0.001)
     squares = of_python.variance(residuals) * (len(residuals) - 1)
     assert math.sqrt(squares / (len(residuals) - 2)) == pytest.approx(left, abs=0.001)  # mean and slope were fitted
@@ -196,7 +199,7 @@ def test_five_percent_are_found_in_the_recorded_runs(level: float) -> None:
 def test_five_percent_are_lost_without_the_control() -> None:
     """The same 5 % drown in the speed of the machine when nothing is adjusted."""
     differences = [b + math.log(1.05) - a for a, b in zip(CPU[::2], CPU[1::2], strict=True)]
-    found = shift(differences, 0.95)
+    found = paired_t_interval(differences, 0.95)
     assert found is not None
     assert found.low < 0 < found.high
 
@@ -204,22 +207,22 @@ def test_five_percent_are_lost_without_the_control() -> None:
 def test_chance_is_that_of_the_t_test() -> None:
     """The p value of an interval is that of scipy's one-sample t test."""
     differences = [0.01, 0.03, -0.02, 0.04, 0.02, 0.03]
-    found = shift(differences, 0.95)
+    found = paired_t_interval(differences, 0.95)
     assert found is not None
-    assert found.chance == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
-    assert (found.chance < 0.05) is (found.low > 0)
+    assert found.p_value == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+    assert (found.p_value < 0.05) is (found.low > 0)
 
 
-@pytest.mark.parametrize(("differences", "chance"), [([0.02] * 6, 0.0), ([0.0] * 6, 1.0)])
-def test_chance_without_noise(differences: list[float], chance: float) -> None:
+@pytest.mark.parametrize(("differences", "p_value"), [([0.02] * 6, 0.0), ([0.0] * 6, 1.0)])
+def test_chance_without_noise(differences: list[float], p_value: float) -> None:
     """A shift that never varies is certain, and none at all is none."""
-    found = shift(differences, 0.95)
+    found = paired_t_interval(differences, 0.95)
     assert found is not None
-    assert found.chance == chance
+    assert found.p_value == p_value
 
 
 def test_tests_at_once() -> None:
     """Holm's method by hand: the smallest p value times the number of tests, the next times one less, never falling."""
-    assert at_once([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert at_once([0.5, 0.9]) == [1.0, 1.0]
-    assert at_once([]) == []
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []

@@ -10,15 +10,15 @@ import pytest
 from scripts.analysis.run_reader import Run
 from scripts.config.errors import NotComparableError
 from scripts.inference import paired_rounds
-from scripts.inference.paired_rounds import Series
+from scripts.inference.paired_rounds import PairedRounds
 from tests.fakes.synthetic_runs import campaign, record, run, spoilt
 
 TWO = ("1.12.0", "1.18.5")
 
 
-def only(runs: list[Run]) -> Series:
+def only(runs: list[Run]) -> PairedRounds:
     """The one series that these runs are."""
-    (found,) = paired_rounds.series(runs)
+    (found,) = paired_rounds.pair(runs)
     return found
 
 
@@ -40,13 +40,13 @@ def test_runs_of_a_round_are_paired_whatever_their_order() -> None:
 
 def test_runs_without_a_campaign_are_in_no_series() -> None:
     """A run that was measured by itself is never compared."""
-    assert paired_rounds.series([run(record())]) == []
+    assert paired_rounds.pair([run(record())]) == []
 
 
 def test_flows_and_campaigns_stay_apart() -> None:
     """Runs of another flow or another campaign are another series, though their rounds have the same names."""
     runs = [*campaign(TWO, 1), *campaign(TWO, 1, flow="flex_async"), *campaign(TWO, 1, name="another")]
-    found = [(one.campaign, one.flow, len(one.rounds)) for one in paired_rounds.series(runs)]
+    found = [(one.campaign, one.flow, len(one.rounds)) for one in paired_rounds.pair(runs)]
     assert found == [("another", "static_async", 1), ("c0ffee123456", "flex_async", 1),
                      ("c0ffee123456", "static_async", 1)]  # fmt: skip
 
@@ -57,13 +57,13 @@ def test_a_round_with_a_run_that_does_not_count_is_left_out_whole() -> None:
     runs[2] = spoilt(runs[2], reasons=("it lagged, badly", "another ran"))
     found = only(runs)
     assert [one.round_id for one in found.rounds] == ["round-001", "round-003"]
-    assert found.lost == ("round round-002: 1.12.0 was invalid (it lagged, badly; another ran)",)
+    assert found.excluded == ("round round-002: 1.12.0 was invalid (it lagged, badly; another ran)",)
 
 
 def test_a_failure_without_a_reason_has_no_empty_brackets() -> None:
     """The outcome stands alone."""
     runs = campaign(TWO, 1)
-    assert only([runs[0], spoilt(runs[1], "failed", ())]).lost == ("round round-001: 1.18.5 was failed",)
+    assert only([runs[0], spoilt(runs[1], "failed", ())]).excluded == ("round round-001: 1.18.5 was failed",)
 
 
 @pytest.mark.parametrize("kept", [[0], [1]])
@@ -71,13 +71,13 @@ def test_a_round_that_was_cut_short_is_left_out(kept: list[int]) -> None:
     """Also where the missing run is the baseline's."""
     runs = campaign(TWO, 2)
     found = only([runs[n] for n in kept] + runs[2:])
-    assert (len(found.rounds), found.lost) == (1, ("round round-001: only 1 of 2 runs were made",))
+    assert (len(found.rounds), found.excluded) == (1, ("round round-001: only 1 of 2 runs were made",))
 
 
 def test_without_any_baseline_there_is_no_round() -> None:
     """Two candidates are not compared with each other because the first arm is missing."""
-    found = only([one for one in campaign(("1.11.0", *TWO), 2) if one.record.asked.arm > 1])
-    assert (found.arms, found.rounds, len(found.lost)) == ((1, 2, 3), (), 2)
+    found = only([one for one in campaign(("1.11.0", *TWO), 2) if one.record.requested.arm > 1])
+    assert (found.arms, found.rounds, len(found.excluded)) == ((1, 2, 3), (), 2)
 
 
 def test_conditions_that_differ_are_refused_with_both_values() -> None:
@@ -85,7 +85,7 @@ def test_conditions_that_differ_are_refused_with_both_values() -> None:
     runs = campaign(TWO, 2)
     runs[3] = on_cores(runs[3], 4)
     with pytest.raises(NotComparableError, match=r"cores: '8' and '4'") as caught:
-        paired_rounds.series(runs)
+        paired_rounds.pair(runs)
     assert caught.value.exit_code == 7
     assert {runs[0].record.run_id, runs[3].record.run_id} <= set(caught.value.message.split())
     assert caught.value.then
@@ -108,8 +108,8 @@ def test_null_is_the_same_release_on_the_same_lock() -> None:
     """Another release is not null, nor another lock, nor a single arm, nor nothing at all."""
     same = campaign(("1.12.0", "1.12.0"), 1)
     other = dataclasses.replace(same[1].record, digests=dataclasses.replace(same[1].record.digests, lock="9" * 64))
-    assert only(same).null
-    assert not only(campaign(TWO, 1)).null
-    assert not only([same[0], dataclasses.replace(same[1], record=other)]).null
-    assert not only(campaign(("1.12.0",), 1)).null
-    assert not only([same[0], spoilt(same[1])]).null
+    assert only(same).is_aa
+    assert not only(campaign(TWO, 1)).is_aa
+    assert not only([same[0], dataclasses.replace(same[1], record=other)]).is_aa
+    assert not only(campaign(("1.12.0",), 1)).is_aa
+    assert not only([same[0], spoilt(same[1])]).is_aa

@@ -12,7 +12,7 @@ import pytest
 from scripts.analysis.metrics import METRICS
 from scripts.config.support import Behaviour
 from scripts.inference import comparison, paired_rounds, release_history
-from scripts.inference.paired_rounds import Series
+from scripts.inference.paired_rounds import PairedRounds
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import history_chart
 from scripts.report.tables import history_text
@@ -35,18 +35,18 @@ def moving(changes: dict[str, float], noise: float = 0.01) -> list[list[float | 
     return arms
 
 
-def series(**others: list[list[float | None]]) -> Series:
+def paired(**others: list[list[float | None]]) -> PairedRounds:
     """A campaign over releases; the control arm has noise of its own."""
-    control = moving({}, noise=0.02)
-    figures = {comparison.CONTROL: control, CPU: moving({"1.11.0": 1.2})} | others
-    (found,) = paired_rounds.series(campaign(RELEASES, ROUNDS, figures))
+    covariate = moving({}, noise=0.02)
+    figures = {comparison.COVARIATE: covariate, CPU: moving({"1.11.0": 1.2})} | others
+    (found,) = paired_rounds.pair(campaign(RELEASES, ROUNDS, figures))
     return found
 
 
 @pytest.fixture(scope="module")
 def told() -> ReleaseHistory:
     """A campaign in which CPU time rose by a fifth with 1.11.0."""
-    return release_history.history(series(), {}, synthetic_runs.SUITE)
+    return release_history.history(paired(), {}, synthetic_runs.SUITE)
 
 
 def test_steps_in_words(told: ReleaseHistory) -> None:
@@ -60,8 +60,8 @@ def test_steps_in_words(told: ReleaseHistory) -> None:
 
 def test_noise_floor_hides_what_a_release_differs_from_itself_by() -> None:
     """A step below the noise floor of an A/A campaign under the same conditions is none."""
-    found = series()
-    floors = comparison.noise_floors(paired_rounds.series(campaign(("1.12.0",) * 2, ROUNDS, name="aa")))
+    found = paired()
+    floors = comparison.noise_floors(paired_rounds.pair(campaign(("1.12.0",) * 2, ROUNDS, name="aa")))
     key = next(iter(floors))
     here = release_history.history(found, {(*key[:3], CPU): math.log(1.5)}, synthetic_runs.SUITE)
     assert not [one for one in history_text.sentences(synthetic_runs.SUITE, here) if "CPU" in one]
@@ -71,7 +71,7 @@ def test_noise_floor_hides_what_a_release_differs_from_itself_by() -> None:
 
 def test_wolf_is_cried_seldom(told: ReleaseHistory) -> None:
     """The share of shuffled trials with a step is told, and small."""
-    assert 0 <= told.false_alarms <= 0.1
+    assert 0 <= told.false_positives <= 0.1
 
 
 def test_panels_have_their_units(told: ReleaseHistory) -> None:
@@ -79,7 +79,7 @@ def test_panels_have_their_units(told: ReleaseHistory) -> None:
     panels = {panel.title: panel for panel in map(history_chart.panel, told.metrics)}
     assert panels["memory end"].unit == "MiB"
     assert panels["memory end"].points[0].value == pytest.approx(880)
-    assert panels["CPU per request"].steps == {"1.11.0"}
+    assert panels["CPU per request"].changes == {"1.11.0"}
     assert [point.release for point in panels["CPU per request"].points] == list(RELEASES)
     cpu = panels["CPU per request"].points[2]
     assert cpu.low < cpu.value < cpu.high
@@ -100,7 +100,7 @@ def test_picture(told: ReleaseHistory) -> None:
 
 def test_a_metric_that_a_run_does_not_tell_has_no_panel() -> None:
     """Where a figure is missing there is no panel, and the others stay."""
-    found = series(ready_s=[[1.0] * ROUNDS, [None] * ROUNDS, [1.0] * ROUNDS, [1.0] * ROUNDS])
+    found = paired(ready_s=[[1.0] * ROUNDS, [None] * ROUNDS, [1.0] * ROUNDS, [1.0] * ROUNDS])
     titles = [one.metric.words for one in release_history.history(found, {}, synthetic_runs.SUITE).metrics]
     assert "ready" not in titles
     assert "CPU per request" in titles
@@ -122,24 +122,22 @@ def test_a_metric_that_a_run_does_not_tell_has_no_panel() -> None:
 )
 def test_which_campaigns_are_over_releases(releases: tuple[str, ...], rounds: int, *, chosen: bool) -> None:
     """Three releases at least that follow each other, none twice or unknown, and rounds enough to tell steps."""
-    assert (
-        bool(release_history.newest(paired_rounds.series(campaign(releases, rounds)), synthetic_runs.SUITE)) == chosen
-    )
+    assert bool(release_history.newest(paired_rounds.pair(campaign(releases, rounds)), synthetic_runs.SUITE)) == chosen
 
 
 def test_an_engine_that_left_is_not_told() -> None:
     """Campaigns of an engine or flow that suite.toml no longer has, or that releases cannot serve, are passed over."""
     suite = dataclasses.replace(synthetic_runs.SUITE, engines=synthetic_runs.SUITE.engines[:1])
-    assert release_history.newest(paired_rounds.series(campaign(RELEASES, 5)), suite) == {}
+    assert release_history.newest(paired_rounds.pair(campaign(RELEASES, 5)), suite) == {}
 
 
 def test_a_control_that_steps_is_told() -> None:
     """Adjusted figures leave out what a release does to its own control, so that is said beside the steps."""
-    control = [[1.3] * ROUNDS, [1.3] * ROUNDS, [1.6] * ROUNDS, [1.6] * ROUNDS]
-    noisy: list[list[float | None]] = [[v * (1 + 0.001 * n) for n, v in enumerate(arm)] for arm in control]
-    found = release_history.history(series(**{comparison.CONTROL: noisy}), {}, synthetic_runs.SUITE)
+    covariate = [[1.3] * ROUNDS, [1.3] * ROUNDS, [1.6] * ROUNDS, [1.6] * ROUNDS]
+    noisy: list[list[float | None]] = [[v * (1 + 0.001 * n) for n, v in enumerate(arm)] for arm in covariate]
+    found = release_history.history(paired(**{comparison.COVARIATE: noisy}), {}, synthetic_runs.SUITE)
     assert any(
-        "**1.11.0**: control CPU per request rose by" in one and "leave" in one
+        "**1.11.0**: speed covariate rose by" in one and "leave" in one
         for one in history_text.sentences(synthetic_runs.SUITE, found)
     )
 
@@ -149,21 +147,23 @@ def test_the_campaign_with_most_releases_is_told() -> None:
     small = campaign(RELEASES[:3], 5, name="small", first=60)
     older = campaign(RELEASES, 5, name="older")
     newer = campaign(RELEASES, 5, name="newer", first=30)
-    (found,) = release_history.newest(paired_rounds.series([*small, *older, *newer]), synthetic_runs.SUITE).values()
+    (found,) = release_history.newest(paired_rounds.pair([*small, *older, *newer]), synthetic_runs.SUITE).values()
     assert found.campaign == "newer"
 
 
 def test_jumps_are_told() -> None:
     """A jump of a package that serves a request is told by its release, and beside a step of that release."""
-    figures = {comparison.CONTROL: moving({}, noise=0.02), CPU: moving({"1.11.0": 1.2})}
+    figures = {comparison.COVARIATE: moving({}, noise=0.02), CPU: moving({"1.11.0": 1.2})}
     runs = []
     for run in campaign(RELEASES, ROUNDS, figures):
-        ran = run.record.ran
-        assert ran is not None
-        version = "20.1.0" if run.record.asked.release < "1.11.0" else "22.0.0"
-        record = dataclasses.replace(run.record, ran=dataclasses.replace(ran, distributions={"gunicorn": version}))
+        observed = run.record.observed
+        assert observed is not None
+        version = "20.1.0" if run.record.requested.release < "1.11.0" else "22.0.0"
+        record = dataclasses.replace(
+            run.record, observed=dataclasses.replace(observed, distributions={"gunicorn": version})
+        )
         runs.append(dataclasses.replace(run, record=record))
-    (found,) = paired_rounds.series(runs)
+    (found,) = paired_rounds.pair(runs)
     told = release_history.history(found, {}, synthetic_runs.SUITE)
     assert history_text.jumps(told) == ["1.11.0: gunicorn 20.1.0 to 22.0.0"]
     (sentence,) = [one for one in history_text.sentences(synthetic_runs.SUITE, told) if "CPU" in one]
@@ -172,7 +172,7 @@ def test_jumps_are_told() -> None:
 
 def test_behaviours_are_told_beside_steps() -> None:
     """What is known to have changed in promptflow stands beside the steps of that release, and of no other."""
-    found = release_history.history(series(), {}, synthetic_runs.SUITE)
+    found = release_history.history(paired(), {}, synthetic_runs.SUITE)
     for since, there in (("1.11.0", True), ("1.12.0", False)):
         behaviour = Behaviour(since=since, what="tracing is off by default")
         suite = dataclasses.replace(synthetic_runs.SUITE, behaviours=(behaviour,))
@@ -186,11 +186,11 @@ def test_why_it_stepped_is_told_where_that_is_known() -> None:
         dataclasses.replace(one, explained=f"Because of {one.version}") for one in synthetic_runs.SUITE.releases
     )
     suite = dataclasses.replace(synthetic_runs.SUITE, releases=releases)
-    told = history_text.sentences(suite, release_history.history(series(), {}, suite))
+    told = history_text.sentences(suite, release_history.history(paired(), {}, suite))
     assert [one for one in told if one.endswith(". Because of 1.11.0")]
     assert not [one for one in told if "Because of 1.12.0" in one]
 
 
 def test_what_is_shown_exists() -> None:
     """Every metric of the picture is one of the registry's, and has a least change."""
-    assert all(metric.least for metric in METRICS if "history" in metric.shown_in)
+    assert all(metric.minimum_effect for metric in METRICS if "history" in metric.shown_in)

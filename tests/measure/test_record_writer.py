@@ -11,7 +11,7 @@ import pytest
 
 from scripts.config.errors import NothingMeasuredError, UsageError
 from scripts.measure import record_writer
-from scripts.records.storage import read_histograms, read_record, read_timeline, run_directory
+from scripts.records.storage import UNFINISHED, read_histograms, read_record, read_timeline, run_path
 from tests.fakes import values
 
 
@@ -27,8 +27,8 @@ def full(*_arguments: object) -> NoReturn:
 
 def test_kept(tmp_path: Path) -> None:
     """A run is kept in its own directory and reads back as it was; no torso is left beside it."""
-    directory = record_writer.keep(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
-    assert directory == run_directory(tmp_path, values.RECORD)
+    directory = record_writer.write_run(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
+    assert directory == tmp_path / run_path(values.RECORD)
     assert read_record(directory) == values.RECORD
     assert read_histograms(directory) == values.HISTOGRAMS
     assert read_timeline(directory) == values.TIMELINE
@@ -37,41 +37,41 @@ def test_kept(tmp_path: Path) -> None:
 
 def test_without_measurements(tmp_path: Path) -> None:
     """A run that measured nothing is a record alone."""
-    directory = record_writer.keep(tmp_path, values.RECORD, None, [])
+    directory = record_writer.write_run(tmp_path, values.RECORD, None, [])
     assert [path.name for path in directory.iterdir()] == ["record.json"]
 
 
 def test_same_run_twice(tmp_path: Path) -> None:
     """A record is never written over: the first stays, byte for byte."""
-    record_writer.keep(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
+    record_writer.write_run(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
     before = everything(tmp_path)
     with pytest.raises(NothingMeasuredError, match="could not be kept"):
-        record_writer.keep(tmp_path, values.RECORD, None, [])
+        record_writer.write_run(tmp_path, values.RECORD, None, [])
     assert everything(tmp_path) == before
 
 
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fills up while a run is written costs this run only, and leaves no torso."""
-    earlier = record_writer.keep(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
+    earlier = record_writer.write_run(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
     earlier.rename(earlier.with_name("20261116T110000Z-0a1b2c"))
     before = everything(tmp_path)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(NothingMeasuredError, match="No space left on device; the runs before it are kept") as caught:
-        record_writer.keep(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
+        record_writer.write_run(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
     assert str(tmp_path) not in caught.value.message
     assert everything(tmp_path) == before
-    assert not list(tmp_path.rglob(f"*{record_writer.TORSO}"))
+    assert not list(tmp_path.rglob(f"*{UNFINISHED}"))
 
 
 def test_torsos_are_removed(tmp_path: Path) -> None:
     """What a harness that was killed while writing left is removed; runs stay."""
-    directory = record_writer.keep(tmp_path, values.RECORD, None, [])
-    torso = directory.with_name(f"20261116T130000Z-ffffff{record_writer.TORSO}")
-    torso.mkdir()
-    (torso / "record.json").write_text("{", encoding="utf-8")
-    probe = tmp_path / "runs" / f"probe-123{record_writer.TORSO}"
+    directory = record_writer.write_run(tmp_path, values.RECORD, None, [])
+    unfinished = directory.with_name(f"20261116T130000Z-ffffff{UNFINISHED}")
+    unfinished.mkdir()
+    (unfinished / "record.json").write_text("{", encoding="utf-8")
+    probe = tmp_path / "runs" / f"probe-123{UNFINISHED}"
     probe.mkdir()
-    record_writer.remove_torsos(tmp_path)
+    record_writer.remove_unfinished(tmp_path)
     assert list(directory.parent.iterdir()) == [directory]
     assert not probe.exists()
 
@@ -90,13 +90,13 @@ def test_foreign_files_are_not_removed(tmp_path: Path, name: str) -> None:
     """What only looks like a torso, by its name or by its place, stays."""
     mine = tmp_path / "runs" / name
     mine.mkdir(parents=True)
-    record_writer.remove_torsos(tmp_path)
+    record_writer.remove_unfinished(tmp_path)
     assert mine.exists()
 
 
 def test_nothing_to_remove(tmp_path: Path) -> None:
     """Before the first run there is nothing to remove, and that is no error."""
-    record_writer.remove_torsos(tmp_path / "results")
+    record_writer.remove_unfinished(tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
 

@@ -16,7 +16,7 @@ from scripts.environments.locks import Lock
 from scripts.environments.virtualenvs import Environment
 from scripts.host.progress import Progress
 from scripts.measure import run
-from scripts.measure.run import Bench, Done, Prepared
+from scripts.measure.run import CompletedRun, Prepared, RunContext
 from scripts.records.storage import HISTOGRAMS_FILE, RUN_ID, read_histograms, read_record, read_timeline
 from scripts.serving.launch import Limits
 from scripts.serving.server_command import _TEMPLATE
@@ -28,7 +28,7 @@ DEAD_PORT = Script(ready_s=math.inf, ends_s=2.0, says="[Errno 98] Address alread
 
 
 @pytest.fixture
-def bench(outside: FakeSystem, tmp_path: Path) -> Bench:
+def context(outside: FakeSystem, tmp_path: Path) -> RunContext:
     """A session in a fake outside, with a virtualenv that holds nothing but a server script."""
     site_packages = tmp_path / "venv" / "lib" / "python3.11" / "site-packages"
     (site_packages / _TEMPLATE).parent.mkdir(parents=True)
@@ -41,7 +41,7 @@ def bench(outside: FakeSystem, tmp_path: Path) -> Bench:
         built=False,
     )
     values.write_flow(tmp_path / "flow")
-    return Bench(
+    return RunContext(
         system=outside,
         progress=Progress(outside.monotonic, Console(file=io.StringIO())),
         results=tmp_path / "results",
@@ -52,14 +52,14 @@ def bench(outside: FakeSystem, tmp_path: Path) -> Bench:
     )
 
 
-def made(bench: Bench) -> Done:
+def made(context: RunContext) -> CompletedRun:
     """Make a run of the example flow."""
-    return run.run(bench, values.spec(bench.scratch.parent / "flow"))
+    return run.run(context, values.spec(context.scratch.parent / "flow"))
 
 
-def kept(bench: Bench) -> list[Path]:
+def kept(context: RunContext) -> list[Path]:
     """Everything that lies under results."""
-    return sorted(path for path in bench.results.rglob("*") if path.is_file())
+    return sorted(path for path in context.results.rglob("*") if path.is_file())
 
 
 def test_no_unit_test_starts_a_process() -> None:
@@ -68,24 +68,24 @@ def test_no_unit_test_starts_a_process() -> None:
         subprocess.run(["true"], check=False)  # noqa: S607 - it does not come to that
 
 
-def test_success(bench: Bench, outside: FakeSystem) -> None:
+def test_success(context: RunContext, outside: FakeSystem) -> None:
     """A good run boots the mock and the server, verifies, loads, collects, and stops all in reverse order."""
-    done = made(bench)
+    done = made(context)
     assert outside.events == [*LOADED, "GET mock /counts", *STOPPED]
     assert done.record.outcome == "ok"
     assert done.record.reasons == ()
     assert done.error is None
 
 
-def test_record_of_success(bench: Bench) -> None:
+def test_record_of_success(context: RunContext) -> None:
     """What a good run measured lies in three files that read back as they were."""
-    done = made(bench)
+    done = made(context)
     record = read_record(done.directory)
     assert record == done.record
     assert RUN_ID.fullmatch(record.run_id)
-    assert record.ran is not None
-    assert record.ran.command == (*COMMAND[:6], "127.0.0.1:PORT", "app")
-    assert (record.ran.workers, record.ran.threads, record.ran.promptflow) == (2, 1, "1.12.0")
+    assert record.observed is not None
+    assert record.observed.command == (*COMMAND[:6], "127.0.0.1:PORT", "app")
+    assert (record.observed.workers, record.observed.threads, record.observed.promptflow) == (2, 1, "1.12.0")
     assert list(record.phases_s) == ["boot", "verify", "load", "collect", "stop"]
     assert record.measurements is not None
     assert record.measurements.backend.received == 4
@@ -93,9 +93,9 @@ def test_record_of_success(bench: Bench) -> None:
     assert [row.requests for row in read_timeline(done.directory)] == [1, 0, 1, 1]
 
 
-def test_server_figures(bench: Bench) -> None:
+def test_server_figures(context: RunContext) -> None:
     """CPU is counted over the steady window only, for the tree and for each worker."""
-    measured = made(bench).record.measurements
+    measured = made(context).record.measurements
     assert measured is not None
     assert measured.server is not None
     first, last = measured.server.window_s
@@ -105,9 +105,9 @@ def test_server_figures(bench: Bench) -> None:
     assert measured.server.completed == 2
 
 
-def test_disturbance(bench: Bench) -> None:
+def test_disturbance(context: RunContext) -> None:
     """What else the machine did is its busy time without the servers', the generator's and the harness's own."""
-    measured = made(bench).record.measurements
+    measured = made(context).record.measurements
     assert measured is not None
     found = measured.disturbance
     assert found.busy_s == pytest.approx(found.window_s * 0.1, abs=0.001)
@@ -115,31 +115,31 @@ def test_disturbance(bench: Bench) -> None:
     assert found.stolen_s == pytest.approx(found.window_s * 0.005, abs=0.001)
 
 
-def test_mock_alone(bench: Bench, outside: FakeSystem) -> None:
+def test_mock_alone(context: RunContext, outside: FakeSystem) -> None:
     """A run of the mock alone starts no server, and its record has none."""
-    done = run.run(bench, values.spec(None))
+    done = run.run(context, values.spec(None))
     assert outside.events == [
         *("start mock", "GET mock /health", "start locust", "under load", "GET mock /counts"),
         *("stop locust", "stop mock"),
     ]
-    assert done.record.ran is None
+    assert done.record.observed is None
     assert done.record.measurements is not None
     assert done.record.measurements.server is None
 
 
-def test_scratch_goes_after_success(bench: Bench) -> None:
+def test_scratch_goes_after_success(context: RunContext) -> None:
     """A good run leaves nothing in the scratch folder; a failed one leaves its logs and says where."""
-    assert made(bench).scratch is None
-    assert list(bench.scratch.iterdir()) == []
+    assert made(context).scratch is None
+    assert list(context.scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_failure(bench: Bench, outside: FakeSystem, name: str) -> None:
+def test_failure(context: RunContext, outside: FakeSystem, name: str) -> None:
     """A run that fails at any step stops what it had started, in reverse order, and is recorded with the reason."""
     failing = FAILURES[name]
     for key, value in failing.outside.items():
         setattr(outside, key, value)
-    done = made(bench)
+    done = made(context)
     assert outside.events == failing.events
     assert type(done.error) is failing.error
     assert done.record.outcome == failing.outcome
@@ -149,13 +149,13 @@ def test_failure(bench: Bench, outside: FakeSystem, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_reasons_are_public(bench: Bench, outside: FakeSystem, name: str) -> None:
+def test_reasons_are_public(context: RunContext, outside: FakeSystem, name: str) -> None:
     """No reason in a record tells where on this machine something lies; the message to the user does."""
     for key, value in FAILURES[name].outside.items():
         setattr(outside, key, value)
-    done = made(bench)
+    done = made(context)
     assert not re.search(r"(?<!\w)/(?!health\b)\w+", done.record.reasons[0])
-    assert str(bench.scratch) not in (done.directory / "record.json").read_text(encoding="utf-8")
+    assert str(context.scratch) not in (done.directory / "record.json").read_text(encoding="utf-8")
     assert done.scratch is not None
     assert (done.scratch / "mock.log").is_file()
 
@@ -168,60 +168,60 @@ MOMENTS = [
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("signal", [KeyboardInterrupt, Terminated])
-def test_interrupted(bench: Bench, outside: FakeSystem, moment: str, signal: type[BaseException]) -> None:
+def test_interrupted(context: RunContext, outside: FakeSystem, moment: str, signal: type[BaseException]) -> None:
     """Ctrl-C or SIGTERM at any moment ends all that was started, last first, leaves no record, and goes on outwards."""
     outside.raises[moment] = signal()
     with pytest.raises(signal):
-        made(bench)
+        made(context)
     stopped = [event.removeprefix("stop ") for event in outside.events if event.startswith("stop ")]
     assert stopped == [child.name for child in reversed(outside.children)]
     assert outside.events[outside.events.index(moment) + 1 :] == [f"stop {name}" for name in stopped]
-    assert kept(bench) == []
+    assert kept(context) == []
 
 
-def test_interrupted_run_leaves_the_earlier_ones(bench: Bench, outside: FakeSystem) -> None:
+def test_interrupted_run_leaves_the_earlier_ones(context: RunContext, outside: FakeSystem) -> None:
     """What an earlier run recorded stays as it is, byte for byte, when a later one is interrupted."""
-    made(bench)
-    before = {path: path.read_bytes() for path in kept(bench)}
+    made(context)
+    before = {path: path.read_bytes() for path in kept(context)}
     outside.raises["POST server /score"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        made(bench)
+        made(context)
     assert len(before) == 3
-    assert {path: path.read_bytes() for path in kept(bench)} == before
+    assert {path: path.read_bytes() for path in kept(context)} == before
 
 
 @pytest.mark.parametrize("stranger", [False, True])
 @pytest.mark.parametrize("name", ["mock", "server"])
-def test_port_taken(bench: Bench, outside: FakeSystem, name: str, *, stranger: bool) -> None:
+def test_port_taken(context: RunContext, outside: FakeSystem, name: str, *, stranger: bool) -> None:
     """A port that is taken before the bind is answered by another one, even where a stranger answers on it."""
     taken = Script(ready_s=math.inf, ends_s=2.0, says=DEAD_PORT.says, stranger=stranger)
     outside.scripts[name] = [taken, Script()]
-    done = made(bench)
+    done = made(context)
     first, second = (child for child in outside.children if child.name == name)
     assert first.argv != second.argv
     assert done.record.outcome == "ok"
     assert outside.events.count(f"stop {name}") == 2
 
 
-def test_no_port_at_all(bench: Bench, outside: FakeSystem) -> None:
+def test_no_port_at_all(context: RunContext, outside: FakeSystem) -> None:
     """When three ports in a row are taken, the run fails and says so."""
     outside.scripts["server"] = [DEAD_PORT]
-    done = made(bench)
+    done = made(context)
     assert [event for event in outside.events if event == "start server"] == ["start server"] * 3
     assert "Address already in use" in done.record.reasons[0]
 
 
-def test_ignored_sigterm(bench: Bench, outside: FakeSystem) -> None:
+def test_ignored_sigterm(context: RunContext, outside: FakeSystem) -> None:
     """A server that ignores SIGTERM is killed after a grace, the mock is stopped after it, and the run counts."""
     outside.scripts["server"] = [Script(ignores_sigterm=True)]
-    done = made(bench)
+    done = made(context)
     assert outside.events[-4:] == ["stop locust", "stop server", "kill server", "stop mock"]
     assert done.record.outcome == "ok"
 
 
-def test_no_steady_window(bench: Bench, outside: FakeSystem) -> None:
+def test_no_steady_window(context: RunContext, outside: FakeSystem) -> None:
     """A load whose users never all started has no steady window, so it is invalid."""
     outside.ramp_ends = False
-    done = made(bench)
+    done = made(context)
     assert done.record.outcome == "invalid"
     assert "only 2 users had started when the load ended" in done.record.reasons[0]

@@ -16,7 +16,7 @@ from scripts.host import machine
 from scripts.host.process import System
 from scripts.host.progress import Progress
 from scripts.measure import session
-from scripts.measure.run import Done
+from scripts.measure.run import CompletedRun
 from tests.fakes import values
 from tests.fakes.system import FakeSystem, Script
 
@@ -35,7 +35,9 @@ def nothing_to_build(_matrix: Suite, _spec: RunSpec, _system: System, _progress:
     """The mock alone needs no virtualenv of its own."""
 
 
-def make(options: session.Options, outside: FakeSystem, prepare: session.Prepare = nothing_to_build) -> list[Done]:
+def make(
+    options: session.Options, outside: FakeSystem, prepare: session.Prepare = nothing_to_build
+) -> list[CompletedRun]:
     """Make all runs of the plan."""
     progress = Progress(outside.monotonic, Console(file=io.StringIO()))
     return session.make(MATRIX, PLAN, options, outside, progress, prepare)

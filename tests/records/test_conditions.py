@@ -16,7 +16,7 @@ ONE = synthetic_runs.record()
 
 def changed(**parts: object) -> RunRecord:
     """A run of which the machine, the request or the digests differ; `flow_digest` is the digest called flow."""
-    groups: dict[str, Any] = {"machine": ONE.machine, "asked": ONE.asked, "digests": ONE.digests}
+    groups: dict[str, Any] = {"machine": ONE.machine, "requested": ONE.requested, "digests": ONE.digests}
     patch = str(parts.pop("patch", ONE.python))
     for key, value in parts.items():
         name = key.removesuffix("_digest")

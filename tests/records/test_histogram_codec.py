@@ -12,7 +12,7 @@ from hdrh.histogram import HdrHistogram
 from scripts.measure import recording
 from scripts.records import histogram_codec
 from scripts.records.histogram_codec import PackedError
-from scripts.records.schema import Counts
+from scripts.records.schema import HistogramCounts
 
 MIXED = recording.counts([0.0, -3.0, 0.5, 1.0, 1.0, 2.5, 1249.99, 1250.3, 60_000.0, 4e6], 4)
 
@@ -98,4 +98,4 @@ def test_damaged_anywhere() -> None:
 def test_values_that_do_not_match_their_counts() -> None:
     """Counts that do not belong to their values are a mistake of ours, and no file."""
     with pytest.raises(ValueError, match="shorter"):
-        histogram_codec.packed(Counts(values_us=(1, 2), counts=(1,), total_us=3, max_us=2, min_us=1))
+        histogram_codec.packed(HistogramCounts(values_us=(1, 2), counts=(1,), total_us=3, max_us=2, min_us=1))

@@ -16,7 +16,7 @@ from scripts.records.storage import RecordError
 from tests.fakes import values
 
 FAILED = dataclasses.replace(
-    values.RECORD, outcome="failed", reasons=("the server died, über Nacht",), ran=None, measurements=None
+    values.RECORD, outcome="failed", reasons=("the server died, über Nacht",), observed=None, measurements=None
 )
 
 
@@ -72,16 +72,25 @@ def test_timeline_text() -> None:
 def test_schema_1_is_still_read(tmp_path: Path) -> None:
     """A record of the first schema lacks what the second adds, and reads with its defaults."""
     old = json.loads(files.encode_record(values.RECORD)) | {"schema_version": 1}
+    old["asked"], old["ran"] = old.pop("requested"), old.pop("observed")
     for name in ("campaign", "round_id", "arm"):
         del old["asked"][name]
     for name in ("first_answer_s", "first_answers_s", "worker_requests"):
         del old["measurements"]["server"][name]
     del old["asked"]["profile"]["warm_up_s"]
     read = files.read_record(directory(tmp_path, record__json=json.dumps(old).encode()))
-    assert read.asked.profile.warm_up_s == 0
+    assert read.requested.profile.warm_up_s == 0
     assert read.measurements is not None
     assert read.measurements.server is not None
     assert read.measurements.server.first_answer_s is None
+
+
+def test_schema_3_is_still_read(tmp_path: Path) -> None:
+    """A record of the third schema has other names for what was requested and observed."""
+    old = json.loads(files.encode_record(values.RECORD)) | {"schema_version": 3}
+    old["asked"], old["ran"] = old.pop("requested"), old.pop("observed")
+    read = files.read_record(directory(tmp_path, record__json=json.dumps(old).encode()))
+    assert read == dataclasses.replace(values.RECORD, schema_version=3)
 
 
 def test_histograms_of_schema_1_are_still_read(tmp_path: Path) -> None:
@@ -102,7 +111,7 @@ def test_histograms_of_schema_2_are_still_read(tmp_path: Path) -> None:
 
 def test_run_directory() -> None:
     """A run lies under its profile, release, engine and flow."""
-    path = files.run_directory(Path("results"), values.RECORD)
+    path = Path("results") / files.run_path(values.RECORD)
     assert path == Path("results/runs/short/1.12.0/fastapi-static_async/20261116T120000Z-0a1b2c")
 
 
@@ -121,10 +130,10 @@ def changed(**fields: object) -> bytes:
         (b"\xff\xfe\x00", "record.json cannot be read"),
         (changed(reasons=["?"]).replace(b"?", b"\xff"), "record.json cannot be read: .*utf-8"),
         (b'{"total": 3}', "not a run record: it has no schema_version"),
-        (changed(schema_version=4), "schema_version 4; this suite reads schema_version 1 and 2 and 3"),
+        (changed(schema_version=5), "schema_version 5; this suite reads schema_version 1, 2, 3, 4"),
         (
             b'{"schema_version": 99, "something": "else"}',
-            "schema_version 99; this suite reads schema_version 1 and 2 and 3",
+            "schema_version 99; this suite reads schema_version 1, 2, 3, 4",
         ),
         (changed(schema_version="1"), 'schema_version "1"; this suite reads'),
         (changed(outcome="splendid"), "record.json cannot be read: Invalid enum value 'splendid'"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scripts.inference.intervals import adjusted, look_level, pooled_slope, shift, slope_cost, student
+from scripts.inference.intervals import adjusted, bonferroni_level, paired_t_interval, pooled_slope, slope_cost, student
 from scripts.inference.noise import Noise
 from scripts.selftest import simulation
 from scripts.selftest.interval_methods import (
@@ -58,21 +58,21 @@ def test_adjusted_interval_covers_with_its_cost_only(noise: Noise, rounds: int, 
 
 def test_adjusting_is_worth_it(rng: np.random.Generator) -> None:
     """Adjusted CPU has an interval at least four times as narrow, for all that the slope costs."""
-    values, controls = simulation.draw(CPU, 0, TRIALS, 6, rng)
+    values, covariates = simulation.draw(CPU, 0, TRIALS, 6, rng)
     _, plain = student(values[:, 1] - values[:, 0], LEVEL)
-    differences, cost = simulation.adjusted_differences(values, controls)
+    differences, cost = simulation.adjusted_differences(values, covariates)
     _, narrow = student(differences, LEVEL, cost)
     assert np.mean(plain) > 4 * np.mean(narrow)
 
 
 def test_simulation_tries_what_comparisons_use(rng: np.random.Generator) -> None:
     """A trial gives the same interval as the functions for a single comparison."""
-    values, controls = simulation.draw(CPU, 0.03, 3, 7, rng)
-    all_differences, cost = simulation.adjusted_differences(values, controls)
+    values, covariates = simulation.draw(CPU, 0.03, 3, 7, rng)
+    all_differences, cost = simulation.adjusted_differences(values, covariates)
     mean, half = student(all_differences, LEVEL, cost)
-    for trial, ((base, ours), by) in enumerate(zip(values.tolist(), controls.tolist(), strict=True)):
+    for trial, ((base, ours), by) in enumerate(zip(values.tolist(), covariates.tolist(), strict=True)):
         differences = adjusted(base, ours, by[0], by[1], pooled_slope([base, ours], by))
-        found = shift(differences, LEVEL, slope_cost(by[0], by[1], by))
+        found = paired_t_interval(differences, LEVEL, slope_cost(by[0], by[1], by))
         assert found is not None
         assert (found.estimate, found.high) == pytest.approx((mean[trial], mean[trial] + half[trial]))
 
@@ -88,7 +88,7 @@ def test_false_alarms_stay_within_the_level(rng: np.random.Generator) -> None:
 def test_looking_again_and_again_needs_the_level_of_looks(rng: np.random.Generator) -> None:
     """Five looks at 95 % raise false alarms far above 5 %; at the level of looks they stay below."""
     careless = campaign(CPU, 0, LOOKS, LEVEL, 0, TRIALS, rng)
-    careful = campaign(CPU, 0, LOOKS, look_level(LEVEL, len(LOOKS)), 0, TRIALS, rng)
+    careful = campaign(CPU, 0, LOOKS, bonferroni_level(LEVEL, len(LOOKS)), 0, TRIALS, rng)
     assert careless.regression + careless.improvement > 0.1
     assert careful.regression + careful.improvement < 0.05
 

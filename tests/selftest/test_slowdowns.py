@@ -155,12 +155,12 @@ def test_same_bytes(installed: Path, tmp_path: Path, variant: Variant | None) ->
 
 def test_only_one_module_differs(installed: Path, tmp_path: Path) -> None:
     """Each variant differs from the control and from the others in one module of promptflow-core, and in its record."""
-    control = slowdowns.build(None, installed, tmp_path)
+    covariate = slowdowns.build(None, installed, tmp_path)
     modules = set()
     for variant in VARIANTS:
         directory = slowdowns.build(variant, installed, tmp_path)
         for name in DISTRIBUTIONS:
-            before, after = wheel(control, name), wheel(directory, name)
+            before, after = wheel(covariate, name), wheel(directory, name)
             differing = {path for path in before | after if before.get(path) != after.get(path)}
             record = f"promptflow_core-{RELEASE}.dist-info/RECORD"
             assert differing == ({slowdowns._MODULE, record} if name == "promptflow-core" else set())

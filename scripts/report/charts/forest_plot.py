@@ -61,8 +61,8 @@ def _figure(title: str, shown: Sequence[tuple[Effect, Interval]]) -> Figure:
 
 
 def _row(axes: Axes, row: int, effect: Effect, interval: Interval, reach: float) -> None:
-    least, most = (math.expm1(end) * 100 for end in (-effect.threshold, effect.threshold))
-    axes.barh(row, most - least, left=least, height=0.55, color=LIGHT["grid"])
+    left, right = (math.expm1(end) * 100 for end in (-effect.threshold, effect.threshold))
+    axes.barh(row, right - left, left=left, height=0.55, color=LIGHT["grid"])
     low, middle, high = _percents(interval)
     change = percent(interval.estimate)
     role, marker = _LOOKS.get(effect.verdict, ("text", "x"))

@@ -44,7 +44,7 @@ class Panel:
     title: str
     unit: str
     points: tuple[Point, ...]
-    steps: frozenset[str] = frozenset()  # releases at which it stepped
+    changes: frozenset[str] = frozenset()  # releases at which it stepped
     published: tuple[str, float] | None = None  # the release and the figure that was published for it
     limit: float | None = None  # what it cannot be above, drawn as a line
 
@@ -55,8 +55,8 @@ def panel(one: MetricHistory) -> Panel:
     points = [
         Point(release=f.release, value=f.value / scale, low=f.low / scale, high=f.high / scale) for f in one.figures
     ]
-    stepped = frozenset(step.release for step in one.steps)
-    return Panel(title=one.metric.words, unit=shown_unit(one.metric), points=tuple(points), steps=stepped)
+    stepped = frozenset(change.release for change in one.changes)
+    return Panel(title=one.metric.words, unit=shown_unit(one.metric), points=tuple(points), changes=stepped)
 
 
 def shown_unit(metric: Metric) -> str:
@@ -75,25 +75,25 @@ def over_releases(
     """Panels over all releases that have the engine, with holes and what else changed."""
     engine = suite.engine(engine_name)
     releases = [release for release in suite.releases if suite.has_engine(release, engine)]
-    holes = {r.version: hole.outcome for r in releases if (hole := suite.hole(r, flow))}
-    return draw(title, [r.version for r in releases], panels, holes, history_text.behaviours(suite), jumped)
+    unsupported = {r.version: entry.outcome for r in releases if (entry := suite.why_unsupported(r, flow))}
+    return draw(title, [r.version for r in releases], panels, unsupported, history_text.behaviours(suite), jumped)
 
 
 def draw(
-    title: str, releases: Sequence[str], panels: Sequence[Panel], holes: Mapping[str, str], notes: Mapping[str, str],
-    jumps: Collection[str] = (),
+    title: str, releases: Sequence[str], panels: Sequence[Panel], unsupported: Mapping[str, str],
+    notes: Mapping[str, str], jumps: Collection[str] = (),
 ) -> Picture:  # fmt: skip
     """Draw the panels under each other.
 
     `holes`: typed words, `notes`: what changed besides, both by release. `jumps`: releases that came with other major
     versions of what serves a request.
     """
-    return svg.draw(lambda: _figure(title, releases, panels, holes, notes, jumps))
+    return svg.draw(lambda: _figure(title, releases, panels, unsupported, notes, jumps))
 
 
 def _figure(
-    title: str, releases: Sequence[str], panels: Sequence[Panel], holes: Mapping[str, str], notes: Mapping[str, str],
-    jumps: Collection[str],
+    title: str, releases: Sequence[str], panels: Sequence[Panel], unsupported: Mapping[str, str],
+    notes: Mapping[str, str], jumps: Collection[str],
 ) -> Figure:  # fmt: skip
     places = {release: place for place, release in enumerate(releases)}
     shown = {release: text for release, text in notes.items() if release in places}
@@ -106,7 +106,7 @@ def _figure(
         left=0.075, right=0.985, top=1 - head_px / height_px, bottom=_FOOT_PX / height_px, hspace=0.36
     )
     for axes, panel in zip(all_axes, panels, strict=True):
-        _panel(axes, panel, places, holes, shown)
+        _panel(axes, panel, places, unsupported, shown)
         jumped = [places[release] for release in releases if release in jumps]
         axes.plot(
             jumped, [0.0] * len(jumped), linestyle="", marker="^", markersize=5, color=LIGHT["edge"], clip_on=False,
@@ -125,17 +125,17 @@ def _figure(
 
 
 def _panel(
-    axes: Axes, panel: Panel, places: Mapping[str, int], holes: Mapping[str, str], notes: Mapping[str, str]
+    axes: Axes, panel: Panel, places: Mapping[str, int], unsupported: Mapping[str, str], notes: Mapping[str, str]
 ) -> None:
     for release in notes:
         axes.axvline(places[release] - 0.5, color=LIGHT["edge"], linewidth=0.8, linestyle=(0, (1, 2)))
-    for release in holes:
+    for release in unsupported:
         axes.axvspan(places[release] - 0.5, places[release] + 0.5, color=LIGHT["grid"], linewidth=0)
     if panel.limit is not None:
         axes.axhline(panel.limit, color=LIGHT["edge"], linewidth=1, linestyle=(0, (5, 3)))
     _points(axes, [point for point in panel.points if point.counts], places, joined=True)
     _points(axes, [point for point in panel.points if not point.counts], places, joined=False)
-    stepped = [point for point in panel.points if point.release in panel.steps]
+    stepped = [point for point in panel.points if point.release in panel.changes]
     axes.plot(
         [places[point.release] for point in stepped], [point.value for point in stepped],
         linestyle="", marker="D", markersize=8, color=LIGHT["second"],

@@ -41,29 +41,30 @@ def draw(suite: Suite, made: Sequence[Sequence[Cell]], reports: Mapping[str, Pub
     differs.
     """
     table, *others = made
-    asked = table[0].asked
+    requested = table[0].requested
     shown = list(table)
     for other in others:
         if notes.only_profile_differs(table[0], other[0]):
-            shown += [cell for cell in other if cell.asked.release not in {one.asked.release for one in shown}]
+            shown += [cell for cell in other if cell.requested.release not in {one.requested.release for one in shown}]
     declared = {release.version for release in suite.releases}
-    good = [cell for cell in shown if cell.ok and cell.asked.release in declared]
-    served = asked.engine in {engine.name for engine in suite.engines}  # not the mock API, nor an engine that left
-    if len(good) < _FEWEST_RELEASES or not served or any(cell.asked.campaign for cell in shown):
+    good = [cell for cell in shown if cell.ok and cell.requested.release in declared]
+    served = requested.engine in {engine.name for engine in suite.engines}  # not the mock API, nor an engine that left
+    if len(good) < _FEWEST_RELEASES or not served or any(cell.requested.campaign for cell in shown):
         return None
-    good.sort(key=lambda cell: release_key(cell.asked.release))
+    good.sort(key=lambda cell: release_key(cell.requested.release))
     figures = [metric for metric in METRICS if "report chart" in metric.shown_in]
     panels = [panel for metric in figures if (panel := _panel(metric, good, table[0], reports)).points]
-    title = f"{grouping.title(suite, asked)}, profile {asked.profile.name}"
-    picture = history_chart.over_releases(suite, title, asked.engine, asked.flow, panels)
-    return Reported(name=f"releases-{asked.profile.name}-{asked.engine}-{asked.flow}", picture=picture)
+    title = f"{grouping.title(suite, requested)}, profile {requested.profile.name}"
+    picture = history_chart.over_releases(suite, title, requested.engine, requested.flow, panels)
+    return Reported(name=f"releases-{requested.profile.name}-{requested.engine}-{requested.flow}", picture=picture)
 
 
 def _panel(metric: Metric, good: Sequence[Cell], foremost: Cell, reports: Mapping[str, Published]) -> Panel:
     scale = history_chart.shown_scale(metric)
     points = [
         Point(
-            release=cell.asked.release, value=spread.median / scale, low=spread.low / scale, high=spread.high / scale,
+            release=cell.requested.release,
+            value=spread.median / scale, low=spread.low / scale, high=spread.high / scale,
             counts=cell.counts(metric), conditions=cell.conditions,
         )
         for cell in good
@@ -80,13 +81,13 @@ def _panel(metric: Metric, good: Sequence[Cell], foremost: Cell, reports: Mappin
 
 def _published(metric: Metric, cell: Cell, reports: Mapping[str, Published]) -> tuple[str, float] | None:
     """What was published for that scenario under the same Config; locust's own figure, which counts failures."""
-    asked = cell.asked
+    requested = cell.requested
     for release, report in reports.items():
         same = (report.users, report.run_time_s, report.threads) == (
-            asked.profile.users, asked.profile.run_time_s, asked.profile.threads
+            requested.profile.users, requested.profile.run_time_s, requested.profile.threads
         )  # fmt: skip
         for one in report.scenarios:
-            if same and (one.engine, one.flow) == (asked.engine, asked.flow):
+            if same and (one.engine, one.flow) == (requested.engine, requested.flow):
                 figure = _of_row(metric, one.row)
                 return None if figure is None else (release, figure)
     return None

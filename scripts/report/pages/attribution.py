@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scripts.inference.comparison import LEVEL, Effect, Floors, effects
-from scripts.inference.paired_rounds import BASELINE, Series
+from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import DASH, percent
 
@@ -22,18 +22,18 @@ new release beside the old one on the newer lock. Each column is adjusted for th
 what follows it need not multiply exactly."""
 
 
-def table(series: Series, floors: Floors) -> str:
+def table(paired: PairedRounds, floors: Floors) -> str:
     """One row a metric: the paired change by dependencies alone, by promptflow alone, and by both, with intervals."""
     shares = [
-        effects(series, NEWER_LOCK, floors),
-        effects(series, NEWER_RELEASE, floors, beside=NEWER_LOCK),
-        effects(series, NEWER_RELEASE, floors),
+        effects(paired, NEWER_LOCK, floors),
+        effects(paired, NEWER_RELEASE, floors, beside=NEWER_LOCK),
+        effects(paired, NEWER_RELEASE, floors),
     ]
     rows = [[row[0].metric.title, *map(_told, row)] for row in zip(*shares, strict=True)]
     return markdown.markdown(_HEADERS, rows)
 
 
-def render(found: Sequence[Series], floors: Floors) -> str:
+def render(found: Sequence[PairedRounds], floors: Floors) -> str:
     """A section for every series that has all three arms."""
     parts = []
     for one in found:

@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from datetime import date
 
 from scripts.inference import lock_diff
-from scripts.inference.bisection import Search, Stage
+from scripts.inference.bisection import Bisection, Stage
 from scripts.inference.intervals import Interval
-from scripts.inference.paired_rounds import Series
+from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.pages import comparison_page
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import code, percent
 
 _ABOUT = """All intervals of the search hold at once at 95 %, so each is one of {level:.2f} %. A change counts from
-{least} on."""
+{minimum_effect} on."""
 _HEADERS = ("Stage", "Rounds", "Releases", "Change from each to the next", "Goes on")
 
 
-def render(found: Search, last: Series, as_of: Mapping[str, date]) -> str:
+def render(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> str:
     """The page; `last`: the runs of the last stage, `as_of`: the days of the releases' locks."""
     title = f"# {found.metric.words} of {last.engine} {last.flow}: where it stepped"
     rows = [_row(number, stage) for number, stage in enumerate(found.stages, 1)]
@@ -31,29 +31,29 @@ def render(found: Search, last: Series, as_of: Mapping[str, date]) -> str:
         title,
         comparison_page.about(last),
         markdown.markdown(_HEADERS, rows, labels=len(_HEADERS)),
-        _ABOUT.format(level=found.last.level * 100, least=_size(found.last.least)),
+        _ABOUT.format(level=found.last.level * 100, minimum_effect=_size(found.last.minimum_effect)),
         "\n".join(f"- {line}" for line in lines),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def said(shift: Interval) -> str:
+def said(change: Interval) -> str:
     """A shift with its interval."""
-    return f"{percent(shift.estimate)} ({percent(shift.low)} to {percent(shift.high)})"
+    return f"{percent(change.estimate)} ({percent(change.low)} to {percent(change.high)})"
 
 
 def _row(number: int, stage: Stage) -> list[str]:
     part = stage.part
     goes_on = "no step" if part is None else f"{stage.releases[part]} to {stage.releases[part + 1]}"
-    shifts = "; ".join(map(said, stage.shifts))
-    return [str(number), str(stage.model.rounds), ", ".join(stage.releases), shifts, goes_on]
+    changes = "; ".join(map(said, stage.changes))
+    return [str(number), str(stage.model.rounds), ", ".join(stage.releases), changes, goes_on]
 
 
-def _verdict(found: Search) -> str:
-    if found.step is not None:
-        before, release, shift = found.step
-        verb = "rose" if shift.estimate > 0 else "fell"
-        return f"**{found.metric.words} {verb} with {release}**: {said(shift)} against {before}."
+def _verdict(found: Bisection) -> str:
+    if found.change_point is not None:
+        before, release, change = found.change_point
+        verb = "rose" if change.estimate > 0 else "fell"
+        return f"**{found.metric.words} {verb} with {release}**: {said(change)} against {before}."
     first, last, whole = found.last.releases[0], found.last.releases[-1], said(found.last.whole)
     if found.last.still:
         return f"**No step.** There is none that counts between {first} and {last}: {whole}."
@@ -62,27 +62,27 @@ def _verdict(found: Search) -> str:
     return f"**Not told.** Noise hides whether it stepped between {first} and {last}: {whole}."
 
 
-def _about_step(found: Search, last: Series, as_of: Mapping[str, date]) -> list[str]:
+def _about_step(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> list[str]:
     """What else differs between the two releases, and how to tell whose change it is."""
-    if found.step is None:
+    if found.change_point is None:
         return []
-    before, release, _ = found.step
+    before, release, _ = found.change_point
     arms = {name: arm for arm, name in last.releases.items()}
     records = [last.rounds[0].runs[arms[name]].record for name in (before, release)]
-    moved = lock_diff.told(lock_diff.between(*records))
+    moved = lock_diff.text(lock_diff.between(*records))
     days = [word for name in (before, release) for word in ("--as-of", as_of[name].isoformat())]
     whose = comparison_page.command(last, "attribute", [before, *days, "--to", release])
     return [f"Between the two locks: {code(moved)}.", f"Is it promptflow's change or its dependencies'? {whose}"]
 
 
-def _elsewhere(found: Search, last: Series) -> list[str]:
+def _elsewhere(found: Bisection, last: PairedRounds) -> list[str]:
     return [
-        f"It also moved by {said(shift)} from {first} to {second}: "
+        f"It also moved by {said(change)} from {first} to {second}: "
         + comparison_page.command(last, "find", ["--metric", found.metric.name, f"{first}..{second}"])
         + "."
-        for first, second, shift in found.others
+        for first, second, change in found.others
     ]
 
 
-def _size(least: float) -> str:
-    return f"{math.expm1(least):.0%}".replace("%", " %")
+def _size(minimum_effect: float) -> str:
+    return f"{math.expm1(minimum_effect):.0%}".replace("%", " %")

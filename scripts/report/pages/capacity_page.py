@@ -13,11 +13,11 @@ from scripts.analysis import grouping
 from scripts.analysis.run_reader import Run
 from scripts.config.load_profiles import Capacity
 from scripts.config.matrix import Suite
-from scripts.inference.capacity_search import Found, Limit, Trial, Verdict
+from scripts.inference.capacity_search import CapacityResult, Limit, ObjectiveVerdict, Trial
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import DASH, code, quantity, significant
 
-_LIMITS: dict[Verdict, str] = {
+_LIMITS: dict[ObjectiveVerdict, str] = {
     "missed": "at {users} users it is missed",
     "generator-bound": "at {users} users the load generator is the bound",
     "invalid": "at {users} users no run can be believed",
@@ -37,7 +37,7 @@ _TRIALS = (
 class Judgement:
     """What a run says of its load."""
 
-    verdict: Verdict
+    verdict: ObjectiveVerdict
     reasons: tuple[str, ...] = ()  # why the objective is not met
 
 
@@ -51,17 +51,17 @@ class Tried:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Search:
+class CapacitySearch:
     """A whole search of one scenario."""
 
-    found: Found
+    found: CapacityResult
     tried: tuple[Tried, ...]  # at least one, in order
 
 
 def judge(run: Run, settings: Capacity) -> Judgement:
     """Whether the run meets the objective; a run that must not be believed says neither."""
     if run.outcome != "ok":
-        verdict: Verdict = "generator-bound" if run.bound == "generator-bound" else "invalid"
+        verdict: ObjectiveVerdict = "generator-bound" if run.bound == "generator-bound" else "invalid"
         return Judgement(verdict=verdict, reasons=run.reasons)
     failed, overhead_ms = run.values["failure_ratio"], run.values["overhead_p99_ms"]
     if failed is None or overhead_ms is None:
@@ -89,11 +89,11 @@ def told(tried: Tried) -> str:
     return f"{tried.trial.users} users, objective met: {rps} rps, overhead p99 {overhead} ms"
 
 
-def of_session(suite: Suite, settings: Capacity, searches: Sequence[Search], command: str) -> str:
+def of_session(suite: Suite, settings: Capacity, searches: Sequence[CapacitySearch], command: str) -> str:
     """What a session found, and every run behind it; `command` repeats it."""
-    asked = searches[0].tried[0].run.record.asked
+    requested = searches[0].tried[0].run.record.requested
     parts = [
-        f"# Capacity of promptflow {asked.release}, {asked.engine} engine",
+        f"# Capacity of promptflow {requested.release}, {requested.engine} engine",
         f"Objective: {objective(settings)}.",
         markdown.markdown(_SUMMARY, [_summary(suite, search) for search in searches]),
     ]
@@ -102,11 +102,11 @@ def of_session(suite: Suite, settings: Capacity, searches: Sequence[Search], com
     return "\n\n".join([*parts, f"Repeat with {code(command)}."])
 
 
-def _title(suite: Suite, search: Search) -> str:
-    return grouping.title(suite, search.tried[0].run.record.asked)
+def _title(suite: Suite, search: CapacitySearch) -> str:
+    return grouping.title(suite, search.tried[0].run.record.requested)
 
 
-def _summary(suite: Suite, search: Search) -> list[str]:
+def _summary(suite: Suite, search: CapacitySearch) -> list[str]:
     found = search.found
     title = _title(suite, search)
     if found.users is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from scripts.inference import comparison
 from scripts.inference.comparison import Floors
-from scripts.inference.paired_rounds import Series
+from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.charts import forest_plot
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables.formatting import listed
@@ -18,12 +18,12 @@ FOLDER = "comparisons"
 MOST_ARMS = 8  # more are told release by release in results/README.md
 
 
-def render(campaigns: Iterable[Series], floors: Floors) -> dict[str, bytes]:
+def render(campaigns: Iterable[PairedRounds], floors: Floors) -> dict[str, bytes]:
     """All files by path relative to results/; none without a campaign that has a whole round."""
     found = [one for one in campaigns if one.rounds and len(one.arms) > 1]
     if not found:
         return {}
-    by_campaign: dict[str, list[Series]] = {}
+    by_campaign: dict[str, list[PairedRounds]] = {}
     for one in sorted(found, key=lambda one: (one.rounds[0].round_id, one.campaign, one.engine, one.flow)):
         by_campaign.setdefault(one.campaign, []).append(one)
     files: dict[str, bytes] = {}
@@ -35,17 +35,17 @@ def render(campaigns: Iterable[Series], floors: Floors) -> dict[str, bytes]:
     return files
 
 
-def _entry(campaign: str, found: list[Series]) -> dict[str, str]:
+def _entry(campaign: str, found: list[PairedRounds]) -> dict[str, str]:
     scenarios = listed([f"{one.engine} {one.flow}" for one in found])
     page = "../README.md" if _is_large(found) else f"{campaign}.md"
     return {"page": page, "title": f"{scenarios}: {title(found)}", "about": comparison_page.about(found[0])}
 
 
-def _is_large(found: list[Series]) -> bool:
+def _is_large(found: list[PairedRounds]) -> bool:
     return any(len(one.arms) > MOST_ARMS for one in found)
 
 
-def title(found: list[Series]) -> str:
+def title(found: list[PairedRounds]) -> str:
     """What is compared with what."""
     first = found[0]
     others = ", ".join(dict.fromkeys(first.label(arm) for arm in first.arms[1:]))
@@ -54,9 +54,9 @@ def title(found: list[Series]) -> str:
     return f"{others} against {first.label(first.arms[0])}"
 
 
-def _page(campaign: str, found: list[Series], floors: Floors) -> dict[str, bytes]:
+def _page(campaign: str, found: list[PairedRounds], floors: Floors) -> dict[str, bytes]:
     judged = comparison.judge(found, floors)
-    pictured = [one for one in judged if not one.series.null]  # what differs from itself is told by the self-test
+    pictured = [one for one in judged if not one.paired.is_aa]  # what differs from itself is told by the self-test
     page = comparison_page.render(found, judged, title=title(found), kept=True)
     files = {f"{FOLDER}/{campaign}.md": page}
     for one in pictured:

@@ -10,8 +10,8 @@ import shlex
 from collections.abc import Sequence
 
 from scripts.inference import intervals, lock_diff
-from scripts.inference.comparison import LEVEL, Effect, Judged, control_shift
-from scripts.inference.paired_rounds import BASELINE, Series
+from scripts.inference.comparison import LEVEL, ArmComparison, Effect, covariate_change
+from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.report.charts import svg
 from scripts.report.pages import templates
 from scripts.report.tables import effect_text, markdown
@@ -20,7 +20,7 @@ from scripts.report.tables.formatting import DASH, code, listed, percent, quanti
 DEFAULT_PROFILE = "compare"  # what the session of that name measures unless told otherwise
 
 
-def render(found: Sequence[Series], judged: Sequence[Judged], *, title: str, kept: bool = False) -> bytes:
+def render(found: Sequence[PairedRounds], judged: Sequence[ArmComparison], *, title: str, kept: bool = False) -> bytes:
     """The page. `kept`: it stays among the results, and shows the pictures that `forest` draws beside it."""
     return templates.render(
         "comparison.md.j2",
@@ -31,23 +31,23 @@ def render(found: Sequence[Series], judged: Sequence[Judged], *, title: str, kep
         parts=[
             {
                 "heading": one.heading,
-                "about": about(one.series),
+                "about": about(one.paired),
                 "table": table(one.effects),
                 "notes": notes(one),
-                "chart": None if one.series.null or not kept else picture_name(one),
+                "chart": None if one.paired.is_aa or not kept else picture_name(one),
             }
             for one in judged
         ],
-        lost=[f"{one.engine} {one.flow}: {code(reason)}" for one in found for reason in one.lost],
+        excluded=[f"{one.engine} {one.flow}: {code(reason)}" for one in found for reason in one.excluded],
     )
 
 
-def picture_name(one: Judged) -> str:
+def picture_name(one: ArmComparison) -> str:
     """Name of a picture without theme and suffix."""
-    return f"{one.series.campaign}-{one.series.engine}-{one.series.flow}-{one.arm}"
+    return f"{one.paired.campaign}-{one.paired.engine}-{one.paired.flow}-{one.arm}"
 
 
-def summary(one: Judged) -> list[str]:
+def summary(one: ArmComparison) -> list[str]:
     """What changed, in words; the sizes are the table's."""
     lines = []
     for verdict in ("regression", "improvement", "inconclusive", "no data"):
@@ -61,15 +61,15 @@ def summary(one: Judged) -> list[str]:
     return lines or [f"**no change** in any metric ({one.heading})."]
 
 
-def about(series: Series) -> str:
+def about(paired: PairedRounds) -> str:
     """How it was measured."""
-    record = series.rounds[0].runs[BASELINE].record
-    profile = record.asked.profile
+    record = paired.rounds[0].runs[BASELINE].record
+    profile = record.requested.profile
     return (
-        f"{_counted(len(series.rounds), 'interleaved round')} of profile `{profile.name}` ({profile.users} users, "
+        f"{_counted(len(paired.rounds), 'interleaved round')} of profile `{profile.name}` ({profile.users} users, "
         f"{profile.workers} workers, {profile.run_time_s} s) on {record.machine.cpu_model}, "
         f"{record.machine.cores} cores, Python {record.python}, "
-        f"from {record.started_at[:16].replace('T', ' ')} UTC on. Campaign `{series.campaign}`."
+        f"from {record.started_at[:16].replace('T', ' ')} UTC on. Campaign `{paired.campaign}`."
     )
 
 
@@ -94,7 +94,7 @@ def table(found: Sequence[Effect]) -> str:
     return markdown.markdown(headers, rows)
 
 
-def notes(one: Judged) -> list[str]:
+def notes(one: ArmComparison) -> list[str]:
     """What a reader must know to believe the table, and how to make it again."""
     lines = [_locks(one)]
     slopes = {effect.metric.words: effect.slope for effect in one.effects if effect.slope}
@@ -104,44 +104,44 @@ def notes(one: Judged) -> list[str]:
             "Adjusted for the machine's speed by the CPU time per request of load generator and mock in the same run, "
             f"with these slopes between logarithms: {fitted}."
         )
-        lines += _control_notes(one)
+        lines += _covariate_notes(one)
     absent = [effect.metric.words for effect in one.effects if effect.verdict == "no data"]
     if absent:
         lines.append(f"No ratio of {listed(absent)}: not in every record, or not above 0 in every run.")
-    return [*lines, *_noise_notes(one), repeat(one.series)]
+    return [*lines, *_noise_notes(one), repeat(one.paired)]
 
 
-def _locks(one: Judged) -> str:
-    baseline, candidate = (one.series.rounds[0].runs[arm].record for arm in (BASELINE, one.arm))
+def _locks(one: ArmComparison) -> str:
+    baseline, candidate = (one.paired.rounds[0].runs[arm].record for arm in (BASELINE, one.arm))
     moved = lock_diff.between(baseline, candidate)
     if not moved:
         return "Both have the same distributions installed, in the same versions."
-    told = html.escape(lock_diff.told(moved))
+    told = html.escape(lock_diff.text(moved))
     differ = f"{_counted(len(moved), 'installed distribution')} differ{'' if len(moved) > 1 else 's'}"
     return f"<details><summary>{differ}.</summary>{told}</details>"
 
 
-def _noise_notes(one: Judged) -> list[str]:
-    if one.series.null:
+def _noise_notes(one: ArmComparison) -> list[str]:
+    if one.paired.is_aa:
         told = "Both are the same, so every change here is noise, and the far ends of the intervals are a noise floor "
         return [f"{told}for other comparisons under the same conditions."]
     if any(effect.floor is not None for effect in one.effects):
         return []
-    release = one.series.releases[BASELINE].partition("+")[0]
+    release = one.paired.releases[BASELINE].partition("+")[0]
     return [
-        f"No noise floor has been measured under these conditions: {command(one.series, 'compare', [release, '--aa'])}."
+        f"No noise floor has been measured under these conditions: {command(one.paired, 'compare', [release, '--aa'])}."
     ]
 
 
-def repeat(series: Series) -> str:
+def repeat(paired: PairedRounds) -> str:
     """The command that measures the same again; where it takes more than a name, what is needed."""
-    releases = list(series.releases.values())
+    releases = list(paired.releases.values())
     unnamed = [_unnamed(release) for release in dict.fromkeys(releases) if "+" in release]
     if unnamed:
         return f"No name repeats it: {listed(unnamed)}."
-    targets = [releases[0], "--aa"] if series.null else releases
-    rounds = max(len(series.rounds), intervals.least_rounds(LEVEL))
-    return f"Repeat it: {command(series, 'compare', [*targets, '--rounds', str(rounds)])}."
+    targets = [releases[0], "--aa"] if paired.is_aa else releases
+    rounds = max(len(paired.rounds), intervals.fewest_rounds(LEVEL))
+    return f"Repeat it: {command(paired, 'compare', [*targets, '--rounds', str(rounds)])}."
 
 
 def _unnamed(release: str) -> str:
@@ -151,24 +151,24 @@ def _unnamed(release: str) -> str:
     return f"{code(release)} is a candidate, whose wheels or source are needed again"
 
 
-def command(series: Series, verb: str, words: Sequence[str]) -> str:
+def command(paired: PairedRounds, verb: str, words: Sequence[str]) -> str:
     """A session that measures more under the conditions of a series."""
-    asked = series.rounds[0].runs[BASELINE].record.asked
-    options = ["--engine", asked.engine, "--flow", asked.flow, "--python", asked.python]
-    if asked.profile.name != DEFAULT_PROFILE:
-        options += ["--profile", asked.profile.name]
+    requested = paired.rounds[0].runs[BASELINE].record.requested
+    options = ["--engine", requested.engine, "--flow", requested.flow, "--python", requested.python]
+    if requested.profile.name != DEFAULT_PROFILE:
+        options += ["--profile", requested.profile.name]
     return code(shlex.join(["nox", "-s", verb, "--", *words, *options]))
 
 
-def _control_notes(one: Judged) -> list[str]:
-    shift = control_shift(one.series, one.arm)
-    if shift is None:
+def _covariate_notes(one: ArmComparison) -> list[str]:
+    change = covariate_change(one.paired, one.arm)
+    if change is None:
         return []
     told = (
-        f"The control itself differs between the two by {percent(shift.estimate)} "
-        f"({percent(shift.low)} to {percent(shift.high)})"
+        f"The control itself differs between the two by {percent(change.estimate)} "
+        f"({percent(change.low)} to {percent(change.high)})"
     )
-    if shift.low <= 0 <= shift.high:
+    if change.low <= 0 <= change.high:
         return [f"{told}, which is within noise."]
     why = "one release may slow its neighbours, and adjusted changes leave that share out"
     return [f"**{told}**: {why}."]

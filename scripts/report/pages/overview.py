@@ -36,7 +36,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Section:
+class ScenarioTables:
     """One scenario under one profile."""
 
     title: str
@@ -47,12 +47,12 @@ class Section:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class ProfileTables:
     """One profile."""
 
     profile: str
     description: str
-    sections: list[Section]
+    sections: list[ScenarioTables]
 
 
 def render(
@@ -65,7 +65,7 @@ def render(
     serves; `compared`: there are pages of comparisons.
     """
     groups = grouping.by_profile(suite, found)
-    releases = {cell.asked.release for cell in found} - {MOCK}
+    releases = {cell.requested.release for cell in found} - {MOCK}
     parts = [_part(suite, group, reports) for group in groups]
     page = templates.render(
         "overview.md.j2",
@@ -78,7 +78,7 @@ def render(
         width=svg.WIDTH_PX,
         published=[release for release in reports if release in releases],
         capabilities=support_matrix.table(suite, served, [run for cell in found for run in cell.runs]),
-        holes=support_matrix.reasons(suite),
+        unsupported=support_matrix.reasons(suite),
         skipped=[f"{code(one.path)}: {code(one.reason)}" for one in skipped],
         glossary=markdown.glossary(),
     )
@@ -91,54 +91,56 @@ def render(
 def _history(suite: Suite, one: ReleaseHistory) -> dict[str, object]:
     return {
         "title": history_text.title(suite, one),
-        "about": comparison_page.about(one.series),
+        "about": comparison_page.about(one.paired),
         "chart": _chart(one),
         "sentences": history_text.sentences(suite, one),
         "jumps": history_text.jumps(one),
-        "alarms": f"{one.false_alarms * 100:.1f} %",
-        "repeat": comparison_page.repeat(one.series),
+        "alarms": f"{one.false_positives * 100:.1f} %",
+        "repeat": comparison_page.repeat(one.paired),
     }
 
 
 def _chart(one: ReleaseHistory) -> str:
     """Name of its picture without theme and suffix."""
-    return f"history-{one.series.engine}-{one.series.flow}"
+    return f"history-{one.paired.engine}-{one.paired.flow}"
 
 
 def _picture(suite: Suite, one: ReleaseHistory) -> svg.Picture:
     panels = [history_chart.panel(metric) for metric in one.metrics]
     title = history_text.title(suite, one)
-    return history_chart.over_releases(suite, title, one.series.engine, one.series.flow, panels, one.jumps)
+    return history_chart.over_releases(suite, title, one.paired.engine, one.paired.flow, panels, one.jumps)
 
 
-def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published]) -> Part:
-    profile = group[0].asked.profile
+def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published]) -> ProfileTables:
+    profile = group[0].requested.profile
     sections = [_section(suite, same, reports) for same in grouping.by_scenario(suite, group)]
-    return Part(profile=profile.name, description=profile.description, sections=sections)
+    return ProfileTables(profile=profile.name, description=profile.description, sections=sections)
 
 
-def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published]) -> Section:
-    asked = same[0].asked
-    holes, unmeasured = _absent(suite, same)
+def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published]) -> ScenarioTables:
+    requested = same[0].requested
+    unsupported, unmeasured = _absent(suite, same)
     made = grouping.by_conditions(same)
     first = made[0]
     rows = [
         Table(
             about="" if group is first else notes.differing(first[0], group[0]),
-            text=markdown.releases(group, [(hole.release, hole.outcome) for hole in holes] if group is first else []),
+            text=markdown.releases(
+                group, [(entry.release, entry.outcome) for entry in unsupported] if group is first else []
+            ),
             notes=[
                 *(line for cell in group for line in [*notes.not_ok(cell), *notes.distrusted(cell)]),
-                *(f"{hole.release}: {hole.outcome}: {hole.reason}" for hole in holes if group is first),
+                *(f"{entry.release}: {entry.outcome}: {entry.reason}" for entry in unsupported if group is first),
             ],
         )
         for group in made
     ]
-    return Section(
-        title=grouping.title(suite, asked),
+    return ScenarioTables(
+        title=grouping.title(suite, requested),
         tables=rows,
         unmeasured=unmeasured,
         chart=release_chart.draw(suite, made, reports),
-        repeat=notes.repeat_any(suite, asked),
+        repeat=notes.repeat_any(suite, requested),
     )
 
 
@@ -153,27 +155,29 @@ class _Absent:
 
 def _absent(suite: Suite, same: Sequence[Cell]) -> tuple[list[_Absent], list[str]]:
     """Declared releases without a run: why some cannot have one, and those that could."""
-    asked = same[0].asked
+    requested = same[0].requested
     engines = {engine.name: engine for engine in suite.engines}
-    if asked.release == MOCK or asked.engine not in engines:
+    if requested.release == MOCK or requested.engine not in engines:
         return [], []
-    measured = {cell.asked.release for cell in same}
+    measured = {cell.requested.release for cell in same}
     missing = [release for release in reversed(suite.releases) if release.version not in measured]
-    holes = {release.version: _hole(suite, release, engines[asked.engine], asked.flow) for release in missing}
-    alike = itertools.groupby(filter(None, holes.values()), lambda hole: (hole.outcome, hole.reason))
+    unsupported = {
+        release.version: _unsupported(suite, release, engines[requested.engine], requested.flow) for release in missing
+    }
+    alike = itertools.groupby(filter(None, unsupported.values()), lambda entry: (entry.outcome, entry.reason))
     ranges = [
-        _Absent(release=span([hole.release for hole in group]), outcome=outcome, reason=reason)
+        _Absent(release=span([entry.release for entry in group]), outcome=outcome, reason=reason)
         for (outcome, reason), group in alike
     ]
-    return ranges, [version for version, hole in holes.items() if hole is None]
+    return ranges, [version for version, entry in unsupported.items() if entry is None]
 
 
-def _hole(suite: Suite, release: Release, engine: Engine, flow: str) -> _Absent | None:
+def _unsupported(suite: Suite, release: Release, engine: Engine, flow: str) -> _Absent | None:
     """Why the release cannot have that scenario; None when it can, or when the flow is a user's own."""
     if not suite.has_engine(release, engine):
         reason = f"the {engine.name} engine came with {engine.since}"
         return _Absent(release=release.version, outcome="not-applicable", reason=reason)
-    found = suite.hole(release, flow)
+    found = suite.why_unsupported(release, flow)
     if found is None:
         return None
     return _Absent(release=release.version, outcome=found.outcome, reason=found.reason)

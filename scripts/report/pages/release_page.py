@@ -23,7 +23,7 @@ from scripts.report.tables.published import Published, PublishedScenario
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Section:
+class ScenarioReport:
     """One scenario under one profile."""
 
     title: str
@@ -34,13 +34,13 @@ class Section:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class ProfileReport:
     """One profile."""
 
     profile: str
     description: str
     config: str
-    sections: list[Section]
+    sections: list[ScenarioReport]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +97,7 @@ def _neighbour(release: str, cells: Mapping[str, Sequence[Cell]], step: int, pyt
         return None
     older, newer = (order[place], release) if step < 0 else (release, order[place])
     before, after = (_installed(cells[one], python) for one in (older, newer))
-    moved = code(lock_diff.told(lock_diff.between(before, after))) if before and after else ""
+    moved = code(lock_diff.text(lock_diff.between(before, after))) if before and after else ""
     return Neighbour(release=order[place], moved=moved)
 
 
@@ -112,7 +112,7 @@ def _constrained(suite: Suite, release: str) -> str:
 def _installed(found: Sequence[Cell], python: str) -> RunRecord | None:
     """The newest run that came to have a virtualenv of that Python."""
     records = [run.record for cell in found for run in cell.runs]
-    records = [record for record in records if record.ran is not None and record.asked.python == python]
+    records = [record for record in records if record.observed is not None and record.requested.python == python]
     return max(records, key=lambda record: record.run_id, default=None)
 
 
@@ -122,9 +122,9 @@ def _shown(suite: Suite, group: Sequence[Cell]) -> list[tuple[Cell, list[Cell]]]
     return [(first, others) for first, *others in ordered]
 
 
-def _part(suite: Suite, group: Sequence[tuple[Cell, list[Cell]]]) -> Part:
-    profile = group[0][0].asked.profile
-    return Part(
+def _part(suite: Suite, group: Sequence[tuple[Cell, list[Cell]]]) -> ProfileReport:
+    profile = group[0][0].requested.profile
+    return ProfileReport(
         profile=profile.name,
         description=profile.description,
         config=notes.config(profile),
@@ -132,13 +132,13 @@ def _part(suite: Suite, group: Sequence[tuple[Cell, list[Cell]]]) -> Part:
     )
 
 
-def _section(suite: Suite, cell: Cell, others: Sequence[Cell]) -> Section:
+def _section(suite: Suite, cell: Cell, others: Sequence[Cell]) -> ScenarioReport:
     measured = cell.shown.record.measurements
-    return Section(
-        title=grouping.title(suite, cell.asked),
+    return ScenarioReport(
+        title=grouping.title(suite, cell.requested),
         table=markdown.published_form(measured.load.locust_rows, markdown.doubtful_columns(cell.shown))
         if measured is not None
-        else markdown.published_hole(cell.outcome),
+        else markdown.published_without_figures(cell.outcome),
         chart=_chart(cell),
         notes=[*notes.section(suite, cell), *notes.other_conditions(cell, others)],
         metrics=markdown.all_metrics(cell) if measured is not None else None,
@@ -147,15 +147,18 @@ def _section(suite: Suite, cell: Cell, others: Sequence[Cell]) -> Section:
 
 def _chart(cell: Cell) -> str | None:
     """File name without its ending; None for a hole, and for rounds of a campaign, too short to show a course."""
-    asked = cell.asked
-    return f"{asked.profile.name}-{asked.engine}-{asked.flow}" if cell.ok and not asked.campaign else None
+    requested = cell.requested
+    return (
+        f"{requested.profile.name}-{requested.engine}-{requested.flow}" if cell.ok and not requested.campaign else None
+    )
 
 
 def _draw(suite: Suite, cell: Cell) -> svg.Picture:
     run = cell.shown
     floor_s = operational_laws.ideal_s(run.record)
+    requested = cell.requested
     return timeline.draw(
-        f"{grouping.title(suite, cell.asked)} · promptflow {cell.asked.release} · {cell.asked.profile.name}",
+        f"{grouping.title(suite, requested)} · promptflow {requested.release} · {requested.profile.name}",
         read_timeline(run.directory),
         None if floor_s is None else floor_s * 1000,
         operational_laws.steady_from_s(run.record),
@@ -166,7 +169,7 @@ def _comparisons(report: Published, shown: Sequence[Cell]) -> list[Comparison]:
     """Each published scenario beside every profile under which we measured it."""
     found = []
     for one in report.scenarios:
-        cells = [cell for cell in shown if (cell.asked.engine, cell.asked.flow) == (one.engine, one.flow)]
+        cells = [cell for cell in shown if (cell.requested.engine, cell.requested.flow) == (one.engine, one.flow)]
         found += [_comparison(one, cell) for cell in cells] or [_comparison(one, None)]
     return found
 
@@ -178,7 +181,7 @@ def _comparison(published: PublishedScenario, cell: Cell | None) -> Comparison:
     measured = cell.shown.record.measurements if cell.ok else None
     row = measured.load.locust_rows[0] if measured and measured.load.locust_rows else None
     return Comparison(
-        title=f"{published.title}, profile {cell.asked.profile.name}",
+        title=f"{published.title}, profile {cell.requested.profile.name}",
         about=" ".join([f"Measured: run {notes.run_link(cell.shown)}.", *notes.spread(cell)]),
         table=markdown.side_by_side(published.rows[0], row, cell.outcome, markdown.doubtful_columns(cell.shown)),
     )

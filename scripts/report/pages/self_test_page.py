@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from scripts.analysis.metrics import COMPARED
 from scripts.config.errors import NothingMeasuredError
 from scripts.inference import comparison
-from scripts.inference.comparison import Judged
+from scripts.inference.comparison import ArmComparison
 from scripts.inference.noise import Noise
 from scripts.inference.paired_rounds import BASELINE
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import effect_text, markdown
 from scripts.report.tables.formatting import DASH, listed, percent
 
-_ALARMS = ("regression", "improvement")
+_POSITIVES = ("regression", "improvement")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,14 +30,15 @@ class Injected:
     name: str
     what: str
     metric: str  # the one that should show it
-    judged: Judged
+    judged: ArmComparison
 
 
 def render(
-    found: Sequence[Injected], nulls: Sequence[Judged], *, noise: Noise | None, round_s: float, simulated: str
+    found: Sequence[Injected], aa_comparisons: Sequence[ArmComparison], *, noise: Noise | None, round_s: float,
+    simulated: str,
 ) -> bytes:  # fmt: skip
     """The page. `noise`: from `measured_noise`; `round_s`: wall time of a round of a comparison of two."""
-    comparisons = [one for one in nulls if one.series.rounds]
+    comparisons = [one for one in aa_comparisons if one.paired.rounds]
     shown = [*(one.judged for one in found), *comparisons]
     if not shown:
         raise NothingMeasuredError(
@@ -46,13 +47,13 @@ def render(
     judged = [effect for one in comparisons for effect in one.effects]
     return templates.render(
         "self_test.md.j2",
-        release=shown[0].series.label(BASELINE),
-        about=comparison_page.about(shown[0].series),
+        release=shown[0].paired.label(BASELINE),
+        about=comparison_page.about(shown[0].paired),
         detection=_detection(found, round_s),
-        nulls=len(comparisons),
+        aa_comparisons=len(comparisons),
         verdicts=len(judged),
-        alarms=sum(effect.verdict in _ALARMS for effect in judged),
-        false_alarms=_false_alarms(comparisons),
+        positives=sum(effect.verdict in _POSITIVES for effect in judged),
+        false_positives=_false_positives(comparisons),
         noise=noise,
         simulated=simulated,
     )
@@ -67,7 +68,7 @@ def _detection(found: Sequence[Injected], round_s: float) -> str:
         others = [
             f"{other.metric.words} {effect_text.change(other)}"
             for other in one.judged.effects
-            if other.verdict in _ALARMS and other is not effect
+            if other.verdict in _POSITIVES and other is not effect
         ]
         rows.append([
             one.name,
@@ -86,20 +87,20 @@ def _detection(found: Sequence[Injected], round_s: float) -> str:
     return markdown.markdown(headers, rows, labels=3)
 
 
-def _false_alarms(nulls: Sequence[Judged]) -> str:
+def _false_positives(aa_comparisons: Sequence[ArmComparison]) -> str:
     """A row for every metric: how often A/A comparisons called it changed, and how far they went."""
     rows = []
     for metric in COMPARED:
-        found = [effect for one in nulls for effect in one.effects if effect.metric.name == metric.name]
+        found = [effect for one in aa_comparisons for effect in one.effects if effect.metric.name == metric.name]
         shown = [effect.interval for effect in found if effect.interval]
         rows.append([
             metric.words,
             str(len(found)),
-            str(sum(effect.verdict in _ALARMS for effect in found)),
+            str(sum(effect.verdict in _POSITIVES for effect in found)),
             str(sum(effect.verdict == "inconclusive" for effect in found)),
             percent(max((one.estimate for one in shown), key=abs)) if shown else DASH,
             percent(averages.median((one.high - one.low) / 2 for one in shown)).lstrip("+") if shown else DASH,
-            f"{(metric.least or 0) * 100:.0f} %",
+            f"{(metric.minimum_effect or 0) * 100:.0f} %",
         ])  # fmt: skip
     headers = (
         "Metric", "Comparisons", "False alarms", "Inconclusive", "Largest change", "Median half width", "Counts from",

@@ -19,10 +19,10 @@ def of_session(suite: Suite, directories: Iterable[Path]) -> str:
 
 
 def _of_run(suite: Suite, run: run_reader.Run) -> str:
-    asked = run.record.asked
-    title = grouping.title(suite, asked)
-    what = title if asked.release == MOCK else f"promptflow {asked.release}: {title}"
-    lines = [f"## {what}, profile {asked.profile.name}, {run.outcome}", ""]
+    requested = run.record.requested
+    title = grouping.title(suite, requested)
+    what = title if requested.release == MOCK else f"promptflow {requested.release}: {title}"
+    lines = [f"## {what}, profile {requested.profile.name}, {run.outcome}", ""]
     if run.record.measurements is None:
         return "\n".join([*lines, *run.reasons])
     lines.append(markdown.published_form(run.record.measurements.load.locust_rows, markdown.doubtful_columns(run)))

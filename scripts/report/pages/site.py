@@ -41,7 +41,7 @@ def derive(results: Path, suite: Suite) -> Derived:
             f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
         )
     reports = published.read(results)
-    campaigns = paired_rounds.series(found.runs)
+    campaigns = paired_rounds.pair(found.runs)
     floors = comparison.noise_floors(campaigns)
     newest = release_history.newest(campaigns, suite)
     histories = [release_history.history(one, floors, suite) for one in newest.values()]
@@ -74,8 +74,8 @@ def _tabled(runs: Iterable[Run], campaigns: Collection[str]) -> Iterator[Run]:
     Other campaigns are of other hours, and have pages of their own; candidates are no releases.
     """
     for run in runs:
-        asked = run.record.asked
-        if "+" not in asked.release and asked.profile.name != SERVES and asked.campaign in {"", *campaigns}:
+        requested = run.record.requested
+        if "+" not in requested.release and requested.profile.name != SERVES and requested.campaign in {"", *campaigns}:
             yield run
 
 
@@ -97,6 +97,6 @@ def _by_release(grouped: list[Cell]) -> dict[str, list[Cell]]:
     """In the order of versions."""
     found: dict[str, list[Cell]] = {}
     for cell in grouped:
-        if cell.asked.release != MOCK:
-            found.setdefault(cell.asked.release, []).append(cell)
+        if cell.requested.release != MOCK:
+            found.setdefault(cell.requested.release, []).append(cell)
     return {release: found[release] for release in sorted(found, key=release_key)}

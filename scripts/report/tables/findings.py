@@ -36,9 +36,11 @@ def findings(report: Published, runs: Sequence[Run]) -> list[Finding]:
 
 def _of(scenario: PublishedScenario, runs: Sequence[Run]) -> list[Run]:
     """Our runs of that scenario, by profile."""
-    asked = [(run.record.asked.profile.name, run) for run in runs]
+    requested = [(run.record.requested.profile.name, run) for run in runs]
     mine = [
-        (n, r) for n, r in asked if (r.record.asked.engine, r.record.asked.flow) == (scenario.engine, scenario.flow)
+        (n, r)
+        for n, r in requested
+        if (r.record.requested.engine, r.record.requested.flow) == (scenario.engine, scenario.flow)
     ]
     return [run for _, run in sorted(mine, key=lambda pair: pair[0])]
 
@@ -95,7 +97,7 @@ def _closed_loop_line(report: Published, scenario: PublishedScenario, runs: Sequ
 
 
 def _measured_law(run: Run) -> str:
-    profile, values = run.record.asked.profile, run.values
+    profile, values = run.record.requested.profile, run.values
     throughput, steady = values["throughput_rps"], values["steady_throughput_rps"]
     mean_ms = values["steady_response_time_mean_ms"]
     head = f"Measured ({code(profile.name)}):"
@@ -141,15 +143,19 @@ def _thread_lines(report: Published, scenario: PublishedScenario, ceiling: float
 
 
 def _measured_threads(run: Run) -> str:
-    ran, floor, throughput = run.record.ran, operational_laws.ideal_s(run.record), run.values["throughput_rps"]
-    head = f"Measured ({code(run.record.asked.profile.name)}):"
-    if ran is None or not floor or throughput is None:
+    observed, floor, throughput = (
+        run.record.observed,
+        operational_laws.ideal_s(run.record),
+        run.values["throughput_rps"],
+    )
+    head = f"Measured ({code(run.record.requested.profile.name)}):"
+    if observed is None or not floor or throughput is None:
         return f"{head} not known."
-    most = operational_laws.thread_ceiling_rps(ran.workers, ran.threads, floor)
+    most = operational_laws.thread_ceiling_rps(observed.workers, observed.threads, floor)
     verdict = "more than that allows" if throughput > most else f"{throughput / most:.0%} of what that allows"
     return (
-        f"{head} {significant(throughput)} rps with {ran.workers} workers and {ran.threads} threads, {verdict} "
-        f"({significant(most)} rps)."
+        f"{head} {significant(throughput)} rps with {observed.workers} workers and {observed.threads} threads, "
+        f"{verdict} ({significant(most)} rps)."
     )
 
 
@@ -169,22 +175,22 @@ def _failures(report: Published, runs: Sequence[Run]) -> Finding:
 
 def _failure_line(report: Published, scenario: PublishedScenario, runs: Sequence[Run]) -> Iterator[str]:
     row, floor_ms = scenario.row, report.floor_s * 1000
-    least = f"**{scenario.title}**: the smallest published response time is {significant(row.min_response_time)} ms"
+    fastest = f"**{scenario.title}**: the smallest published response time is {significant(row.min_response_time)} ms"
     failed = f"{row.failure_count} of {row.request_count} requests failed"
     if row.min_response_time >= floor_ms:
-        yield f"{least}, not below the flow's {significant(floor_ms)} ms; {failed}."
+        yield f"{fastest}, not below the flow's {significant(floor_ms)} ms; {failed}."
     elif row.failure_count:
         yield (
-            f"{least}, from a flow that cannot answer in under {significant(floor_ms)} ms: it is that of a failure. "
+            f"{fastest}, from a flow that cannot answer in under {significant(floor_ms)} ms: it is that of a failure. "
             f"{failed[0].upper()}{failed[1:]}."
         )
     else:
-        yield f"{least}, below the flow's {significant(floor_ms)} ms, although no request failed: it is unexplained."
+        yield f"{fastest}, below the flow's {significant(floor_ms)} ms, although no request failed: it is unexplained."
     yield from (_measured_failures(run) for run in _of(scenario, runs))
 
 
 def _measured_failures(run: Run) -> str:
-    head = f"Measured ({code(run.record.asked.profile.name)}):"
+    head = f"Measured ({code(run.record.requested.profile.name)}):"
     measured = run.record.measurements
     fastest, slowest_failure = run.values["response_time_min_ms"], run.values["failed_time_max_ms"]
     if measured is None or fastest is None:
@@ -241,7 +247,7 @@ def _in_flight_line(report: Published, scenario: PublishedScenario, runs: Sequen
 
 
 def _measured_in_flight(run: Run) -> str:
-    profile, values, measured = run.record.asked.profile, run.values, run.record.measurements
+    profile, values, measured = run.record.requested.profile, run.values, run.record.measurements
     head = f"Measured ({code(profile.name)}):"
     steady, mean_ms, reported = (
         values[name] for name in ("steady_throughput_rps", "steady_response_time_mean_ms", "response_time_mean_ms")

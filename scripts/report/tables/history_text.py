@@ -7,28 +7,28 @@ import math
 from scripts.analysis import grouping
 from scripts.config.matrix import Suite
 from scripts.inference import lock_diff
-from scripts.inference.change_points import Step
+from scripts.inference.change_points import ChangePoint
 from scripts.inference.paired_rounds import BASELINE
 from scripts.inference.release_history import ReleaseHistory
 
 
 def title(suite: Suite, history: ReleaseHistory) -> str:
     """The scenario as people know it."""
-    return grouping.title(suite, history.series.runs(BASELINE)[0].record.asked)
+    return grouping.title(suite, history.paired.runs(BASELINE)[0].record.requested)
 
 
 def sentences(suite: Suite, history: ReleaseHistory) -> list[str]:
     """What changed, one line a release in the order of releases, and what came with it."""
-    told = [_sentence(suite, history, release) for release in history.series.releases.values()]
+    told = [_sentence(suite, history, release) for release in history.paired.releases.values()]
     return [sentence for sentence in told if sentence] + [
-        f"**{step.release}**: {_said(step)}: CPU time and overhead leave that share out"
-        for step in history.control_steps
+        f"**{change.release}**: {_said(change)}: CPU time and overhead leave that share out"
+        for change in history.covariate_changes
     ]
 
 
 def jumps(history: ReleaseHistory) -> list[str]:
     """Which packages that serve a request jumped, by release in their order."""
-    return [f"{release}: {lock_diff.told(moved)}" for release, moved in history.jumps.items()]
+    return [f"{release}: {lock_diff.text(moved)}" for release, moved in history.jumps.items()]
 
 
 def behaviours(suite: Suite) -> dict[str, str]:
@@ -37,22 +37,22 @@ def behaviours(suite: Suite) -> dict[str, str]:
 
 
 def _sentence(suite: Suite, history: ReleaseHistory, release: str) -> str:
-    steps, known = history.steps(release), behaviours(suite)
-    if not steps:
+    changes, known = history.changes(release), behaviours(suite)
+    if not changes:
         return ""
     explained = {one.version: one.explained for one in suite.releases if one.explained}
-    moved = "; ".join(map(_said, steps))
+    moved = "; ".join(map(_said, changes))
     came = [known[release]] if release in known else []
-    came += [lock_diff.told(history.jumps[release])] if release in history.jumps else []
+    came += [lock_diff.text(history.jumps[release])] if release in history.jumps else []
     with_it = f" (with it came: {'; '.join(came)})" if came else ""
     why = f". {explained[release]}" if release in explained else ""
-    return f"**{release}**: against {steps[0].before} {moved}{with_it}{why}"
+    return f"**{release}**: against {changes[0].before} {moved}{with_it}{why}"
 
 
-def _said(step: Step) -> str:
+def _said(change: ChangePoint) -> str:
     """One step with its size and interval."""
-    interval = step.interval
+    interval = change.interval
     verb = "rose" if interval.estimate > 0 else "fell"
     low, high = sorted((abs(math.expm1(interval.low)), abs(math.expm1(interval.high))))
     size = f"{abs(math.expm1(interval.estimate)):.1%} ({low:.1%} to {high:.1%})".replace("%", " %")
-    return f"{step.metric.words} {verb} by {size}"
+    return f"{change.metric.words} {verb} by {size}"

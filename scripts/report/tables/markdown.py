@@ -48,7 +48,7 @@ def doubtful_columns(run: Run) -> frozenset[str]:
     return _LATENCIES if run.distrusted else frozenset()
 
 
-def published_hole(outcome: str) -> str:
+def published_without_figures(outcome: str) -> str:
     """The same table for a run that measured nothing."""
     row = ["POST", "/score", *[outcome] * (len(PUBLISHED_HEADERS) - _LABELS)]
     return markdown(PUBLISHED_HEADERS, [row], _LABELS)
@@ -79,7 +79,7 @@ def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, l
     columns = [metric for metric in told if "releases" in metric.shown_in]
     headers = ["Release", "Runs", *(["Bound", *(metric.title for metric in columns)] if columns else ["Outcome"])]
     width = len(headers) - _LABELS
-    rows = [[_name(cell.asked.release, link=link), _runs(cell), *_row(cell, columns, width)] for cell in found]
+    rows = [[_name(cell.requested.release, link=link), _runs(cell), *_row(cell, columns, width)] for cell in found]
     rows += [[release, "0", *[word] * width] for release, word in absent]
     return markdown(headers, rows)
 

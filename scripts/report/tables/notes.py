@@ -18,7 +18,8 @@ from scripts.config.load_profiles import Profile
 from scripts.config.matrix import MOCK, Suite, session_name
 from scripts.records import conditions
 from scripts.records.conditions import Difference
-from scripts.records.schema import Asked, Measurements, Ran, RunRecord
+from scripts.records.schema import Measurements, ObservedConfig, RequestedConfig, RunRecord
+from scripts.records.storage import RECORD_FILE, run_path
 from scripts.report.tables.formatting import code, listed, marked, quantity, significant
 
 _GIB = 2**30
@@ -27,7 +28,7 @@ _GIB = 2**30
 def machines(shown: Iterable[Cell]) -> list[str]:
     """The machines and Pythons that figures come from; without a figure, those of the runs that have none."""
     records = [cell.shown.record for cell in shown]
-    return sorted({_machine(record) for record in records if record.ran} or {_machine(r) for r in records})
+    return sorted({_machine(record) for record in records if record.observed} or {_machine(r) for r in records})
 
 
 def _machine(record: RunRecord) -> str:
@@ -49,16 +50,15 @@ def config(profile: Profile) -> str:
 
 def run_link(run: Run) -> str:
     """A link from a release's page to a run's directory."""
-    asked = run.record.asked
-    run_id = run.record.run_id
-    return f"[{run_id}](../runs/{asked.profile.name}/{asked.release}/{asked.engine}-{asked.flow}/{run_id}/record.json)"
+    record = run.record
+    return f"[{record.run_id}](../{run_path(record).as_posix()}/{RECORD_FILE})"
 
 
 def not_ok(cell: Cell) -> list[str]:
     """The reasons of every run of a cell that is not ok."""
     bad = [run for run in cell.runs if run.outcome != "ok"]
     return [
-        f"{run.record.asked.release}, run {run.record.run_id}: {run.outcome}: "
+        f"{run.record.requested.release}, run {run.record.run_id}: {run.outcome}: "
         + ("; ".join(code(reason) for reason in run.reasons) or "no reason recorded")
         for run in bad
     ]
@@ -67,7 +67,7 @@ def not_ok(cell: Cell) -> list[str]:
 def distrusted(cell: Cell) -> list[str]:
     """Why latencies of ok runs stand in parentheses."""
     return [
-        f"{run.record.asked.release}, run {run.record.run_id}: latencies in parentheses: {code(reason)}"
+        f"{run.record.requested.release}, run {run.record.run_id}: latencies in parentheses: {code(reason)}"
         for run in cell.ok
         for reason in run.distrusted
     ]
@@ -91,7 +91,7 @@ def only_profile_differs(first: Cell, other: Cell) -> bool:
 
 def _profile(first: Cell, other: Cell) -> list[Difference]:
     """What differs in their profiles: workers and threads, where a release cannot have those that were asked for."""
-    one, another = (dataclasses.asdict(cell.asked.profile) for cell in (first, other))
+    one, another = (dataclasses.asdict(cell.requested.profile) for cell in (first, other))
     return [
         Difference(name=name.replace("_", " "), first=str(value), second=str(another[name]))
         for name, value in one.items()
@@ -107,9 +107,9 @@ def section(suite: Suite, cell: Cell) -> list[str]:
     if run.record.measurements is not None:
         lines += [_bound(run), _exact(cell), _failures(run.record.measurements)]
         lines += [_generator(run.record.measurements, run.values), *_memory(run.record.measurements)]
-    if run.record.ran is not None:
-        lines.append(_server(run.record.asked, run.record.ran))
-    lines.append(f"Repeat it: {_repeat(suite, run.record.asked)}.")
+    if run.record.observed is not None:
+        lines.append(_server(run.record.requested, run.record.observed))
+    lines.append(f"Repeat it: {_repeat(suite, run.record.requested)}.")
     return lines
 
 
@@ -190,33 +190,33 @@ def _generator(measured: Measurements, values: dict[str, float | None]) -> str:
     )
 
 
-def _server(asked: Asked, ran: Ran) -> str:
-    held = operational_laws.held_at_once(ran)
-    threads = "threads do not apply" if held is None else f"{ran.threads} threads each"
+def _server(requested: RequestedConfig, observed: ObservedConfig) -> str:
+    held = operational_laws.held_at_once(observed)
+    threads = "threads do not apply" if held is None else f"{observed.threads} threads each"
     return (
-        f"Server as started: {code(shlex.join(ran.command))}; {ran.workers} workers ran, {threads} "
-        f"(asked: {asked.profile.workers} workers, {asked.profile.threads} threads)."
+        f"Server as started: {code(shlex.join(observed.command))}; {observed.workers} workers ran, {threads} "
+        f"(asked: {requested.profile.workers} workers, {requested.profile.threads} threads)."
     )
 
 
-def repeat_any(suite: Suite, asked: Asked) -> str:
+def repeat_any(suite: Suite, requested: RequestedConfig) -> str:
     """The command that repeats a row of a table of releases."""
-    if asked.release == MOCK:
-        return _repeat(suite, asked)
-    return _repeat(suite, asked).replace(f"-{asked.release}-", "-RELEASE-")
+    if requested.release == MOCK:
+        return _repeat(suite, requested)
+    return _repeat(suite, requested).replace(f"-{requested.release}-", "-RELEASE-")
 
 
-def _repeat(suite: Suite, asked: Asked) -> str:
+def _repeat(suite: Suite, requested: RequestedConfig) -> str:
     try:
         session = (
             "bench-mock"
-            if asked.release == MOCK
-            else session_name(suite.release(asked.release), suite.engine(asked.engine))
+            if requested.release == MOCK
+            else session_name(suite.release(requested.release), suite.engine(requested.engine))
         )
     except UsageError:
         return "suite.toml no longer declares it"
-    options = ["--profile", asked.profile.name]
-    if asked.release != MOCK:
-        options += ["--flow", asked.flow]
-        options += ["--python", asked.python] if asked.python != suite.python else []
+    options = ["--profile", requested.profile.name]
+    if requested.release != MOCK:
+        options += ["--flow", requested.flow]
+        options += ["--python", requested.python] if requested.python != suite.python else []
     return code(shlex.join(["nox", "-s", session, "--", *options]))

@@ -28,11 +28,18 @@ def summary(found: Iterable[Cell]) -> bytes:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for cell in found:
-        asked = cell.asked
+        requested = cell.requested
         for metric in METRICS:
             spread = cell.spread(metric.name)
             figures = (spread.median, spread.low, spread.high) if spread else (None, None, None)
-            head = (asked.release, asked.engine, asked.flow, asked.profile.name, metric.name, metric.unit)
+            head = (
+                requested.release,
+                requested.engine,
+                requested.flow,
+                requested.profile.name,
+                metric.name,
+                metric.unit,
+            )
             ranked = "yes" if cell.counts(metric) else "no"
             tail = (len(cell.ok), cell.outcome, cell.conditions, cell.bound or ABSENT, ranked)
             writer.writerow((*head, *map(_figure, figures), *tail))

@@ -40,16 +40,16 @@ def words(suite: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> dict[str,
 
 
 def _asked(run: Run) -> tuple[str, str, str]:
-    asked = run.record.asked
-    return asked.release, asked.engine, asked.flow
+    requested = run.record.requested
+    return requested.release, requested.engine, requested.flow
 
 
 def _word(suite: Suite, release: Release, engine: Engine, flow: str, answered: Answered) -> str:
-    hole = suite.hole(release, flow)
+    entry = suite.why_unsupported(release, flow)
     if not suite.has_engine(release, engine):
         return "not-applicable"
-    if hole is not None:
-        return hole.outcome
+    if entry is not None:
+        return entry.outcome
     return answered.get((release.version, engine.name, flow), NOT_TRIED)
 
 
@@ -75,7 +75,7 @@ def reasons(suite: Suite) -> list[str]:
             for engine in suite.engines
             if not suite.has_engine(first, engine)
         ),
-        *(f"{hole.flow} before {hole.before}: {hole.outcome}: {hole.reason}" for hole in suite.holes),
+        *(f"{entry.flow} before {entry.before}: {entry.outcome}: {entry.reason}" for entry in suite.unsupported),
         *(
             f"{release.version} serves only with {code(' '.join(release.constraints))}: {release.reason}"
             for release in suite.releases

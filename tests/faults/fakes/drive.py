@@ -18,7 +18,7 @@ from unittest import mock
 
 from scripts.analysis import validity
 from scripts.campaign import runner
-from scripts.campaign.runner import Bounds
+from scripts.campaign.runner import StoppingRule
 from scripts.commands import bench, cli
 from scripts.config import flows, matrix_file
 from scripts.config.load_profiles import Profile
@@ -30,9 +30,9 @@ from scripts.environments.virtualenvs import Environment
 from scripts.host.process import Child, RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.measure import session
-from scripts.measure.record_writer import TORSO
-from scripts.measure.round_plan import Campaign, Scenario
+from scripts.measure.round_plan import Campaign, CampaignScenario
 from scripts.measure.run import Prepared
+from scripts.records.storage import UNFINISHED
 from scripts.report.pages import session_summary
 from scripts.serving.launch import Limits
 
@@ -62,7 +62,7 @@ class Unlucky(RealSystem):
 
 def interrupt_while_keeping(event: str, arguments: tuple[object, ...]) -> None:
     """Press Ctrl-C when a record has been written and not yet moved to its place (an audit hook)."""
-    if event == "os.rename" and str(arguments[0]).endswith(TORSO):
+    if event == "os.rename" and str(arguments[0]).endswith(UNFINISHED):
         os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -123,9 +123,9 @@ def _campaign(plan: Plan, args: argparse.Namespace, options: session.Options) ->
     target, prepared = plan.runs[0].target, _prepared(args.at / "environment")
     assert target is not None
     arm = Arm(release=target.release, version=target.version, lock=prepared.lock, about="a fake")
-    asked = Campaign(
+    requested = Campaign(
         arms=(arm, arm),
-        scenarios=(Scenario(engine=target.engine, flow=target.flow),),
+        scenarios=(CampaignScenario(engine=target.engine, flow=target.flow),),
         profile=plan.runs[0].profile,
         python="3.11",
     )
@@ -133,8 +133,8 @@ def _campaign(plan: Plan, args: argparse.Namespace, options: session.Options) ->
         mock.patch.object(session, "install", return_value=prepared),
         mock.patch.object(validity, "reasons", lambda sample: sample.record.reasons),
     ):
-        found = runner.measure(asked, Bounds(rounds=args.rounds), options, RealSystem())
-    runner.require_whole(asked, found)
+        found = runner.measure(requested, StoppingRule(rounds=args.rounds), options, RealSystem())
+    runner.require_whole(requested, found)
     return 0
 
 

@@ -19,9 +19,9 @@ RELEASES = ("1.11.0", "1.12.0", "1.13.0")
 REPORTS = published.read(ROOT / "results")
 
 
-def table(*releases: str, **asked: str) -> list[Cell]:
+def table(*releases: str, **requested: str) -> list[Cell]:
     """One good run a release."""
-    made = [synthetic_runs.record(release=name, number=n, **asked) for n, name in enumerate(releases, 1)]  # type: ignore[arg-type]
+    made = [synthetic_runs.record(release=name, number=n, **requested) for n, name in enumerate(releases, 1)]  # type: ignore[arg-type]
     return cells(synthetic_runs.run(one) for one in made)
 
 
@@ -84,8 +84,8 @@ def test_runs_of_campaigns_make_no_picture() -> None:
 def fewer_threads(number: int, release: str) -> RunRecord:
     """A run of a release that cannot have the threads that were asked for."""
     one = synthetic_runs.record(release=release, number=number, engine="flask", flow="static_sync")
-    asked = dataclasses.replace(one.asked, profile=dataclasses.replace(one.asked.profile, threads=1))
-    return dataclasses.replace(one, asked=asked, digests=dataclasses.replace(one.digests, profile="1" * 64))
+    requested = dataclasses.replace(one.requested, profile=dataclasses.replace(one.requested.profile, threads=1))
+    return dataclasses.replace(one, requested=requested, digests=dataclasses.replace(one.digests, profile="1" * 64))
 
 
 def test_releases_with_other_threads_are_drawn_apart() -> None:
@@ -107,7 +107,7 @@ def test_what_differs_in_a_profile_is_named() -> None:
     """Where releases cannot have the threads that were asked for, their table says so, not only that they differ."""
     (first,) = table("1.12.0", engine="flask", flow="static_sync")
     (other,) = cells_of([fewer_threads(1, "1.9.0")])
-    assert notes.differing(first, other) == f"threads (`{first.asked.profile.threads}` there, `1` here)"
+    assert notes.differing(first, other) == f"threads (`{first.requested.profile.threads}` there, `1` here)"
 
 
 def cells_of(records: list[RunRecord]) -> list[Cell]:

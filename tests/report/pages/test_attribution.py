@@ -24,8 +24,8 @@ def rows(text: str) -> dict[str, list[str]]:
 
 def test_shares_multiply_to_the_whole() -> None:
     """1.1 by dependencies and 1.2 by promptflow are 1.32 together."""
-    (series,) = paired_rounds.series(campaign(ARMS, 4, FIGURES))
-    found = rows(attribution.table(series, {}))
+    (paired,) = paired_rounds.pair(campaign(ARMS, 4, FIGURES))
+    found = rows(attribution.table(paired, {}))
     assert found["Metric"] == ["Dependencies", "promptflow", "Together"]
     assert found["memory end"] == [
         "+10.0 % (+10.0 % to +10.0 %)", "+20.0 % (+20.0 % to +20.0 %)", "+32.0 % (+32.0 % to +32.0 %)",
@@ -34,19 +34,19 @@ def test_shares_multiply_to_the_whole() -> None:
 
 def test_opposite_shares_cancel() -> None:
     """What newer dependencies cost and promptflow wins back is no change together, though either is certain."""
-    (series,) = paired_rounds.series(campaign(ARMS, 4, FIGURES))
-    older, newer, together = rows(attribution.table(series, {}))["ready (s)"]
+    (paired,) = paired_rounds.pair(campaign(ARMS, 4, FIGURES))
+    older, newer, together = rows(attribution.table(paired, {}))["ready (s)"]
     assert [re.sub(" .*", "", cell) for cell in (older, newer, together)] == ["+99.9", "-50.0", "+0.0"]
 
 
 def test_what_cannot_be_told_is_a_dash() -> None:
     """In all three columns."""
-    (series,) = paired_rounds.series(campaign(ARMS, 4, FIGURES))
-    assert rows(attribution.table(series, {}))["first answer (ms)"] == ["\u2013"] * 3
+    (paired,) = paired_rounds.pair(campaign(ARMS, 4, FIGURES))
+    assert rows(attribution.table(paired, {}))["first answer (ms)"] == ["\u2013"] * 3
 
 
 def test_section_names_old_and_new() -> None:
     """The locks are in the labels; series of two arms have no shares to tell."""
-    text = attribution.render(paired_rounds.series(campaign(ARMS, 4, FIGURES)), {})
+    text = attribution.render(paired_rounds.pair(campaign(ARMS, 4, FIGURES)), {})
     assert text.startswith("## fastapi static_async: whose change it is, 1.12.0+asof.20240626 to 1.17.2\n\nPaired")
-    assert attribution.render(paired_rounds.series(campaign(ARMS[:2], 4)), {}) == ""
+    assert attribution.render(paired_rounds.pair(campaign(ARMS[:2], 4)), {}) == ""

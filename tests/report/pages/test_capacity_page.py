@@ -8,10 +8,10 @@ import pytest
 
 from scripts.analysis.run_reader import Run
 from scripts.config.load_profiles import Capacity
-from scripts.inference.capacity_search import Found, Limit, Phase, Trial, Verdict
+from scripts.inference.capacity_search import CapacityResult, Limit, ObjectiveVerdict, Phase, Trial
 from scripts.records.schema import Histograms, RunRecord
 from scripts.report.pages import capacity_page
-from scripts.report.pages.capacity_page import Judgement, Search, Tried
+from scripts.report.pages.capacity_page import CapacitySearch, Judgement, Tried
 from tests.fakes import synthetic_runs
 
 SETTINGS = Capacity(
@@ -31,8 +31,8 @@ def made(failed: int = 0, overhead_ms: float = 100.0, requests: int = 1000, lag_
     measured = synthetic_runs.measurements(failed=failed, number=requests)
     generator = dataclasses.replace(measured.generator, lag_p99_ms=lag_ms)
     record = synthetic_runs.record(profile="capacity", measured=dataclasses.replace(measured, generator=generator))
-    profile = dataclasses.replace(record.asked.profile, warm_up_s=0)  # steady for 50 s
-    record = dataclasses.replace(record, asked=dataclasses.replace(record.asked, profile=profile))
+    profile = dataclasses.replace(record.requested.profile, warm_up_s=0)  # steady for 50 s
+    record = dataclasses.replace(record, requested=dataclasses.replace(record.requested, profile=profile))
     overhead = synthetic_runs.counts([round(overhead_ms * 1000)] * (requests - failed))
     steady = {"ok": synthetic_runs.counts([1_300_000] * (requests - failed)), "overhead": overhead}
     if failed:
@@ -61,7 +61,7 @@ def unbelievable(run: Run, *reasons: str) -> Run:
     ids=["both met", "failures at the edge", "overhead at the edge", "failures", "overhead", "few", "disturbed",
          "server", "generator"],
 )  # fmt: skip
-def test_verdict(run: Run, verdict: Verdict, reason: str | None) -> None:
+def test_verdict(run: Run, verdict: ObjectiveVerdict, reason: str | None) -> None:
     """A run meets the objective up to its edges, or misses it with figures; one not to be believed does neither."""
     assert capacity_page.judge(run, SETTINGS) == Judgement(verdict=verdict, reasons=(reason,) if reason else ())
 
@@ -94,17 +94,17 @@ RUNS = (
 )
 
 
-def shown(found: Found, runs: tuple[Tried, ...] = RUNS) -> list[str]:
+def shown(found: CapacityResult, runs: tuple[Tried, ...] = RUNS) -> list[str]:
     """What is printed of one search, line by line."""
     return capacity_page.of_session(
-        synthetic_runs.SUITE, SETTINGS, [Search(found=found, tried=runs)], "nox -s x"
+        synthetic_runs.SUITE, SETTINGS, [CapacitySearch(found=found, tried=runs)], "nox -s x"
     ).splitlines()
 
 
 def test_whole_page() -> None:
     """What is printed has the objective, the confirmed figures, every run, and how to repeat it."""
     limit = Limit(users=90, verdict="missed")
-    lines = shown(Found(users=60, confirmed_by=(3, 4), limit=limit))
+    lines = shown(CapacityResult(users=60, confirmed_by=(3, 4), limit=limit))
     assert lines == [
         "# Capacity of promptflow 1.12.0, fastapi engine",
         "",
@@ -127,7 +127,7 @@ def cells(line: str) -> list[str]:
 
 def test_confirmed_figures() -> None:
     """The row of a scenario is made of its confirming runs alone: the median and range, and the worst."""
-    lines = shown(Found(users=60, confirmed_by=(3, 4), limit=Limit(users=90, verdict="missed")))
+    lines = shown(CapacityResult(users=60, confirmed_by=(3, 4), limit=Limit(users=90, verdict="missed")))
     row = dict(zip(cells(lines[4]), cells(lines[6]), strict=True))
     assert row == {
         "Scenario": "FastApi + Async Function Nodes",
@@ -144,7 +144,7 @@ def test_confirmed_figures() -> None:
 
 def test_every_run_is_shown() -> None:
     """Each run of a search has a row with its verdict, its figures, and why it does not meet the objective."""
-    lines = shown(Found(users=60, confirmed_by=(3, 4), limit=Limit(users=90, verdict="missed")))
+    lines = shown(CapacityResult(users=60, confirmed_by=(3, 4), limit=Limit(users=90, verdict="missed")))
     rows = [cells(line) for line in lines[12:16]]
     assert [row[:4] for row in rows] == [
         ["1", "step", "60", "met"],
@@ -165,7 +165,7 @@ def test_every_run_is_shown() -> None:
 )
 def test_no_ceiling(limit: Limit | None, told: str) -> None:
     """Where nothing shows that the server can do no more, the figure is a least one, and the reason is told."""
-    row = cells(shown(Found(users=60, confirmed_by=(3, 4), limit=limit))[6])
+    row = cells(shown(CapacityResult(users=60, confirmed_by=(3, 4), limit=limit))[6])
     assert row[1] == "at least 23.00"
     assert row[-1] == told
 
@@ -173,7 +173,9 @@ def test_no_ceiling(limit: Limit | None, told: str) -> None:
 def test_nothing_found() -> None:
     """A search without a confirmed load shows no figure, but all of its runs and where it failed."""
     failed = synthetic_runs.run(synthetic_runs.record(outcome="failed", reasons=("it | died",)))
-    lines = shown(Found(users=None, confirmed_by=(), limit=Limit(users=60, verdict="invalid")), (tried(1, 60, failed),))
+    lines = shown(
+        CapacityResult(users=None, confirmed_by=(), limit=Limit(users=60, verdict="invalid")), (tried(1, 60, failed),)
+    )
     row = cells(lines[6])
     assert row[:2] == ["FastApi + Async Function Nodes", "not found"]
     assert row[2:] == [*["\N{EN DASH}"] * 6, "at 60 users no run can be believed"]

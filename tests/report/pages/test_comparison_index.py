@@ -18,7 +18,7 @@ NEWER = campaign(("1.11.0", *TWO), 4, name="aaa", flow="flex_async", first=20)
 
 def render(runs: list[Run]) -> dict[str, bytes]:
     """The pages of all campaigns among the runs."""
-    campaigns = paired_rounds.series(runs)
+    campaigns = paired_rounds.pair(runs)
     return comparison_index.render(campaigns, comparison.noise_floors(campaigns))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from scripts.analysis.run_reader import Run
 from scripts.inference import comparison, paired_rounds
-from scripts.inference.comparison import Judged
+from scripts.inference.comparison import ArmComparison
 from scripts.report.pages import comparison_page
 from scripts.report.tables import effect_text
 from tests.fakes.synthetic_runs import campaign, spoilt
@@ -38,14 +38,14 @@ TABLE = """\
 | first answer (ms)       |      20.00 |       400.0 |        \u2013 |                  \u2013 |        20.0 % |                               no data |"""  # noqa: E501 - a table as it is
 
 
-def judged(runs: list[Run], **what: object) -> list[Judged]:
+def judged(runs: list[Run], **what: object) -> list[ArmComparison]:
     """What these runs say, without a noise floor."""
-    return comparison.judge(paired_rounds.series(runs), {}, **what)  # type: ignore[arg-type]
+    return comparison.judge(paired_rounds.pair(runs), {}, **what)  # type: ignore[arg-type]
 
 
 def page(runs: list[Run], *, kept: bool = False) -> str:
     """The whole page."""
-    return comparison_page.render(paired_rounds.series(runs), judged(runs), title="A title", kept=kept).decode()
+    return comparison_page.render(paired_rounds.pair(runs), judged(runs), title="A title", kept=kept).decode()
 
 
 def notes(runs: list[Run]) -> str:
@@ -93,14 +93,14 @@ def test_only_kept_pages_are_said_to_be_generated() -> None:
 
 
 @pytest.mark.parametrize("kept", [True, False])
-@pytest.mark.parametrize("lost", [True, False])
-def test_pages_have_whole_blocks(*, kept: bool, lost: bool) -> None:
+@pytest.mark.parametrize("excluded", [True, False])
+def test_pages_have_whole_blocks(*, kept: bool, excluded: bool) -> None:
     """One blank line around each heading, never two, and one end of line at the end, so that more can be appended."""
     runs = campaign(TWO, 6, FIGURES)
-    text = page([*runs[:-1], spoilt(runs[-1])] if lost else runs, kept=kept)
+    text = page([*runs[:-1], spoilt(runs[-1])] if excluded else runs, kept=kept)
     assert "\n\n\n" not in text
     assert re.search(r"[^\n]\n\Z", text)
-    assert len(re.findall("\n\n## [^\n]+\n\n", text)) == text.count("\n##") == 1 + lost
+    assert len(re.findall("\n\n## [^\n]+\n\n", text)) == text.count("\n##") == 1 + excluded
 
 
 def test_same_runs_give_the_same_bytes() -> None:
@@ -143,7 +143,7 @@ def test_each_of_three_arms_has_its_part() -> None:
 
 def test_about_says_how_it_was_measured() -> None:
     """Rounds, load, machine, Python, day and campaign."""
-    assert comparison_page.about(paired_rounds.series(campaign(TWO, 6))[0]) == (
+    assert comparison_page.about(paired_rounds.pair(campaign(TWO, 6))[0]) == (
         "6 interleaved rounds of profile `compare` (100 users, 2 workers, 14 s) on Example CPU, 8 cores, "
         "Python 3.11.9, from 2026-11-01 00:00 UTC on. Campaign `c0ffee123456`."
     )
@@ -162,21 +162,21 @@ def test_about_says_how_it_was_measured() -> None:
 def test_command_that_repeats_it(releases: tuple[str, ...], rounds: int, profile: str, told: str) -> None:
     """It names what was compared, and is one that the session takes: no fewer rounds than can tell anything."""
     where = "--engine fastapi --flow static_async --python 3.11"
-    (series,) = paired_rounds.series(campaign(releases, rounds, profile=profile))
-    assert comparison_page.repeat(series) == told.format(where)
+    (paired,) = paired_rounds.pair(campaign(releases, rounds, profile=profile))
+    assert comparison_page.repeat(paired) == told.format(where)
 
 
 def test_command_names_the_baseline_first_after_a_round_that_ran_backwards() -> None:
     """The first round may be lost, and the second begins with the candidate."""
     runs = campaign(TWO, 4)
-    (series,) = paired_rounds.series([spoilt(runs[0]), *runs[1:]])
-    assert "-- 1.12.0 1.18.5 --rounds 4 " in comparison_page.repeat(series)
+    (paired,) = paired_rounds.pair([spoilt(runs[0]), *runs[1:]])
+    assert "-- 1.12.0 1.18.5 --rounds 4 " in comparison_page.repeat(paired)
 
 
 def test_candidates_are_told_as_what_they_are() -> None:
     """No name brings back a candidate, nor a release on the dependencies of another day."""
     releases = ("1.12.0+asof.20250124", "1.18.5+1a2b3c4d", "1.18.5+1a2b3c4d")
-    assert comparison_page.repeat(paired_rounds.series(campaign(releases, 4))[0]) == (
+    assert comparison_page.repeat(paired_rounds.pair(campaign(releases, 4))[0]) == (
         "No name repeats it: `1.12.0+asof.20250124` is 1.12.0 with its dependencies as of 2025-01-24 and "
         "`1.18.5+1a2b3c4d` is a candidate, whose wheels or source are needed again."
     )
@@ -207,10 +207,10 @@ def test_runs_of_one_release_are_the_noise_floor() -> None:
 
 def test_larger_noise_floor_stands_in_its_column() -> None:
     """With a word that it is noise; a smaller one leaves the metric's own least change."""
-    series = paired_rounds.series(campaign(TWO, 6, FIGURES))
-    key = next(iter(comparison.noise_floors(paired_rounds.series(campaign(SAME, 6)))))[:3]
+    paired = paired_rounds.pair(campaign(TWO, 6, FIGURES))
+    key = next(iter(comparison.noise_floors(paired_rounds.pair(campaign(SAME, 6)))))[:3]
     floors = {(*key, CPU): 0.1, (*key, "overhead_p50_ms"): 0.001}
-    (one,) = comparison.judge(series, floors)
+    (one,) = comparison.judge(paired, floors)
     counts = {effect.metric.name: effect_text.counts_from(effect) for effect in one.effects}
     assert (counts[CPU], counts["overhead_p50_ms"]) == ("10.5 % (noise)", "5.0 %")
     assert "No noise floor" not in "\n".join(comparison_page.notes(one))
@@ -218,13 +218,13 @@ def test_larger_noise_floor_stands_in_its_column() -> None:
 
 def test_adjustment_is_told_with_its_slope_and_its_control() -> None:
     """A control that surely differs is set in bold; one that does not is within noise."""
-    control: list[float | None] = [1.0, 1.1, 0.9, 1.05, 0.95, 1.0]
+    covariate: list[float | None] = [1.0, 1.1, 0.9, 1.05, 0.95, 1.0]
     for factor, told in (
         (1.0, "The control itself differs between the two by +0.0 % (+0.0 % to +0.0 %), which is within noise."),
         (1.2, "**The control itself differs between the two by +20.0 % (+20.0 % to +20.0 %)**: one release may"),
     ):
-        moved = [value and value * factor for value in control]
-        text = notes(campaign(TWO, 6, {"control_cpu_per_request_ms": (control, moved), CPU: (control, control)}))
+        moved = [value and value * factor for value in covariate]
+        text = notes(campaign(TWO, 6, {"speed_covariate_ms": (covariate, moved), CPU: (covariate, covariate)}))
         assert "CPU per request 1.00." in text
         assert told in text
 

@@ -11,7 +11,7 @@ from tests.fakes import synthetic_runs
 
 
 @pytest.mark.parametrize(
-    ("asked", "heading"),
+    ("requested", "heading"),
     [
         ({}, "## promptflow 1.12.0: FastApi + Async Function Nodes, profile report, ok"),
         ({"flow": "mine"}, "## promptflow 1.12.0: FastAPI + mine, profile report, ok"),
@@ -21,9 +21,9 @@ from tests.fakes import synthetic_runs
         ),
     ],
 )
-def test_heading(tmp_path: Path, asked: dict[str, str], heading: str) -> None:
+def test_heading(tmp_path: Path, requested: dict[str, str], heading: str) -> None:
     """A run is called in the summary what the pages call it, and the mock alone belongs to no release."""
-    directory = synthetic_runs.write(tmp_path, synthetic_runs.record(**asked))  # type: ignore[arg-type]
+    directory = synthetic_runs.write(tmp_path, synthetic_runs.record(**requested))  # type: ignore[arg-type]
     assert session_summary.of_session(synthetic_runs.SUITE, [directory]).splitlines()[0] == heading
 
 

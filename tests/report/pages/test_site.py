@@ -233,8 +233,8 @@ def test_summary_is_tidy(files: dict[str, str]) -> None:
     assert ranked == {"ready_s": "yes", "overhead_p50_ms": "no"}
     late = found["1.11.0", "flex_async", "invalid", "ready_s"]
     assert [late[name] for name in ("value", "bound", "ranked")] == ["NA", "generator-bound", "no"]
-    hole = found["1.17.2", "static_async", "cannot-install", "ready_s"]
-    assert [hole[name] for name in ("value", "low", "high", "runs")] == ["NA", "NA", "NA", "0"]
+    entry = found["1.17.2", "static_async", "cannot-install", "ready_s"]
+    assert [entry[name] for name in ("value", "low", "high", "runs")] == ["NA", "NA", "NA", "0"]
 
 
 def test_pages_are_a_chain(files: dict[str, str]) -> None:
@@ -265,7 +265,9 @@ def test_release_that_left_the_matrix_keeps_its_page(tmp_path: Path) -> None:
 def test_another_python_is_part_of_the_command(tmp_path: Path) -> None:
     """A run on another Python than the tables' own is repeated with that Python."""
     made = synthetic_runs.record()
-    synthetic_runs.write(tmp_path, dataclasses.replace(made, asked=dataclasses.replace(made.asked, python="3.9")))
+    synthetic_runs.write(
+        tmp_path, dataclasses.replace(made, requested=dataclasses.replace(made.requested, python="3.9"))
+    )
     assert "--flow static_async --python 3.9`" in derive(tmp_path)["v1.12.0/README.md"]
 
 

@@ -129,8 +129,8 @@ def test_our_runs_stand_beside_their_own_ceilings() -> None:
         "Measured (`report`): 24.90 rps with 8 workers and 4 threads, 97% of what that allows (25.60 rps).",
         "Measured (`report-8-threads`): 24.90 rps with 8 workers and 8 threads, 49% of what that allows (51.20 rps).",
     )
-    one = eight.record.ran and dataclasses.replace(eight.record.ran, workers=1)
-    assert "more than that allows (6.400 rps)" in say(runs=[sync(ran=one)])[1].lines[1]
+    one = eight.record.observed and dataclasses.replace(eight.record.observed, workers=1)
+    assert "more than that allows (6.400 rps)" in say(runs=[sync(observed=one)])[1].lines[1]
     assert say(runs=[sync(own_wait_s=None)])[1].lines[1] == "Measured (`report`): not known."
 
 

@@ -46,7 +46,7 @@ def test_published_form_repeats_the_published_text() -> None:
 
 def test_published_form_of_a_hole_shows_its_word_everywhere() -> None:
     """A run that is not ok has its typed word in each of the 20 figures, and no number."""
-    line = squeezed(markdown.published_hole("cannot-install"))[2]
+    line = squeezed(markdown.published_without_figures("cannot-install"))[2]
     assert line == "| POST | /score |" + " cannot-install |" * 20
 
 

@@ -17,7 +17,7 @@ def answered(engine: str = "fastapi", profile: str = "report", number: int = 1) 
 
 def word(runs: list[Run], release: str, engine: str, flow: str) -> str:
     """What the table says of one release, engine and flow."""
-    tabled = [run for run in runs if run.record.asked.profile.name != SERVES]
+    tabled = [run for run in runs if run.record.requested.profile.name != SERVES]
     return support_matrix.words(MATRIX, runs, tabled)[release][engine, flow]
 
 
@@ -63,5 +63,5 @@ def test_every_hole_has_its_reason() -> None:
     found = support_matrix.reasons(MATRIX)
     assert "not-applicable: the fastapi engine came with 1.10.0" in found
     constrained = [release for release in MATRIX.releases if release.constraints]
-    assert len(found) == 1 + len(MATRIX.holes) + len(constrained)
+    assert len(found) == 1 + len(MATRIX.unsupported) + len(constrained)
     assert any(line.startswith("1.17.0 serves only with `marshmallow<3.24`: ") for line in found)
