@@ -1,4 +1,4 @@
-"""What set the throughput of a run: the load, the server, or what should not have. Pure; imports `sample`, `laws`.
+"""What set the throughput of a run: the load, the server, or what should not have.
 
 The generator's part is a matter of validity: see there. A throughput that the load sets cannot rank releases.
 """

@@ -1,6 +1,6 @@
 """Exact arithmetic on stored histograms: how many, mean, percentiles, and merging without loss.
 
-Pure. Imports `record` only. Values are microseconds, results milliseconds.
+Values are microseconds, results milliseconds.
 """
 
 from __future__ import annotations

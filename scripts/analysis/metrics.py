@@ -1,6 +1,6 @@
 """The registry of metrics: one row each, computed from one run; a new row reaches every table by itself.
 
-Pure. Imports the record, `sample`, `distribution` and `laws`. A metric is None where a run cannot tell it.
+A metric is None where a run cannot tell it.
 """
 
 from __future__ import annotations

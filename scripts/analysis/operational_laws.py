@@ -1,6 +1,6 @@
 """Operational laws of a closed loop: what the load alone allows, and what the workers allow.
 
-Pure arithmetic; imports `loads` and `record` only. The laws are those of Denning and Buzen, "The Operational
+The laws are those of Denning and Buzen, "The Operational
 Analysis of Queueing Network Models", ACM Computing Surveys 10 (1978): Little's law applied to a closed loop
 of N users who think for Z seconds and wait R seconds for an answer gives X = N / (R + Z).
 """

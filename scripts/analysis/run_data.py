@@ -1,7 +1,4 @@
-"""What figures and verdicts about one run are computed from: its record and its distributions, with what both tell.
-
-Pure. Imports the record, `distribution` and `laws`.
-"""
+"""What figures and verdicts about one run are computed from: its record and its distributions, with what both tell."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Finds and reads the runs under a results directory; what cannot be read is named, never fatal.
 
 Reads one run at a time: its histograms and its timeline are turned into metrics and verdicts and dropped.
-Imports the record, `sample`, `metrics`, `validity` and `bound`. Writes nothing.
+Writes nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""When a run that ended well may still not be believed, with reasons. Pure; imports `sample`, `laws`, `distribution`.
+"""When a run that ended well may still not be believed, with reasons.
 
 `reasons` spoil a run: it is shown, but neither ranked, pooled nor compared. `distrusted` spoils its latencies only.
 Thresholds are those of measurement practice stated in README under "When a run counts".

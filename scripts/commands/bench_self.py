@@ -6,6 +6,7 @@ and collating 20, 200 and 2000 records (copies of the committed ones under other
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import shutil

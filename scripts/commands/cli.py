@@ -1,6 +1,6 @@
 """What every command line shares: a parser that suggests, and errors that become exit codes.
 
-Imports `errors` and `suite` only. A verb is `def main(argv) -> int`.
+A verb is `def main(argv) -> int`.
 """
 
 from __future__ import annotations

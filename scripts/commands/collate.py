@@ -1,6 +1,6 @@
 """Derive: `python -m scripts collate` writes everything in results/ that comes from the records.
 
-The only module of the reporting side that writes. Imports `report.pages`; decides nothing about content.
+The only module of the reporting side that writes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Errors that end a command: what happened, what to type next, and the exit code (stable, in README).
 
-Imports nothing of ours. Python's own exceptions stay for programming mistakes.
+Python's own exceptions stay for programming mistakes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A flow directory as the suite sees it: the request to send, and what a good answer is.
 
-Reads `request.json` and `bench.toml`; never imports the flow. Imports `errors` and `suite` only.
+Reads `request.json` and `bench.toml`; never imports the flow.
 """
 
 from __future__ import annotations

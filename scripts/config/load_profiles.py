@@ -1,6 +1,6 @@
 """Loads: who asks, how often and for how long, and what a search for the highest load is told.
 
-Owns the value types of suite.toml's `[profile]` and `[capacity]` tables. Imports nothing of ours.
+Owns the value types of suite.toml's `[profile]` and `[capacity]` tables.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""From what was asked to the runs to make: every choice is checked here, before anything starts.
-
-Imports `errors`, `suite`, `loads` and `flow`.
-"""
+"""From what was asked to the runs to make: every choice is checked here, before anything starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of releases: what they cannot serve, and what they do otherwise. Imports nothing of ours."""
+"""What is known of releases: what they cannot serve, and what they do otherwise."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tables of a TOML file as dataclasses: every key checked against the field's name and type, no guessing.
 
-What is wrong is added to a list of problems, so that all of it can be told at once. Imports `errors` only.
+What is wrong is added to a list of problems, so that all of it can be told at once.
 """
 
 from __future__ import annotations

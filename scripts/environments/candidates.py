@@ -1,7 +1,6 @@
 """What can be measured: a release of suite.toml, the same as of another day, or a candidate that is not released.
 
 Each is locked and digested like a release; only the locks of releases as of their own day are committed.
-Imports `errors`, `suite` and, of `measure`, `environment`, `locks`, `process` and `sources`.
 """
 
 from __future__ import annotations

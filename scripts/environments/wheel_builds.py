@@ -1,7 +1,6 @@
 """Where a candidate comes from: wheels, a source checkout or a git repository; all end as wheels under .scratch/.
 
 Building runs the candidate's own build code, as measuring runs the rest of it: name only what you would run.
-Imports `errors`, `suite` and, of `measure`, `environment`, `process` and `wheels`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Wheels of promptflow's own distributions, as a candidate brings them: named, checked and hashed, never unpacked.
 
-Standard library and `packaging` only, as `locks`, which imports it. Imports `errors`.
+Standard library and `packaging` only, as `locks`, which uses it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Between which two neighbouring releases a metric stepped: bisection, decided by the intervals of `steps`.
+"""Between which two neighbouring releases a metric stepped: bisection, decided by the intervals of `change_points`.
 
-Pure; imports `metrics`, `pairing`, `statistics` and `steps`. Measuring is a function that the caller gives. A stage
+Measuring is a function that the caller gives. A stage
 measures both ends of a range and its middle in the same interleaved rounds, and goes on with the half in which the
 metric moved more. All intervals of a search hold at once: Bonferroni over the stages, their two looks and their three
 shifts.

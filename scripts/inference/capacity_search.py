@@ -1,6 +1,6 @@
 """Which load to try next, and what a search has found: the highest load that meets an objective.
 
-Pure: what a load turns out to be, is the business of who calls. Imports `loads` only.
+Pure: what a load turns out to be, is the business of who calls.
 
 The users grow step by step until a load does not meet the objective; the gap is halved until it is within the
 precision; then independent runs at the load that was found must all meet it as well, else it is lowered by the

@@ -1,6 +1,6 @@
 """At which release a metric stepped: many releases in the same interleaved rounds, each beside the one before.
 
-Pure; imports `comparison`, `metrics`, `pairing` and `statistics`. The model is two-way analysis of covariance: log of
+The model is two-way analysis of covariance: log of
 the metric = round + release + slope * log of the control arm + noise, fitted by least squares (Searle, "Linear Models",
 1971, chapters 4 and 8); as every release is in every round, it is one of means. All releases share one estimate of the
 noise, so few rounds tell much. A step is a difference between neighbours whose interval excludes none and that is

@@ -1,6 +1,6 @@
 """What a campaign says: for every metric the paired ratio to the baseline, its interval, and a verdict.
 
-Pure; imports `pairing`, `statistics`, `metrics` and `comparability`. The replicate is the run, never the request. A
+The replicate is the run, never the request. A
 metric that follows the machine's speed is adjusted by the control arm: the CPU time per request of load generator and
 mock API in the same run, which hold no code under test.
 """

@@ -1,6 +1,6 @@
 """Campaigns of interleaved rounds, found again in the records: which runs may be paired with which.
 
-Pure; imports `comparability`, `store` and the errors. Only runs of one round are ever compared.
+Only runs of one round are ever compared.
 """
 
 from __future__ import annotations

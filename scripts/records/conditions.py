@@ -1,7 +1,4 @@
-"""What must agree before two runs may share a table, be pooled or be compared; everything else is information.
-
-Pure; imports the record only.
-"""
+"""What must agree before two runs may share a table, be pooled or be compared; everything else is information."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Distributions in HdrHistogram's own text form (V2, compressed, base64), which every HdrHistogram tool can read.
 
-Pure; imports the record only. What is read is untrusted: its size and its header are checked before it is decoded.
+What is read is untrusted: its size and its header are checked before it is decoded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The run record: what one run asked for, what really ran, where, how it ended, and what was measured.
 
-The only thing that the measuring and the reporting half share; `record_files` writes and reads it.
-Imports nothing of ours but `loads`.
+The only thing that the measuring and the reporting half share; `storage` writes and reads it.
 
 Schema history
   1  the first.

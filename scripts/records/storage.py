@@ -1,7 +1,6 @@
 """Records as files: one directory a run, never rewritten. Encodes, and reads back with every type checked.
 
 `record.json` (a RunRecord), `histograms.json` (Histograms) and `timeline.csv` (one row a second).
-Imports the record and `hdr` only.
 """
 
 from __future__ import annotations

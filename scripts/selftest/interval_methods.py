@@ -1,6 +1,6 @@
 """The intervals that could have been: each method that `simulation` compares with Student's, many samples at a time.
 
-Pure; imports `statistics`. A method takes samples (trials x rounds), a level and a source of randomness, and gives the
+A method takes samples (trials x rounds), a level and a source of randomness, and gives the
 lower and the upper ends, one a trial. Infinite ends say that so few rounds state nothing at that level.
 """
 

@@ -1,6 +1,6 @@
 """Why comparisons are judged as they are: the statistics tried on drawn figures whose truth is known.
 
-Pure: the same seed gives the same tables. Imports `statistics`, `interval_methods` and `tables`.
+Pure: the same seed gives the same tables.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One figure a comparison: every metric's change with its interval, beside the change from which it counts.
 
-Pure; imports `canvas`, `comparison`, `statistics` and `wording`. Verdicts differ in shape, and changes in colour, too.
+Verdicts differ in shape, and changes in colour, too.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One figure a scenario: its metrics from release to release, with intervals, steps, holes and what else changed.
 
-Pure; imports `canvas` only. Releases stand in version order, each at its place, also where there is no figure.
+Releases stand in version order, each at its place, also where there is no figure.
 """
 
 from __future__ import annotations

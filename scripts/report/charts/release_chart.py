@@ -1,6 +1,6 @@
 """One picture a scenario of how releases did under a load that each met once: throughput and response times.
 
-Pure; imports `across`, `cells`, `headings`, `history`, `metrics`, `notes`, `published` and `suite`. Such runs are of
+Such runs are of
 different hours, so nothing is tested: points are medians with the lowest and highest run, and what must not be ranked
 is hollow.
 """

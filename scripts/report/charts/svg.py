@@ -1,7 +1,7 @@
 """What all pictures share: size, colours of both themes, and how a figure becomes the bytes of an SVG.
 
 Drawn once with the colours of the light theme, from which the dark one is made by replacing colours, because drawing
-is what costs. Pure: same figure, same bytes. Imports nothing of ours.
+is what costs. Pure: same figure, same bytes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One figure a run: throughput, response time and users over time.
 
-Pure: same timeline, same bytes. Imports `canvas` and the record only.
+Pure: same timeline, same bytes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 Three arms: the old release on its old lock, the old release on a newer lock, the new release. By the product of
 ratios, old to new = (old lock to newer lock, the same promptflow) x (old promptflow to new, on like dependencies).
-Pure; imports `comparison`, `pairing`, `tables` and `wording`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A bisection as Markdown: every stage, the step, and what is different between the two releases beside it.
-
-Pure; imports `bisection`, `comparison_page`, `lock_difference`, `pairing`, `tables` and `wording`.
-"""
+"""A bisection as Markdown: every stage, the step, and what is different between the two releases beside it."""
 
 from __future__ import annotations
 

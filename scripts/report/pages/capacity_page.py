@@ -1,7 +1,4 @@
-"""Whether a run meets the objective of a capacity search, and what the search prints when it ends.
-
-Pure. Imports `headings`, `store`, `tables`, `wording` and the search's own words.
-"""
+"""Whether a run meets the objective of a capacity search, and what the search prints when it ends."""
 
 from __future__ import annotations
 

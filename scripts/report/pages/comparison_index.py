@@ -1,7 +1,4 @@
-"""results/comparisons/: a page and a picture for every campaign among the records, and an index of them.
-
-Pure; imports `comparison_page`, `forest`, `templates` and `wording`.
-"""
+"""results/comparisons/: a page and a picture for every campaign among the records, and an index of them."""
 
 from __future__ import annotations
 

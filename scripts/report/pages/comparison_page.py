@@ -1,7 +1,4 @@
-"""A comparison as Markdown: in a terminal, in a CI job's summary, and under results/comparisons/.
-
-Pure; imports `canvas`, `comparison`, `pairing`, `lock_difference`, `statistics`, `tables`, `templates` and `wording`.
-"""
+"""A comparison as Markdown: in a terminal, in a CI job's summary, and under results/comparisons/."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""results/README.md: all releases side by side, what is missing and why, and what the metrics mean.
-
-Pure. Imports `across`, `capability`, `cells`, `headings`, `notes`, `reported`, `tables`, `templates`, `wording` and
-`suite`.
-"""
+"""results/README.md: all releases side by side, what is missing and why, and what the metrics mean."""
 
 from __future__ import annotations
 

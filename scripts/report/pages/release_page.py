@@ -1,7 +1,4 @@
-"""results/v<release>/: the page of one release in the form of the published report, and its charts.
-
-Imports `cells`, `charts`, `findings`, `headings`, `notes`, `published`, `tables`, `templates`; reads timelines.
-"""
+"""results/v<release>/: the page of one release in the form of the published report, and its charts."""
 
 from __future__ import annotations
 

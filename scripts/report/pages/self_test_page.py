@@ -1,8 +1,4 @@
-"""What the suite's own test has shown, as a page: injected slowdowns found or missed, and false alarms of A/A runs.
-
-Pure; imports the errors, `comparison`, `comparison_page`, `pairing`, `simulation`, `statistics`, `steps`, `tables`,
-`templates` and `wording`.
-"""
+"""What the suite's own test has shown, as a page: injected slowdowns found or missed, and false alarms of A/A runs."""
 
 from __future__ import annotations
 

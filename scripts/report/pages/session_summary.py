@@ -1,7 +1,4 @@
-"""What a bench session prints when it ends: the published table of each run, and what tells releases apart.
-
-Pure. Imports `headings`, `metrics`, `store`, `tables` and `wording`.
-"""
+"""What a bench session prints when it ends: the published table of each run, and what tells releases apart."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Everything that is derived from the records: which files there should be under results/, and their bytes.
 
-Reads, computes, writes nothing. Imports the rest of this package.
+Reads, computes, writes nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fills the Markdown templates beside this module; the only module that knows jinja2. Imports nothing of ours."""
+"""Fills the Markdown templates beside this module; the only module that knows jinja2."""
 
 from __future__ import annotations
 

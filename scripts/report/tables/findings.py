@@ -1,7 +1,6 @@
 """What a published report says when its own figures are put side by side, beside what we measured.
 
-Every sentence is chosen by the data, and every number computed from it. Pure. Imports `published`, `laws`,
-`store`, `wording`.
+Every sentence is chosen by the data, and every number computed from it.
 """
 
 from __future__ import annotations

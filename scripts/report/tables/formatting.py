@@ -1,4 +1,4 @@
-"""How numbers and foreign text are written in Markdown. Pure; imports nothing of ours."""
+"""How numbers and foreign text are written in Markdown."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 Pure. A hole shows its typed word in every cell of its row. A figure in parentheses must not be ranked or compared.
 The reasons of both stand in a note under the table.
-Imports `cells`, `store`, `metrics`, `wording` and the record.
 """
 
 from __future__ import annotations

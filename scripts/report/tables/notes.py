@@ -1,7 +1,4 @@
-"""The sentences around a table: how runs ended, how they were served and loaded, how to repeat them.
-
-Pure; imports `cells`, `comparability`, `laws`, `metrics` and `wording`.
-"""
+"""The sentences around a table: how runs ended, how they were served and loaded, how to repeat them."""
 
 from __future__ import annotations
 

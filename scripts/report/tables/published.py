@@ -1,6 +1,6 @@
 """The figures that others published about a release, as data under results/published/.
 
-Reads those files; computes nothing. Imports the record and `errors`.
+Reads those files; computes nothing.
 """
 
 from __future__ import annotations

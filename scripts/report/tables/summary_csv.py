@@ -1,7 +1,4 @@
-"""results/summary.csv: every metric of every cell, one row each, for spreadsheets and notebooks.
-
-Pure. Imports `cells` and `metrics`.
-"""
+"""results/summary.csv: every metric of every cell, one row each, for spreadsheets and notebooks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What each release serves: every engine and flow is measured, tried, or a typed hole; never a blank.
-
-Pure; imports `store`, `tables`, `wording` and `suite`.
-"""
+"""What each release serves: every engine and flow is measured, tried, or a typed hole; never a blank."""
 
 from __future__ import annotations
 
