@@ -21,7 +21,7 @@ from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.records import conditions
 
-Verdict = Literal["regression", "improvement", "no change", "inconclusive", "no data"]
+Verdict = Literal["regression", "improvement", "within threshold", "inconclusive", "no data"]
 LEVEL = 0.95
 COVARIATE = "speed_covariate_ms"
 COVARIATE_METRIC = next(metric for metric in METRICS if metric.name == COVARIATE)
@@ -203,7 +203,7 @@ def judged(
         return "regression" if certain else "inconclusive"
     if high < 0 and worse < -threshold:
         return "improvement" if certain else "inconclusive"
-    return "no change" if -threshold < low and high < threshold else "inconclusive"
+    return "within threshold" if -threshold < low and high < threshold else "inconclusive"
 
 
 def _needed(interval: Interval | None, threshold: float, level: float) -> int:

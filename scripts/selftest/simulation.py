@@ -46,7 +46,7 @@ class VerdictRates:
 
     regression: float  # share of trials, 0 to 1
     improvement: float  # share of trials, 0 to 1
-    no_change: float  # share of trials, 0 to 1
+    within_threshold: float  # share of trials, 0 to 1
     inconclusive: float  # share of trials, 0 to 1
     rounds: float  # measured on average until the verdict
 
@@ -128,7 +128,7 @@ def verdicts(low: Figures, estimate: Figures, high: Figures, threshold: float) -
         (high < 0) & (estimate < -threshold),
         (low > -threshold) & (high < threshold),
     ]
-    return np.select(rules, ["regression", "improvement", "no change"], "inconclusive")
+    return np.select(rules, ["regression", "improvement", "within threshold"], "inconclusive")
 
 
 def campaign(
@@ -150,7 +150,7 @@ def campaign(
     return VerdictRates(
         regression=float(np.mean(found == "regression")),
         improvement=float(np.mean(found == "improvement")),
-        no_change=float(np.mean(found == "no change")),
+        within_threshold=float(np.mean(found == "within threshold")),
         inconclusive=float(np.mean(found == "inconclusive")),
         rounds=float(np.mean(rounds)),
     )
@@ -210,7 +210,7 @@ def false_positive_table(trials: int, rng: np.random.Generator) -> str:
         for percent in (0, 2):
             seen = campaign(CPU, 0, looks, level, math.log1p(percent / 100), trials, rng)
             positives = seen.regression + seen.improvement
-            figures = (positives, seen.regression, seen.no_change, seen.inconclusive)
+            figures = (positives, seen.regression, seen.within_threshold, seen.inconclusive)
             rows.append([name, f"{percent} %", *(_percent(figure) for figure in figures), f"{seen.rounds:.1f}"])
     headers = ["Plan", "Threshold", "False alarms", "Regression", "No change", "Inconclusive", "Rounds"]
     return markdown(headers, rows, labels=2)

@@ -47,7 +47,7 @@ def test_same_figures_are_no_change(stage: Stage) -> None:
     found = stage.measure(stage.campaign(), FOUR)
     told = verdicts(found)
     assert told.pop("overhead_p99_ms") == "no data"  # of two requests
-    assert set(told.values()) == {"no change"}
+    assert set(told.values()) == {"within threshold"}
     runner.require_whole(stage.campaign(), found)
 
 

@@ -61,7 +61,8 @@ def test_figures_are_medians() -> None:
 
 
 @pytest.mark.parametrize(
-    ("factor", "verdict"), [(1.03, "regression"), (0.97, "improvement"), (1.01, "no change"), (0.99, "no change")]
+    ("factor", "verdict"),
+    [(1.03, "regression"), (0.97, "improvement"), (1.01, "within threshold"), (0.99, "within threshold")],
 )
 def test_verdict_follows_size_and_direction(factor: float, verdict: str) -> None:
     """Of CPU time less is better, and 2 % is the least that counts, however certain less is."""
@@ -107,7 +108,7 @@ def test_first_answers_are_missing_in_older_records() -> None:
     """Records of schema 1 do not tell them: no figure, no verdict, and everything else has one."""
     found = {effect.metric.name: effect for effect in effects(one(campaign(TWO, 4)), 2, {})}
     assert (found[FIRST].baseline, found[FIRST].verdict) == (None, "no data")
-    assert {effect.verdict for name, effect in found.items() if name != FIRST} == {"no change"}
+    assert {effect.verdict for name, effect in found.items() if name != FIRST} == {"within threshold"}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_what_follows_speed_is_adjusted_by_the_control() -> None:
     }
     with_covariate = {e.metric.name: e for e in effects(one(campaign(TWO, 8, figures)), 2, {})}[CPU]
     without = {e.metric.name: e for e in effects(one(campaign(TWO, 8, {CPU: figures[CPU]})), 2, {})}[CPU]
-    assert (with_covariate.verdict, without.verdict) == ("no change", "regression")
+    assert (with_covariate.verdict, without.verdict) == ("within threshold", "regression")
     assert with_covariate.slope == pytest.approx(1.0, abs=0.01)
     assert without.slope == 0.0
 
@@ -183,7 +184,7 @@ def test_least_change_can_be_replaced_and_adds_a_metric() -> None:
     """A threshold of one's own is what counts, also for a metric that is not compared otherwise."""
     paired = one(campaign(TWO, 4, {CPU: ([5.0] * 4, [5.2] * 4), "settled_s": ([5.0] * 4, [5.2] * 4)}))
     found = {e.metric.name: e for e in effects(paired, 2, {}, minimum_effect={CPU: 0.05, "settled_s": 0.01})}
-    assert (found[CPU].verdict, found["settled_s"].verdict) == ("no change", "regression")
+    assert (found[CPU].verdict, found["settled_s"].verdict) == ("within threshold", "regression")
     assert "settled_s" not in {e.metric.name for e in effects(paired, 2, {})}
 
 
@@ -207,7 +208,7 @@ def test_noise_floor_is_the_far_end_of_all_rounds_together(mean: float) -> None:
 def test_change_within_the_noise_floor_does_not_count() -> None:
     """A certain 3 % of memory is a regression, unless comparing a release with itself could not exclude 3 %."""
     runs = campaign(TWO, 8, {MEMORY: (times(WOBBLE, 1e8), times(WOBBLE[::-1], 1.03e8))})
-    for size, verdict in ((0.01, "regression"), (0.05, "no change")):
+    for size, verdict in ((0.01, "regression"), (0.05, "within threshold")):
         found = {e.metric.name: e for e in effects(one(runs), 2, noise_floors(paired_rounds.pair(noisy(size))))}[MEMORY]
         assert found.floor is not None
         assert found.threshold == max(found.floor, math.log1p(0.02))
@@ -281,4 +282,4 @@ def test_truncated_latencies_are_not_compared() -> None:
     """A latency that must not be believed is no data, while throughput and CPU time of the same run count."""
     runs = [dataclasses.replace(run, distrusted=("truncated: ...",)) for run in campaign(TWO, 6)]
     verdicts = {each.metric.name: each.verdict for each in effects(one(runs), 2, {})}
-    assert (verdicts["overhead_p50_ms"], verdicts[CPU]) == ("no data", "no change")
+    assert (verdicts["overhead_p50_ms"], verdicts[CPU]) == ("no data", "within threshold")

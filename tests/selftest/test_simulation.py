@@ -109,7 +109,7 @@ def test_improvement_mirrors_regression(rng: np.random.Generator) -> None:
 def test_shares_and_rounds_of_a_campaign_add_up(rng: np.random.Generator) -> None:
     """Each trial has one verdict, and a campaign that looks early ends early."""
     seen = campaign(CPU, math.log(1.05), LOOKS, 0.99, LEAST, TRIALS, rng)
-    assert seen.regression + seen.improvement + seen.no_change + seen.inconclusive == pytest.approx(1)
+    assert seen.regression + seen.improvement + seen.within_threshold + seen.inconclusive == pytest.approx(1)
     assert LOOKS[0] <= seen.rounds < 7
 
 
@@ -120,8 +120,8 @@ def test_shares_and_rounds_of_a_campaign_add_up(rng: np.random.Generator) -> Non
         (0.001, 0.019, 0.04, "inconclusive"),
         (-0.001, 0.03, 0.06, "inconclusive"),
         (-0.06, -0.03, -0.001, "improvement"),
-        (-0.01, 0.0, 0.01, "no change"),
-        (0.005, 0.01, 0.015, "no change"),
+        (-0.01, 0.0, 0.01, "within threshold"),
+        (0.005, 0.01, 0.015, "within threshold"),
         (-0.03, 0.0, 0.03, "inconclusive"),
     ],
 )

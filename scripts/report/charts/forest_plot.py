@@ -24,7 +24,7 @@ _FARTHEST = 60.0  # percent: a larger change is drawn at the edge, and told by i
 _LOOKS: dict[Verdict, tuple[str, str]] = {  # colour role and marker
     "regression": ("second", "D"),
     "improvement": ("first", "s"),
-    "no change": ("text", "o"),
+    "within threshold": ("text", "o"),
     "inconclusive": ("text", "x"),
 }
 

@@ -55,7 +55,7 @@ def summary(one: ArmComparison) -> list[str]:
         ]
         if named:
             lines.append(f"**{verdict}** in {listed(named)} ({one.heading}).")
-    return lines or [f"**no change** in any metric ({one.heading})."]
+    return lines or [f"**within threshold** in every metric ({one.heading})."]
 
 
 def about(paired: PairedRounds) -> str:

@@ -19,7 +19,7 @@ from scripts.report.charts.svg import Picture
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def effect(metric: Metric, percent: float | None, half: float = 0.01, verdict: Verdict = "no change") -> Effect:
+def effect(metric: Metric, percent: float | None, half: float = 0.01, verdict: Verdict = "within threshold") -> Effect:
     """A change of so many percent, with half an interval as log ratio."""
     middle = None if percent is None else math.log1p(percent / 100)
     interval = (
@@ -71,7 +71,9 @@ def test_rows_are_named_with_their_changes(picture: Picture) -> None:
 
 def test_title_and_legend_can_be_read(picture: Picture) -> None:
     """Title and verdicts are text."""
-    assert {"1.18.5 against 1.12.0", "regression", "improvement", "no change", "inconclusive"} <= set(texts(picture))
+    assert {"1.18.5 against 1.12.0", "regression", "improvement", "within threshold", "inconclusive"} <= set(
+        texts(picture)
+    )
 
 
 def test_same_effects_give_the_same_bytes(picture: Picture) -> None:

@@ -26,15 +26,15 @@ FIGURES: dict[str, tuple[list[float | None], list[float | None]]] = {
 TABLE = """\
 | Metric                  |   Baseline |   Candidate |   Change |      95 % interval |   Counts from |                               Verdict |
 |:------------------------|-----------:|------------:|---------:|-------------------:|--------------:|--------------------------------------:|
-| steady throughput (rps) |      187.6 |       187.6 |   +0.0 % |   +0.0 % to +0.0 % |         2.0 % |                             no change |
-| response time p50 (ms)  |       1285 |        1285 |   +0.0 % |   +0.0 % to +0.0 % |         1.0 % |                             no change |
+| steady throughput (rps) |      187.6 |       187.6 |   +0.0 % |   +0.0 % to +0.0 % |         2.0 % |                      within threshold |
+| response time p50 (ms)  |       1285 |        1285 |   +0.0 % |   +0.0 % to +0.0 % |         1.0 % |                      within threshold |
 | overhead p50 (ms)       |      10.00 |       12.00 |  +20.0 % | +18.2 % to +21.8 % |         5.0 % |                        **regression** |
 | overhead p99 (ms)       |      100.0 |       110.0 |   +5.5 % | -24.8 % to +47.8 % |        10.0 % | inconclusive: about 227 rounds needed |
-| backend call p50 (ms)   |      17.40 |       17.40 |   +0.0 % |   +0.0 % to +0.0 % |         5.0 % |                             no change |
+| backend call p50 (ms)   |      17.40 |       17.40 |   +0.0 % |   +0.0 % to +0.0 % |         5.0 % |                      within threshold |
 | CPU per request (ms)    |      5.000 |       4.000 |  -20.0 % | -21.2 % to -18.8 % |         2.0 % |                       **improvement** |
-| memory start            |  800.0 MiB |   800.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |         2.0 % |                             no change |
-| memory end              |  880.0 MiB |   880.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |         2.0 % |                             no change |
-| ready (s)               |      1.500 |       1.530 |   +2.0 % |   +2.0 % to +2.0 % |        10.0 % |                             no change |
+| memory start            |  800.0 MiB |   800.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |         2.0 % |                      within threshold |
+| memory end              |  880.0 MiB |   880.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |         2.0 % |                      within threshold |
+| ready (s)               |      1.500 |       1.530 |   +2.0 % |   +2.0 % to +2.0 % |        10.0 % |                      within threshold |
 | first answer (ms)       |      20.00 |       400.0 |        \u2013 |                  \u2013 |        20.0 % |                               no data |"""  # noqa: E501 - a table as it is
 
 
@@ -79,7 +79,7 @@ def test_summary_of_no_change_says_so() -> None:
     """A comparison in which nothing moved has a line, too."""
     same: dict[str, tuple[list[float | None], list[float | None]]] = {"first_answer_ms": ([20.0] * 4, [20.0] * 4)}
     (line,) = comparison_page.summary(judged(campaign(TWO, 4, same))[0])
-    assert line == "**no change** in any metric (fastapi static_async: 1.18.5 against 1.12.0)."
+    assert line == "**within threshold** in every metric (fastapi static_async: 1.18.5 against 1.12.0)."
 
 
 def test_only_kept_pages_are_said_to_be_generated() -> None:

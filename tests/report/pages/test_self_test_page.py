@@ -63,18 +63,18 @@ def test_a_caught_slowdown_says_after_how_many_rounds_and_minutes() -> None:
 
 def test_a_missed_slowdown_has_no_time() -> None:
     """The verdict stands instead of "caught"."""
-    assert row(page([injected([1.001] * 4)], []), "slow")[5:8] == ["**missed** (no change)", "\u2013", "\u2013"]
+    assert row(page([injected([1.001] * 4)], []), "slow")[5:8] == ["**missed** (within threshold)", "\u2013", "\u2013"]
 
 
 def test_rounds_are_counted_by_the_threshold_of_the_verdict() -> None:
     """A slowdown that the noise floor swallows is not caught early either."""
     one = injected([1.05] * 6)
     swallowed = [
-        dataclasses.replace(effect, threshold=0.1, verdict="no change") if effect.metric.name == CPU else effect
+        dataclasses.replace(effect, threshold=0.1, verdict="within threshold") if effect.metric.name == CPU else effect
         for effect in one.judged.effects
     ]
     missed = dataclasses.replace(one, judged=dataclasses.replace(one.judged, effects=tuple(swallowed)))
-    assert row(page([missed], []), "slow")[5:7] == ["**missed** (no change)", "\u2013"]
+    assert row(page([missed], []), "slow")[5:7] == ["**missed** (within threshold)", "\u2013"]
 
 
 def test_what_else_was_called_changed_is_named() -> None:
