@@ -1,4 +1,4 @@
-"""Runs that belong together: cells, what their scenarios are called, and in which order they stand.
+"""Groups runs into cells, names their scenarios and sorts both.
 
 A cell is one release, engine, flow and profile under one set of conditions.
 """
@@ -43,21 +43,21 @@ class Cell:
 
     @property
     def shown(self) -> Run:
-        """What tables and charts show: of the ok runs the one with the median response time, else the newest run.
+        """The run in tables and charts: the ok run with the median response time, else the newest run.
 
-        Not the newest and not the best: on a machine whose speed varies either would be chance or choice.
+        On a machine whose speed varies, the newest run would be random and the best one selected.
         """
         ordered = sorted(self.ok, key=lambda run: (run.values["response_time_mean_ms"] or 0.0, run.record.run_id))
         return ordered[(len(ordered) - 1) // 2] if ordered else self.runs[-1]
 
     @property
     def requested(self) -> RequestedConfig:
-        """What its runs were asked to do."""
+        """The requested configuration that its runs share."""
         return self.shown.record.requested
 
     @property
     def outcome(self) -> str:
-        """`ok` when any run is, else the typed word of the newest run."""
+        """`ok` when any run is, else the outcome of the newest run."""
         return self.shown.outcome
 
     @property
@@ -67,21 +67,21 @@ class Cell:
 
     @property
     def bound(self) -> str | None:
-        """What set the throughput of the runs that count, else of the run shown; `mixed` when they differ."""
+        """What limited the throughput of the ok runs, else of the run shown; `mixed` when they differ."""
         found = {run.bound for run in self.ok} or {self.shown.bound}
         return found.pop() if len(found) == 1 else "mixed"
 
     def counts(self, metric: Metric) -> bool:
-        """Whether its figure may be ranked or compared: that of every ok run may, and there is one."""
+        """Whether its figure may be ranked or compared: there is an ok run, and every ok run's figure may."""
         return bool(self.ok) and all(run.counts(metric) for run in self.ok)
 
     def figure(self, metric: str) -> float | None:
-        """What a table shows: the median of the ok runs; without one, what the run shown has measured all the same."""
+        """The figure in a table: the median of the ok runs; without one, what the run shown has measured."""
         spread = self.spread(metric)
         return self.shown.values[metric] if not self.ok else spread.median if spread else None
 
     def spread(self, metric: str) -> Spread | None:
-        """The metric over the runs that are ok; None when none of them tells it."""
+        """The metric over the ok runs; None when all of them lack it."""
         values = [value for run in self.ok if (value := run.values[metric]) is not None]
         if not values:
             return None
@@ -89,7 +89,7 @@ class Cell:
 
 
 def cells(runs: Iterable[Run]) -> list[Cell]:
-    """All cells, in an order that depends on what they are and not on how they were found."""
+    """All cells, in an order that does not depend on the order of the runs."""
 
     def key(run: Run) -> tuple[str, ...]:
         requested = run.record.requested
@@ -106,7 +106,7 @@ def cells(runs: Iterable[Run]) -> list[Cell]:
 
 
 def best_first(found: Iterable[Cell]) -> list[Cell]:
-    """Cells with good runs first, the newest first among them."""
+    """Cells with ok runs first; among them, the newest first."""
     return sorted(found, key=lambda cell: (bool(cell.ok), (cell.ok or cell.runs)[-1].record.run_id), reverse=True)
 
 
@@ -119,7 +119,7 @@ def release_key(release: str) -> tuple[int, Version, str]:
 
 
 def title(suite: Suite, requested: RequestedConfig) -> str:
-    """The heading of a scenario: the one that suite.toml declares, else made of engine and flow."""
+    """The heading of a scenario: its title in suite.toml, else made of engine and flow."""
     if requested.release == MOCK:
         return MOCK_TITLE
     for scenario in suite.scenarios:
@@ -130,7 +130,7 @@ def title(suite: Suite, requested: RequestedConfig) -> str:
 
 
 def by_profile(suite: Suite, found: Iterable[Cell]) -> list[list[Cell]]:
-    """Cells of one profile together, in the order of suite.toml; profiles it no longer has come last."""
+    """Cells of one profile together, in the order of suite.toml; profiles that it no longer has come last."""
     names = [profile.name for profile in suite.profiles]
 
     def key(cell: Cell) -> tuple[int, str]:
@@ -153,7 +153,7 @@ def by_scenario(suite: Suite, found: Iterable[Cell]) -> list[list[Cell]]:
 
 
 def by_conditions(found: Iterable[Cell]) -> list[list[Cell]]:
-    """Cells that may share a table, those of the newest good run first; each newest release first."""
+    """Cells that may share a table; the table of the newest ok run first, the newest release first in each."""
     tables: dict[str, list[Cell]] = {}
     for cell in best_first(found):
         tables.setdefault(cell.conditions, []).append(cell)

@@ -1,6 +1,6 @@
 """The registry of metrics: one row each, computed from one run; a new row reaches every table by itself.
 
-A metric is None where a run cannot tell it.
+A metric is None where the run lacks it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from scripts.records.schema import Disturbance, Histograms, LocustRow, RunRecord
 Better = Literal["higher", "lower", "-"]
 
 View = Literal["releases", "history", "report chart", "spread", "terminal"]
-"""Where a metric stands beside the full tables: a column over releases, a panel of either picture over releases, the
-line on how far runs lie apart, what a bench session prints."""
+"""Where a metric is shown besides the full tables: a column over releases, a panel of either picture over releases, the
+line with the range of several runs, the summary of a bench session."""
 
 
 Compute = Callable[[RunData], float | None]
+
+_ARROWS: dict[Better, str] = {"higher": "\u2191", "lower": "\u2193", "-": ""}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +35,8 @@ class Metric:
     meaning: str  # one line, for the glossary
     shown_in: tuple[View, ...] = ()
     latency: bool = False  # of response times: not to be ranked where a run lost its slowest requests
-    minimum_effect: float | None = None  # smallest relative change that counts in a comparison; None: never compared
-    follows_speed: bool = False  # moves with the machine's speed: adjusted by the control arm in comparisons
+    minimum_effect: float | None = None  # smallest relative change that a comparison counts; None: never compared
+    follows_speed: bool = False  # moves with the machine's speed: comparisons adjust it with the speed covariate
     compute: Compute
 
     @property
@@ -47,6 +49,23 @@ class Metric:
     def title(self) -> str:
         """The heading of its column, e.g. "overhead p50 (ms)"; bytes carry their unit in each cell."""
         return f"{self.words} ({self.unit})" if self.unit in {"ms", "s", "rps"} else self.words
+
+    @property
+    def direction(self) -> str:
+        """The good direction in words, e.g. "lower is better"; empty for a metric without one."""
+        return "" if self.better == "-" else f"{self.better} is better"
+
+    @property
+    def full_title(self) -> str:
+        """The title with the good direction, e.g. "overhead p50 (ms, lower is better)"."""
+        unit = self.unit if self.title != self.words else ""
+        inside = ", ".join(filter(None, [unit, self.direction]))
+        return f"{self.words} ({inside})" if inside else self.words
+
+    @property
+    def short_title(self) -> str:
+        """The title with an arrow for the good direction, e.g. "overhead p50 (ms) \u2193", for wide tables."""
+        return f"{self.title} {_ARROWS[self.better]}".rstrip()
 
 
 def derive(record: RunRecord, histograms: Histograms) -> dict[str, float | None]:
@@ -163,12 +182,12 @@ def _metric(  # noqa: PLR0913 - a row of the table below, with its few options n
 
 METRICS: tuple[Metric, ...] = (
     _metric("throughput_rps", "rps", "higher", _row(lambda row: row.requests_per_s),
-            "all requests, failures included, over the run time with its ramp; locust's own figure",
+            "all requests per second of the whole run, failures and ramp included; locust's own figure",
             shown_in=("releases", "report chart", "spread")),
     _metric("steady_throughput_rps", "rps", "higher", lambda data: data.steady_throughput_rps,
-            "requests that ended in steady state, failures included, over its length", minimum_effect=0.02),
+            "requests per second in steady state, failures included", minimum_effect=0.02),
     _metric("ceiling_use", "ratio", "-", _ceiling_use,
-            "steady throughput / min(N/(R0+Z), workers x threads / R0): share of what load and workers allow",
+            "steady throughput / the highest that load and workers allow: min(N/(R0+Z), workers x threads / R0)",
             shown_in=("releases", "report chart")),
     _metric("failure_ratio", "ratio", "lower", _row(lambda row: _ratio(row.failure_count, row.request_count)),
             "failed requests / all requests",
@@ -183,68 +202,68 @@ METRICS: tuple[Metric, ...] = (
             "median of successes in steady state", latency=True, minimum_effect=0.01,
             shown_in=("releases", "report chart")),
     _metric("response_time_p95_ms", "ms", "lower", _percentile("ok", 95),
-            "95 % of successes in steady state took no longer", latency=True),
+            "95th percentile of successes in steady state", latency=True),
     _metric("response_time_p99_ms", "ms", "lower", _percentile("ok", 99),
-            "99 % of successes in steady state took no longer", latency=True,
+            "99th percentile of successes in steady state", latency=True,
             shown_in=("releases", "report chart")),
     _metric("overhead_mean_ms", "ms", "lower", _mean("overhead"),
-            "exact mean of overhead: response time - the flow's own wait - what the backend waited",
+            "exact mean of overhead in steady state; overhead: response time - the flow's and the backend's waits",
             latency=True),
     _metric("overhead_p50_ms", "ms", "lower", _percentile("overhead", 50),
             "median overhead in steady state", latency=True, minimum_effect=0.05, follows_speed=True,
             shown_in=("releases", "history", "report chart", "terminal")),
-    _metric("overhead_p95_ms", "ms", "lower", _percentile("overhead", 95), "95th percentile of overhead",
-            latency=True),
+    _metric("overhead_p95_ms", "ms", "lower", _percentile("overhead", 95),
+            "95th percentile of overhead in steady state", latency=True),
     _metric("overhead_p99_ms", "ms", "lower", _percentile("overhead", 99),
-            "99th percentile of overhead", latency=True, minimum_effect=0.10, follows_speed=True,
+            "99th percentile of overhead in steady state", latency=True, minimum_effect=0.10, follows_speed=True,
             shown_in=("releases", "history", "terminal")),
     _metric("backend_call_p50_ms", "ms", "lower", _percentile("backend_call", 50),
             "median of the part of the overhead that lies around the flow's backend call",
             latency=True, minimum_effect=0.05, follows_speed=True),
     _metric("failed_time_max_ms", "ms", "-", _slowest_failure, "slowest failed request of the whole run"),
     _metric("in_flight_at_stop", "requests", "-", lambda data: data.measured.load.in_flight_at_stop,
-            "requests without an answer when the run ended; in no latency figure"),
+            "requests without an answer when the run ended; no latency figure includes them"),
     _metric("cpu_per_request_ms", "ms", "lower", _server(lambda server: _ratio(server.cpu_s * 1000, server.completed)),
             "CPU time of the server's process tree per completed request in steady state",
             minimum_effect=0.02, follows_speed=True,
             shown_in=("releases", "history", "report chart", "spread", "terminal")),
     _metric("memory_start_bytes", "bytes", "lower", _server(lambda server: server.memory_start_bytes),
-            "memory of the server's process tree, verified and idle", minimum_effect=0.02),
+            "memory of the server's process tree before the load, verified and idle", minimum_effect=0.02),
     _metric("memory_end_bytes", "bytes", "lower", _server(lambda server: server.memory_end_bytes),
             "memory of the server's process tree after the load", minimum_effect=0.02,
             shown_in=("releases", "history", "terminal")),
     _metric("memory_growth_per_1000_requests_bytes", "bytes", "lower", _memory_growth,
             "memory growth from start to end per 1000 requests"),
     _metric("ready_s", "s", "lower", _server(lambda server: server.ready_s),
-            "start of the server process to its first good /health", minimum_effect=0.10,
+            "from the start of the server process to its first good /health", minimum_effect=0.10,
             shown_in=("releases", "history", "terminal")),
     _metric("settled_s", "s", "lower", _server(lambda server: server.settled_s),
-            "start of the server process until every worker had started and was idle"),
+            "from the start of the server process until every worker had started and was idle"),
     _metric("first_answer_ms", "ms", "lower", _beyond_ideal(lambda server: server.first_answer_s),
-            "the server's first answer, cold and alone on an idle machine, less the ideal time", minimum_effect=0.20,
+            "time of the server's first answer, alone on an idle machine, less the ideal time", minimum_effect=0.20,
             shown_in=("history",)),
     _metric("first_answer_under_load_ms", "ms", "lower", _beyond_ideal(_slowest_first),
-            "first answer under load of the slowest worker that can be told, less the ideal time"),
+            "first answer under load of the slowest worker that is known, less the ideal time"),
     _metric("worker_imbalance", "ratio", "lower", _server(lambda server: _imbalance(server.worker_cpu_s)),
             "CPU time of the busiest worker / mean of the workers; 1 is even"),
     _metric("worker_request_imbalance", "ratio", "lower", _server(lambda server: _imbalance(server.worker_requests)),
-            "successes of the worker that had most in steady state / mean of the workers; 1 is even"),
+            "successes of the busiest worker in steady state / mean of the workers; 1 is even"),
     _metric("mock_cpu_per_request_ms", "ms", "-", _mock_cpu,
             "CPU time of the mock API per completed request in steady state"),
     _metric("generator_lag_p99_ms", "ms", "-", lambda data: data.measured.generator.lag_p99_ms,
-            "how late the load generator's event loop woke; from 10 ms on the row is bound by the generator",
+            "how late the load generator's event loop woke; from 10 ms on the run is generator-bound",
             shown_in=("terminal",)),
     _metric("generator_cpu_per_request_ms", "ms", "-", _generator_cpu,
             "CPU time of the load generator per recorded request"),
     _metric("run_queue_wait_ms", "ms", "-", _run_queue_wait,
-            "how long the load generator was ready to run but waited for a core, per recorded request"),
+            "time that the load generator waited for a core although it was ready to run, per recorded request"),
     _metric("speed_covariate_ms", "ms", "-", _speed_covariate,
-            "CPU time of mock API and load generator per request: they hold no promptflow, so it is the machine's"),
+            "CPU time of mock API and load generator per request; no promptflow runs in them, so it shows the machine's speed"),
     _metric("reference_loop_ms", "ms", "-", _reference_loop,
-            "CPU time of a fixed piece of work, mean of just before and just after: how fast the cores were",
+            "CPU time of a fixed piece of work, mean of before and after the load; shows how fast the cores were",
             shown_in=("releases", "spread")),
     _metric("other_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.other_s),
-            "share of the machine's CPU that went to neither servers nor generator in steady state"),
+            "share of the machine's CPU that other processes took in steady state: neither servers nor generator"),
     _metric("harness_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.harness_s),
             "share of the machine's CPU that the harness itself took in steady state: telemetry and progress"),
     _metric("stolen_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.stolen_s),
@@ -252,4 +271,4 @@ METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 
 COMPARED = tuple(metric for metric in METRICS if metric.minimum_effect is not None)
-"""The metrics that a comparison looks at unless told otherwise."""
+"""The metrics that a comparison judges by default."""

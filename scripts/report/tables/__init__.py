@@ -1,1 +1,1 @@
-"""Takes figures and verdicts. Gives Markdown tables, CSV and the words around them."""
+"""Takes figures and verdicts. Gives Markdown tables, CSV and the texts around them."""

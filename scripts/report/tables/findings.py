@@ -1,6 +1,6 @@
-"""What a published report says when its own figures are put side by side, beside what we measured.
+"""What the figures of a published report show, beside our own measurements.
 
-Every sentence is chosen by the data, and every number computed from it.
+The data chooses every sentence, and every number is computed from it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scripts.report.tables.published import Published, PublishedScenario
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One statement about the published figures, and the figures it rests on."""
+    """One statement about the published figures, and its evidence."""
 
     title: str
     lines: tuple[str, ...]  # one or more sentences each
@@ -45,7 +45,7 @@ def _of(scenario: PublishedScenario, runs: Sequence[Run]) -> list[Run]:
 
 
 def ideal_rps(report: Published) -> float:
-    """What a server that adds nothing to the flow's floor would reach, ramp counted in."""
+    """Throughput of a server that adds nothing to the ideal time, ramp included."""
     users = operational_laws.mean_users(report.users, report.spawn_rate, report.run_time_s)
     return operational_laws.closed_loop_rps(users, report.floor_s, report.think_s)
 
@@ -56,7 +56,7 @@ def is_load_bound(report: Published, scenario: PublishedScenario) -> bool:
 
 
 def _closed_loop(report: Published, runs: Sequence[Run]) -> Finding:
-    """N / (R + Z), in steady state and with the ramp counted in, against each throughput (see `laws`)."""
+    """N / (R + Z), in steady state and with the ramp, against each throughput (see `operational_laws`)."""
     bound = [scenario.title for scenario in report.scenarios if is_load_bound(report, scenario)]
     if len(bound) == len(report.scenarios):
         title = "Every throughput is a property of the load, not of promptflow"
@@ -75,23 +75,24 @@ def _closed_loop_line(report: Published, scenario: PublishedScenario, runs: Sequ
     steady = operational_laws.closed_loop_rps(report.users, mean_s, report.think_s)
     ramped = operational_laws.closed_loop_rps(users, mean_s, report.think_s)
     yield (
-        f"**{scenario.title}**: {report.users} users who wait {report.think_s:g} s on average and "
-        f"{significant(mean_s)} s for an answer make N/(R+Z) = {significant(steady)} rps in steady state, and "
-        f"{significant(ramped)} with the ramp counted in ({significant(users)} users on average). "
-        f"Published: {significant(row.requests_per_s)} rps, {deviation(row.requests_per_s, ramped)}."
+        f"**{scenario.title}**: published are {significant(row.requests_per_s)} rps. "
+        f"{report.users} users who wait {report.think_s:g} s between requests and {significant(mean_s)} s for an answer "
+        f"make N/(R+Z) = {significant(steady)} rps in steady state. With the ramp ({significant(users)} users on "
+        f"average) it is {significant(ramped)}; the published figure differs by "
+        f"{deviation(row.requests_per_s, ramped)}."
     )
     if is_load_bound(report, scenario):
         yield (
-            f"A server that added nothing to the flow's {report.floor_s:g} s would reach {significant(ideal)}: "
-            f"the row stands at {row.requests_per_s / ideal:.0%} of what the load allows, whatever the release."
+            f"A server that adds nothing to the flow's {report.floor_s:g} s would reach {significant(ideal)} rps. "
+            f"The row is at {row.requests_per_s / ideal:.0%} of what the load allows, whatever the release."
         )
     else:
         yield (
-            f"The load would allow {significant(ideal)} rps; the row stands at {row.requests_per_s / ideal:.0%} "
-            "of that, so here the server sets the throughput."
+            f"The load would allow {significant(ideal)} rps. The row is at {row.requests_per_s / ideal:.0%} "
+            "of that, so the server limits the throughput."
         )
     if abs(row.requests_per_s - ramped) > operational_laws.LAW_TOLERANCE * ramped:
-        yield "The published mean and throughput do not fit together under this law: see the last finding."
+        yield "The published mean and throughput contradict this law: see the last finding."
     yield from (_measured_law(run) for run in _of(scenario, runs))
 
 
@@ -104,18 +105,18 @@ def _measured_law(run: Run) -> str:
         return f"{head} no steady state."
     law = operational_laws.closed_loop_rps(profile.users, mean_ms / 1000, operational_laws.think_s(profile))
     return (
-        f"{head} {significant(throughput)} rps in all; {significant(steady)} in steady state, where N/(R+Z) gives "
-        f"{significant(law)} ({deviation(steady, law)})."
+        f"{head} {significant(throughput)} rps in all, {significant(steady)} in steady state. N/(R+Z) gives "
+        f"{significant(law)} there ({deviation(steady, law)})."
     )
 
 
 def _threads(report: Published, runs: Sequence[Run]) -> Finding:
-    """Workers x threads / floor against the throughput of flows that hold a thread for a whole request."""
+    """Workers x threads / ideal time against the throughput of flows that hold a thread for a whole request."""
     bound = [scenario for scenario in report.scenarios if scenario.bound_by_threads]
     ceiling = operational_laws.thread_ceiling_rps(report.workers, report.threads, report.floor_s)
     beyond = any(scenario.row.requests_per_s > ceiling for scenario in bound)
     title = (
-        f"The declared {report.threads} threads are not what ran"
+        f"The server did not run with the declared {report.threads} threads"
         if beyond
         else f"The figures are within what the declared {report.threads} threads allow"
     )
@@ -126,18 +127,18 @@ def _threads(report: Published, runs: Sequence[Run]) -> Finding:
 def _thread_lines(report: Published, scenario: PublishedScenario, ceiling: float, runs: Sequence[Run]) -> Iterator[str]:
     rps = scenario.row.requests_per_s
     product = f"{report.workers} workers x {report.threads} threads / {report.floor_s:g} s = {significant(ceiling)} rps"
+    limit = f"**{scenario.title}**: the ceiling is {product}. Published are {significant(rps)}."
     if rps > ceiling:
         needed = next(
             n for n in range(1, 10**6) if operational_laws.thread_ceiling_rps(report.workers, n, report.floor_s) >= rps
         )
         as_workers = operational_laws.thread_ceiling_rps(report.workers, report.workers, report.floor_s)
         yield (
-            f"**{scenario.title}**: {product} is the most that they can answer; published are {significant(rps)}. "
-            f"At least {needed} threads a worker were needed. With {report.workers}, as many as there are workers, the "
-            f"ceiling is {significant(as_workers)}, {'above' if as_workers >= rps else 'still below'} that figure."
+            f"{limit} At least {needed} threads a worker were needed. With {report.workers} threads, as many as workers, "
+            f"the ceiling is {significant(as_workers)}, {'above' if as_workers >= rps else 'still below'} that figure."
         )
     else:
-        yield f"**{scenario.title}**: {product} is the most that they can answer; published are {significant(rps)}."
+        yield limit
     yield from (_measured_threads(run) for run in _of(scenario, runs))
 
 
@@ -149,23 +150,23 @@ def _measured_threads(run: Run) -> str:
     )
     head = f"Measured ({code(run.record.requested.profile.name)}):"
     if observed is None or not floor or throughput is None:
-        return f"{head} not known."
+        return f"{head} unknown."
     most = operational_laws.thread_ceiling_rps(observed.workers, observed.threads, floor)
-    verdict = "more than that allows" if throughput > most else f"{throughput / most:.0%} of what that allows"
+    verdict = "above" if throughput > most else f"{throughput / most:.0%} of"
     return (
         f"{head} {significant(throughput)} rps with {observed.workers} workers and {observed.threads} threads, "
-        f"{verdict} ({significant(most)} rps)."
+        f"{verdict} the ceiling of {significant(most)} rps."
     )
 
 
 def _failures(report: Published, runs: Sequence[Run]) -> Finding:
-    """A smallest response time below the floor can only be a failed request's."""
+    """A smallest response time below the ideal time can only be that of a failed request."""
     floor_ms = report.floor_s * 1000
     below = [s.row.min_response_time < floor_ms and s.row.failure_count > 0 for s in report.scenarios]
     if all(below):
-        title = "Failures are inside the latencies"
+        title = "The latencies include failures"
     elif any(below):
-        title = "Failures are inside some of the latencies"
+        title = "Some of the latencies include failures"
     else:
         title = "No failure shows in the latencies"
     lines = [" ".join(_failure_line(report, scenario, runs)) for scenario in report.scenarios]
@@ -180,11 +181,11 @@ def _failure_line(report: Published, scenario: PublishedScenario, runs: Sequence
         yield f"{fastest}, not below the flow's {significant(floor_ms)} ms; {failed}."
     elif row.failure_count:
         yield (
-            f"{fastest}, from a flow that cannot answer in under {significant(floor_ms)} ms: it is that of a failure. "
+            f"{fastest}. The flow cannot answer in under {significant(floor_ms)} ms, so this was a failed request. "
             f"{failed[0].upper()}{failed[1:]}."
         )
     else:
-        yield f"{fastest}, below the flow's {significant(floor_ms)} ms, although no request failed: it is unexplained."
+        yield f"{fastest}, below the flow's {significant(floor_ms)} ms. No request failed, so this is unexplained."
     yield from (_measured_failures(run) for run in _of(scenario, runs))
 
 
@@ -206,19 +207,19 @@ def _measured_failures(run: Run) -> str:
 
 
 def _in_flight(report: Published, runs: Sequence[Run]) -> Finding:
-    """N - X Z users wait when the run ends; R = N/X - Z is the mean they see (see `laws`)."""
+    """N - X Z users wait when the run ends; R = N/X - Z is the mean they see (see `operational_laws`)."""
     saturated = [scenario for scenario in report.scenarios if not is_load_bound(report, scenario)]
     if not saturated:
-        line = "Every row reaches what the load allows: the requests in flight when the run ended were ordinary ones."
+        line = "Every row reaches what the load allows. The requests in flight at the end of the run were ordinary ones."
         return Finding(title="No row is saturated", lines=(line,))
     lines = [" ".join(_in_flight_line(report, scenario, runs)) for scenario in saturated]
     lost = any(s.row.average_response_time / 1000 < _least_law_s(report, s) for s in saturated)
-    title = "The saturated row loses its slowest requests" if lost else "The saturated row's mean fits its throughput"
+    title = "The saturated row lacks its slowest requests" if lost else "The saturated row's mean fits its throughput"
     return Finding(title=title, lines=tuple(lines))
 
 
 def _least_law_s(report: Published, scenario: PublishedScenario) -> float:
-    """N/X - Z with the ramp counted in: the smallest mean that the throughput leaves room for, less tolerance."""
+    """N/X - Z with the ramp: the smallest mean that fits the throughput, less the tolerance."""
     users = operational_laws.mean_users(report.users, report.spawn_rate, report.run_time_s)
     return operational_laws.response_time_s(users, scenario.row.requests_per_s, report.think_s) * (
         1 - operational_laws.LAW_TOLERANCE
@@ -237,9 +238,9 @@ def _in_flight_line(report: Published, scenario: PublishedScenario, runs: Sequen
     mean_s = row.average_response_time / 1000
     relation = "below both" if mean_s < min(law, ramped) else "below the first only" if mean_s < law else "not below"
     yield (
-        f"**{scenario.title}**: with {significant(row.requests_per_s)} rps, N - X Z = {waiting:.0f} users were waiting "
-        f"for an answer when the run ended, beside {row.request_count} requests recorded; they are in no figure. "
-        f"N/X - Z = {significant(law)} s ({significant(ramped)} s with the ramp counted in); the reported mean of "
+        f"**{scenario.title}**: at {significant(row.requests_per_s)} rps, N - X Z = {waiting:.0f} users were waiting "
+        f"for an answer when the run ended. No figure includes them; {row.request_count} requests were recorded. "
+        f"N/X - Z = {significant(law)} s ({significant(ramped)} s with the ramp). The published mean of "
         f"{significant(mean_s)} s is {relation}."
     )
     yield from (_measured_in_flight(run) for run in _of(scenario, runs))
@@ -255,7 +256,7 @@ def _measured_in_flight(run: Run) -> str:
         return f"{head} no steady state."
     law = operational_laws.response_time_s(profile.users, steady, operational_laws.think_s(profile))
     return (
-        f"{head} {measured.load.in_flight_at_stop} requests in flight at the end, counted, beside "
-        f"{measured.load.recorded} recorded; locust reports a mean of {significant(reported / 1000)} s, successes in "
-        f"steady state took {significant(mean_ms / 1000)} s, N/X - Z gives {significant(law)} s."
+        f"{head} {measured.load.in_flight_at_stop} requests in flight at the end, {measured.load.recorded} recorded. "
+        f"Locust reports a mean of {significant(reported / 1000)} s. Successes in steady state took "
+        f"{significant(mean_ms / 1000)} s, and N/X - Z gives {significant(law)} s."
     )

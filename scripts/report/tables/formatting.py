@@ -19,7 +19,7 @@ def significant(value: float) -> str:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """A value for a table cell: bytes as MiB, counts whole, and a dash for what a run cannot tell."""
+    """A value for a table cell: bytes as MiB, counts whole, and a dash for a missing value."""
     if value is None:
         return DASH
     if unit == "bytes":
@@ -43,7 +43,7 @@ def deviation(measured: float, published: float) -> str:
 
 
 def percent(log_ratio: float) -> str:
-    """A ratio as the change that it is."""
+    """A log ratio as a change in percent, with its sign."""
     change = math.expm1(log_ratio) * 100
     return f"{change:+.{0 if abs(change) >= _MANY_PERCENT else 1}f} %"
 
@@ -55,7 +55,7 @@ def code(text: str) -> str:
 
 
 def span(versions: Sequence[str]) -> str:
-    """Releases in a row, the newest first: 1.9.0, or 1.0.0 to 1.9.0."""
+    """A range of releases, given the newest first: 1.9.0, or 1.0.0 to 1.9.0."""
     newest, oldest = versions[0], versions[-1]
     return newest if newest == oldest else f"{oldest} to {newest}"
 

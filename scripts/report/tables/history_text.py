@@ -13,21 +13,21 @@ from scripts.inference.release_history import ReleaseHistory
 
 
 def title(suite: Suite, history: ReleaseHistory) -> str:
-    """The scenario as people know it."""
+    """The heading of the scenario."""
     return grouping.title(suite, history.paired.runs(BASELINE)[0].record.requested)
 
 
 def sentences(suite: Suite, history: ReleaseHistory) -> list[str]:
-    """What changed, one line a release in the order of releases, and what came with it."""
-    told = [_sentence(suite, history, release) for release in history.paired.releases.values()]
-    return [sentence for sentence in told if sentence] + [
-        f"**{change.release}**: {_said(change)}: CPU time and overhead leave that share out"
+    """What changed, one line a release in the order of releases, and what else is new in it."""
+    found = [_sentence(suite, history, release) for release in history.paired.releases.values()]
+    return [sentence for sentence in found if sentence] + [
+        f"**{change.release}**: {_change(change)}. Overhead and CPU per request leave that share out"
         for change in history.covariate_changes
     ]
 
 
 def jumps(history: ReleaseHistory) -> list[str]:
-    """Which packages that serve a request jumped, by release in their order."""
+    """Packages that serve a request and came in another major version, by release in their order."""
     return [f"{release}: {lock_diff.text(moved)}" for release, moved in history.jumps.items()]
 
 
@@ -41,16 +41,16 @@ def _sentence(suite: Suite, history: ReleaseHistory, release: str) -> str:
     if not changes:
         return ""
     explained = {one.version: one.explained for one in suite.releases if one.explained}
-    moved = "; ".join(map(_said, changes))
-    came = [known[release]] if release in known else []
-    came += [lock_diff.text(history.jumps[release])] if release in history.jumps else []
-    with_it = f" (with it came: {'; '.join(came)})" if came else ""
+    moved = "; ".join(map(_change, changes))
+    new = [known[release]] if release in known else []
+    new += [lock_diff.text(history.jumps[release])] if release in history.jumps else []
+    also = f". Also in this release: {'; '.join(new)}" if new else ""
     why = f". {explained[release]}" if release in explained else ""
-    return f"**{release}**: against {changes[0].before} {moved}{with_it}{why}"
+    return f"**{release}**: against {changes[0].before} {moved}{also}{why}"
 
 
-def _said(change: ChangePoint) -> str:
-    """One step with its size and interval."""
+def _change(change: ChangePoint) -> str:
+    """One change with its size and interval."""
     interval = change.interval
     verb = "rose" if interval.estimate > 0 else "fell"
     low, high = sorted((abs(math.expm1(interval.low)), abs(math.expm1(interval.high))))

@@ -1,7 +1,7 @@
 """Every Markdown table; the only module that knows tabulate.
 
-Pure. A hole shows its typed word in every cell of its row. A figure in parentheses must not be ranked or compared.
-The reasons of both stand in a note under the table.
+Pure. A row without figures shows its outcome in every cell. A figure in parentheses must not be ranked or compared.
+Notes under the table give the reasons of both.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scripts.analysis.metrics import METRICS, Metric
 from scripts.analysis.run_reader import Run
 from scripts.config.matrix import MOCK
 from scripts.records.schema import LocustRow
-from scripts.report.tables.formatting import DASH, code, deviation, listed, marked, quantity
+from scripts.report.tables.formatting import DASH, deviation, listed, marked, quantity
 
 PUBLISHED_HEADERS = (
     "Type", "Name", "Request Count", "Failure Count", "Median Response Time", "Average Response Time",
@@ -27,7 +27,7 @@ _LATENCIES = frozenset({*PUBLISHED_HEADERS[4:8], *PUBLISHED_HEADERS[11:]})
 
 
 def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]], labels: int = 1) -> str:
-    """A table whose first `labels` columns are text and whose others are figures."""
+    """A table whose first `labels` columns are text; the others are figures."""
     align = ["left" if n < labels else "right" for n in range(len(headers))]
     return tabulate(list(rows), headers=list(headers), tablefmt="pipe", disable_numparse=True, colalign=align)
 
@@ -41,7 +41,7 @@ def published_form(rows: Sequence[LocustRow], doubtful: Collection[str] = ()) ->
 
 
 def doubtful_columns(run: Run) -> frozenset[str]:
-    """Which of the 22 columns must not be ranked or compared: all of an invalid run, latencies of a truncated one."""
+    """The columns that must not be ranked or compared: all of an invalid run, the latencies of a truncated one."""
     if run.outcome != "ok":
         return frozenset(PUBLISHED_HEADERS[_LABELS:])
     return _LATENCIES if run.distrusted else frozenset()
@@ -54,7 +54,7 @@ def published_without_figures(outcome: str) -> str:
 
 
 def side_by_side(published: LocustRow, measured: LocustRow | None, outcome: str, doubtful: Collection[str] = ()) -> str:
-    """Each of the 22 columns: published, measured (or the typed word of its hole) and the deviation."""
+    """Each of the 22 columns: published, measured (or the outcome of a run without figures) and the deviation."""
     texts = _published_cells(published)
     if measured is None:
         rows = [(h, t, outcome, DASH) for h, t in zip(PUBLISHED_HEADERS, texts, strict=True)]
@@ -70,13 +70,13 @@ def side_by_side(published: LocustRow, measured: LocustRow | None, outcome: str,
 
 
 def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, link: bool = True) -> str:
-    """Headline metrics and the bound, one row a release: medians of the runs that are ok.
+    """Main metrics and the bound, one row a release: medians of the ok runs.
 
-    A cell without such a run shows what was measured all the same, marked. `absent`: (release, typed word).
+    A cell without an ok run shows the figures of its newest run in parentheses. `absent`: (release, outcome).
     """
-    told = [metric for metric in METRICS if any(cell.figure(metric.name) is not None for cell in found)]
-    columns = [metric for metric in told if "releases" in metric.shown_in]
-    headers = ["Release", "Runs", *(["Bound", *(metric.title for metric in columns)] if columns else ["Outcome"])]
+    known = [metric for metric in METRICS if any(cell.figure(metric.name) is not None for cell in found)]
+    columns = [metric for metric in known if "releases" in metric.shown_in]
+    headers = ["Release", "Runs", *(["Bound", *(metric.short_title for metric in columns)] if columns else ["Outcome"])]
     width = len(headers) - _LABELS
     rows = [[_name(cell.requested.release, link=link), _runs(cell), *_row(cell, columns, width)] for cell in found]
     rows += [[release, "0", *[word] * width] for release, word in absent]
@@ -86,23 +86,17 @@ def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, l
 def all_metrics(cell: Cell) -> str:
     """Every metric of a cell: the run shown and, when there are several, their median and range."""
     several = len(cell.ok) > 1
-    headers = ["Metric", "This run", *(["Median", "Lowest", "Highest"] if several else []), "Better"]
+    headers = ["Metric", "This run", *(["Median", "Lowest", "Highest"] if several else [])]
     rows = []
     for metric in METRICS:
         shown = quantity(cell.shown.values[metric.name], metric.unit)
-        row = [metric.title, marked(shown, counts=cell.shown.counts(metric))]
+        row = [metric.full_title, marked(shown, counts=cell.shown.counts(metric))]
         if several:
             spread = cell.spread(metric.name)
             figures = (spread.median, spread.low, spread.high) if spread else (None, None, None)
             row += [marked(quantity(figure, metric.unit), counts=cell.counts(metric)) for figure in figures]
-        rows.append([*row, metric.better])
+        rows.append(row)
     return markdown(headers, rows)
-
-
-def glossary() -> str:
-    """What every metric means."""
-    rows = [[code(metric.name), metric.unit, metric.better, metric.meaning.replace("|", "¦")] for metric in METRICS]
-    return markdown(["Metric", "Unit", "Better", "Meaning"], rows, labels=4)
 
 
 def _published_cells(row: LocustRow, doubtful: Collection[str] = ()) -> list[str]:
@@ -142,7 +136,7 @@ def _runs(cell: Cell) -> str:
 
 
 def _row(cell: Cell, columns: Sequence[Metric], width: int) -> list[str]:
-    """Bound and figures; the typed word everywhere for a cell that has measured nothing."""
+    """Bound and figures; the outcome everywhere for a cell that has measured nothing."""
     if not columns or cell.shown.record.measurements is None:
         return [cell.outcome] * width
     figures = ((quantity(cell.figure(metric.name), metric.unit), cell.counts(metric)) for metric in columns)

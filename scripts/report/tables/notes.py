@@ -1,4 +1,4 @@
-"""The sentences around a table: how runs ended, how they were served and loaded, how to repeat them."""
+"""The sentences under a table: how runs ended, how they were served and loaded, how to repeat them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from scripts.records.storage import RECORD_FILE, run_path
 from scripts.report.tables.formatting import code, listed, marked, quantity, significant
 
 _GIB = 2**30
+_NOT_DECLARED = "It cannot be repeated: suite.toml no longer declares it."
 
 
 def machines(shown: Iterable[Cell]) -> list[str]:
-    """The machines and Pythons that figures come from; without a figure, those of the runs that have none."""
+    """The machines and Pythons of the runs with figures; without such runs, those of all runs."""
     records = [cell.shown.record for cell in shown]
     return sorted({_machine(record) for record in records if record.observed} or {_machine(r) for r in records})
 
@@ -52,7 +53,7 @@ def run_link(run: Run) -> str:
 
 
 def not_ok(cell: Cell) -> list[str]:
-    """The reasons of every run of a cell that is not ok."""
+    """Outcome and reasons of every run that is not ok."""
     bad = [run for run in cell.runs if run.outcome != "ok"]
     return [
         f"{run.record.requested.release}, run {run.record.run_id}: {run.outcome}: "
@@ -62,7 +63,7 @@ def not_ok(cell: Cell) -> list[str]:
 
 
 def distrusted(cell: Cell) -> list[str]:
-    """Why latencies of ok runs stand in parentheses."""
+    """Why latencies of ok runs are in parentheses."""
     return [
         f"{run.record.requested.release}, run {run.record.run_id}: latencies in parentheses: {code(reason)}"
         for run in cell.ok
@@ -71,7 +72,7 @@ def distrusted(cell: Cell) -> list[str]:
 
 
 def differing(first: Cell, other: Cell) -> str:
-    """In what the conditions of two cells differ, with both values."""
+    """The conditions in which two cells differ, with both values."""
     found = conditions.differences(first.shown.record, other.shown.record)
     named = []
     for difference in found:
@@ -87,7 +88,7 @@ def only_profile_differs(first: Cell, other: Cell) -> bool:
 
 
 def _profile(first: Cell, other: Cell) -> list[Difference]:
-    """What differs in their profiles: workers and threads, where a release cannot have those that were asked for."""
+    """The fields in which their profiles differ, e.g. the threads of a release that cannot have those requested."""
     one, another = (dataclasses.asdict(cell.requested.profile) for cell in (first, other))
     return [
         Difference(name=name.replace("_", " "), first=str(value), second=str(another[name]))
@@ -97,74 +98,82 @@ def _profile(first: Cell, other: Cell) -> list[Difference]:
 
 
 def section(suite: Suite, cell: Cell) -> list[str]:
-    """Everything to say under the table of a cell."""
+    """The result of a cell: outcome, doubts, main metrics and failures, and the command that repeats it."""
     run = cell.shown
     lines = [_outcome(cell, run), *(f"Not ok: {line}." for line in not_ok(cell))]
-    lines += [f"Not to be ranked or compared: {line}." for line in distrusted(cell)]
+    lines += [f"Do not rank or compare: {line}." for line in distrusted(cell)]
     if run.record.measurements is not None:
-        lines += [_bound(run), _exact(cell), _failures(run.record.measurements)]
-        lines += [_generator(run.record.measurements, run.values), *_memory(run.record.measurements)]
-    if run.record.observed is not None:
-        lines.append(_server(run.record.requested, run.record.observed))
-    lines.append(f"Repeat it: {_repeat(suite, run.record.requested)}.")
+        lines += [_bound(run), _main_metrics(cell), _failures(run.record.measurements)]
+    lines.append(_repeat_line(suite, run.record.requested))
+    return lines
+
+
+def method(cell: Cell) -> list[str]:
+    """How the run shown was made: its server, its load generator, and what its memory figures count."""
+    record = cell.shown.record
+    lines = []
+    if record.observed is not None:
+        lines.append(_server(record.requested, record.observed))
+    if record.measurements is not None:
+        lines += [_generator(record.measurements, cell.shown.values), *_memory(record.measurements)]
     return lines
 
 
 def spread(cell: Cell) -> Iterator[str]:
-    """How far several runs of a cell lie apart, and how far the machine's own speed did."""
+    """The range of several runs of a cell, and of the machine's own speed."""
     if len(cell.ok) < 2:  # noqa: PLR2004 - one run has no spread
         return
-    told = []
+    ranges = []
     for metric in METRICS:
         found = cell.spread(metric.name)
         if "spread" in metric.shown_in and found is not None:
             low, high = (quantity(value, metric.unit) for value in (found.low, found.high))
             range_ = marked(f"{low} to {high}{_unit(metric)}", counts=cell.counts(metric))
-            told.append(f"{metric.words} {range_}")
+            ranges.append(f"{metric.words} {range_}")
     yield (
-        f"Over {len(cell.ok)} ok runs: {listed(told)}. The reference loop is the same work every time: what it and the "
-        "figures have in common is the machine."
+        f"Range of {len(cell.ok)} ok runs: {listed(ranges)}. The reference loop is always the same work. "
+        "A figure that moves together with it shows the machine, not promptflow."
     )
 
 
 def other_conditions(shown: Cell, others: Iterable[Cell]) -> Iterator[str]:
-    """That there are runs which must not be pooled with those shown."""
+    """How many runs exist under other conditions, and what differs."""
     for other in others:
         what = differing(other, shown)
-        yield f"{len(other.runs)} more run(s) under other conditions are not pooled with these; they differ in {what}."
+        yield f"{len(other.runs)} more run(s) under other conditions are not pooled with these. They differ in {what}."
 
 
 def _outcome(cell: Cell, run: Run) -> str:
     if run.outcome != "ok":
-        figures = " Its figures stand in parentheses." if run.record.measurements is not None else ""
-        return f"Outcome: {run.outcome}. No run of {len(cell.runs)} is ok; the newest is {run_link(run)}.{figures}"
+        figures = " Its figures are in parentheses." if run.record.measurements is not None else ""
+        return f"Outcome: {run.outcome}. None of {len(cell.runs)} run(s) is ok. The newest is {run_link(run)}.{figures}"
     which = (
         "the only run"
         if len(cell.runs) == 1
-        else (f"of {len(cell.ok)} ok run(s) the one with the median response time ({len(cell.runs)} in all)")
+        else (f"the one with the median response time of {len(cell.ok)} ok run(s) ({len(cell.runs)} in all)")
     )
-    return f"Outcome: ok. Table and chart show {run_link(run)}, {which}."
+    return f"Outcome: ok. The table and the chart show run {run_link(run)}, {which}."
 
 
 def _bound(run: Run) -> str:
-    """What set the throughput of the run shown; those of the others may differ."""
-    return f"Bound: {run.bound}." if run.bound else "Bound: it cannot be told."
+    """What limited the throughput of the run shown; it may differ in the others."""
+    return f"Bound: {run.bound or 'unknown'}."
 
 
-def _exact(cell: Cell) -> str:
-    """The headline metrics of the run shown."""
+def _main_metrics(cell: Cell) -> str:
+    """The metrics of the table over releases, of the run shown."""
     run = cell.shown
-    told = [
+    figures = [
         f"{m.words} {marked(quantity(run.values[m.name], m.unit) + _unit(m), counts=run.counts(m))}"
         for m in METRICS
         if "releases" in m.shown_in and run.values[m.name] is not None
     ]
-    return f"Exactly: {listed(told)}."
+    return f"Main metrics: {listed(figures)}."
 
 
 def _memory(measured: Measurements) -> Iterator[str]:
     if measured.server is not None and measured.server.memory_kind != "pss":
-        yield f"Memory is {code(measured.server.memory_kind)}: what processes share is counted in each of them."
+        yield f"Memory is {code(measured.server.memory_kind)}: memory that processes share is counted once for each."
 
 
 def _unit(metric: Metric) -> str:
@@ -178,12 +187,11 @@ def _failures(measured: Measurements) -> str:
 
 def _generator(measured: Measurements, values: dict[str, float | None]) -> str:
     own = measured.generator
-    waited = "" if own.run_queue_wait_s is None else f", waited {significant(own.run_queue_wait_s)} s for a core"
+    waited = "" if own.run_queue_wait_s is None else f" and waited {significant(own.run_queue_wait_s)} s for a core"
     return (
-        f"Load generator: locust {own.locust}, {own.user_class}; its event loop woke {significant(own.lag_p99_ms)} ms "
-        f"late at the 99th percentile, used {significant(own.cpu_s)} s of CPU "
-        f"({quantity(values['generator_cpu_per_request_ms'], 'ms')} ms a request){waited}; "
-        f"{own.exceptions} exceptions of its own."
+        f"Load generator: locust {own.locust}, {own.user_class}. It used {significant(own.cpu_s)} s of CPU "
+        f"({quantity(values['generator_cpu_per_request_ms'], 'ms')} ms a request){waited}. "
+        f"Its event loop woke {significant(own.lag_p99_ms)} ms late (p99). It raised {own.exceptions} exceptions."
     )
 
 
@@ -191,19 +199,28 @@ def _server(requested: RequestedConfig, observed: ObservedConfig) -> str:
     held = operational_laws.held_at_once(observed)
     threads = "threads do not apply" if held is None else f"{observed.threads} threads each"
     return (
-        f"Server as started: {code(shlex.join(observed.command))}; {observed.workers} workers ran, {threads} "
-        f"(asked: {requested.profile.workers} workers, {requested.profile.threads} threads)."
+        f"Server: {code(shlex.join(observed.command))}. Observed: {observed.workers} workers, {threads}. "
+        f"Requested: {requested.profile.workers} workers, {requested.profile.threads} threads each."
     )
 
 
 def repeat_any(suite: Suite, requested: RequestedConfig) -> str:
-    """The command that repeats a row of a table of releases."""
+    """How to repeat a row of a table of releases."""
+    command = _repeat(suite, requested)
+    if command is None:
+        return _NOT_DECLARED
     if requested.release == MOCK:
-        return _repeat(suite, requested)
-    return _repeat(suite, requested).replace(f"-{requested.release}-", "-RELEASE-")
+        return f"Repeat with {command}."
+    return f"Repeat a row with {command.replace(f'-{requested.release}-', '-RELEASE-')}."
 
 
-def _repeat(suite: Suite, requested: RequestedConfig) -> str:
+def _repeat_line(suite: Suite, requested: RequestedConfig) -> str:
+    command = _repeat(suite, requested)
+    return _NOT_DECLARED if command is None else f"Repeat with {command}."
+
+
+def _repeat(suite: Suite, requested: RequestedConfig) -> str | None:
+    """The command; None for a release or engine that suite.toml no longer has."""
     try:
         session = (
             "bench-mock"
@@ -211,7 +228,7 @@ def _repeat(suite: Suite, requested: RequestedConfig) -> str:
             else session_name(suite.release(requested.release), suite.engine(requested.engine))
         )
     except UsageError:
-        return "suite.toml no longer declares it"
+        return None
     options = ["--profile", requested.profile.name]
     if requested.release != MOCK:
         options += ["--flow", requested.flow]

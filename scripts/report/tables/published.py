@@ -1,7 +1,4 @@
-"""The figures that others published about a release, as data under results/published/.
-
-Reads those files; computes nothing.
-"""
+"""Reads the figures that others published about a release, from results/published/. Computes nothing."""
 
 from __future__ import annotations
 
@@ -68,7 +65,7 @@ class Published:
 
 
 def read(results: Path) -> dict[str, Published]:
-    """Published reports by release; UsageError names the file that is not one."""
+    """Published reports by release; UsageError names a file that cannot be read."""
     found = {}
     for path in sorted((results / "published").glob("*.json")):
         try:

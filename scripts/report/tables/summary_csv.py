@@ -17,9 +17,9 @@ ABSENT = "NA"  # what pandas and R read as missing
 
 
 def summary(found: Iterable[Cell]) -> bytes:
-    """Medians over the runs that are ok with the lowest and highest; cells of other conditions stay apart.
+    """Median, lowest and highest over the ok runs; cells of other conditions stay apart.
 
-    `ranked` tells whether the figure may be ranked or compared, "yes" or "no".
+    `ranked`: whether the figure may be ranked or compared, "yes" or "no".
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -44,7 +44,7 @@ def summary(found: Iterable[Cell]) -> bytes:
 
 
 def _figure(value: float | None) -> str:
-    """Six significant digits; whole numbers whole."""
+    """Six significant digits; whole numbers without a decimal point."""
     if value is None:
         return ABSENT
     return str(int(value)) if value == int(value) else f"{value:.6g}"

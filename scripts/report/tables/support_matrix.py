@@ -1,4 +1,4 @@
-"""What each release serves: every engine and flow is measured, tried, or a typed hole; never a blank."""
+"""What each release serves: every engine and flow is measured, tried or unsupported; no cell is blank."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def pairs(suite: Suite) -> list[tuple[Engine, str]]:
 
 
 def words(suite: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> dict[str, dict[Pair, str]]:
-    """By release, by engine and flow: `measured`, `serves`, a hole's typed word, or `not tried`.
+    """By release, by engine and flow: `measured`, `serves`, the outcome of an unsupported pair, or `not tried`.
 
     `tabled`: the runs whose figures stand in tables of releases.
     """
-    answered: Answered = {_asked(run): "serves" for run in runs if run.record.outcome == "ok"}
-    answered |= {_asked(run): "measured" for run in tabled if run.outcome == "ok"}
+    answered: Answered = {_triple(run): "serves" for run in runs if run.record.outcome == "ok"}
+    answered |= {_triple(run): "measured" for run in tabled if run.outcome == "ok"}
     return {
         release.version: {
             (engine.name, flow): _word(suite, release, engine, flow, answered) for engine, flow in pairs(suite)
@@ -36,7 +36,7 @@ def words(suite: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> dict[str,
     }
 
 
-def _asked(run: Run) -> tuple[str, str, str]:
+def _triple(run: Run) -> tuple[str, str, str]:
     requested = run.record.requested
     return requested.release, requested.engine, requested.flow
 
@@ -51,20 +51,20 @@ def _word(suite: Suite, release: Release, engine: Engine, flow: str, answered: A
 
 
 def table(suite: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> str:
-    """One row for releases in a row that are alike, the newest first; `runs` and `tabled` as `words` takes them."""
+    """One row for neighbouring releases that are alike, the newest first; `runs` and `tabled` as `words` takes them."""
     found = words(suite, runs, tabled)
     columns = pairs(suite)
     rows = []
     alike = itertools.groupby(reversed(suite.releases), lambda release: tuple(found[release.version].values()))
-    for said, group in alike:
-        rows.append([span([release.version for release in group]), *said])
+    for cells, group in alike:
+        rows.append([span([release.version for release in group]), *cells])
     return markdown.markdown(
         ["Release", *(f"{engine.title}, {flow}" for engine, flow in columns)], rows, len(columns) + 1
     )
 
 
 def reasons(suite: Suite) -> list[str]:
-    """Why there are holes."""
+    """Why some pairs are unsupported."""
     first = suite.releases[0]
     return [
         *(
