@@ -116,7 +116,7 @@ def _search(context: RunContext, spec: RunSpec, settings: Capacity) -> Made:
             errors.append(done.error)
         run = run_reader.read_run(done.directory)
         tried.append(Tried(trial=trial, run=run, judgement=capacity_page.judge(run, settings)))
-        context.progress.note(capacity_page.told(tried[-1]))
+        context.progress.note(capacity_page.progress_line(tried[-1]))
         return tried[-1].judgement.verdict
 
     found = capacity_search.find(settings, attempt)

@@ -1,6 +1,6 @@
-"""One figure a comparison: every metric's change with its interval, beside the change from which it counts.
+"""One figure a comparison: every metric's change with its interval and its threshold.
 
-Verdicts differ in shape, and changes in colour, too.
+Verdicts differ in shape, not only in colour.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from scripts.report.tables.formatting import percent
 
 _ROW_PX, _TITLE_PX = 34, 18
 _TITLE_LETTERS = 88  # in a line
-_FARTHEST = 60.0  # percent: a larger change is drawn at the edge, and told by its figure
-_LOOKS: dict[Verdict, tuple[str, str]] = {  # colour role and marker
+_FARTHEST = 60.0  # percent: a larger change is drawn at the edge, with its figure beside it
+_STYLES: dict[Verdict, tuple[str, str]] = {  # colour role and marker
     "regression": ("second", "D"),
     "improvement": ("first", "s"),
     "within threshold": ("text", "o"),
@@ -48,13 +48,13 @@ def _figure(title: str, shown: Sequence[tuple[Effect, Interval]]) -> Figure:
     for row, (effect, interval) in enumerate(shown):
         _row(axes, row, effect, interval, reach)
     axes.axvline(0, color=LIGHT["text"], linewidth=0.8)
-    axes.set_yticks(range(len(shown)), [effect.metric.words for effect, _ in shown])
+    axes.set_yticks(range(len(shown)), [_label(effect) for effect, _ in shown])
     axes.set_ylim(max(1, len(shown)) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
-    axes.set_xlabel("change against the baseline (%), with its interval; the grey bar is too small to count")
+    axes.set_xlabel("change against the baseline (%) with its interval; grey: within the threshold")
     axes.tick_params(length=3)
-    for verdict, (role, marker) in _LOOKS.items():
+    for verdict, (role, marker) in _STYLES.items():
         axes.plot([], [], color=LIGHT[role], marker=marker, linestyle="", label=verdict)
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2, handlelength=1.2)
     return figure
@@ -65,7 +65,7 @@ def _row(axes: Axes, row: int, effect: Effect, interval: Interval, reach: float)
     axes.barh(row, right - left, left=left, height=0.55, color=LIGHT["grid"])
     low, middle, high = _percents(interval)
     change = percent(interval.estimate)
-    role, marker = _LOOKS.get(effect.verdict, ("text", "x"))
+    role, marker = _STYLES.get(effect.verdict, ("text", "x"))
     colour = LIGHT[role]
     axes.text(1.02, row, change, transform=axes.get_yaxis_transform(), va="center", color=LIGHT["text"])
     if abs(middle) > reach:
@@ -73,6 +73,11 @@ def _row(axes: Axes, row: int, effect: Effect, interval: Interval, reach: float)
         return
     axes.plot([max(low, -reach), min(high, reach)], [row, row], color=colour)
     axes.plot([middle], [row], color=colour, marker=marker, markersize=7)
+
+
+def _label(effect: Effect) -> str:
+    """The metric without its unit, with an arrow for its good direction."""
+    return effect.metric.short_title.replace(effect.metric.title, effect.metric.words)
 
 
 def _percents(interval: Interval) -> tuple[float, float, float]:

@@ -1,6 +1,6 @@
-"""One figure a scenario: its metrics from release to release, with intervals, steps, holes and what else changed.
+"""One figure a scenario: its metrics over releases, with intervals, changes, unsupported releases and other events.
 
-Releases stand in version order, each at its place, also where there is no figure.
+Releases are in version order. A release without a figure has its place, too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scripts.report.tables import history_text
 _PANEL_PX, _HEAD_PX, _FOOT_PX = 132, 56, 84
 _NOTE_PX, _NOTES_IN_A_ROW = 13, 3
 _MIB = 2**20
-_LEAST_SPAN = 0.1  # of the middle value: an axis that shows less makes noise look like change
+_SMALLEST_SPAN = 0.1  # of the middle value: a shorter axis makes noise look like change
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +33,8 @@ class Point:
     value: float  # in the panel's unit
     low: float
     high: float
-    counts: bool = True  # may be ranked; what may not is drawn hollow, and joined to nothing
-    conditions: str = ""  # what differs in them is not joined
+    counts: bool = True  # may be ranked; else drawn hollow, and joined to nothing
+    conditions: str = ""  # points with other conditions are not joined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,9 +44,9 @@ class Panel:
     title: str
     unit: str
     points: tuple[Point, ...]
-    changes: frozenset[str] = frozenset()  # releases at which it stepped
-    published: tuple[str, float] | None = None  # the release and the figure that was published for it
-    limit: float | None = None  # what it cannot be above, drawn as a line
+    changes: frozenset[str] = frozenset()  # releases at which it changed
+    published: tuple[str, float] | None = None  # the release and the figure published for it
+    limit: float | None = None  # the highest possible value, drawn as a line
 
 
 def panel(one: MetricHistory) -> Panel:
@@ -55,8 +55,13 @@ def panel(one: MetricHistory) -> Panel:
     points = [
         Point(release=f.release, value=f.value / scale, low=f.low / scale, high=f.high / scale) for f in one.figures
     ]
-    stepped = frozenset(change.release for change in one.changes)
-    return Panel(title=one.metric.words, unit=shown_unit(one.metric), points=tuple(points), changes=stepped)
+    changed = frozenset(change.release for change in one.changes)
+    return Panel(title=panel_title(one.metric), unit=shown_unit(one.metric), points=tuple(points), changes=changed)
+
+
+def panel_title(metric: Metric) -> str:
+    """The metric without its unit, with its good direction."""
+    return f"{metric.words} ({metric.direction})" if metric.direction else metric.words
 
 
 def shown_unit(metric: Metric) -> str:
@@ -72,7 +77,7 @@ def shown_scale(metric: Metric) -> float:
 def over_releases(
     suite: Suite, title: str, engine_name: str, flow: str, panels: Sequence[Panel], jumped: Collection[str] = ()
 ) -> Picture:
-    """Panels over all releases that have the engine, with holes and what else changed."""
+    """Panels over all releases that have the engine, with unsupported releases and what else changed."""
     engine = suite.engine(engine_name)
     releases = [release for release in suite.releases if suite.has_engine(release, engine)]
     unsupported = {r.version: entry.outcome for r in releases if (entry := suite.why_unsupported(r, flow))}
@@ -85,8 +90,8 @@ def draw(
 ) -> Picture:  # fmt: skip
     """Draw the panels under each other.
 
-    `holes`: typed words, `notes`: what changed besides, both by release. `jumps`: releases that came with other major
-    versions of what serves a request.
+    `unsupported`: outcomes, `notes`: what else changed, both by release. `jumps`: releases with other major versions of
+    packages that serve requests.
     """
     return svg.draw(lambda: _figure(title, releases, panels, unsupported, notes, jumps))
 
@@ -135,9 +140,9 @@ def _panel(
         axes.axhline(panel.limit, color=LIGHT["edge"], linewidth=1, linestyle=(0, (5, 3)))
     _points(axes, [point for point in panel.points if point.counts], places, joined=True)
     _points(axes, [point for point in panel.points if not point.counts], places, joined=False)
-    stepped = [point for point in panel.points if point.release in panel.changes]
+    changed = [point for point in panel.points if point.release in panel.changes]
     axes.plot(
-        [places[point.release] for point in stepped], [point.value for point in stepped],
+        [places[point.release] for point in changed], [point.value for point in changed],
         linestyle="", marker="D", markersize=8, color=LIGHT["second"],
     )  # fmt: skip
     if panel.published is not None and panel.published[0] in places:
@@ -151,9 +156,9 @@ def _panel(
 
 
 def _widen(axes: Axes) -> None:
-    """Keep a tenth of the middle value in sight."""
+    """Show at least a tenth of the middle value."""
     low, high = axes.get_ylim()
-    missing = _LEAST_SPAN * abs(low + high) / 2 - (high - low)
+    missing = _SMALLEST_SPAN * abs(low + high) / 2 - (high - low)
     if missing > 0:
         axes.set_ylim(low - missing / 2, high + missing / 2)
 

@@ -1,8 +1,7 @@
-"""One picture a scenario of how releases did under a load that each met once: throughput and response times.
+"""One picture a scenario, over releases that each met a load once: throughput and response times.
 
-Such runs are of
-different hours, so nothing is tested: points are medians with the lowest and highest run, and what must not be ranked
-is hollow.
+Such runs were made at different hours, so nothing is tested. Points are medians with the lowest and highest run. A
+point that must not be ranked is hollow.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ class Reported:
 
 
 def draw(suite: Suite, made: Sequence[Sequence[Cell]], reports: Mapping[str, Published]) -> Reported | None:
-    """The picture of a scenario's tables, the first foremost; None for too few releases, or where campaigns tell more.
+    """The picture of a scenario's tables; None for too few releases, and where campaigns show more.
 
-    Other tables add their releases where these cannot have the first one's workers and threads, and nothing else
-    differs.
+    It shows the first table. Another table adds its releases only where the profile alone differs: such releases cannot
+    have the workers and threads of the first table.
     """
     table, *others = made
     requested = table[0].requested
@@ -71,7 +70,7 @@ def _panel(metric: Metric, good: Sequence[Cell], foremost: Cell, reports: Mappin
         if (spread := cell.spread(metric.name)) is not None
     ]  # fmt: skip
     return Panel(
-        title=metric.words,
+        title=history_chart.panel_title(metric),
         unit=history_chart.shown_unit(metric),
         points=tuple(points),
         published=_published(metric, foremost, reports),
@@ -80,7 +79,7 @@ def _panel(metric: Metric, good: Sequence[Cell], foremost: Cell, reports: Mappin
 
 
 def _published(metric: Metric, cell: Cell, reports: Mapping[str, Published]) -> tuple[str, float] | None:
-    """What was published for that scenario under the same Config; locust's own figure, which counts failures."""
+    """The figure published for that scenario under the same Config: locust's own, failures included."""
     requested = cell.requested
     for release, report in reports.items():
         same = (report.users, report.run_time_s, report.threads) == (

@@ -18,7 +18,7 @@ HEIGHT_PX = 640
 
 
 def draw(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Picture:
-    """Draw a run. `floor_ms` is the least an answer can take; None where it is not known."""
+    """Draw a run. `floor_ms` is the ideal time, below which no answer is possible; None where it is unknown."""
     return svg.draw(lambda: _figure(title, timeline, floor_ms, steady_from_s))
 
 
@@ -54,7 +54,7 @@ def _times(axes: Axes, seconds: list[int], timeline: list[Second], floor_ms: flo
         axes.plot(seconds, values, color=colour, marker=".", markevery=_lone(values), label=label)
     seen = [value for value in (*p50, *p95) if not math.isnan(value)]
     if floor_ms is not None:
-        axes.axhline(floor_ms, color=LIGHT["text"], linewidth=0.8, linestyle=(0, (4, 3)), label="floor")
+        axes.axhline(floor_ms, color=LIGHT["text"], linewidth=0.8, linestyle=(0, (4, 3)), label="ideal time")
         seen.append(floor_ms)
     if seen:
         low, high = min(seen), max(seen)

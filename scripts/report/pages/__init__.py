@@ -1,1 +1,1 @@
-"""Takes everything that was read and derived. Gives whole pages, by path below results/."""
+"""Takes runs, verdicts and tables. Gives whole pages, by path below results/, and what sessions print."""

@@ -1,4 +1,4 @@
-"""Divides a change between two releases into the share of promptflow and the share of its dependencies.
+"""Separates promptflow's effect on a change between two releases from its dependencies' effect.
 
 Three arms: the old release on its old lock, the old release on a newer lock, the new release. By the product of
 ratios, old to new = (old lock to newer lock, the same promptflow) x (old promptflow to new, on like dependencies).
@@ -10,15 +10,12 @@ from collections.abc import Sequence
 
 from scripts.inference.comparison import LEVEL, Effect, Floors, effects
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
+from scripts.report.pages import templates
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import DASH, percent
 
 OLDER_LOCK, NEWER_LOCK, NEWER_RELEASE = BASELINE, 2, 3
 _HEADERS = ("Metric", "Dependencies", "promptflow", "Together")
-_ABOUT = f"""\
-Paired changes with their {LEVEL:.0%} intervals. "Dependencies" is the old release on its two locks, "promptflow" the
-new release beside the old one on the newer lock. Each column is adjusted for the machine's speed by itself, so that
-what follows it need not multiply exactly."""
 
 
 def table(paired: PairedRounds, floors: Floors) -> str:
@@ -28,23 +25,25 @@ def table(paired: PairedRounds, floors: Floors) -> str:
         effects(paired, NEWER_RELEASE, floors, beside=NEWER_LOCK),
         effects(paired, NEWER_RELEASE, floors),
     ]
-    rows = [[row[0].metric.title, *map(_told, row)] for row in zip(*shares, strict=True)]
+    rows = [[row[0].metric.short_title, *map(_change, row)] for row in zip(*shares, strict=True)]
     return markdown.markdown(_HEADERS, rows)
 
 
 def render(found: Sequence[PairedRounds], floors: Floors) -> str:
-    """A section for every series that has all three arms."""
-    parts = []
-    for one in found:
-        if one.rounds and NEWER_RELEASE in one.arms:
-            heading = (
-                f"## {one.engine} {one.flow}: whose change it is, {one.label(BASELINE)} to {one.label(NEWER_RELEASE)}"
-            )
-            parts.append(f"{heading}\n\n{_ABOUT}\n\n{table(one, floors)}\n")
-    return "\n".join(parts)
+    """A section for every series that has all three arms; empty without one."""
+    parts = [
+        {
+            "heading": f"{one.engine} {one.flow}: whose change it is, "
+            f"{one.label(BASELINE)} to {one.label(NEWER_RELEASE)}",
+            "table": table(one, floors),
+        }
+        for one in found
+        if one.rounds and NEWER_RELEASE in one.arms
+    ]
+    return templates.text("attribution.md.j2", parts=parts, level=f"{LEVEL:.0%}".replace("%", " %"))
 
 
-def _told(effect: Effect) -> str:
+def _change(effect: Effect) -> str:
     interval = effect.interval
     if interval is None:
         return DASH

@@ -1,4 +1,4 @@
-"""A bisection as Markdown: every stage, the step, and what is different between the two releases beside it."""
+"""A bisection as Markdown: the change, what differs between the two releases beside it, and every stage."""
 
 from __future__ import annotations
 
@@ -10,57 +10,55 @@ from scripts.inference import lock_diff
 from scripts.inference.bisection import Bisection, Stage
 from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import PairedRounds
-from scripts.report.pages import comparison_page
+from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import code, percent
 
-_ABOUT = """All intervals of the search hold at once at 95 %, so each is one of {level:.2f} %. A change counts from
-{minimum_effect} on."""
-_HEADERS = ("Stage", "Rounds", "Releases", "Change from each to the next", "Goes on")
+_HEADERS = ("Stage", "Rounds", "Releases", "Change from each to the next", "Next range")
 
 
 def render(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> str:
     """The page; `last`: the runs of the last stage, `as_of`: the days of the releases' locks."""
-    title = f"# {found.metric.words} of {last.engine} {last.flow}: where it stepped"
     rows = [_row(number, stage) for number, stage in enumerate(found.stages, 1)]
-    lines = [_verdict(found), *_about_step(found, last, as_of), *_elsewhere(found, last)]
-    parts = [
-        title,
-        comparison_page.about(last),
-        markdown.markdown(_HEADERS, rows, labels=len(_HEADERS)),
-        _ABOUT.format(level=found.last.level * 100, minimum_effect=_size(found.last.minimum_effect)),
-        "\n".join(f"- {line}" for line in lines),
-    ]
-    return "\n\n".join(parts) + "\n"
+    return templates.text(
+        "bisection.md.j2",
+        title=f"{found.metric.words} of {last.engine} {last.flow}: where it changed",
+        verdict=_verdict(found),
+        next=[*_about_change(found, last, as_of), *_elsewhere(found, last)],
+        table=markdown.markdown(_HEADERS, rows, labels=len(_HEADERS)),
+        about=comparison_page.about(last),
+        threshold=_size(found.last.minimum_effect),
+        level=f"{found.last.level * 100:.2f}",
+    )
 
 
-def said(change: Interval) -> str:
-    """A shift with its interval."""
+def change_text(change: Interval) -> str:
+    """A change with its interval."""
     return f"{percent(change.estimate)} ({percent(change.low)} to {percent(change.high)})"
 
 
 def _row(number: int, stage: Stage) -> list[str]:
     part = stage.part
-    goes_on = "no step" if part is None else f"{stage.releases[part]} to {stage.releases[part + 1]}"
-    changes = "; ".join(map(said, stage.changes))
-    return [str(number), str(stage.model.rounds), ", ".join(stage.releases), changes, goes_on]
+    next_range = "none" if part is None else f"{stage.releases[part]} to {stage.releases[part + 1]}"
+    changes = "; ".join(map(change_text, stage.changes))
+    return [str(number), str(stage.model.rounds), ", ".join(stage.releases), changes, next_range]
 
 
 def _verdict(found: Bisection) -> str:
     if found.change_point is not None:
         before, release, change = found.change_point
         verb = "rose" if change.estimate > 0 else "fell"
-        return f"**{found.metric.words} {verb} with {release}**: {said(change)} against {before}."
-    first, last, whole = found.last.releases[0], found.last.releases[-1], said(found.last.whole)
+        return f"**{found.metric.words} {verb} with {release}**: {change_text(change)} against {before}."
+    first, last, whole = found.last.releases[0], found.last.releases[-1], change_text(found.last.whole)
     if found.last.still:
-        return f"**No step.** There is none that counts between {first} and {last}: {whole}."
+        return f"**No change.** Between {first} and {last} it stays within the threshold: {whole}."
     if found.last.drift:
-        return f"**No single step.** From {first} to {last} it moved by {whole}, in parts that are too small to count."
-    return f"**Not told.** Noise hides whether it stepped between {first} and {last}: {whole}."
+        return f"**No single change.** From {first} to {last} it moved by {whole}. Each part is within the threshold."
+    return f"**Inconclusive.** Noise hides whether it changed between {first} and {last}: {whole}."
 
 
-def _about_step(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> list[str]:
-    """What else differs between the two releases, and how to tell whose change it is."""
+def _about_change(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> list[str]:
+    """What else differs between the two releases, and how to separate promptflow's effect."""
     if found.change_point is None:
         return []
     before, release, _ = found.change_point
@@ -68,13 +66,16 @@ def _about_step(found: Bisection, last: PairedRounds, as_of: Mapping[str, date])
     records = [last.rounds[0].runs[arms[name]].record for name in (before, release)]
     moved = lock_diff.text(lock_diff.between(*records))
     days = [word for name in (before, release) for word in ("--as-of", as_of[name].isoformat())]
-    whose = comparison_page.command(last, "attribute", [before, *days, "--to", release])
-    return [f"Between the two locks: {code(moved)}.", f"Is it promptflow's change or its dependencies'? {whose}"]
+    command = comparison_page.command(last, "attribute", [before, *days, "--to", release])
+    return [
+        f"Installed packages that differ: {code(moved)}.",
+        f"To separate promptflow's effect from its dependencies', run {command}.",
+    ]
 
 
 def _elsewhere(found: Bisection, last: PairedRounds) -> list[str]:
     return [
-        f"It also moved by {said(change)} from {first} to {second}: "
+        f"It also changed by {change_text(change)} from {first} to {second}. To search there, run "
         + comparison_page.command(last, "find", ["--metric", found.metric.name, f"{first}..{second}"])
         + "."
         for first, second, change in found.others

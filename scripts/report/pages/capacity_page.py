@@ -11,18 +11,19 @@ from scripts.analysis.run_reader import Run
 from scripts.config.load_profiles import Capacity
 from scripts.config.matrix import Suite
 from scripts.inference.capacity_search import CapacityResult, Limit, ObjectiveVerdict, Trial
+from scripts.report.pages import templates
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import DASH, code, quantity, significant
 
 _LIMITS: dict[ObjectiveVerdict, str] = {
-    "missed": "at {users} users it is missed",
+    "missed": "at {users} users the objective is missed",
     "generator-bound": "at {users} users the load generator is the bound",
-    "invalid": "at {users} users no run can be believed",
+    "invalid": "at {users} users no run is valid",
 }
-_NOT_TRIED = "no more users are tried"
+_NOT_TRIED = "more users were not tried"
 _SUMMARY = (
     *("Scenario", "Throughput (rps)", "Lowest to highest", "Users", "Worst overhead p99 (ms)"),
-    *("Worst failure ratio", "CPU of the server (cores)", "Runs", "Above it"),
+    *("Worst failure ratio", "CPU of the server (cores)", "Confirming runs", "With more users"),
 )
 _TRIALS = (
     *("Run", "Phase", "Users", "Verdict", "Throughput (rps)", "Overhead p99 (ms)", "Failure ratio"),
@@ -32,7 +33,7 @@ _TRIALS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """What a run says of its load."""
+    """Whether a run meets the objective."""
 
     verdict: ObjectiveVerdict
     reasons: tuple[str, ...] = ()  # why the objective is not met
@@ -40,7 +41,7 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tried:
-    """One run of a search, and what it says."""
+    """One run of a search, with its verdict."""
 
     trial: Trial
     run: Run
@@ -56,13 +57,13 @@ class CapacitySearch:
 
 
 def judge(run: Run, settings: Capacity) -> Judgement:
-    """Whether the run meets the objective; a run that must not be believed says neither."""
+    """Whether the run meets the objective; an invalid run neither meets nor misses it."""
     if run.outcome != "ok":
         verdict: ObjectiveVerdict = "generator-bound" if run.bound == "generator-bound" else "invalid"
         return Judgement(verdict=verdict, reasons=run.reasons)
     failed, overhead_ms = run.values["failure_ratio"], run.values["overhead_p99_ms"]
     if failed is None or overhead_ms is None:
-        return Judgement(verdict="invalid", reasons=("too few requests succeeded to tell the 99th percentile",))
+        return Judgement(verdict="invalid", reasons=("too few requests succeeded for a 99th percentile",))
     reasons = []
     if failed > settings.failure_ratio_max:
         reasons.append(f"failure ratio {significant(failed)} > {settings.failure_ratio_max:g}")
@@ -77,8 +78,8 @@ def objective(settings: Capacity) -> str:
     return f"{failing}, and 99 % of the others exceed the ideal time by at most {settings.overhead_p99_max_ms:g} ms"
 
 
-def told(tried: Tried) -> str:
-    """One line about a run, for who watches."""
+def progress_line(tried: Tried) -> str:
+    """One line about a run, for the terminal."""
     judgement, values = tried.judgement, tried.run.values
     if judgement.verdict != "met":
         return f"{tried.trial.users} users, {judgement.verdict}: {'; '.join(judgement.reasons)}"
@@ -89,14 +90,18 @@ def told(tried: Tried) -> str:
 def of_session(suite: Suite, settings: Capacity, searches: Sequence[CapacitySearch], command: str) -> str:
     """What a session found, and every run behind it; `command` repeats it."""
     requested = searches[0].tried[0].run.record.requested
-    parts = [
-        f"# Capacity of promptflow {requested.release}, {requested.engine} engine",
-        f"Objective: {objective(settings)}.",
-        markdown.markdown(_SUMMARY, [_summary(suite, search) for search in searches]),
-    ]
-    for search in searches:
-        parts += [f"## {_title(suite, search)}: every run", markdown.markdown(_TRIALS, map(_trial, search.tried), 4)]
-    return "\n\n".join([*parts, f"Repeat with {code(command)}."])
+    return templates.text(
+        "capacity.md.j2",
+        release=requested.release,
+        engine=requested.engine,
+        objective=objective(settings),
+        summary=markdown.markdown(_SUMMARY, [_summary(suite, search) for search in searches]),
+        searches=[
+            {"title": _title(suite, search), "table": markdown.markdown(_TRIALS, map(_trial, search.tried), 4)}
+            for search in searches
+        ],
+        command=code(command),
+    )
 
 
 def _title(suite: Suite, search: CapacitySearch) -> str:

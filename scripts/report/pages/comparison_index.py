@@ -12,11 +12,11 @@ from scripts.report.pages import comparison_page, templates
 from scripts.report.tables.formatting import listed
 
 FOLDER = "comparisons"
-MOST_ARMS = 8  # more are told release by release in results/README.md
+MOST_ARMS = 8  # a campaign with more is shown release by release in results/README.md
 
 
 def render(campaigns: Iterable[PairedRounds], floors: Floors) -> dict[str, bytes]:
-    """All files by path relative to results/; none without a campaign that has a whole round."""
+    """All files by path relative to results/; none without a campaign that has a complete round."""
     found = [one for one in campaigns if one.rounds and len(one.arms) > 1]
     if not found:
         return {}
@@ -53,8 +53,8 @@ def title(found: list[PairedRounds]) -> str:
 
 def _page(campaign: str, found: list[PairedRounds], floors: Floors) -> dict[str, bytes]:
     judged = comparison.judge(found, floors)
-    pictured = [one for one in judged if not one.paired.is_aa]  # what differs from itself is told by the self-test
-    page = comparison_page.render(found, judged, title=title(found), kept=True)
+    pictured = [one for one in judged if not one.paired.is_aa]  # the self-test shows noise
+    page = comparison_page.render(found, judged, title=title(found), written=True)
     files = {f"{FOLDER}/{campaign}.md": page}
     for one in pictured:
         picture = forest_plot.draw(one.heading, one.effects)

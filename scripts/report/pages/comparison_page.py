@@ -14,15 +14,17 @@ from scripts.report.pages import templates
 from scripts.report.tables import effect_text, markdown
 from scripts.report.tables.formatting import DASH, code, listed, percent, quantity
 
-DEFAULT_PROFILE = "compare"  # what the session of that name measures unless told otherwise
+DEFAULT_PROFILE = "compare"  # of the session of that name
 
 
-def render(found: Sequence[PairedRounds], judged: Sequence[ArmComparison], *, title: str, kept: bool = False) -> bytes:
-    """The page. `kept`: it stays among the results, and shows the pictures that `forest` draws beside it."""
+def render(
+    found: Sequence[PairedRounds], judged: Sequence[ArmComparison], *, title: str, written: bool = False
+) -> bytes:
+    """The page. `written`: as a file among the results, with the pictures that `forest_plot` draws beside it."""
     return templates.render(
         "comparison.md.j2",
         title=title,
-        kept=kept,
+        written=written,
         width=svg.WIDTH_PX,
         summary=[line for one in judged for line in summary(one)],
         parts=[
@@ -31,7 +33,7 @@ def render(found: Sequence[PairedRounds], judged: Sequence[ArmComparison], *, ti
                 "about": about(one.paired),
                 "table": table(one.effects),
                 "notes": notes(one),
-                "chart": None if one.paired.is_aa or not kept else picture_name(one),
+                "chart": None if one.paired.is_aa or not written else picture_name(one),
             }
             for one in judged
         ],
@@ -45,7 +47,7 @@ def picture_name(one: ArmComparison) -> str:
 
 
 def summary(one: ArmComparison) -> list[str]:
-    """What changed, in words; the sizes are the table's."""
+    """What changed, one line for each kind of verdict, with the changes of the table."""
     lines = []
     for verdict in ("regression", "improvement", "inconclusive", "no data"):
         named = [
@@ -64,9 +66,9 @@ def about(paired: PairedRounds) -> str:
     profile = record.requested.profile
     return (
         f"{_counted(len(paired.rounds), 'interleaved round')} of profile `{profile.name}` ({profile.users} users, "
-        f"{profile.workers} workers, {profile.run_time_s} s) on {record.machine.cpu_model}, "
-        f"{record.machine.cores} cores, Python {record.python}, "
-        f"from {record.started_at[:16].replace('T', ' ')} UTC on. Campaign `{paired.campaign}`."
+        f"{profile.workers} workers, {profile.run_time_s} s a run), from {record.started_at[:16].replace('T', ' ')} UTC "
+        f"on. Machine: {record.machine.cpu_model}, {record.machine.cores} cores, Python {record.python}. "
+        f"Campaign `{paired.campaign}`."
     )
 
 
@@ -74,16 +76,16 @@ def table(found: Sequence[Effect]) -> str:
     """One row a metric."""
     level = next((effect.interval.level for effect in found if effect.interval), LEVEL)
     headers = (
-        "Metric", "Baseline", "Candidate", "Change", f"{level * 100:.3g} % interval", "Counts from", "Verdict",
+        "Metric", "Baseline", "Candidate", "Change", f"{level * 100:.3g} % interval", "Threshold", "Verdict",
     )  # fmt: skip
     rows = [
         [
-            effect.metric.title,
+            effect.metric.short_title,
             quantity(effect.baseline, effect.metric.unit),
             quantity(effect.candidate, effect.metric.unit),
             effect_text.change(effect) or DASH,
             effect_text.ends(effect),
-            effect_text.counts_from(effect),
+            effect_text.threshold(effect),
             _marked(effect),
         ]
         for effect in found
@@ -92,19 +94,19 @@ def table(found: Sequence[Effect]) -> str:
 
 
 def notes(one: ArmComparison) -> list[str]:
-    """What a reader must know to believe the table, and how to make it again."""
+    """What a reader needs to judge the table, and the command that repeats it."""
     lines = [_locks(one)]
     slopes = {effect.metric.words: effect.slope for effect in one.effects if effect.slope}
     if slopes:
         fitted = ", ".join(f"{name} {slope:.2f}" for name, slope in slopes.items())
         lines.append(
-            "Adjusted for the machine's speed by the CPU time per request of load generator and mock in the same run, "
-            f"with these slopes between logarithms: {fitted}."
+            "The speed covariate adjusts for the machine's speed: the CPU time per request of load generator and mock "
+            f"API in the same run. Slopes between logarithms: {fitted}."
         )
         lines += _covariate_notes(one)
     absent = [effect.metric.words for effect in one.effects if effect.verdict == "no data"]
     if absent:
-        lines.append(f"No ratio of {listed(absent)}: not in every record, or not above 0 in every run.")
+        lines.append(f"No change of {listed(absent)}: at least one run lacks it, or has a value that is not above 0.")
     return [*lines, *_noise_notes(one), repeat(one.paired)]
 
 
@@ -112,44 +114,44 @@ def _locks(one: ArmComparison) -> str:
     baseline, candidate = (one.paired.rounds[0].runs[arm].record for arm in (BASELINE, one.arm))
     moved = lock_diff.between(baseline, candidate)
     if not moved:
-        return "Both have the same distributions installed, in the same versions."
-    told = html.escape(lock_diff.text(moved))
-    differ = f"{_counted(len(moved), 'installed distribution')} differ{'' if len(moved) > 1 else 's'}"
-    return f"<details><summary>{differ}.</summary>{told}</details>"
+        return "Both ran with the same installed packages, in the same versions."
+    differ = f"{_counted(len(moved), 'installed package')} differ{'' if len(moved) > 1 else 's'}"
+    return f"<details><summary>{differ}.</summary>{html.escape(lock_diff.text(moved))}</details>"
 
 
 def _noise_notes(one: ArmComparison) -> list[str]:
     if one.paired.is_aa:
-        told = "Both are the same, so every change here is noise, and the far ends of the intervals are a noise floor "
-        return [f"{told}for other comparisons under the same conditions."]
+        return [
+            "Both are the same release, so every change here is noise. "
+            "The far ends of the intervals are the noise floor of other comparisons under the same conditions."
+        ]
     if any(effect.floor is not None for effect in one.effects):
         return []
     release = one.paired.releases[BASELINE].partition("+")[0]
-    return [
-        f"No noise floor has been measured under these conditions: {command(one.paired, 'compare', [release, '--aa'])}."
-    ]
+    measure = command(one.paired, "compare", [release, "--aa"])
+    return [f"No noise floor has been measured under these conditions. To measure it, run {measure}."]
 
 
 def repeat(paired: PairedRounds) -> str:
-    """The command that measures the same again; where it takes more than a name, what is needed."""
+    """How to measure the same again; where release names do not suffice, what is needed."""
     releases = list(paired.releases.values())
     unnamed = [_unnamed(release) for release in dict.fromkeys(releases) if "+" in release]
     if unnamed:
-        return f"No name repeats it: {listed(unnamed)}."
+        return f"Release names alone do not repeat it: {listed(unnamed)}."
     targets = [releases[0], "--aa"] if paired.is_aa else releases
     rounds = max(len(paired.rounds), intervals.fewest_rounds(LEVEL))
-    return f"Repeat it: {command(paired, 'compare', [*targets, '--rounds', str(rounds)])}."
+    return f"Repeat with {command(paired, 'compare', [*targets, '--rounds', str(rounds)])}."
 
 
 def _unnamed(release: str) -> str:
     public, _, day = release.partition("+asof.")
     if day:
         return f"{code(release)} is {public} with its dependencies as of {day[:4]}-{day[4:6]}-{day[6:8]}"
-    return f"{code(release)} is a candidate, whose wheels or source are needed again"
+    return f"{code(release)} is a candidate, which needs its wheels or source again"
 
 
 def command(paired: PairedRounds, verb: str, words: Sequence[str]) -> str:
-    """A session that measures more under the conditions of a series."""
+    """The command of a session that measures under the conditions of a series."""
     requested = paired.rounds[0].runs[BASELINE].record.requested
     options = ["--engine", requested.engine, "--flow", requested.flow, "--python", requested.python]
     if requested.profile.name != DEFAULT_PROFILE:
@@ -161,14 +163,13 @@ def _covariate_notes(one: ArmComparison) -> list[str]:
     change = covariate_change(one.paired, one.arm)
     if change is None:
         return []
-    told = (
-        f"The control itself differs between the two by {percent(change.estimate)} "
+    differs = (
+        f"The speed covariate itself differs by {percent(change.estimate)} "
         f"({percent(change.low)} to {percent(change.high)})"
     )
     if change.low <= 0 <= change.high:
-        return [f"{told}, which is within noise."]
-    why = "one release may slow its neighbours, and adjusted changes leave that share out"
-    return [f"**{told}**: {why}."]
+        return [f"{differs}, which is within noise."]
+    return [f"**{differs}.** One release may slow its neighbours. Adjusted changes leave that share out."]
 
 
 def _marked(effect: Effect) -> str:

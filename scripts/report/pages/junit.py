@@ -10,7 +10,7 @@ from scripts.report.tables import effect_text
 
 
 def render(cases: Sequence[Case], seconds: float) -> bytes:
-    """JUnit XML: a failure is a regression, an error is what could not be told."""
+    """JUnit XML: a failure is a regression, an error is a metric without a verdict."""
     suite = ET.Element(
         "testsuite",
         name="promptflow-serve-bench gate",

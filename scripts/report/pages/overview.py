@@ -1,4 +1,4 @@
-"""results/README.md: all releases side by side, what is missing and why, and what the metrics mean."""
+"""results/README.md: what changed, all releases side by side, and what is missing and why."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from scripts.analysis import grouping
 from scripts.analysis.grouping import Cell, release_key
+from scripts.analysis.metrics import METRICS
 from scripts.analysis.run_reader import Run, Skipped
 from scripts.config.matrix import MOCK, Engine, Release, Suite
 from scripts.inference import release_history
@@ -16,7 +17,7 @@ from scripts.report.charts import history_chart, release_chart, svg
 from scripts.report.charts.release_chart import Reported
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import history_text, markdown, notes, support_matrix
-from scripts.report.tables.formatting import code, span
+from scripts.report.tables.formatting import code, listed, span
 from scripts.report.tables.published import Published
 
 PICTURES = ("history-", "releases-")  # how the files beside the page begin
@@ -39,7 +40,7 @@ class ScenarioTables:
     tables: list[Table]
     unmeasured: list[str]
     chart: Reported | None
-    repeat: str  # the command for a row
+    repeat: str  # how to repeat a row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +58,7 @@ def render(
 ) -> tuple[bytes, dict[str, bytes]]:  # fmt: skip
     """The page, and its pictures by file name.
 
-    `found`: what stands in tables; `reports`: published figures by release; `served`: all runs, for what each release
+    `found`: the cells of the tables; `reports`: published figures by release; `served`: all runs, for what each release
     serves; `compared`: there are pages of comparisons.
     """
     groups = grouping.by_profile(suite, found)
@@ -70,13 +71,13 @@ def render(
         pages=sorted(releases, key=release_key, reverse=True),
         compared=compared,
         histories=[_history(suite, one) for one in histories],
+        directions=_directions(),
         trials=release_history.TRIALS,
         width=svg.WIDTH_PX,
         published=[release for release in reports if release in releases],
         capabilities=support_matrix.table(suite, served, [run for cell in found for run in cell.runs]),
         unsupported=support_matrix.reasons(suite),
         skipped=[f"{code(one.path)}: {code(one.reason)}" for one in skipped],
-        glossary=markdown.glossary(),
     )
     pictures = {_chart(one): _picture(suite, one) for one in histories}
     pictures |= {s.chart.name: s.chart.picture for part in parts for s in part.sections if s.chart is not None}
@@ -91,9 +92,16 @@ def _history(suite: Suite, one: ReleaseHistory) -> dict[str, object]:
         "chart": _chart(one),
         "sentences": history_text.sentences(suite, one),
         "jumps": history_text.jumps(one),
-        "alarms": f"{one.false_positives * 100:.1f} %",
+        "false_positives": f"{one.false_positives * 100:.1f} %",
         "repeat": comparison_page.repeat(one.paired),
     }
+
+
+def _directions() -> list[str]:
+    """The good directions of the metrics in the histories, e.g. "Lower is better for overhead p50"."""
+    shown = [metric for metric in METRICS if "history" in metric.shown_in and metric.direction]
+    words = {metric.direction: [one.words for one in shown if one.direction == metric.direction] for metric in shown}
+    return [f"{direction.capitalize()} for {listed(names)}" for direction, names in words.items()]
 
 
 def _chart(one: ReleaseHistory) -> str:
@@ -142,15 +150,15 @@ def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Absent:
-    """A release that cannot have a scenario, or several in a row."""
+    """An unsupported release, or several neighbours."""
 
     release: str  # or "1.0.0 to 1.9.0"
-    outcome: str  # a typed word
+    outcome: str
     reason: str
 
 
 def _absent(suite: Suite, same: Sequence[Cell]) -> tuple[list[_Absent], list[str]]:
-    """Declared releases without a run: why some cannot have one, and those that could."""
+    """Declared releases without a run: the unsupported ones with their reasons, and those that could have one."""
     requested = same[0].requested
     engines = {engine.name: engine for engine in suite.engines}
     if requested.release == MOCK or requested.engine not in engines:
@@ -169,7 +177,7 @@ def _absent(suite: Suite, same: Sequence[Cell]) -> tuple[list[_Absent], list[str
 
 
 def _unsupported(suite: Suite, release: Release, engine: Engine, flow: str) -> _Absent | None:
-    """Why the release cannot have that scenario; None when it can, or when the flow is a user's own."""
+    """Why the scenario is unsupported; None when it is not, or when the flow is a user's own."""
     if not suite.has_engine(release, engine):
         reason = f"the {engine.name} engine came with {engine.since}"
         return _Absent(release=release.version, outcome="not-applicable", reason=reason)

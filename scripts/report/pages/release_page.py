@@ -28,6 +28,7 @@ class ScenarioReport:
     chart: str | None
     notes: list[str]
     metrics: str | None
+    method: list[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +55,7 @@ class Neighbour:
     """The release before or after, of those that have a page."""
 
     release: str
-    moved: str  # what differs between the two locks; "" where a run of either never came to have one
+    moved: str  # what differs between the two locks; "" where either has no run with a virtualenv
 
 
 def render(
@@ -114,7 +115,7 @@ def _installed(found: Sequence[Cell], python: str) -> RunRecord | None:
 
 
 def _shown(suite: Suite, group: Sequence[Cell]) -> list[tuple[Cell, list[Cell]]]:
-    """For each scenario of a profile the cell to show, and the others, whose conditions differ."""
+    """For each scenario of a profile, the cell to show and the others, whose conditions differ."""
     ordered = [best_first(same) for same in grouping.by_scenario(suite, group)]
     return [(first, others) for first, *others in ordered]
 
@@ -139,11 +140,12 @@ def _section(suite: Suite, cell: Cell, others: Sequence[Cell]) -> ScenarioReport
         chart=_chart(cell),
         notes=[*notes.section(suite, cell), *notes.other_conditions(cell, others)],
         metrics=markdown.all_metrics(cell) if measured is not None else None,
+        method=notes.method(cell),
     )
 
 
 def _chart(cell: Cell) -> str | None:
-    """File name without its ending; None for a hole, and for rounds of a campaign, too short to show a course."""
+    """File name without its ending; None without an ok run, and for rounds of a campaign, too short for a chart."""
     requested = cell.requested
     return (
         f"{requested.profile.name}-{requested.engine}-{requested.flow}" if cell.ok and not requested.campaign else None

@@ -5,7 +5,6 @@ Reads, computes, writes nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,10 @@ from scripts.config.errors import NothingMeasuredError
 from scripts.config.load_profiles import SERVES
 from scripts.config.matrix import MOCK, Suite
 from scripts.inference import comparison, paired_rounds, release_history
-from scripts.report.pages import comparison_index, overview, release_page
+from scripts.report.pages import comparison_index, overview, release_page, templates
 from scripts.report.tables import published, summary_csv
 
 RELEASE_FOLDERS = "v[0-9]*"
-_GENERATED = re.compile(rb"# [^\n]+\n\nGenerated from the records ")  # how every derived page begins
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +86,7 @@ def of_releases(results: Path) -> Iterator[Path]:
     for page in sorted(
         [*results.glob(f"{RELEASE_FOLDERS}/README.md"), *results.glob(f"{comparison_index.FOLDER}/*.md")]
     ):
-        if _GENERATED.match(page.read_bytes()):
+        if page.read_bytes().startswith(templates.MARKER.encode()):
             yield from sorted(page.parent.glob("*.svg" if page.name == "README.md" else f"{page.stem}-*.svg"))
             yield page
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
@@ -26,9 +27,13 @@ def _environment() -> jinja2.Environment:
 
 def render(name: str, **values: object) -> bytes:
     """The page; a value that the template needs and does not get is an error."""
-    return text(name, **values).encode()
+    return _filled(name, values).encode()
 
 
 def text(name: str, **values: object) -> str:
-    """The page as text, for what is printed."""
+    """What is printed; without the last end of line, which `print` adds."""
+    return _filled(name, values).rstrip("\n")
+
+
+def _filled(name: str, values: Mapping[str, object]) -> str:
     return _environment().get_template(name).render(**values)

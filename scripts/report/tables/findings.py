@@ -210,7 +210,9 @@ def _in_flight(report: Published, runs: Sequence[Run]) -> Finding:
     """N - X Z users wait when the run ends; R = N/X - Z is the mean they see (see `operational_laws`)."""
     saturated = [scenario for scenario in report.scenarios if not is_load_bound(report, scenario)]
     if not saturated:
-        line = "Every row reaches what the load allows. The requests in flight at the end of the run were ordinary ones."
+        line = (
+            "Every row reaches what the load allows. The requests in flight at the end of the run were ordinary ones."
+        )
         return Finding(title="No row is saturated", lines=(line,))
     lines = [" ".join(_in_flight_line(report, scenario, runs)) for scenario in saturated]
     lost = any(s.row.average_response_time / 1000 < _least_law_s(report, s) for s in saturated)
