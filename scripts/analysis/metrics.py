@@ -258,7 +258,7 @@ METRICS: tuple[Metric, ...] = (
     _metric("run_queue_wait_ms", "ms", "-", _run_queue_wait,
             "time that the load generator waited for a core although it was ready to run, per recorded request"),
     _metric("speed_covariate_ms", "ms", "-", _speed_covariate,
-            "CPU time of mock API and load generator per request; no promptflow runs in them, so it shows the machine's speed"),
+            "CPU time of mock API and load generator per request, in which no promptflow runs: the machine's speed"),
     _metric("reference_loop_ms", "ms", "-", _reference_loop,
             "CPU time of a fixed piece of work, mean of before and after the load; shows how fast the cores were",
             shown_in=("releases", "spread")),

@@ -1,4 +1,4 @@
-"""Pooling runs into cells, and the order in which they are printed."""
+"""Pooling runs into cells, and the order of cells."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_runs_of_one_cell_are_pooled() -> None:
 
 
 def test_cell_without_a_good_run_has_the_newest_outcome() -> None:
-    """A hole keeps its typed word, and has no figures even if some were measured."""
+    """A cell without an ok run has the newest outcome and no pooled figures, even if some were measured."""
     runs = [
         run(synthetic_runs.record(number=1, outcome="failed")),
         run(synthetic_runs.record(number=2, outcome="invalid")),
@@ -39,7 +39,7 @@ def test_cell_without_a_good_run_has_the_newest_outcome() -> None:
     assert (cell.outcome, cell.spread("ready_s")) == ("invalid", None)
 
 
-def test_bound_and_trust_are_those_of_all_good_runs() -> None:
+def test_bound_and_trust_are_those_of_all_ok_runs() -> None:
     """Runs that differ in their bound are mixed; a truncated one spoils the latencies of its cell and no more."""
     latency, cpu = (m for m in metrics.METRICS if m.name in {"overhead_p50_ms", "cpu_per_request_ms"})
     fast, slow = (
@@ -51,8 +51,8 @@ def test_bound_and_trust_are_those_of_all_good_runs() -> None:
     assert (doubtful.counts(latency), doubtful.counts(cpu)) == (False, True)
 
 
-def test_figures_of_an_invalid_run_are_told_but_never_pooled() -> None:
-    """A cell without a good run shows what its newest run measured; with one, it shows the good runs only."""
+def test_figures_of_an_invalid_run_are_shown_but_never_pooled() -> None:
+    """A cell without an ok run shows what its newest run measured; with one, it shows the ok runs only."""
     bad = run(synthetic_runs.record(number=2, outcome="invalid", measured=synthetic_runs.measurements(ready_s=9.0)))
     (alone,), (beside,) = cells([bad]), cells([bad, run(synthetic_runs.record(number=1))])
     assert (alone.figure("ready_s"), alone.spread("ready_s"), alone.counts(metrics.METRICS[0])) == (9.0, None, False)
@@ -66,7 +66,7 @@ def test_other_conditions_are_never_pooled() -> None:
 
 
 def test_best_cells_come_first() -> None:
-    """A cell with a good run comes before a newer hole."""
+    """A cell with an ok run comes before a newer one without."""
     found = cells(
         [run(synthetic_runs.record(number=1)), run(elsewhere(synthetic_runs.record(number=2, outcome="failed")))]
     )
@@ -79,7 +79,7 @@ def test_releases_sort_by_version() -> None:
 
 
 def test_tables_hold_one_set_of_conditions() -> None:
-    """Cells are split by conditions; the table of the newest good run leads, its newest release on top."""
+    """Cells are split by conditions; the table of the newest ok run is first, with its newest release on top."""
     runs = [
         run(synthetic_runs.record(release="1.9.0", number=1)),
         run(synthetic_runs.record(release="1.10.0", number=2)),

@@ -68,7 +68,7 @@ def test_interrupted_search_goes_on(stage: Stage) -> None:
 def test_no_step(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """Where all releases are alike there is no step, and one stage is enough."""
     assert find.main(arguments(stage, RANGE)) == 0
-    assert "**No step.** There is none that counts between 1.11.0 and 1.15.0" in capsys.readouterr().out
+    assert "**No change.** Between 1.11.0 and 1.15.0 it stays within the threshold" in capsys.readouterr().out
     assert stage.outside.runs == 3 * 4
 
 

@@ -42,7 +42,7 @@ def test_regression(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     """A candidate that is worse by more than may pass ends with exit code 8, the metric, its change and the limit."""
     stage.outside.cpu = {CANDIDATE: (1.05,)}
     assert exit_code(stage, monkeypatch, *ON_CPU) == 8
-    told = "fastapi example: 1.12.0+candidate against 1.12.0: CPU per request +5.0 %, regression, counts from 3.0 %"
+    told = "fastapi example: 1.12.0+candidate against 1.12.0: CPU per request +5.0 %, regression, threshold 3.0 %"
     assert told in capsys.readouterr().err
 
 

@@ -142,7 +142,7 @@ def page(measure: Measure) -> str:
 def test_page_of_a_step() -> None:
     """The page says what moved, by how much, between which releases, and how to go on."""
     text = page(measuring({2: 0.1}))
-    assert "# CPU per request of fastapi static_async: where it stepped" in text
+    assert "# CPU per request of fastapi static_async: where it changed" in text
     assert "**CPU per request rose with 1.2.0**: +" in text
     assert "| 1.0.0, 1.1.0, 1.2.0 |" in text
     assert "| 1.1.0 to 1.2.0 |" in text
@@ -158,14 +158,14 @@ def test_page_of_another_step() -> None:
 
 def test_page_without_a_step() -> None:
     """The page tells what is sure to be none from what could not be told."""
-    assert "**No step.** There is none that counts between 1.0.0 and 1.2.0" in page(measuring({}, noise=0.003))
-    assert "**Not told.** Noise hides whether it stepped between 1.0.0 and 1.2.0" in page(measuring({}, noise=0.08))
+    assert "**No change.** Between 1.0.0 and 1.2.0 it stays within the threshold" in page(measuring({}, noise=0.003))
+    assert "**Inconclusive.** Noise hides whether it changed between 1.0.0 and 1.2.0" in page(measuring({}, noise=0.08))
 
 
 def test_page_of_a_drift() -> None:
     """What moves in parts that are too small to count is said to move, and not to be hidden by noise."""
     text = page(measuring({1: 0.015, 2: 0.015}, noise=0.0005))
-    assert "**No single step.** From 1.0.0 to 1.2.0 it moved by +3.0 %" in text
+    assert "**No single change.** From 1.0.0 to 1.2.0 it moved by +3.0 %" in text
 
 
 def test_a_noise_floor_raises_what_counts() -> None:

@@ -99,11 +99,11 @@ def test_with_thresholds_only_what_is_named_decides() -> None:
 def test_reasons_say_size_verdict_and_threshold() -> None:
     """As the table does, with the rounds that an open one needs."""
     told = {case.effect.metric.name: effect_text.reason(case.effect) for case in cases({})}
-    assert told[CPU] == "+6.0 %, regression, counts from 2.0 %"
-    assert told["overhead_p99_ms"] == "+5.5 %, inconclusive: about 227 rounds needed, counts from 10.0 %"
-    assert told["first_answer_ms"] == "no data, counts from 20.0 %"
+    assert told[CPU] == "+6.0 %, regression, threshold 2.0 %"
+    assert told["overhead_p99_ms"] == "+5.5 %, inconclusive: about 227 rounds needed, threshold 10.0 %"
+    assert told["first_answer_ms"] == "no data, threshold 20.0 %"
     (throughput,) = cases(gate_decision.thresholds(["steady_throughput=-30%"]))
-    assert effect_text.reason(throughput.effect) == "-35.0 %, regression, counts from 30.0 %"
+    assert effect_text.reason(throughput.effect) == "-35.0 %, regression, threshold 30.0 %"
 
 
 def test_junit() -> None:
@@ -123,7 +123,7 @@ def test_junit() -> None:
         "first_answer_ms": ("error", "no data"),
     }
     _throughput, failure = suite.iter("failure")
-    assert failure.attrib["message"] == "+6.0 %, regression, counts from 2.0 %"
+    assert failure.attrib["message"] == "+6.0 %, regression, threshold 2.0 %"
 
 
 def test_junit_of_nothing_counts_nothing() -> None:

@@ -77,8 +77,8 @@ def test_wolf_is_cried_seldom(told: ReleaseHistory) -> None:
 def test_panels_have_their_units(told: ReleaseHistory) -> None:
     """Memory is in MiB, and the first release stands at its own median."""
     panels = {panel.title: panel for panel in map(history_chart.panel, told.metrics)}
-    assert panels["memory end"].unit == "MiB"
-    assert panels["memory end"].points[0].value == pytest.approx(880)
+    assert panels["memory end (lower is better)"].unit == "MiB"
+    assert panels["memory end (lower is better)"].points[0].value == pytest.approx(880)
     assert panels["CPU per request"].changes == {"1.11.0"}
     assert [point.release for point in panels["CPU per request"].points] == list(RELEASES)
     cpu = panels["CPU per request"].points[2]
@@ -167,7 +167,7 @@ def test_jumps_are_told() -> None:
     told = release_history.history(found, {}, synthetic_runs.SUITE)
     assert history_text.jumps(told) == ["1.11.0: gunicorn 20.1.0 to 22.0.0"]
     (sentence,) = [one for one in history_text.sentences(synthetic_runs.SUITE, told) if "CPU" in one]
-    assert sentence.endswith(" %) (with it came: gunicorn 20.1.0 to 22.0.0)")
+    assert sentence.endswith(" %). Also in this release: gunicorn 20.1.0 to 22.0.0")
 
 
 def test_behaviours_are_told_beside_steps() -> None:
@@ -177,7 +177,7 @@ def test_behaviours_are_told_beside_steps() -> None:
         behaviour = Behaviour(since=since, what="tracing is off by default")
         suite = dataclasses.replace(synthetic_runs.SUITE, behaviours=(behaviour,))
         (sentence,) = [one for one in history_text.sentences(suite, found) if "CPU" in one]
-        assert sentence.endswith(" %) (with it came: tracing is off by default)") == there
+        assert sentence.endswith(" %). Also in this release: tracing is off by default") == there
 
 
 def test_why_it_stepped_is_told_where_that_is_known() -> None:

@@ -66,8 +66,9 @@ def about(paired: PairedRounds) -> str:
     profile = record.requested.profile
     return (
         f"{_counted(len(paired.rounds), 'interleaved round')} of profile `{profile.name}` ({profile.users} users, "
-        f"{profile.workers} workers, {profile.run_time_s} s a run), from {record.started_at[:16].replace('T', ' ')} UTC "
-        f"on. Machine: {record.machine.cpu_model}, {record.machine.cores} cores, Python {record.python}. "
+        f"{profile.workers} workers, {profile.run_time_s} s a run), "
+        f"from {record.started_at[:16].replace('T', ' ')} UTC on. "
+        f"Machine: {record.machine.cpu_model}, {record.machine.cores} cores, Python {record.python}. "
         f"Campaign `{paired.campaign}`."
     )
 
@@ -122,8 +123,10 @@ def _locks(one: ArmComparison) -> str:
 def _noise_notes(one: ArmComparison) -> list[str]:
     if one.paired.is_aa:
         return [
-            "Both are the same release, so every change here is noise. "
-            "The far ends of the intervals are the noise floor of other comparisons under the same conditions."
+            (
+                "Both are the same release, so every change here is noise. "
+                "The far ends of the intervals are the noise floor of other comparisons under the same conditions."
+            )
         ]
     if any(effect.floor is not None for effect in one.effects):
         return []

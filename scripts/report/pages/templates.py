@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
@@ -19,21 +18,16 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,
     )
     environment.globals["marker"] = MARKER
     return environment
 
 
 def render(name: str, **values: object) -> bytes:
-    """The page; a value that the template needs and does not get is an error."""
-    return _filled(name, values).encode()
+    """The page as a file; a value that the template needs and does not get is an error."""
+    return f"{text(name, **values)}\n".encode()
 
 
 def text(name: str, **values: object) -> str:
-    """What is printed; without the last end of line, which `print` adds."""
-    return _filled(name, values).rstrip("\n")
-
-
-def _filled(name: str, values: Mapping[str, object]) -> str:
-    return _environment().get_template(name).render(**values)
+    """The page as it is printed: without the last end of line, which `print` adds."""
+    return _environment().get_template(name).render(**values).rstrip("\n")

@@ -5,7 +5,7 @@ The data chooses every sentence, and every number is computed from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from scripts.analysis import operational_laws
@@ -15,11 +15,19 @@ from scripts.report.tables.published import Published, PublishedScenario
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """One published scenario, and our runs of it."""
+
+    published: str  # one or more sentences
+    measured: tuple[str, ...]  # the same, one for each run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """One statement about the published figures, and its evidence."""
 
     title: str
-    lines: tuple[str, ...]  # one or more sentences each
+    evidence: tuple[Evidence, ...]
 
 
 def findings(report: Published, runs: Sequence[Run]) -> list[Finding]:
@@ -30,7 +38,7 @@ def findings(report: Published, runs: Sequence[Run]) -> list[Finding]:
         _failures(report, runs),
         _in_flight(report, runs),
     ]
-    return [finding for finding in found if finding.lines]
+    return [finding for finding in found if finding.evidence]
 
 
 def _of(scenario: PublishedScenario, runs: Sequence[Run]) -> list[Run]:
@@ -64,11 +72,18 @@ def _closed_loop(report: Published, runs: Sequence[Run]) -> Finding:
         title = f"The throughput of {listed(bound)} is a property of the load, not of promptflow"
     else:
         title = "No throughput is set by the load alone"
-    lines = [" ".join(_closed_loop_line(report, scenario, runs)) for scenario in report.scenarios]
-    return Finding(title=title, lines=tuple(lines))
+    evidence = [
+        _evidence(_closed_loop_sentences(report, scenario), _measured_law, _of(scenario, runs))
+        for scenario in report.scenarios
+    ]
+    return Finding(title=title, evidence=tuple(evidence))
 
 
-def _closed_loop_line(report: Published, scenario: PublishedScenario, runs: Sequence[Run]) -> Iterator[str]:
+def _evidence(sentences: Iterable[str], measured: Callable[[Run], str], runs: Sequence[Run]) -> Evidence:
+    return Evidence(published=" ".join(sentences), measured=tuple(map(measured, runs)))
+
+
+def _closed_loop_sentences(report: Published, scenario: PublishedScenario) -> Iterator[str]:
     row, ideal = scenario.row, ideal_rps(report)
     mean_s = row.average_response_time / 1000
     users = operational_laws.mean_users(report.users, report.spawn_rate, report.run_time_s)
@@ -76,24 +91,27 @@ def _closed_loop_line(report: Published, scenario: PublishedScenario, runs: Sequ
     ramped = operational_laws.closed_loop_rps(users, mean_s, report.think_s)
     yield (
         f"**{scenario.title}**: published are {significant(row.requests_per_s)} rps. "
-        f"{report.users} users who wait {report.think_s:g} s between requests and {significant(mean_s)} s for an answer "
-        f"make N/(R+Z) = {significant(steady)} rps in steady state. With the ramp ({significant(users)} users on "
+        f"{report.users} users who wait {report.think_s:g} s between requests and {significant(mean_s)} s for an answer"
+        f" make N/(R+Z) = {significant(steady)} rps in steady state. With the ramp ({significant(users)} users on "
         f"average) it is {significant(ramped)}; the published figure differs by "
         f"{deviation(row.requests_per_s, ramped)}."
     )
     if is_load_bound(report, scenario):
         yield (
             f"A server that adds nothing to the flow's {report.floor_s:g} s would reach {significant(ideal)} rps. "
-            f"The row is at {row.requests_per_s / ideal:.0%} of what the load allows, whatever the release."
+            f"The row is at {_share(row.requests_per_s / ideal)} of what the load allows, whatever the release."
         )
     else:
         yield (
-            f"The load would allow {significant(ideal)} rps. The row is at {row.requests_per_s / ideal:.0%} "
+            f"The load would allow {significant(ideal)} rps. The row is at {_share(row.requests_per_s / ideal)} "
             "of that, so the server limits the throughput."
         )
     if abs(row.requests_per_s - ramped) > operational_laws.LAW_TOLERANCE * ramped:
         yield "The published mean and throughput contradict this law: see the last finding."
-    yield from (_measured_law(run) for run in _of(scenario, runs))
+
+
+def _share(ratio: float) -> str:
+    return f"{ratio * 100:.0f} %"
 
 
 def _measured_law(run: Run) -> str:
@@ -120,26 +138,26 @@ def _threads(report: Published, runs: Sequence[Run]) -> Finding:
         if beyond
         else f"The figures are within what the declared {report.threads} threads allow"
     )
-    lines = [line for scenario in bound for line in _thread_lines(report, scenario, ceiling, runs)]
-    return Finding(title=title, lines=tuple(lines))
+    evidence = [
+        _evidence(_thread_sentences(report, scenario, ceiling), _measured_threads, _of(scenario, runs))
+        for scenario in bound
+    ]
+    return Finding(title=title, evidence=tuple(evidence))
 
 
-def _thread_lines(report: Published, scenario: PublishedScenario, ceiling: float, runs: Sequence[Run]) -> Iterator[str]:
+def _thread_sentences(report: Published, scenario: PublishedScenario, ceiling: float) -> Iterator[str]:
     rps = scenario.row.requests_per_s
     product = f"{report.workers} workers x {report.threads} threads / {report.floor_s:g} s = {significant(ceiling)} rps"
-    limit = f"**{scenario.title}**: the ceiling is {product}. Published are {significant(rps)}."
+    yield f"**{scenario.title}**: the ceiling is {product}. Published are {significant(rps)}."
     if rps > ceiling:
         needed = next(
             n for n in range(1, 10**6) if operational_laws.thread_ceiling_rps(report.workers, n, report.floor_s) >= rps
         )
         as_workers = operational_laws.thread_ceiling_rps(report.workers, report.workers, report.floor_s)
         yield (
-            f"{limit} At least {needed} threads a worker were needed. With {report.workers} threads, as many as workers, "
+            f"At least {needed} threads a worker were needed. With {report.workers} threads, as many as workers, "
             f"the ceiling is {significant(as_workers)}, {'above' if as_workers >= rps else 'still below'} that figure."
         )
-    else:
-        yield limit
-    yield from (_measured_threads(run) for run in _of(scenario, runs))
 
 
 def _measured_threads(run: Run) -> str:
@@ -152,7 +170,7 @@ def _measured_threads(run: Run) -> str:
     if observed is None or not floor or throughput is None:
         return f"{head} unknown."
     most = operational_laws.thread_ceiling_rps(observed.workers, observed.threads, floor)
-    verdict = "above" if throughput > most else f"{throughput / most:.0%} of"
+    verdict = "above" if throughput > most else f"{_share(throughput / most)} of"
     return (
         f"{head} {significant(throughput)} rps with {observed.workers} workers and {observed.threads} threads, "
         f"{verdict} the ceiling of {significant(most)} rps."
@@ -169,11 +187,14 @@ def _failures(report: Published, runs: Sequence[Run]) -> Finding:
         title = "Some of the latencies include failures"
     else:
         title = "No failure shows in the latencies"
-    lines = [" ".join(_failure_line(report, scenario, runs)) for scenario in report.scenarios]
-    return Finding(title=title, lines=tuple(lines))
+    evidence = [
+        _evidence(_failure_sentences(report, scenario), _measured_failures, _of(scenario, runs))
+        for scenario in report.scenarios
+    ]
+    return Finding(title=title, evidence=tuple(evidence))
 
 
-def _failure_line(report: Published, scenario: PublishedScenario, runs: Sequence[Run]) -> Iterator[str]:
+def _failure_sentences(report: Published, scenario: PublishedScenario) -> Iterator[str]:
     row, floor_ms = scenario.row, report.floor_s * 1000
     fastest = f"**{scenario.title}**: the smallest published response time is {significant(row.min_response_time)} ms"
     failed = f"{row.failure_count} of {row.request_count} requests failed"
@@ -186,7 +207,6 @@ def _failure_line(report: Published, scenario: PublishedScenario, runs: Sequence
         )
     else:
         yield f"{fastest}, below the flow's {significant(floor_ms)} ms. No request failed, so this is unexplained."
-    yield from (_measured_failures(run) for run in _of(scenario, runs))
 
 
 def _measured_failures(run: Run) -> str:
@@ -213,14 +233,17 @@ def _in_flight(report: Published, runs: Sequence[Run]) -> Finding:
         line = (
             "Every row reaches what the load allows. The requests in flight at the end of the run were ordinary ones."
         )
-        return Finding(title="No row is saturated", lines=(line,))
-    lines = [" ".join(_in_flight_line(report, scenario, runs)) for scenario in saturated]
-    lost = any(s.row.average_response_time / 1000 < _least_law_s(report, s) for s in saturated)
+        return Finding(title="No row is saturated", evidence=(Evidence(published=line, measured=()),))
+    evidence = [
+        _evidence(_in_flight_sentences(report, scenario), _measured_in_flight, _of(scenario, runs))
+        for scenario in saturated
+    ]
+    lost = any(s.row.average_response_time / 1000 < _smallest_law_s(report, s) for s in saturated)
     title = "The saturated row lacks its slowest requests" if lost else "The saturated row's mean fits its throughput"
-    return Finding(title=title, lines=tuple(lines))
+    return Finding(title=title, evidence=tuple(evidence))
 
 
-def _least_law_s(report: Published, scenario: PublishedScenario) -> float:
+def _smallest_law_s(report: Published, scenario: PublishedScenario) -> float:
     """N/X - Z with the ramp: the smallest mean that fits the throughput, less the tolerance."""
     users = operational_laws.mean_users(report.users, report.spawn_rate, report.run_time_s)
     return operational_laws.response_time_s(users, scenario.row.requests_per_s, report.think_s) * (
@@ -228,7 +251,7 @@ def _least_law_s(report: Published, scenario: PublishedScenario) -> float:
     )
 
 
-def _in_flight_line(report: Published, scenario: PublishedScenario, runs: Sequence[Run]) -> Iterator[str]:
+def _in_flight_sentences(report: Published, scenario: PublishedScenario) -> Iterator[str]:
     row = scenario.row
     waiting = operational_laws.waiting_users(report.users, row.requests_per_s, report.think_s)
     law = operational_laws.response_time_s(report.users, row.requests_per_s, report.think_s)
@@ -245,7 +268,6 @@ def _in_flight_line(report: Published, scenario: PublishedScenario, runs: Sequen
         f"N/X - Z = {significant(law)} s ({significant(ramped)} s with the ramp). The published mean of "
         f"{significant(mean_s)} s is {relation}."
     )
-    yield from (_measured_in_flight(run) for run in _of(scenario, runs))
 
 
 def _measured_in_flight(run: Run) -> str:

@@ -44,6 +44,12 @@ ALL = [
 ]
 
 
+def label(one: Effect) -> str:
+    """The metric without its unit, with the arrow of its good direction."""
+    arrow = "\u2191" if one.metric.better == "higher" else "\u2193"
+    return f"{one.metric.words} {arrow}"
+
+
 def texts(picture: Picture) -> list[str]:
     """All words in a picture."""
     return ["".join(element.itertext()).strip() for element in ET.fromstring(picture.light).iter(f"{SVG}text")]  # noqa: S314
@@ -63,9 +69,7 @@ def picture() -> Picture:
 def test_rows_are_named_with_their_changes(picture: Picture) -> None:
     """Every metric that has an interval, with the figure of the table, also where it lies beyond the edge."""
     found = texts(picture)
-    assert [text for text in found if text in {one.metric.words for one in ALL}] == [
-        one.metric.words for one in ALL[:-1]
-    ]
+    assert [text for text in found if text in {label(one) for one in ALL}] == [label(one) for one in ALL[:-1]]
     assert {"+12.0 %", "-20.0 %", "+0.1 %", "+30.0 %", "+1550 %", "-80.0 %"} <= set(found)
 
 
@@ -111,7 +115,7 @@ def test_nothing_to_show_is_still_a_picture(shown: list[Effect]) -> None:
         assert forest_plot.draw("t", shown).light
 
 
-def test_what_is_too_small_to_count_is_drawn_to_scale() -> None:
+def test_threshold_is_drawn_to_scale() -> None:
     """The grey bar reaches as far as a change of the threshold does, to either side: log ratios are not symmetric."""
     wide = dataclasses.replace(effect(COMPARED[0], 55), threshold=math.log(1.5))
     light = forest_plot.draw("t", [wide]).light

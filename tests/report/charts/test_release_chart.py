@@ -33,12 +33,12 @@ def drawn(found: list[Cell]) -> str:
 
 
 def test_picture() -> None:
-    """It is named after profile and scenario, and has a panel for throughput, its ceiling, and response times."""
+    """It is named after profile and scenario, and has panels for throughput, its ceiling and response times."""
     picture = release_chart.draw(synthetic_runs.SUITE, [table(*RELEASES)], REPORTS)
     assert picture is not None
     assert picture.name == "releases-report-fastapi-static_async"
     light = picture.picture.light.decode()
-    for title in ("throughput", "ceiling use", "response time p50", "response time p99"):
+    for title in ("throughput (higher is better)", "ceiling use", "response time p99 (lower is better)"):
         assert f">{title}<" in light
 
 
@@ -71,7 +71,7 @@ def test_what_must_not_be_ranked_is_hollow() -> None:
     ],
 )
 def test_too_few_releases_make_no_picture(found: list[Cell]) -> None:
-    """Two releases, releases that suite.toml does not know, and the control arm are told by their table."""
+    """Two releases, a release that suite.toml does not declare, and the mock API alone have only a table."""
     assert release_chart.draw(synthetic_runs.SUITE, [found], REPORTS) is None
 
 
@@ -82,14 +82,14 @@ def test_runs_of_campaigns_make_no_picture() -> None:
 
 
 def fewer_threads(number: int, release: str) -> RunRecord:
-    """A run of a release that cannot have the threads that were asked for."""
+    """A run of a release that cannot have the requested threads."""
     one = synthetic_runs.record(release=release, number=number, engine="flask", flow="static_sync")
     requested = dataclasses.replace(one.requested, profile=dataclasses.replace(one.requested.profile, threads=1))
     return dataclasses.replace(one, requested=requested, digests=dataclasses.replace(one.digests, profile="1" * 64))
 
 
 def test_releases_with_other_threads_are_drawn_apart() -> None:
-    """They stand in the same picture, joined to no release with the threads that were asked for; others do not."""
+    """They are in the same picture, joined to no release with the requested threads; other conditions are not."""
     first = table("1.10.0", *RELEASES, engine="flask", flow="static_sync")
     older = [fewer_threads(n, name) for n, name in enumerate(("1.8.0", "1.9.0"), 1)]
     alone, both = (
@@ -104,7 +104,7 @@ def test_releases_with_other_threads_are_drawn_apart() -> None:
 
 
 def test_what_differs_in_a_profile_is_named() -> None:
-    """Where releases cannot have the threads that were asked for, their table says so, not only that they differ."""
+    """The table of releases that cannot have the requested threads names both numbers of threads."""
     (first,) = table("1.12.0", engine="flask", flow="static_sync")
     (other,) = cells_of([fewer_threads(1, "1.9.0")])
     assert notes.differing(first, other) == f"threads (`{first.requested.profile.threads}` there, `1` here)"

@@ -33,7 +33,7 @@ def test_panels_are_named_with_their_units(picture: svg.Picture) -> None:
     """Title, panels, axes, units and series can all be read as text."""
     expected = {
         "A title", "Throughput", "requests/s", "all requests", "failures", "Response time of successes", "ms", "p50",
-        "p95", "floor", "Users", "users", "seconds since the start", "steady state from here",
+        "p95", "ideal time", "Users", "users", "seconds since the start", "steady state from here",
     }  # fmt: skip
     assert expected <= set(texts(picture.light))
 
@@ -46,10 +46,10 @@ def test_themes_differ_in_colours_only(picture: svg.Picture) -> None:
     assert [role for role, colour in svg.DARK.items() if colour not in dark] == []
 
 
-def test_unknown_floor_and_ramp_are_not_drawn() -> None:
-    """Without a declared floor and without a steady state there is no line for either."""
+def test_unknown_ideal_time_and_ramp_are_not_drawn() -> None:
+    """Without a declared ideal time and without a steady state there is no line for either."""
     words = texts(timeline.draw("A title", synthetic_runs.timeline(), None, None).light)
-    assert not {"floor", "steady state from here"} & set(words)
+    assert not {"ideal time", "steady state from here"} & set(words)
 
 
 def test_gaps_and_nothing_at_all_can_be_drawn() -> None:

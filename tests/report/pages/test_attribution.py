@@ -1,4 +1,4 @@
-"""Whose share of a change is which."""
+"""promptflow's share of a change and its dependencies'."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def test_shares_multiply_to_the_whole() -> None:
     (paired,) = paired_rounds.pair(campaign(ARMS, 4, FIGURES))
     found = rows(attribution.table(paired, {}))
     assert found["Metric"] == ["Dependencies", "promptflow", "Together"]
-    assert found["memory end"] == [
+    assert found["memory end \u2193"] == [
         "+10.0 % (+10.0 % to +10.0 %)", "+20.0 % (+20.0 % to +20.0 %)", "+32.0 % (+32.0 % to +32.0 %)",
     ]  # fmt: skip
 
 
 def test_opposite_shares_cancel() -> None:
-    """What newer dependencies cost and promptflow wins back is no change together, though either is certain."""
+    """What newer dependencies cost and promptflow wins back is no change together, although either is certain."""
     (paired,) = paired_rounds.pair(campaign(ARMS, 4, FIGURES))
-    older, newer, together = rows(attribution.table(paired, {}))["ready (s)"]
+    older, newer, together = rows(attribution.table(paired, {}))["ready (s) \u2193"]
     assert [re.sub(" .*", "", cell) for cell in (older, newer, together)] == ["+99.9", "-50.0", "+0.0"]
 
 
-def test_what_cannot_be_told_is_a_dash() -> None:
+def test_a_missing_change_is_a_dash() -> None:
     """In all three columns."""
     (paired,) = paired_rounds.pair(campaign(ARMS, 4, FIGURES))
-    assert rows(attribution.table(paired, {}))["first answer (ms)"] == ["\u2013"] * 3
+    assert rows(attribution.table(paired, {}))["first answer (ms) \u2193"] == ["\u2013"] * 3
 
 
 def test_section_names_old_and_new() -> None:
-    """The locks are in the labels; series of two arms have no shares to tell."""
+    """The locks are in the labels; a series of two arms has no section."""
     text = attribution.render(paired_rounds.pair(campaign(ARMS, 4, FIGURES)), {})
-    assert text.startswith("## fastapi static_async: whose change it is, 1.12.0+asof.20240626 to 1.17.2\n\nPaired")
+    assert text.startswith("## fastapi static_async: whose change it is, 1.12.0+asof.20240626 to 1.17.2\n\n| Metric")
     assert attribution.render(paired_rounds.pair(campaign(ARMS[:2], 4)), {}) == ""

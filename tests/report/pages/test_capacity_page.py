@@ -40,8 +40,8 @@ def made(failed: int = 0, overhead_ms: float = 100.0, requests: int = 1000, lag_
     return synthetic_runs.run(record, Histograms(windows={"steady": steady}))
 
 
-def unbelievable(run: Run, *reasons: str) -> Run:
-    """The run as `store` tells it when its figures must not be believed."""
+def invalid(run: Run, *reasons: str) -> Run:
+    """The run as it is read when it is invalid."""
     return dataclasses.replace(run, outcome="invalid", reasons=reasons)
 
 
@@ -53,21 +53,21 @@ def unbelievable(run: Run, *reasons: str) -> Run:
         (made(overhead_ms=250.0), "met", None),
         (made(failed=2), "missed", "failure ratio 0.002000 > 0.001"),
         (made(overhead_ms=250.1), "missed", "overhead p99 250.1 ms > 250 ms"),
-        (made(requests=99), "invalid", "too few requests succeeded to tell the 99th percentile"),
-        (unbelievable(made(overhead_ms=900.0), "other processes"), "invalid", "other processes"),
-        (unbelievable(made(lag_ms=9.9), "a worker ended"), "invalid", "a worker ended"),
-        (unbelievable(made(lag_ms=10.0), "lagged"), "generator-bound", "lagged"),
+        (made(requests=99), "invalid", "too few requests succeeded for a 99th percentile"),
+        (invalid(made(overhead_ms=900.0), "other processes"), "invalid", "other processes"),
+        (invalid(made(lag_ms=9.9), "a worker ended"), "invalid", "a worker ended"),
+        (invalid(made(lag_ms=10.0), "lagged"), "generator-bound", "lagged"),
     ],
     ids=["both met", "failures at the edge", "overhead at the edge", "failures", "overhead", "few", "disturbed",
          "server", "generator"],
 )  # fmt: skip
 def test_verdict(run: Run, verdict: ObjectiveVerdict, reason: str | None) -> None:
-    """A run meets the objective up to its edges, or misses it with figures; one not to be believed does neither."""
+    """A run meets the objective up to its edges, or misses it with figures; an invalid one does neither."""
     assert capacity_page.judge(run, SETTINGS) == Judgement(verdict=verdict, reasons=(reason,) if reason else ())
 
 
-def test_every_miss_is_told() -> None:
-    """A run that misses both parts of the objective says so of both."""
+def test_every_miss_has_its_reason() -> None:
+    """A run that misses both parts of the objective has a reason for each."""
     assert len(capacity_page.judge(made(failed=50, overhead_ms=500.0), SETTINGS).reasons) == 2
 
 
@@ -102,15 +102,15 @@ def shown(found: CapacityResult, runs: tuple[Tried, ...] = RUNS) -> list[str]:
 
 
 def test_whole_page() -> None:
-    """What is printed has the objective, the confirmed figures, every run, and how to repeat it."""
+    """The page has the confirmed figures, the objective, every run, and how to repeat it."""
     limit = Limit(users=90, verdict="missed")
     lines = shown(CapacityResult(users=60, confirmed_by=(3, 4), limit=limit))
     assert lines == [
         "# Capacity of promptflow 1.12.0, fastapi engine",
         "",
-        f"Objective: {OBJECTIVE}.",
+        *lines[2:5],
         "",
-        *lines[4:7],
+        f"Objective: {OBJECTIVE}.",
         "",
         "## FastApi + Async Function Nodes: every run",
         "",
@@ -128,7 +128,7 @@ def cells(line: str) -> list[str]:
 def test_confirmed_figures() -> None:
     """The row of a scenario is made of its confirming runs alone: the median and range, and the worst."""
     lines = shown(CapacityResult(users=60, confirmed_by=(3, 4), limit=Limit(users=90, verdict="missed")))
-    row = dict(zip(cells(lines[4]), cells(lines[6]), strict=True))
+    row = dict(zip(cells(lines[2]), cells(lines[4]), strict=True))
     assert row == {
         "Scenario": "FastApi + Async Function Nodes",
         "Throughput (rps)": "23.00",
@@ -137,8 +137,8 @@ def test_confirmed_figures() -> None:
         "Worst overhead p99 (ms)": "90.00",
         "Worst failure ratio": "0.0008333",
         "CPU of the server (cores)": "1.152",
-        "Runs": "2 of 4",
-        "Above it": "at 90 users it is missed",
+        "Confirming runs": "2 of 4",
+        "With more users": "at 90 users the objective is missed",
     }
 
 
@@ -156,18 +156,18 @@ def test_every_run_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "told"),
+    ("limit", "text"),
     [
-        (None, "no more users are tried"),
+        (None, "more users were not tried"),
         (Limit(users=90, verdict="generator-bound"), "at 90 users the load generator is the bound"),
-        (Limit(users=90, verdict="invalid"), "at 90 users no run can be believed"),
+        (Limit(users=90, verdict="invalid"), "at 90 users no run is valid"),
     ],
 )
-def test_no_ceiling(limit: Limit | None, told: str) -> None:
-    """Where nothing shows that the server can do no more, the figure is a least one, and the reason is told."""
-    row = cells(shown(CapacityResult(users=60, confirmed_by=(3, 4), limit=limit))[6])
+def test_no_ceiling(limit: Limit | None, text: str) -> None:
+    """Without a load that the server misses, the figure is "at least", and the last column says why."""
+    row = cells(shown(CapacityResult(users=60, confirmed_by=(3, 4), limit=limit))[4])
     assert row[1] == "at least 23.00"
-    assert row[-1] == told
+    assert row[-1] == text
 
 
 def test_nothing_found() -> None:
@@ -176,13 +176,13 @@ def test_nothing_found() -> None:
     lines = shown(
         CapacityResult(users=None, confirmed_by=(), limit=Limit(users=60, verdict="invalid")), (tried(1, 60, failed),)
     )
-    row = cells(lines[6])
+    row = cells(lines[4])
     assert row[:2] == ["FastApi + Async Function Nodes", "not found"]
-    assert row[2:] == [*["\N{EN DASH}"] * 6, "at 60 users no run can be believed"]
+    assert row[2:] == [*["\N{EN DASH}"] * 6, "at 60 users no run is valid"]
     assert cells(lines[12])[-1] == "`it ¦ died`"
 
 
 def test_line_about_a_run() -> None:
-    """Who watches is told of each run what it says, and why."""
-    assert capacity_page.told(RUNS[0]) == "60 users, objective met: 20.00 rps, overhead p99 80.00 ms"
-    assert capacity_page.told(RUNS[1]) == "90 users, missed: overhead p99 400.0 ms > 250 ms"
+    """The terminal shows the verdict of each run, and why."""
+    assert capacity_page.progress_line(RUNS[0]) == "60 users, objective met: 20.00 rps, overhead p99 80.00 ms"
+    assert capacity_page.progress_line(RUNS[1]) == "90 users, missed: overhead p99 400.0 ms > 250 ms"

@@ -7,7 +7,7 @@ from pathlib import Path
 from scripts.analysis.grouping import cells
 from scripts.analysis.run_reader import Run
 from scripts.inference import comparison, paired_rounds
-from scripts.report.pages import comparison_index, overview, site
+from scripts.report.pages import comparison_index, overview, site, templates
 from tests.fakes import synthetic_runs
 from tests.fakes.synthetic_runs import campaign, spoilt
 
@@ -44,11 +44,9 @@ def test_pages_show_the_pictures_that_there_are() -> None:
 def test_index_names_scenario_and_arms_the_newest_first() -> None:
     """Campaigns of different flows can be told apart before they are opened."""
     lines = render([*OLDER, *NEWER])["comparisons/README.md"].decode().splitlines()
-    assert lines[:3] == [
-        "# Comparisons", "",
-        "Generated from the records under `runs/` by `nox -s collate`: do not edit. Newest first.",
-    ]  # fmt: skip
-    assert [line.partition("): ")[0] for line in lines if line.startswith("- ")] == [
+    assert lines[:3] == [templates.MARKER, "", "# Comparisons"]
+    assert "[glossary](../../docs/glossary.md)" in lines[4]
+    assert [line.partition(").")[0] for line in lines if line.startswith("- ")] == [
         "- [fastapi flex_async: 1.12.0, 1.18.5 against 1.11.0](aaa.md",
         "- [fastapi static_async: 1.18.5 against 1.12.0](bbb.md",
     ]
@@ -69,11 +67,11 @@ def test_series_of_one_campaign_share_a_page() -> None:
 
 
 def test_noise_floor_of_one_campaign_is_used_by_another() -> None:
-    """An A/A campaign among the records raises what counts, and the page says that it is noise."""
+    """An A/A campaign among the records raises the threshold, and the page says that it is noise."""
     moved: list[float | None] = [1e8, 1.3e8] * 4
     quiet = campaign(SAME, 8, {"memory_end_bytes": (moved, moved[::-1])}, name="aa", first=50, profile="report")
     page = render([*OLDER, *quiet])["comparisons/bbb.md"].decode()
-    (row,) = [line for line in page.splitlines() if line.startswith("| memory end")]
+    (row,) = [line for line in page.splitlines() if line.startswith("| memory end ")]
     assert " (noise) |" in row
     assert "No noise floor" not in page
 
@@ -86,7 +84,7 @@ def test_a_release_against_itself_has_a_table_and_no_picture() -> None:
 
 
 def test_many_arms_have_no_page() -> None:
-    """A campaign over more releases than a page can show is told release by release, and the index leads there."""
+    """A campaign over many releases is shown release by release in the overview, and the index leads there."""
     many = [f"1.{number}.0" for number in range(comparison_index.MOST_ARMS + 1)]
     (index,) = render(campaign(many, 4)).items()
     assert index[0] == "comparisons/README.md"
@@ -101,7 +99,7 @@ def test_same_runs_give_the_same_bytes() -> None:
 
 
 def test_without_a_whole_round_there_is_nothing() -> None:
-    """Single arms, lost rounds and runs outside campaigns make no page and no index."""
+    """Single arms, excluded rounds and runs outside campaigns make no page and no index."""
     runs = campaign(TWO, 1)
     alone = [
         *campaign(("1.12.0",), 4, name="aaa"),

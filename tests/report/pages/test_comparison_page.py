@@ -9,7 +9,7 @@ import pytest
 from scripts.analysis.run_reader import Run
 from scripts.inference import comparison, paired_rounds
 from scripts.inference.comparison import ArmComparison
-from scripts.report.pages import comparison_page
+from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import effect_text
 from tests.fakes.synthetic_runs import campaign, spoilt
 
@@ -24,18 +24,18 @@ FIGURES: dict[str, tuple[list[float | None], list[float | None]]] = {
     "ready_s": ([1.5] * 6, [1.53] * 6),
 }
 TABLE = """\
-| Metric                  |   Baseline |   Candidate |   Change |      95 % interval |   Counts from |                               Verdict |
-|:------------------------|-----------:|------------:|---------:|-------------------:|--------------:|--------------------------------------:|
-| steady throughput (rps) |      187.6 |       187.6 |   +0.0 % |   +0.0 % to +0.0 % |         2.0 % |                      within threshold |
-| response time p50 (ms)  |       1285 |        1285 |   +0.0 % |   +0.0 % to +0.0 % |         1.0 % |                      within threshold |
-| overhead p50 (ms)       |      10.00 |       12.00 |  +20.0 % | +18.2 % to +21.8 % |         5.0 % |                        **regression** |
-| overhead p99 (ms)       |      100.0 |       110.0 |   +5.5 % | -24.8 % to +47.8 % |        10.0 % | inconclusive: about 227 rounds needed |
-| backend call p50 (ms)   |      17.40 |       17.40 |   +0.0 % |   +0.0 % to +0.0 % |         5.0 % |                      within threshold |
-| CPU per request (ms)    |      5.000 |       4.000 |  -20.0 % | -21.2 % to -18.8 % |         2.0 % |                       **improvement** |
-| memory start            |  800.0 MiB |   800.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |         2.0 % |                      within threshold |
-| memory end              |  880.0 MiB |   880.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |         2.0 % |                      within threshold |
-| ready (s)               |      1.500 |       1.530 |   +2.0 % |   +2.0 % to +2.0 % |        10.0 % |                      within threshold |
-| first answer (ms)       |      20.00 |       400.0 |        \u2013 |                  \u2013 |        20.0 % |                               no data |"""  # noqa: E501 - a table as it is
+| Metric                    |   Baseline |   Candidate |   Change |      95 % interval |   Threshold |                               Verdict |
+|:--------------------------|-----------:|------------:|---------:|-------------------:|------------:|--------------------------------------:|
+| steady throughput (rps) \u2191 |      187.6 |       187.6 |   +0.0 % |   +0.0 % to +0.0 % |       2.0 % |                      within threshold |
+| response time p50 (ms) \u2193  |       1285 |        1285 |   +0.0 % |   +0.0 % to +0.0 % |       1.0 % |                      within threshold |
+| overhead p50 (ms) \u2193       |      10.00 |       12.00 |  +20.0 % | +18.2 % to +21.8 % |       5.0 % |                        **regression** |
+| overhead p99 (ms) \u2193       |      100.0 |       110.0 |   +5.5 % | -24.8 % to +47.8 % |      10.0 % | inconclusive: about 227 rounds needed |
+| backend call p50 (ms) \u2193   |      17.40 |       17.40 |   +0.0 % |   +0.0 % to +0.0 % |       5.0 % |                      within threshold |
+| CPU per request (ms) \u2193    |      5.000 |       4.000 |  -20.0 % | -21.2 % to -18.8 % |       2.0 % |                       **improvement** |
+| memory start \u2193            |  800.0 MiB |   800.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |       2.0 % |                      within threshold |
+| memory end \u2193              |  880.0 MiB |   880.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |       2.0 % |                      within threshold |
+| ready (s) \u2193               |      1.500 |       1.530 |   +2.0 % |   +2.0 % to +2.0 % |      10.0 % |                      within threshold |
+| first answer (ms) \u2193       |      20.00 |       400.0 |        \u2013 |                  \u2013 |      20.0 % |                               no data |"""  # noqa: E501 - a table as it is
 
 
 def judged(runs: list[Run], **what: object) -> list[ArmComparison]:
@@ -43,9 +43,9 @@ def judged(runs: list[Run], **what: object) -> list[ArmComparison]:
     return comparison.judge(paired_rounds.pair(runs), {}, **what)  # type: ignore[arg-type]
 
 
-def page(runs: list[Run], *, kept: bool = False) -> str:
+def page(runs: list[Run], *, written: bool = False) -> str:
     """The whole page."""
-    return comparison_page.render(paired_rounds.pair(runs), judged(runs), title="A title", kept=kept).decode()
+    return comparison_page.render(paired_rounds.pair(runs), judged(runs), title="A title", written=written).decode()
 
 
 def notes(runs: list[Run]) -> str:
@@ -59,7 +59,7 @@ def test_table() -> None:
 
 
 def test_interval_is_named_by_its_level() -> None:
-    """Looks at growing data use a higher level, and the heading says which."""
+    """Repeated verdicts on growing data use a higher level, and the heading says which."""
     (one,) = judged(campaign(TWO, 6, FIGURES), level=0.9917)
     assert "| 99.2 % interval |" in comparison_page.table(one.effects).replace("  ", " ").replace("  ", " ")
 
@@ -75,29 +75,31 @@ def test_summary_names_what_changed_and_what_is_open() -> None:
     ]
 
 
-def test_summary_of_no_change_says_so() -> None:
+def test_summary_within_every_threshold_says_so() -> None:
     """A comparison in which nothing moved has a line, too."""
     same: dict[str, tuple[list[float | None], list[float | None]]] = {"first_answer_ms": ([20.0] * 4, [20.0] * 4)}
     (line,) = comparison_page.summary(judged(campaign(TWO, 4, same))[0])
     assert line == "**within threshold** in every metric (fastapi static_async: 1.18.5 against 1.12.0)."
 
 
-def test_only_kept_pages_are_said_to_be_generated() -> None:
-    """In a terminal or a job's summary there is neither a file that could be edited nor a picture to show."""
+def test_only_written_pages_are_marked_as_generated() -> None:
+    """A page in a terminal or a job's summary is no file: it has no marker, no picture and no relative link."""
     runs = campaign(TWO, 6, FIGURES)
-    kept, printed = page(runs, kept=True), page(runs)
-    assert kept.startswith("# A title\n\nGenerated from the records under `runs/` by `nox -s collate`: do not edit.\n")
-    assert 'src="c0ffee123456-fastapi-static_async-2.svg"' in kept
-    assert not re.search("Generated|edit|svg", printed)
+    written, printed = page(runs, written=True), page(runs)
+    assert written.startswith(f"{templates.MARKER}\n\n# A title\n")
+    assert 'src="c0ffee123456-fastapi-static_async-2.svg"' in written
+    assert "](../../docs/glossary.md)" in written
+    assert not re.search("<!--|svg|\\.\\./", printed)
+    assert "`docs/glossary.md`" in printed
     assert TABLE in printed
 
 
-@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("written", [True, False])
 @pytest.mark.parametrize("excluded", [True, False])
-def test_pages_have_whole_blocks(*, kept: bool, excluded: bool) -> None:
+def test_pages_have_whole_blocks(*, written: bool, excluded: bool) -> None:
     """One blank line around each heading, never two, and one end of line at the end, so that more can be appended."""
     runs = campaign(TWO, 6, FIGURES)
-    text = page([*runs[:-1], spoilt(runs[-1])] if excluded else runs, kept=kept)
+    text = page([*runs[:-1], spoilt(runs[-1])] if excluded else runs, written=written)
     assert "\n\n\n" not in text
     assert re.search(r"[^\n]\n\Z", text)
     assert len(re.findall("\n\n## [^\n]+\n\n", text)) == text.count("\n##") == 1 + excluded
@@ -109,7 +111,7 @@ def test_same_runs_give_the_same_bytes() -> None:
     assert page(runs) == page(runs[::-1])
 
 
-def test_lost_rounds_are_told_and_foreign_text_cannot_break_out() -> None:
+def test_excluded_rounds_are_listed_and_foreign_text_cannot_break_out() -> None:
     """A reason is a code span on one line."""
     runs = campaign(TWO, 6, FIGURES)
     text = page([*runs[:-1], spoilt(runs[-1], "failed", ("a `tick`\n## and | a heading",))])
@@ -119,14 +121,14 @@ def test_lost_rounds_are_told_and_foreign_text_cannot_break_out() -> None:
 
 
 def test_series_without_a_round_has_no_part() -> None:
-    """What was lost is still told."""
+    """Its excluded runs are still listed."""
     runs = campaign(TWO, 1)
     text = page([runs[0], spoilt(runs[1])])
     assert "## fastapi" not in text
     assert "1.18.5 was invalid" in text
 
 
-def test_one_round_is_told_as_what_it_is() -> None:
+def test_one_round_is_called_one_round() -> None:
     """It has figures, no interval, and needs 4."""
     runs = campaign(TWO, 1)
     assert "\n1 interleaved round of profile `compare`" in page(runs)
@@ -135,7 +137,7 @@ def test_one_round_is_told_as_what_it_is() -> None:
 
 
 def test_each_of_three_arms_has_its_part() -> None:
-    """The second and the third beside the first."""
+    """The second and the third against the first."""
     headings = re.findall("^## (.*)$", page(campaign(("1.11.0", *TWO), 4)), re.MULTILINE)
     where = "fastapi static_async:"
     assert headings == [f"{where} 1.12.0 against 1.11.0", f"{where} 1.18.5 against 1.11.0"]
@@ -144,57 +146,59 @@ def test_each_of_three_arms_has_its_part() -> None:
 def test_about_says_how_it_was_measured() -> None:
     """Rounds, load, machine, Python, day and campaign."""
     assert comparison_page.about(paired_rounds.pair(campaign(TWO, 6))[0]) == (
-        "6 interleaved rounds of profile `compare` (100 users, 2 workers, 14 s) on Example CPU, 8 cores, "
-        "Python 3.11.9, from 2026-11-01 00:00 UTC on. Campaign `c0ffee123456`."
+        "6 interleaved rounds of profile `compare` (100 users, 2 workers, 14 s a run), from 2026-11-01 00:00 UTC on. "
+        "Machine: Example CPU, 8 cores, Python 3.11.9. Campaign `c0ffee123456`."
     )
 
 
 @pytest.mark.parametrize(
     ("releases", "rounds", "profile", "told"),
     [
-        (TWO, 6, "compare", "Repeat it: `nox -s compare -- 1.12.0 1.18.5 --rounds 6 {}`."),
-        (("1.11.0", *TWO), 4, "compare", "Repeat it: `nox -s compare -- 1.11.0 1.12.0 1.18.5 --rounds 4 {}`."),
-        (SAME, 8, "compare", "Repeat it: `nox -s compare -- 1.12.0 --aa --rounds 8 {}`."),
-        (TWO, 1, "compare", "Repeat it: `nox -s compare -- 1.12.0 1.18.5 --rounds 4 {}`."),
-        (TWO, 6, "report", "Repeat it: `nox -s compare -- 1.12.0 1.18.5 --rounds 6 {} --profile report`."),
+        (TWO, 6, "compare", "Repeat with `nox -s compare -- 1.12.0 1.18.5 --rounds 6 {}`."),
+        (("1.11.0", *TWO), 4, "compare", "Repeat with `nox -s compare -- 1.11.0 1.12.0 1.18.5 --rounds 4 {}`."),
+        (SAME, 8, "compare", "Repeat with `nox -s compare -- 1.12.0 --aa --rounds 8 {}`."),
+        (TWO, 1, "compare", "Repeat with `nox -s compare -- 1.12.0 1.18.5 --rounds 4 {}`."),
+        (TWO, 6, "report", "Repeat with `nox -s compare -- 1.12.0 1.18.5 --rounds 6 {} --profile report`."),
     ],
 )
 def test_command_that_repeats_it(releases: tuple[str, ...], rounds: int, profile: str, told: str) -> None:
-    """It names what was compared, and is one that the session takes: no fewer rounds than can tell anything."""
+    """It names what was compared, with at least as many rounds as the session takes."""
     where = "--engine fastapi --flow static_async --python 3.11"
     (paired,) = paired_rounds.pair(campaign(releases, rounds, profile=profile))
     assert comparison_page.repeat(paired) == told.format(where)
 
 
 def test_command_names_the_baseline_first_after_a_round_that_ran_backwards() -> None:
-    """The first round may be lost, and the second begins with the candidate."""
+    """The first round may be excluded, and the second begins with the candidate."""
     runs = campaign(TWO, 4)
     (paired,) = paired_rounds.pair([spoilt(runs[0]), *runs[1:]])
     assert "-- 1.12.0 1.18.5 --rounds 4 " in comparison_page.repeat(paired)
 
 
-def test_candidates_are_told_as_what_they_are() -> None:
+def test_candidates_need_more_than_a_name() -> None:
     """No name brings back a candidate, nor a release on the dependencies of another day."""
     releases = ("1.12.0+asof.20250124", "1.18.5+1a2b3c4d", "1.18.5+1a2b3c4d")
     assert comparison_page.repeat(paired_rounds.pair(campaign(releases, 4))[0]) == (
-        "No name repeats it: `1.12.0+asof.20250124` is 1.12.0 with its dependencies as of 2025-01-24 and "
-        "`1.18.5+1a2b3c4d` is a candidate, whose wheels or source are needed again."
+        "Release names alone do not repeat it: `1.12.0+asof.20250124` is 1.12.0 with its dependencies as of 2025-01-24 and "
+        "`1.18.5+1a2b3c4d` is a candidate, which needs its wheels or source again."
     )
 
 
-def test_installed_distributions_that_differ_are_told() -> None:
+def test_installed_packages_that_differ_are_listed() -> None:
     """Folded away, with both versions; text of a version cannot become HTML."""
-    assert "<summary>1 installed distribution differs.</summary>promptflow 1.12.0 to 1.18.5</details>" in notes(
+    assert "<summary>1 installed package differs.</summary>promptflow 1.12.0 to 1.18.5</details>" in notes(
         campaign(TWO, 4)
     )
-    assert "Both have the same distributions installed" in notes(campaign(SAME, 4))
+    assert "Both ran with the same installed packages" in notes(campaign(SAME, 4))
     assert "1.18.5&lt;b&gt;" in notes(campaign(("1.12.0", "1.18.5<b>"), 4))
 
 
 def test_missing_noise_floor_names_the_command() -> None:
     """It is the one for this engine and flow; a candidate's public version stands for it."""
     command = "`nox -s compare -- 1.12.0 --aa --engine fastapi --flow static_async --python 3.11`"
-    assert f"No noise floor has been measured under these conditions: {command}." in notes(campaign(TWO, 4))
+    assert f"No noise floor has been measured under these conditions. To measure it, run {command}." in notes(
+        campaign(TWO, 4)
+    )
     assert command in notes(campaign(("1.12.0+1a2b3c4d", "1.18.5"), 4))
 
 
@@ -205,23 +209,23 @@ def test_runs_of_one_release_are_the_noise_floor() -> None:
     assert "No noise floor" not in told
 
 
-def test_larger_noise_floor_stands_in_its_column() -> None:
-    """With a word that it is noise; a smaller one leaves the metric's own least change."""
+def test_larger_noise_floor_is_the_threshold() -> None:
+    """The threshold says that it is noise; a smaller noise floor leaves the metric's minimum effect."""
     paired = paired_rounds.pair(campaign(TWO, 6, FIGURES))
     key = next(iter(comparison.noise_floors(paired_rounds.pair(campaign(SAME, 6)))))[:3]
     floors = {(*key, CPU): 0.1, (*key, "overhead_p50_ms"): 0.001}
     (one,) = comparison.judge(paired, floors)
-    counts = {effect.metric.name: effect_text.counts_from(effect) for effect in one.effects}
-    assert (counts[CPU], counts["overhead_p50_ms"]) == ("10.5 % (noise)", "5.0 %")
+    shown = {effect.metric.name: effect_text.threshold(effect) for effect in one.effects}
+    assert (shown[CPU], shown["overhead_p50_ms"]) == ("10.5 % (noise)", "5.0 %")
     assert "No noise floor" not in "\n".join(comparison_page.notes(one))
 
 
-def test_adjustment_is_told_with_its_slope_and_its_control() -> None:
-    """A control that surely differs is set in bold; one that does not is within noise."""
+def test_adjustment_shows_its_slope_and_the_speed_covariate() -> None:
+    """A speed covariate that surely differs is set in bold; one that does not is within noise."""
     covariate: list[float | None] = [1.0, 1.1, 0.9, 1.05, 0.95, 1.0]
     for factor, told in (
-        (1.0, "The control itself differs between the two by +0.0 % (+0.0 % to +0.0 %), which is within noise."),
-        (1.2, "**The control itself differs between the two by +20.0 % (+20.0 % to +20.0 %)**: one release may"),
+        (1.0, "The speed covariate itself differs by +0.0 % (+0.0 % to +0.0 %), which is within noise."),
+        (1.2, "**The speed covariate itself differs by +20.0 % (+20.0 % to +20.0 %).** One release may"),
     ):
         moved = [value and value * factor for value in covariate]
         text = notes(campaign(TWO, 6, {"speed_covariate_ms": (covariate, moved), CPU: (covariate, covariate)}))
@@ -231,4 +235,6 @@ def test_adjustment_is_told_with_its_slope_and_its_control() -> None:
 
 def test_metrics_without_a_ratio_are_named() -> None:
     """A reader learns why there is no data."""
-    assert "No ratio of first answer: not in every record, or not above 0 in every run." in notes(campaign(TWO, 4))
+    assert "No change of first answer: at least one run lacks it, or has a value that is not above 0." in notes(
+        campaign(TWO, 4)
+    )

@@ -1,4 +1,4 @@
-"""What a bench session prints when it ends: the headings."""
+"""What a bench session prints when it ends."""
 
 from __future__ import annotations
 
@@ -28,12 +28,24 @@ def test_heading(tmp_path: Path, requested: dict[str, str], heading: str) -> Non
 
 
 def test_truncated_run_says_so(tmp_path: Path) -> None:
-    """Latencies that must not be ranked stand in parentheses, and the reason under the figures."""
+    """Latencies that must not be ranked are in parentheses, and the reason is under the figures."""
     measured = synthetic_runs.measurements(mean_ms=15600, rps=24.9, number=1480, in_flight=462)
     made = synthetic_runs.record(engine="flask", flow="static_sync", measured=measured)
     text = session_summary.of_session(
         synthetic_runs.SUITE, [synthetic_runs.write(tmp_path, made, synthetic_runs.histograms(1270, 205, 5, 15600))]
     )
-    assert "overhead p50 (ms): (" in text
-    assert "CPU per request (ms): 6.400" in text
-    assert "bound: server-bound\nlatencies not to be ranked: truncated: 462 requests still waited" in text
+    assert "overhead p50 (ms, lower is better): (" in text
+    assert "CPU per request (ms, lower is better): 6.400" in text
+    assert "bound: server-bound\ndo not rank the latencies: truncated: 462 requests still waited" in text
+
+
+def test_run_without_figures_shows_its_reasons(tmp_path: Path) -> None:
+    """A failed run has a heading and its reasons, and one blank line before the next run."""
+    failed = synthetic_runs.record(outcome="failed", reasons=("it died",))
+    directories = [synthetic_runs.write(tmp_path, one) for one in (failed, synthetic_runs.record(number=2))]
+    lines = session_summary.of_session(synthetic_runs.SUITE, directories).splitlines()
+    assert lines[:4] == [
+        "## promptflow 1.12.0: FastApi + Async Function Nodes, profile report, failed", "", "it died", "",
+    ]  # fmt: skip
+    assert lines[4].startswith("## promptflow 1.12.0")
+    assert lines[-1] == "bound: load-bound"

@@ -14,7 +14,7 @@ import pytest
 from scripts.config.errors import NothingMeasuredError
 from scripts.config.matrix import ROOT
 from scripts.records.schema import RunRecord
-from scripts.report.pages import site
+from scripts.report.pages import site, templates
 from tests.fakes import synthetic_runs
 
 OTHER_MACHINE = dataclasses.replace(synthetic_runs.MACHINE, cores=2)
@@ -38,7 +38,7 @@ def saturated(number: int, profile: str) -> RunRecord:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of every kind: good, truncated, invalid, holes, from another machine, unreported, of the mock, broken."""
+    """Runs of every kind: ok, truncated, invalid, without figures, on another machine, unreported, mock, broken."""
     root = tmp_path_factory.mktemp("results")
     (root / "published").mkdir()
     shutil.copy(ROOT / "results" / "published" / "promptflow-serve-v1.12.0.json", root / "published")
@@ -81,7 +81,7 @@ def test_same_records_give_the_same_bytes(results: Path, files: dict[str, str], 
 
 
 def test_files_are_those_that_may_be_removed_again(files: dict[str, str], tmp_path: Path) -> None:
-    """Every derived file of a release is known again as one that may be removed, a page after its charts."""
+    """Every derived file of a release is recognised as one that may be removed, a page after its charts."""
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")
@@ -91,8 +91,27 @@ def test_files_are_those_that_may_be_removed_again(files: dict[str, str], tmp_pa
     assert {"README.md", "summary.csv", "v1.12.0/README.md", "v1.17.2/README.md", "v1.18.5/README.md"} <= files.keys()
 
 
+def test_pages_begin_with_the_marker_and_lead_to_the_glossary(files: dict[str, str]) -> None:
+    """The marker is the first line of every page, and every page links glossary and methodology."""
+    pages = {name: content for name, content in files.items() if name.endswith(".md")}
+    assert len(pages) > 3
+    for name, content in pages.items():
+        docs = "../" * (name.count("/") + 1) + "docs"
+        assert content.startswith(f"{templates.MARKER}\n\n# ")
+        assert content.count(templates.MARKER) == 1
+        assert f"[glossary]({docs}/glossary.md), [methodology]({docs}/methodology.md)" in content
+
+
+def test_pages_have_no_two_blank_lines(files: dict[str, str]) -> None:
+    """Templates leave one blank line between blocks, and one end of line at the end."""
+    for name, content in files.items():
+        if name.endswith(".md"):
+            assert "\n\n\n" not in content, name
+            assert re.search(r"[^\n]\n\Z", content), name
+
+
 def test_good_runs_have_charts_in_both_themes(files: dict[str, str]) -> None:
-    """A chart stands in the page for every scenario with a good run, and only for these."""
+    """Every scenario with an ok run has a chart in the page, and no other has one."""
     named = re.findall(r'(?:srcset|src)="([^"]+)"', files["v1.12.0/README.md"])
     drawn = {name.removeprefix("v1.12.0/") for name in files if name.startswith("v1.12.0/") and name.endswith(".svg")}
     assert set(named) == drawn
@@ -116,23 +135,26 @@ def test_release_page_has_the_published_shape(files: dict[str, str]) -> None:
     assert f"```text\n{config}```" in page
 
 
-def test_section_says_what_stands_behind_it(files: dict[str, str]) -> None:
-    """The median good run is shown and linked; others, the server, and how to repeat it are told."""
+def test_section_shows_its_evidence(files: dict[str, str]) -> None:
+    """The median ok run is linked; other runs, the server, and the command that repeats it are named."""
     page = files["v1.12.0/README.md"]
     run_id = "20261101T000100Z-000001"
     assert f"[{run_id}](../runs/report/1.12.0/fastapi-static_async/{run_id}/record.json)" in page
-    assert "of 2 ok run(s) the one with the median response time (3 in all)." in page
+    assert "the one with the median response time of 2 ok run(s) (3 in all)." in page
     assert "failed: `the server died ¦ signal 9`" in page
     assert (
-        "1 more run(s) under other conditions are not pooled with these; they differ in cores (`2` there, `8` here)"
+        "1 more run(s) under other conditions are not pooled with these. They differ in cores (`2` there, `8` here)"
         in page
     )
-    assert "`gunicorn -w 8 --threads 4 app`; 8 workers ran, 4 threads each (asked: 8 workers, 4 threads)" in page
-    assert "Repeat it: `nox -s bench-1.12.0-fastapi -- --profile report --flow static_async`." in page
+    assert (
+        "Server: `gunicorn -w 8 --threads 4 app`. Observed: 8 workers, 4 threads each. "
+        "Requested: 8 workers, 4 threads each."
+    ) in page
+    assert "Repeat with `nox -s bench-1.12.0-fastapi -- --profile report --flow static_async`." in page
 
 
-def test_hole_on_a_release_page_is_its_word(files: dict[str, str]) -> None:
-    """A scenario without a good run has its typed word in the table, its reason, and no figure."""
+def test_scenario_without_figures_shows_its_outcome(files: dict[str, str]) -> None:
+    """A scenario without figures has its outcome in the table, and its reason."""
     page = files["v1.17.2/README.md"]
     row = next(line for line in page.splitlines() if line.startswith("| POST"))
     assert row.count("cannot-install") == 20
@@ -140,25 +162,25 @@ def test_hole_on_a_release_page_is_its_word(files: dict[str, str]) -> None:
 
 
 def test_invalid_run_is_shown_and_marked(files: dict[str, str]) -> None:
-    """Figures of a run not to be believed are there, all in parentheses, with the reason and without a chart."""
+    """All figures of an invalid run are in parentheses, with the reason and without a chart."""
     page = files["v1.11.0/README.md"]
     row = next(line for line in page.splitlines() if line.startswith("| POST"))
     assert (row.count("("), row.count(")"), "(166.0)" in row) == (20, 20, True)
-    assert "Its figures stand in parentheses." in page
+    assert "Its figures are in parentheses." in page
     assert "invalid: `the generator's event loop lagged: p99 25.0 ms, not below 10`" in page
     assert "- Bound: generator-bound." in page
     assert not [name for name in files if name.startswith("v1.11.0/") and name.endswith(".svg")]
 
 
 def test_truncated_latencies_are_marked_and_nothing_else(files: dict[str, str]) -> None:
-    """A saturated run counts, but its latencies stand in parentheses wherever they are shown, with the reason."""
+    """A saturated run counts, but its latencies are in parentheses wherever they are shown, with the reason."""
     page = files["v1.12.0/README.md"]
     row = next(line for line in page.splitlines() if line.startswith("| POST"))
     assert row.count("(") == 4 + 11
     lines = [" ".join(line.split()) for line in page.splitlines()]
     assert "| Average Response Time | 8065.454250779605 | (15600.0) | (+93.4 %) |" in lines
     assert "response time p50 (15" in page
-    assert "- Not to be ranked or compared: 1.12.0, run 20261101T000500Z-000005: latencies in parentheses: " in page
+    assert "- Do not rank or compare: 1.12.0, run 20261101T000500Z-000005: latencies in parentheses: " in page
     assert "CPU per request 6.400 ms" in page
 
 
@@ -167,7 +189,10 @@ def test_memory_that_is_not_pss_is_noted(tmp_path: Path) -> None:
     measured = synthetic_runs.measurements()
     resident = measured.server and dataclasses.replace(measured.server, memory_kind="rss")
     synthetic_runs.write(tmp_path, synthetic_runs.record(measured=dataclasses.replace(measured, server=resident)))
-    assert "- Memory is `rss`: what processes share is counted" in derive(tmp_path)["v1.12.0/README.md"]
+    assert (
+        "- Memory is `rss`: memory that processes share is counted once for each."
+        in derive(tmp_path)["v1.12.0/README.md"]
+    )
 
 
 def test_published_stands_beside_measured(files: dict[str, str]) -> None:
@@ -176,12 +201,12 @@ def test_published_stands_beside_measured(files: dict[str, str]) -> None:
     assert "### Published and measured: Flask + Sync Function Nodes, profile report-8-threads" in page
     lines = [" ".join(line.split()) for line in page.splitlines()]
     assert "| Request Count | 2432 | 1480 | -39.1 % |" in lines
-    assert "4. The saturated row loses its slowest requests." in page
+    assert "4. The saturated row lacks its slowest requests." in page
     assert "Published" not in files["v1.18.5/README.md"]
 
 
 def test_overview_lists_every_profile_but_the_unreported(files: dict[str, str]) -> None:
-    """Reported profiles and the control arm are there, and a trial run leaves no trace anywhere."""
+    """Reported profiles and the mock API alone are there, and a run of an unreported profile is on no page."""
     page = files["README.md"]
     assert re.findall(r"^## Profile (.*)$", page, re.MULTILINE) == ["report", "report-8-threads"]
     assert "### The mock API alone" in page
@@ -191,14 +216,16 @@ def test_overview_lists_every_profile_but_the_unreported(files: dict[str, str]) 
 def test_overview_separates_conditions(files: dict[str, str]) -> None:
     """Releases measured on another machine have a table of their own that says what differs."""
     page = files["README.md"]
-    assert "they differ in cores (`2` there, `8` here)" in page
-    tables = page.split("### FastApi + Async Function Nodes")[1].split("###")[0].split("Under other conditions")
+    assert "Measured under other conditions than the first table: cores (`2` there, `8` here)." in page
+    tables = (
+        page.split("### FastApi + Async Function Nodes")[1].split("###")[0].split("Measured under other conditions")
+    )
     assert ["v1.18.5" in table for table in tables] == [True, False]
     assert ["v1.17.2" in table for table in tables] == [False, True]
 
 
-def test_overview_gives_reasons_for_holes(files: dict[str, str]) -> None:
-    """Holes have their reasons; declared releases without a run are named."""
+def test_overview_gives_reasons_for_missing_figures(files: dict[str, str]) -> None:
+    """Runs without figures have their reasons; declared releases without a run are named."""
     page = files["README.md"]
     assert "- 1.17.2, run 20261101T000800Z-000008: cannot-install: `no wheel`" in page
     assert re.search(r"^Not measured: .*\b1\.11\.0\b", page, re.MULTILINE)
@@ -211,7 +238,7 @@ def test_overview_names_records_left_out(files: dict[str, str]) -> None:
 
 
 def test_release_that_cannot_have_a_scenario_is_not_applicable(tmp_path: Path) -> None:
-    """A declared release that cannot serve a flow, or lacks the engine, is a typed hole with its reason."""
+    """A declared release that cannot serve a flow, or lacks the engine, has its outcome and the reason."""
     synthetic_runs.write(tmp_path, synthetic_runs.record())
     synthetic_runs.write(tmp_path, synthetic_runs.record(engine="flask", flow="flex_async"))
     page = site.derive(tmp_path, synthetic_runs.SUITE).files["README.md"].decode()
@@ -221,7 +248,7 @@ def test_release_that_cannot_have_a_scenario_is_not_applicable(tmp_path: Path) -
 
 
 def test_summary_is_tidy(files: dict[str, str]) -> None:
-    """One row a metric with median, lowest and highest; what cannot be told is NA, never blank."""
+    """One row a metric with median, lowest and highest; a missing value is NA, never blank."""
     rows = list(csv.DictReader(io.StringIO(files["summary.csv"])))
     assert not [row for row in rows if "" in row.values()]
     found = {(row["release"], row["flow"], row["outcome"], row["metric"]): row for row in rows}
@@ -238,28 +265,27 @@ def test_summary_is_tidy(files: dict[str, str]) -> None:
 
 
 def test_pages_are_a_chain(files: dict[str, str]) -> None:
-    """Each release's page leads to the one before and the next, and says what is installed otherwise than before."""
+    """Each release's page leads to the previous and the next, and lists the packages that differ from the previous."""
     page = files["v1.17.2/README.md"]
-    assert "Before: [v1.12.0](../v1.12.0/README.md)." in page
-    assert "Next: [v1.18.5](../v1.18.5/README.md)." in page
-    assert "Before:" not in files["v1.11.0/README.md"]
-    assert "Next:" not in files["v1.18.5/README.md"]
+    assert "Previous release: [v1.12.0](../v1.12.0/README.md)." in page
+    assert "Next release: [v1.18.5](../v1.18.5/README.md)." in page
+    assert "Previous release:" not in files["v1.11.0/README.md"]
+    assert "Next release:" not in files["v1.18.5/README.md"]
     assert (
-        "## What is installed otherwise than with v1.11.0\n\n`promptflow 1.11.0 to 1.12.0`"
-        in files["v1.12.0/README.md"]
+        "## Installed packages that differ from v1.11.0\n\n`promptflow 1.11.0 to 1.12.0`" in files["v1.12.0/README.md"]
     )
 
 
 def test_overview_says_how_to_repeat_a_row(files: dict[str, str]) -> None:
-    """Beside each table stands the command for its rows."""
+    """Each table has the command that repeats a row."""
     command = "`nox -s bench-RELEASE-fastapi -- --profile report --flow static_async`"
-    assert f"Repeat a row: {command}." in files["README.md"]
+    assert f"Repeat a row with {command}." in files["README.md"]
 
 
 def test_release_that_left_the_matrix_keeps_its_page(tmp_path: Path) -> None:
-    """A record outlives its row in suite.toml; its page says that it cannot be repeated as it was."""
+    """A record outlives its row in suite.toml; its page says that it cannot be repeated."""
     synthetic_runs.write(tmp_path, synthetic_runs.record(release="0.9.9"))
-    assert "Repeat it: suite.toml no longer declares it." in derive(tmp_path)["v0.9.9/README.md"]
+    assert "It cannot be repeated: suite.toml no longer declares it." in derive(tmp_path)["v0.9.9/README.md"]
 
 
 def test_another_python_is_part_of_the_command(tmp_path: Path) -> None:
@@ -272,11 +298,11 @@ def test_another_python_is_part_of_the_command(tmp_path: Path) -> None:
 
 
 def test_mock_alone_is_enough_for_an_overview(tmp_path: Path) -> None:
-    """With nothing but the control arm there is an overview, and no page of a release."""
+    """With nothing but a run of the mock API there is an overview, and no page of a release."""
     synthetic_runs.write(tmp_path, synthetic_runs.record(release="mock", engine="uvicorn", flow="mock_api"))
     found = derive(tmp_path)
     assert sorted(found) == ["README.md", "summary.csv"]
-    assert "Pages: none yet." in found["README.md"]
+    assert "None yet." in found["README.md"]
 
 
 def test_nothing_to_report_is_an_error(tmp_path: Path) -> None:

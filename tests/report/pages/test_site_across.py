@@ -1,7 +1,8 @@
-"""Which runs stand where: in tables of releases, in what is told from release to release, on pages of comparisons."""
+"""Which runs are where: in tables of releases, in histories over releases, on pages of comparisons."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from scripts.report.pages import site
@@ -13,7 +14,7 @@ def derive(results: Path) -> dict[str, str]:
     return {name: content.decode() for name, content in site.derive(results, synthetic_runs.SUITE).files.items()}
 
 
-def test_what_was_only_tried_is_in_no_table_of_figures(tmp_path: Path) -> None:
+def test_trial_runs_are_in_no_table_of_figures(tmp_path: Path) -> None:
     """A run of `serves` shows that a release serves a flow, and nothing else."""
     synthetic_runs.write(tmp_path, synthetic_runs.record())
     synthetic_runs.write(tmp_path, synthetic_runs.record(engine="flask", profile="serves", number=2))
@@ -25,7 +26,7 @@ def test_what_was_only_tried_is_in_no_table_of_figures(tmp_path: Path) -> None:
 
 
 def test_runs_of_a_comparison_are_in_no_table_of_releases(tmp_path: Path) -> None:
-    """They were made beside each other, and are not pooled with runs of other hours."""
+    """Runs of interleaved rounds are not pooled with runs of other hours."""
     for one in synthetic_runs.campaign(("1.12.0", "1.18.5"), 4, profile="report"):
         synthetic_runs.write(tmp_path, one.record)
     synthetic_runs.write(tmp_path, synthetic_runs.record(release="1.11.0"))
@@ -35,15 +36,19 @@ def test_runs_of_a_comparison_are_in_no_table_of_releases(tmp_path: Path) -> Non
     assert "comparisons/c0ffee123456.md" in found
 
 
-def test_a_campaign_over_releases_is_told_release_by_release(tmp_path: Path) -> None:
-    """Its picture and words stand in the overview, its figures on the pages of its releases, without a chart there."""
+def test_a_campaign_over_releases_is_shown_release_by_release(tmp_path: Path) -> None:
+    """Its picture and changes are in the overview, its figures on the pages of its releases, without a chart there."""
     for one in synthetic_runs.campaign(("1.11.0", "1.12.0", "1.13.0"), 4, profile="report"):
         synthetic_runs.write(tmp_path, one.record)
     found = derive(tmp_path)
     assert {"history-fastapi-static_async.svg", "history-fastapi-static_async-dark.svg"} <= found.keys()
     page = found["README.md"]
     assert "### FastApi + Async Function Nodes, release by release" in page
-    assert "- No step." in page
+    assert "- No change." in page
+    assert (
+        "Lower is better for overhead p50, overhead p99, CPU per request, memory end, ready and first answer." in page
+    )
+    assert re.search(r"^False-positive rate: \d+\.\d % of 2000 shuffled campaigns\.$", page, re.MULTILINE)
     assert "`nox -s compare -- 1.11.0 1.12.0 1.13.0 --rounds 4 --engine fastapi --flow static_async" in page
     assert "| POST " in found["v1.13.0/README.md"]
     assert not [name for name in found if name.startswith("v") and name.endswith(".svg")]

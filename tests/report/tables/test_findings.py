@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -12,7 +13,7 @@ from scripts.analysis.run_reader import Run
 from scripts.config.errors import UsageError
 from scripts.config.matrix import ROOT
 from scripts.report.tables import published
-from scripts.report.tables.findings import Finding, findings
+from scripts.report.tables.findings import findings
 from scripts.report.tables.published import Published
 from tests.fakes import synthetic_runs
 from tests.fakes.synthetic_runs import run
@@ -30,11 +31,18 @@ def altered(index: int, **columns: float) -> Published:
     return dataclasses.replace(REPORT, scenarios=tuple(scenarios))
 
 
-def say(report: Published = REPORT, runs: Sequence[Run] = ()) -> list[Finding]:
+class Said(NamedTuple):
+    """A finding as text."""
+
+    title: str
+    lines: list[str]  # one for each published scenario, with our runs of it behind
+
+
+def say(report: Published = REPORT, runs: Sequence[Run] = ()) -> list[Said]:
     """The four findings."""
     found = findings(report, runs)
     assert len(found) == 4
-    return found
+    return [Said(one.title, [" ".join([line.published, *line.measured]) for line in one.evidence]) for one in found]
 
 
 def sync(profile: str = "report", **changes: object) -> Run:
@@ -61,24 +69,25 @@ def test_broken_published_file_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_load_bound_rows_follow_the_law() -> None:
-    """The published FastAPI throughput is what N/(R+Z) gives, with the ramp counted in."""
+    """The published FastAPI throughput is what N/(R+Z) gives, with the ramp included."""
     finding = say()[0]
     assert finding.title == (
         "The throughput of FastApi + Async Function Nodes and FastApi + Flex Async Function Nodes "
         "is a property of the load, not of promptflow"
     )
     line = finding.lines[1]
-    assert "N/(R+Z) = 179.5 rps in steady state, and 166.0 with the ramp counted in (462.5 users on average)" in line
-    assert "Published: 166.2 rps, +0.1 %." in line
-    assert "99% of what the load allows, whatever the release" in line
-    assert "do not fit" not in line
+    assert "published are 166.2 rps." in line
+    assert "N/(R+Z) = 179.5 rps in steady state. With the ramp (462.5 users on average) it is 166.0;" in line
+    assert "the published figure differs by +0.1 %." in line
+    assert "99 % of what the load allows, whatever the release" in line
+    assert "contradict" not in line
 
 
 def test_saturated_row_does_not_follow_the_law() -> None:
     """The published sync row is set by the server, and its mean does not fit its throughput."""
     line = say()[0].lines[0]
-    assert "at 24% of that, so here the server sets the throughput" in line
-    assert "do not fit together" in line
+    assert "at 24 % of that, so the server limits the throughput" in line
+    assert "contradict this law" in line
 
 
 def test_closed_loop_titles_follow_the_data() -> None:
@@ -93,17 +102,14 @@ def test_our_throughput_stands_beside_the_law() -> None:
     """A measured run has its throughput, steady throughput and what the law gives for its own mean."""
     ours = run(synthetic_runs.record(measured=LOAD_BOUND))
     line = say(runs=[ours])[0].lines[1]
-    assert "Measured (`report`): 166.0 rps in all; 180.1 in steady state, where N/(R+Z) gives 179.5 (+0.3 %)." in line
+    assert "Measured (`report`): 166.0 rps in all, 180.1 in steady state. N/(R+Z) gives 179.5 there (+0.3 %)." in line
 
 
 def test_declared_threads_cannot_have_run() -> None:
     """The published throughput is above the ceiling of 4 threads and below that of 8."""
     finding = say()[1]
-    assert finding.title == "The declared 4 threads are not what ran"
-    assert (
-        "8 workers x 4 threads / 1.25 s = 25.60 rps is the most that they can answer; published are 41.17"
-        in (finding.lines[0])
-    )
+    assert finding.title == "The server did not run with the declared 4 threads"
+    assert "the ceiling is 8 workers x 4 threads / 1.25 s = 25.60 rps. Published are 41.17." in finding.lines[0]
     assert "At least 7 threads a worker were needed" in finding.lines[0]
     assert "the ceiling is 51.20, above that figure" in finding.lines[0]
 
@@ -118,28 +124,27 @@ def test_declared_threads_may_have_run() -> None:
     finding = say(altered(0, requests_per_s=24.9))[1]
     assert finding.title == "The figures are within what the declared 4 threads allow"
     (line,) = finding.lines
-    assert line.endswith("= 25.60 rps is the most that they can answer; published are 24.90.")
+    assert line.endswith("the ceiling is 8 workers x 4 threads / 1.25 s = 25.60 rps. Published are 24.90.")
 
 
 def test_our_runs_stand_beside_their_own_ceilings() -> None:
     """Runs with 4 and with 8 threads are held against the threads that really ran."""
     eight = sync("report-8-threads")
-    lines = say(runs=[sync(), eight])[1].lines
-    assert lines[1:] == (
-        "Measured (`report`): 24.90 rps with 8 workers and 4 threads, 97% of what that allows (25.60 rps).",
-        "Measured (`report-8-threads`): 24.90 rps with 8 workers and 8 threads, 49% of what that allows (51.20 rps).",
+    assert findings(REPORT, [sync(), eight])[1].evidence[0].measured == (
+        "Measured (`report`): 24.90 rps with 8 workers and 4 threads, 97 % of the ceiling of 25.60 rps.",
+        "Measured (`report-8-threads`): 24.90 rps with 8 workers and 8 threads, 49 % of the ceiling of 51.20 rps.",
     )
     one = eight.record.observed and dataclasses.replace(eight.record.observed, workers=1)
-    assert "more than that allows (6.400 rps)" in say(runs=[sync(observed=one)])[1].lines[1]
-    assert say(runs=[sync(own_wait_s=None)])[1].lines[1] == "Measured (`report`): not known."
+    assert "above the ceiling of 6.400 rps" in say(runs=[sync(observed=one)])[1].lines[0]
+    assert say(runs=[sync(own_wait_s=None)])[1].lines[0].endswith("Measured (`report`): unknown.")
 
 
 def test_failures_below_the_floor() -> None:
     """A smallest time below the floor beside failures is a failure's."""
     finding = say()[2]
-    assert finding.title == "Failures are inside the latencies"
+    assert finding.title == "The latencies include failures"
     assert (
-        "1.146 ms, from a flow that cannot answer in under 1250 ms: it is that of a failure. 5 of 9816"
+        "1.146 ms. The flow cannot answer in under 1250 ms, so this was a failed request. 5 of 9816"
         in (finding.lines[1])
     )
 
@@ -148,13 +153,13 @@ def test_failures_below_the_floor() -> None:
     ("columns", "line"),
     [
         ({"min_response_time": 1251.0}, "not below the flow's 1250 ms; 5 of"),
-        ({"failure_count": 0}, "although no request failed: it is unexplained"),
+        ({"failure_count": 0}, "No request failed, so this is unexplained"),
     ],
 )  # fmt: skip
 def test_latencies_without_failures(columns: dict[str, float], line: str) -> None:
     """A smallest time above the floor, or one below it without failures, is not blamed on failures."""
     finding = say(altered(1, **columns))[2]
-    assert finding.title == "Failures are inside some of the latencies"
+    assert finding.title == "Some of the latencies include failures"
     assert line in finding.lines[1]
 
 
@@ -180,17 +185,16 @@ def test_our_failures_are_counted_by_kind() -> None:
 def test_saturated_row_lost_requests() -> None:
     """N - X Z users waited at the end of the published sync run, and its mean is below the law's."""
     finding = say()[3]
-    assert finding.title == "The saturated row loses its slowest requests"
+    assert finding.title == "The saturated row lacks its slowest requests"
     assert "N - X Z = 438 users were waiting" in finding.lines[0]
     assert (
-        "N/X - Z = 10.64 s (9.733 s with the ramp counted in); the reported mean of 8.065 s is below both."
-        in (finding.lines[0])
+        "N/X - Z = 10.64 s (9.733 s with the ramp). The published mean of 8.065 s is below both." in (finding.lines[0])
     )
 
 
 @pytest.mark.parametrize(("mean_ms", "relation"), [(10000.0, "is below the first only."), (11000.0, "is not below.")])
 def test_saturated_row_may_fit(mean_ms: float, relation: str) -> None:
-    """A mean that the throughput leaves room for is not said to have lost anything."""
+    """A mean that fits the throughput lacks no request."""
     finding = say(altered(0, average_response_time=mean_ms))[3]
     assert finding.title == "The saturated row's mean fits its throughput"
     assert finding.lines[0].endswith(relation)
@@ -204,8 +208,9 @@ def test_no_row_is_saturated() -> None:
 def test_our_requests_in_flight_are_counted() -> None:
     """Ours are counted and not estimated, and stand beside the law for the steady state."""
     line = say(runs=[sync()])[3].lines[0]
-    assert "Measured (`report`): 462 requests in flight at the end, counted, beside 1480 recorded" in line
-    assert "locust reports a mean of 11.20 s, successes in steady state took 17.67 s, N/X - Z gives 19.32 s." in line
+    assert "Measured (`report`): 462 requests in flight at the end, 1480 recorded." in line
+    assert "Locust reports a mean of 11.20 s." in line
+    assert "Successes in steady state took 17.67 s, and N/X - Z gives 19.32 s." in line
 
 
 def test_run_without_a_steady_state_is_said_to_have_none() -> None:

@@ -44,8 +44,8 @@ def test_published_form_repeats_the_published_text() -> None:
     assert (head, line) == (PUBLISHED_HEAD, PUBLISHED_LINE)
 
 
-def test_published_form_of_a_hole_shows_its_word_everywhere() -> None:
-    """A run that is not ok has its typed word in each of the 20 figures, and no number."""
+def test_published_form_without_figures_shows_the_outcome_everywhere() -> None:
+    """A run without figures has its outcome in each of the 20 figures, and no number."""
     line = squeezed(markdown.published_without_figures("cannot-install"))[2]
     assert line == "| POST | /score |" + " cannot-install |" * 20
 
@@ -61,7 +61,7 @@ def test_side_by_side() -> None:
 
 
 def test_side_by_side_with_a_truncated_run() -> None:
-    """Latencies that must not be compared stand in parentheses, and so do their deviations."""
+    """Latencies that must not be compared are in parentheses, and so are their deviations."""
     doubtful = markdown.doubtful_columns(run(synthetic_runs.record(), distrusted=("truncated",)))
     lines = squeezed(markdown.side_by_side(published_row(), published_row(), "ok", doubtful))
     assert lines[7] == "| Average Response Time | 8065.454250779605 | (8065.454250779605) | (0.0 %) |"
@@ -69,14 +69,14 @@ def test_side_by_side_with_a_truncated_run() -> None:
     assert sum("(" in line for line in lines) == 4 + 11
 
 
-def test_side_by_side_with_a_hole() -> None:
-    """Where there is nothing to compare with, the typed word stands in each row."""
+def test_side_by_side_without_figures() -> None:
+    """Without a figure to compare with, each row shows the outcome."""
     lines = squeezed(markdown.side_by_side(published_row(), None, "failed"))
     assert lines[4] == "| Request Count | 2432 | failed | \u2013 |"
 
 
 OVERVIEW = """
-| Release | Runs | Bound | throughput (rps) | ceiling use | failure ratio | response time p50 (ms) | response time p99 (ms) | overhead p50 (ms) | overhead p99 (ms) | CPU per request (ms) | memory end | ready (s) | reference loop (ms) |
+| Release | Runs | Bound | throughput (rps) \u2191 | ceiling use | failure ratio \u2193 | response time p50 (ms) \u2193 | response time p99 (ms) \u2193 | overhead p50 (ms) \u2193 | overhead p99 (ms) \u2193 | CPU per request (ms) \u2193 | memory end \u2193 | ready (s) \u2193 | reference loop (ms) |
 | [1.18.5](v1.18.5/README.md) | 1 | load-bound | 166.0 | 0.9906 | 0.0005099 | 1285 | 1320 | 34.60 | 69.60 | 6.400 | 880.0 MiB | 1.500 | 10.50 |
 | [1.17.2](v1.17.2/README.md) | 1 cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install |
 | [1.12.0](v1.12.0/README.md) | 1 ok and 1 failed | server-bound | 166.0 | 0.7040 | 0.0005099 | 1251 | \u2013 | 1.000 | \u2013 | 6.400 | 880.0 MiB | 1.500 | 10.50 |
@@ -87,7 +87,7 @@ OVERVIEW = """
 
 
 def test_releases_side_by_side() -> None:
-    """Holes are words, a percentile not carried is a dash, and what must not be ranked stands in parentheses."""
+    """Outcomes are words, a missing percentile is a dash, and a figure that must not be ranked is in parentheses."""
     few = synthetic_runs.histograms(steady=64, failed=0, buckets=1)
     measured = synthetic_runs.measurements()
     load = dataclasses.replace(measured.load, all_users_at_s=59.5)
@@ -113,14 +113,14 @@ def test_releases_side_by_side() -> None:
 
 
 def test_releases_without_any_figure() -> None:
-    """A table of holes only has one column for their words."""
+    """A table of unsupported releases has one column for their outcomes."""
     lines = squeezed(markdown.releases([cell(outcome="verify-failed")], link=False))
     assert lines[0] == "| Release | Runs | Outcome |"
     assert lines[2] == "| 1.12.0 | 1 verify-failed | verify-failed |"
 
 
 def test_mock_has_no_page_to_link() -> None:
-    """The control row is not a link."""
+    """The row of the mock API is not a link."""
     mock = cell(release="mock", engine="uvicorn", flow="mock_api")
     assert squeezed(markdown.releases([mock]))[2].startswith("| mock | 1 | server-bound | 166.0 |")
 
@@ -129,20 +129,13 @@ def test_all_metrics_have_a_range_when_there_are_several_runs() -> None:
     """One run is a column; several have their median, lowest and highest beside it."""
     runs = [run(synthetic_runs.record(number=n, measured=synthetic_runs.measurements(ready_s=n))) for n in (1, 2, 3)]
     several = squeezed(markdown.all_metrics(Cell(runs=tuple(runs))))
-    assert several[0] == "| Metric | This run | Median | Lowest | Highest | Better |"
-    assert "| ready (s) | 2.000 | 2.000 | 1.000 | 3.000 | lower |" in several
-    assert "| ready (s) | 1.000 | lower |" in squeezed(markdown.all_metrics(Cell(runs=(runs[0],))))
+    assert several[0] == "| Metric | This run | Median | Lowest | Highest |"
+    assert "| ready (s, lower is better) | 2.000 | 2.000 | 1.000 | 3.000 |" in several
+    assert "| ready (s, lower is better) | 1.000 |" in squeezed(markdown.all_metrics(Cell(runs=(runs[0],))))
 
 
 def test_all_metrics_of_a_truncated_run_mark_its_latencies() -> None:
     """What was recorded of a truncated run is shown, its latencies in parentheses."""
     lines = squeezed(markdown.all_metrics(Cell(runs=(run(synthetic_runs.record(), distrusted=("truncated",)),))))
-    assert "| overhead p50 (ms) | (34.60) | lower |" in lines
-    assert "| ready (s) | 1.500 | lower |" in lines
-
-
-def test_glossary_has_every_metric() -> None:
-    """Each metric of the registry has its line."""
-    assert "| `ready_s` | s | lower | start of the server process to its first good /health |" in squeezed(
-        markdown.glossary()
-    )
+    assert "| overhead p50 (ms, lower is better) | (34.60) |" in lines
+    assert "| ready (s, lower is better) | 1.500 |" in lines

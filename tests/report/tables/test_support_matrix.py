@@ -1,4 +1,4 @@
-"""What each release serves: measured, tried, or a typed hole."""
+"""What each release serves: measured, tried, or unsupported with its outcome."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ def word(runs: list[Run], release: str, engine: str, flow: str) -> str:
 
 
 def test_measured_tried_and_neither() -> None:
-    """A run of any profile is a figure, one of `serves` a trial, and without any nobody has tried."""
+    """A run of any profile is a measurement, one of `serves` a trial; without a run the pair is not tried."""
     runs = [answered(), answered(engine="flask", profile="serves", number=2)]
     assert word(runs, "1.12.0", "fastapi", "static_async") == "measured"
     assert word(runs, "1.12.0", "flask", "static_async") == "serves"
     assert word(runs, "1.12.0", "flask", "static_sync") == support_matrix.NOT_TRIED
 
 
-def test_a_run_that_did_not_answer_tells_nothing() -> None:
-    """A failed run of something that is no known hole leaves it untried, and is no word of its own."""
+def test_a_run_that_did_not_answer_shows_nothing() -> None:
+    """A failed run of a pair that is not known as unsupported leaves it untried."""
     failed = synthetic_runs.run(synthetic_runs.record(outcome="failed", reasons=("it died",)))
     assert word([failed], "1.12.0", "fastapi", "static_async") == support_matrix.NOT_TRIED
 
 
 def test_figures_that_do_not_count_are_no_measurement() -> None:
-    """A run that answered, but is in no table or must not be believed, shows that it serves, and no more."""
+    """A run that answered, but is in no table or invalid, shows that the release serves the flow, and no more."""
     run = answered()
     for tabled in ([], [synthetic_runs.spoilt(run)]):
         assert support_matrix.words(MATRIX, [run], tabled)["1.12.0"]["fastapi", "static_async"] == "serves"
 
 
-def test_holes_are_typed() -> None:
-    """What suite.toml knows is said in its word, also where somebody has tried."""
+def test_unsupported_pairs_show_their_outcome() -> None:
+    """A pair that suite.toml declares as unsupported shows the declared outcome."""
     assert word([], "1.9.0", "fastapi", "static_async") == "not-applicable"
     assert word([], "1.8.0", "flask", "flex_async") == "failed"
     assert word([], "1.0.0", "flask", "static_async") == "verify-failed"
@@ -58,8 +58,8 @@ def test_table_has_one_row_for_releases_that_are_alike() -> None:
     assert all(all(row) for row in rows)
 
 
-def test_every_hole_has_its_reason() -> None:
-    """A reason stands beside each hole, and beside an engine that came later."""
+def test_every_unsupported_pair_has_its_reason() -> None:
+    """Each declared pair and each engine that came later has a reason."""
     found = support_matrix.reasons(MATRIX)
     assert "not-applicable: the fastapi engine came with 1.10.0" in found
     constrained = [release for release in MATRIX.releases if release.constraints]
