@@ -79,9 +79,9 @@ def test_panels_have_their_units(told: ReleaseHistory) -> None:
     panels = {panel.title: panel for panel in map(history_chart.panel, told.metrics)}
     assert panels["memory end (lower is better)"].unit == "MiB"
     assert panels["memory end (lower is better)"].points[0].value == pytest.approx(880)
-    assert panels["CPU per request"].changes == {"1.11.0"}
-    assert [point.release for point in panels["CPU per request"].points] == list(RELEASES)
-    cpu = panels["CPU per request"].points[2]
+    assert panels["CPU per request (lower is better)"].changes == {"1.11.0"}
+    assert [point.release for point in panels["CPU per request (lower is better)"].points] == list(RELEASES)
+    cpu = panels["CPU per request (lower is better)"].points[2]
     assert cpu.low < cpu.value < cpu.high
 
 

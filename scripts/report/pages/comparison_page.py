@@ -107,7 +107,7 @@ def notes(one: ArmComparison) -> list[str]:
         lines += _covariate_notes(one)
     absent = [effect.metric.words for effect in one.effects if effect.verdict == "no data"]
     if absent:
-        lines.append(f"No change of {listed(absent)}: at least one run lacks it, or has a value that is not above 0.")
+        lines.append(f"No data on {listed(absent)}: at least one run lacks it, or has a value that is not above 0.")
     return [*lines, *_noise_notes(one), repeat(one.paired)]
 
 

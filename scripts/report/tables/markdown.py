@@ -35,7 +35,7 @@ def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]], labels: int 
 def published_form(rows: Sequence[LocustRow], doubtful: Collection[str] = ()) -> str:
     """Rows of locust's own statistics in the 22 columns of the published report, at full precision.
 
-    Figures in the columns named in `doubtful` stand in parentheses.
+    Figures in the columns named in `doubtful` are in parentheses.
     """
     return markdown(PUBLISHED_HEADERS, [_published_cells(row, doubtful) for row in rows], _LABELS)
 

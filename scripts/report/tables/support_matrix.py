@@ -24,7 +24,7 @@ def pairs(suite: Suite) -> list[tuple[Engine, str]]:
 def words(suite: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> dict[str, dict[Pair, str]]:
     """By release, by engine and flow: `measured`, `serves`, the outcome of an unsupported pair, or `not tried`.
 
-    `tabled`: the runs whose figures stand in tables of releases.
+    `tabled`: the runs whose figures are in tables of releases.
     """
     answered: Answered = {_triple(run): "serves" for run in runs if run.record.outcome == "ok"}
     answered |= {_triple(run): "measured" for run in tabled if run.outcome == "ok"}

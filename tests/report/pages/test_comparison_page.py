@@ -179,8 +179,8 @@ def test_candidates_need_more_than_a_name() -> None:
     """No name brings back a candidate, nor a release on the dependencies of another day."""
     releases = ("1.12.0+asof.20250124", "1.18.5+1a2b3c4d", "1.18.5+1a2b3c4d")
     assert comparison_page.repeat(paired_rounds.pair(campaign(releases, 4))[0]) == (
-        "Release names alone do not repeat it: `1.12.0+asof.20250124` is 1.12.0 with its dependencies as of 2025-01-24 and "
-        "`1.18.5+1a2b3c4d` is a candidate, which needs its wheels or source again."
+        "Release names alone do not repeat it: `1.12.0+asof.20250124` is 1.12.0 with its dependencies as of 2025-01-24 "
+        "and `1.18.5+1a2b3c4d` is a candidate, which needs its wheels or source again."
     )
 
 
@@ -235,6 +235,6 @@ def test_adjustment_shows_its_slope_and_the_speed_covariate() -> None:
 
 def test_metrics_without_a_ratio_are_named() -> None:
     """A reader learns why there is no data."""
-    assert "No change of first answer: at least one run lacks it, or has a value that is not above 0." in notes(
+    assert "No data on first answer: at least one run lacks it, or has a value that is not above 0." in notes(
         campaign(TWO, 4)
     )
