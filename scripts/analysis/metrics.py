@@ -247,7 +247,7 @@ METRICS: tuple[Metric, ...] = (
     _metric("worker_imbalance", "ratio", "lower", _server(lambda server: _imbalance(server.worker_cpu_s)),
             "CPU time of the busiest worker / mean of the workers; 1 is even"),
     _metric("worker_request_imbalance", "ratio", "lower", _server(lambda server: _imbalance(server.worker_requests)),
-            "successes of the busiest worker in steady state / mean of the workers; 1 is even"),
+            "most successes of a worker in steady state / mean of the workers; 1 is even"),
     _metric("mock_cpu_per_request_ms", "ms", "-", _mock_cpu,
             "CPU time of the mock API per completed request in steady state"),
     _metric("generator_lag_p99_ms", "ms", "-", lambda data: data.measured.generator.lag_p99_ms,

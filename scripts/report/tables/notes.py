@@ -132,7 +132,7 @@ def spread(cell: Cell) -> Iterator[str]:
             ranges.append(f"{metric.words} {range_}")
     yield (
         f"Range of {len(cell.ok)} ok runs: {listed(ranges)}. The reference loop is always the same work. "
-        "A figure that moves together with it shows the machine, not promptflow."
+        "What it and the figures have in common comes from the machine."
     )
 
 
