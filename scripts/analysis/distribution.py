@@ -1,4 +1,4 @@
-"""Exact arithmetic on stored histograms: how many, mean, percentiles, and merging without loss.
+"""Exact arithmetic on stored histograms: how many, mean, percentiles.
 
 Values are microseconds, results milliseconds.
 """
@@ -6,7 +6,6 @@ Values are microseconds, results milliseconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -44,21 +43,3 @@ def percentile_ms(counts: HistogramCounts | None, percent: float) -> float | Non
     rank = math.ceil(round(number * percent / 100, 6))
     place = int(np.searchsorted(np.cumsum(counts.counts), rank))
     return max(int(counts.values_us[place]), counts.min_us) / 1000
-
-
-def merge(parts: Iterable[HistogramCounts | None]) -> HistogramCounts | None:
-    """All values of all parts as one distribution; None when there are none."""
-    found = [part for part in parts if size(part) and part]
-    if not found:
-        return None
-    values, places = np.unique(np.concatenate([part.values_us for part in found]), return_inverse=True)
-    counts = np.zeros(len(values), dtype=np.int64)
-    np.add.at(counts, places, np.concatenate([part.counts for part in found]))
-    return HistogramCounts(
-        values_us=values,
-        counts=counts,
-        total_us=sum(part.total_us for part in found),
-        max_us=max(part.max_us for part in found),
-        min_us=min(part.min_us for part in found),
-        significant_digits=min(part.significant_digits for part in found),
-    )

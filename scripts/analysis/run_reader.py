@@ -36,6 +36,7 @@ class Run:
     values: dict[str, float | None]  # every metric by name
     outcome: Outcome  # of the record, or `invalid` when its figures must not be believed
     reasons: tuple[str, ...]  # why the outcome is not ok
+    disturbances: tuple[bool, ...]  # of each reason, whether it blames the machine and not the server or the load
     distrusted: tuple[str, ...]  # why its latencies, of all its figures, must not be ranked or compared
     bound: Bound | None  # what set its throughput; None where that cannot be told
 
@@ -102,13 +103,14 @@ def read_run(directory: Path) -> Run:
 
 def _run(directory: Path, record: RunRecord, data: RunData | None) -> Run:
     ended_well = record.outcome == "ok" and data is not None
-    reasons = validity.reasons(data) if data and ended_well else record.reasons
+    found = validity.reasons(data) if data and ended_well else ()
     return Run(
         directory=directory,
         record=record,
         values=metrics.derive(record, data.histograms if data else _NO_HISTOGRAMS),
-        outcome="invalid" if ended_well and reasons else record.outcome,
-        reasons=reasons,
+        outcome="invalid" if found else record.outcome,
+        reasons=tuple(reason.text for reason in found) or record.reasons,
+        disturbances=tuple(reason.is_disturbance for reason in found) or (False,) * len(record.reasons),
         distrusted=validity.distrusted(data) if data else (),
         bound=verdict(data) if data else None,
     )

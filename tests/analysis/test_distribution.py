@@ -46,16 +46,3 @@ def test_percentile_not_carried_is_none() -> None:
     """99 values do not tell a 99th percentile, and no values tell nothing."""
     assert distribution.percentile_ms(synthetic_runs.counts([5] * 99), 99) is None
     assert distribution.percentile_ms(None, 50) is None
-
-
-def test_merge_is_exact() -> None:
-    """Merged parts are the same as the distribution of all values together."""
-    first, second = [1, 5, 5, 9], [5, 7, 100]
-    assert distribution.merge(
-        [synthetic_runs.counts(first), None, synthetic_runs.counts(second)]
-    ) == synthetic_runs.counts(first + second)
-
-
-def test_merge_of_nothing_is_none() -> None:
-    """Parts without values merge to None."""
-    assert distribution.merge([None, None]) is None

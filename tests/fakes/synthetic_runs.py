@@ -254,6 +254,7 @@ def run(made: RunRecord, found: Histograms | None = None, distrusted: tuple[str,
         values=metrics.derive(made, found or histograms()),
         outcome=made.outcome,
         reasons=made.reasons,
+        disturbances=(False,) * len(made.reasons),
         distrusted=distrusted,
         bound=bottleneck.verdict(run_data(made, found)) if made.measurements else None,
     )
