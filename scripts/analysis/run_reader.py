@@ -14,6 +14,7 @@ from scripts.analysis import metrics, validity
 from scripts.analysis.bottleneck import Bound, verdict
 from scripts.analysis.metrics import Metric
 from scripts.analysis.run_data import RunData
+from scripts.config.concurrency import Map, serial
 from scripts.records.schema import Histograms, Outcome, RunRecord
 from scripts.records.storage import (
     RecordError,
@@ -61,12 +62,12 @@ class Store:
     skipped: tuple[Skipped, ...]
 
 
-def read(results: Path, unreported: Collection[str] = ()) -> Store:
+def read(results: Path, unreported: Collection[str] = (), spread: Map = serial) -> Store:
     """Read all reported runs; profiles named in `unreported` are not even opened."""
     runs: list[Run] = []
     skipped: list[Skipped] = []
     directories = [one for one in run_directories(results) if one.parts[-4] not in unreported]
-    for directory, found in each(directories):
+    for directory, found in zip(directories, spread(_read, directories), strict=True):
         if isinstance(found, RecordError):
             path = directory.relative_to(results).as_posix()
             skipped.append(Skipped(path=path, reason=" ".join(str(found).split())))
@@ -77,11 +78,14 @@ def read(results: Path, unreported: Collection[str] = ()) -> Store:
 
 def each(directories: Iterable[Path]) -> Iterator[tuple[Path, Run | RecordError]]:
     """Read runs one after the other; what is wrong with one stands in its place."""
-    for directory in directories:
-        try:
-            yield directory, read_run(directory)
-        except RecordError as error:
-            yield directory, error
+    return ((directory, _read(directory)) for directory in directories)
+
+
+def _read(directory: Path) -> Run | RecordError:
+    try:
+        return read_run(directory)
+    except RecordError as error:
+        return error
 
 
 def read_run(directory: Path) -> Run:

@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 
 from scripts.records.schema import Second
 from scripts.report.charts import svg
-from scripts.report.charts.svg import LIGHT, Picture
+from scripts.report.charts.svg import LIGHT, Chart
 
 HEIGHT_PX = 640
 
 
-def draw(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Picture:
+def chart(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Chart:
     """Draw a run. `floor_ms` is the least an answer can take; None where it is not known."""
-    return svg.draw(lambda: _figure(title, timeline, floor_ms, steady_from_s))
+    return Chart(make=_figure, data=(title, timeline, floor_ms, steady_from_s))
 
 
 def _figure(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Figure:
