@@ -1,21 +1,20 @@
-"""Exact arithmetic on stored histograms: how many, mean, percentiles, and merging without loss.
+"""Exact arithmetic on stored histograms: how many, mean, percentiles.
 
 Values are microseconds, results milliseconds.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import Counter
-from collections.abc import Iterable
+
+import numpy as np
 
 from scripts.records.schema import HistogramCounts
 
 
 def size(counts: HistogramCounts | None) -> int:
     """How many values were recorded."""
-    return sum(counts.counts) if counts else 0
+    return int(counts.counts.sum()) if counts else 0
 
 
 def mean_ms(counts: HistogramCounts | None) -> float | None:
@@ -42,27 +41,5 @@ def percentile_ms(counts: HistogramCounts | None, percent: float) -> float | Non
     if counts is None or not carries(number, percent):
         return None
     rank = math.ceil(round(number * percent / 100, 6))
-    for value, reached in zip(counts.values_us, itertools.accumulate(counts.counts), strict=True):
-        if reached >= rank:
-            return max(value, counts.min_us) / 1000
-    return None
-
-
-def merge(parts: Iterable[HistogramCounts | None]) -> HistogramCounts | None:
-    """All values of all parts as one distribution; None when there are none."""
-    found = [part for part in parts if size(part) and part]
-    if not found:
-        return None
-    total: Counter[int] = Counter()
-    for part in found:
-        for value, count in zip(part.values_us, part.counts, strict=True):
-            total[value] += count
-    values = tuple(sorted(total))
-    return HistogramCounts(
-        values_us=values,
-        counts=tuple(total[value] for value in values),
-        total_us=sum(part.total_us for part in found),
-        max_us=max(part.max_us for part in found),
-        min_us=min(part.min_us for part in found),
-        significant_digits=min(part.significant_digits for part in found),
-    )
+    place = int(np.searchsorted(np.cumsum(counts.counts), rank))
+    return max(int(counts.values_us[place]), counts.min_us) / 1000

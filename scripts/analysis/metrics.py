@@ -161,13 +161,13 @@ def _reference_loop(data: RunData) -> float | None:
 
 
 def _fastest(data: RunData) -> float | None:
-    counts = data.whole("ok")
-    return counts.min_us / 1000 if counts else None
+    fastest_us = data.fastest_us("ok")
+    return None if fastest_us is None else fastest_us / 1000
 
 
 def _slowest_failure(data: RunData) -> float | None:
-    counts = data.whole("failed")
-    return counts.max_us / 1000 if counts else None
+    slowest_us = data.slowest_us("failed")
+    return None if slowest_us is None else slowest_us / 1000
 
 
 def _metric(  # noqa: PLR0913 - a row of the table below, with its few options named

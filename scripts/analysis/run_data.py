@@ -21,9 +21,21 @@ class RunData:
         """A distribution; None when nothing of that kind was seen."""
         return self.histograms.windows.get(window, {}).get(kind)
 
-    def whole(self, kind: str) -> HistogramCounts | None:
-        """The distribution over all windows together."""
-        return distribution.merge(kinds.get(kind) for kinds in self.histograms.windows.values())
+    def completed(self, kind: str) -> int:
+        """How many requests of a kind ended in the whole run."""
+        return sum(distribution.size(kinds.get(kind)) for kinds in self.histograms.windows.values())
+
+    def fastest_us(self, kind: str) -> int | None:
+        """The shortest of the whole run; None when nothing of that kind was seen."""
+        return min((part.min_us for part in self._parts(kind)), default=None)
+
+    def slowest_us(self, kind: str) -> int | None:
+        """The longest of the whole run; None when nothing of that kind was seen."""
+        return max((part.max_us for part in self._parts(kind)), default=None)
+
+    def _parts(self, kind: str) -> list[HistogramCounts]:
+        found = [kinds.get(kind) for kinds in self.histograms.windows.values()]
+        return [part for part in found if part is not None and distribution.size(part)]
 
     @property
     def aggregated(self) -> LocustRow | None:

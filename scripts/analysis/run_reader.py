@@ -14,6 +14,7 @@ from scripts.analysis import metrics, validity
 from scripts.analysis.bottleneck import Bound, verdict
 from scripts.analysis.metrics import Metric
 from scripts.analysis.run_data import RunData
+from scripts.config.concurrency import Map, serial
 from scripts.records.schema import Histograms, Outcome, RunRecord
 from scripts.records.storage import (
     RecordError,
@@ -36,6 +37,7 @@ class Run:
     values: dict[str, float | None]  # every metric by name
     outcome: Outcome  # of the record, or `invalid` when its figures must not be believed
     reasons: tuple[str, ...]  # why the outcome is not ok
+    disturbances: tuple[bool, ...]  # of each reason, whether it blames the machine and not the server or the load
     distrusted: tuple[str, ...]  # why its latencies, of all its figures, must not be ranked or compared
     bound: Bound | None  # what set its throughput; None where that cannot be told
 
@@ -60,12 +62,12 @@ class Store:
     skipped: tuple[Skipped, ...]
 
 
-def read(results: Path, unreported: Collection[str] = ()) -> Store:
+def read(results: Path, unreported: Collection[str] = (), spread: Map = serial) -> Store:
     """Read all reported runs; profiles named in `unreported` are not even opened."""
     runs: list[Run] = []
     skipped: list[Skipped] = []
     directories = [one for one in run_directories(results) if one.parts[-4] not in unreported]
-    for directory, found in each(directories):
+    for directory, found in zip(directories, spread(_read, directories), strict=True):
         if isinstance(found, RecordError):
             path = directory.relative_to(results).as_posix()
             skipped.append(Skipped(path=path, reason=" ".join(str(found).split())))
@@ -76,11 +78,14 @@ def read(results: Path, unreported: Collection[str] = ()) -> Store:
 
 def each(directories: Iterable[Path]) -> Iterator[tuple[Path, Run | RecordError]]:
     """Read runs one after the other; what is wrong with one stands in its place."""
-    for directory in directories:
-        try:
-            yield directory, read_run(directory)
-        except RecordError as error:
-            yield directory, error
+    return ((directory, _read(directory)) for directory in directories)
+
+
+def _read(directory: Path) -> Run | RecordError:
+    try:
+        return read_run(directory)
+    except RecordError as error:
+        return error
 
 
 def read_run(directory: Path) -> Run:
@@ -102,13 +107,14 @@ def read_run(directory: Path) -> Run:
 
 def _run(directory: Path, record: RunRecord, data: RunData | None) -> Run:
     ended_well = record.outcome == "ok" and data is not None
-    reasons = validity.reasons(data) if data and ended_well else record.reasons
+    found = validity.reasons(data) if data and ended_well else ()
     return Run(
         directory=directory,
         record=record,
         values=metrics.derive(record, data.histograms if data else _NO_HISTOGRAMS),
-        outcome="invalid" if ended_well and reasons else record.outcome,
-        reasons=reasons,
+        outcome="invalid" if found else record.outcome,
+        reasons=tuple(reason.text for reason in found) or record.reasons,
+        disturbances=tuple(reason.is_disturbance for reason in found) or (False,) * len(record.reasons),
         distrusted=validity.distrusted(data) if data else (),
         bound=verdict(data) if data else None,
     )

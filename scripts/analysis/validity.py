@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from scripts.analysis import distribution, operational_laws
+from scripts.analysis import operational_laws
 from scripts.analysis.run_data import RunData
 from scripts.config.flows import CLOCK_SLACK_S
 from scripts.records.schema import Disturbance
@@ -27,16 +28,33 @@ QUEUE_WAIT_MS = 1.0  # a request
 BUSY_CORE = 0.9  # a process of one thread that uses this much of a core has none left for a burst
 SUSPENDED_S = 0.1
 CLOCK_STEP_S = 1.0
-# In the reasons that blame the machine; all others blame the server or the load.
-_DISTURBANCES = ("event loop lagged", "waited for a core", "other processes", "machine slept", "clock was set")
+
+Code = Literal[
+    "users-not-reached", "users-not-held", "generator-late", "generator-waited", "generator-busy", "locustfile-raised",
+    "nothing-succeeded", "workers-ended", "other-workers", "other-threads", "below-floor", "above-ceiling",
+    "response-time-law", "books", "other-processes", "suspended", "clock-set",
+]  # fmt: skip
+"""What is wrong with a run; the text beside it is for people, and may be reworded."""
+
+_DISTURBANCES: frozenset[Code] = frozenset(
+    ("generator-late", "generator-waited", "other-processes", "suspended", "clock-set")
+)
 
 
-def is_disturbance(reason: str) -> bool:
-    """Whether a reason blames the machine or what else ran on it, so that the same run may do better at once."""
-    return any(words in reason for words in _DISTURBANCES)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reason:
+    """Why a run is not valid."""
+
+    code: Code
+    text: str
+
+    @property
+    def is_disturbance(self) -> bool:
+        """Whether it blames the machine or what else ran on it, so that the same run may do better at once."""
+        return self.code in _DISTURBANCES
 
 
-def reasons(data: RunData) -> tuple[str, ...]:
+def reasons(data: RunData) -> tuple[Reason, ...]:
     """Why a run that ended well is not valid; empty when it is."""
     return (
         *generator(data),
@@ -65,33 +83,41 @@ def distrusted(data: RunData) -> tuple[str, ...]:
     return (reason,)
 
 
-def generator(data: RunData) -> Iterator[str]:
+def generator(data: RunData) -> Iterator[Reason]:
     """Why the load generator was not fit: what it recorded is then partly its own doing."""
     own = data.measured.generator
     yield from _users(data)
     if own.lag_p99_ms >= LAG_P99_MS:
-        yield f"the generator's event loop lagged: p99 {own.lag_p99_ms:.1f} ms, not below {LAG_P99_MS:g}"
+        yield Reason(
+            code="generator-late",
+            text=f"the generator's event loop lagged: p99 {own.lag_p99_ms:.1f} ms, not below {LAG_P99_MS:g}",
+        )
     if own.exceptions:
-        yield f"the locustfile raised {own.exceptions} exceptions of its own"
+        yield Reason(code="locustfile-raised", text=f"the locustfile raised {own.exceptions} exceptions of its own")
     yield from _run_queue_wait(data)
     if own.cpu_s >= BUSY_CORE * data.load_s:
-        yield f"the generator used {own.cpu_s / data.load_s:.0%} of a core, not below {BUSY_CORE:.0%}"
+        yield Reason(
+            code="generator-busy",
+            text=f"the generator used {own.cpu_s / data.load_s:.0%} of a core, not below {BUSY_CORE:.0%}",
+        )
 
 
-def _users(data: RunData) -> Iterator[str]:
+def _users(data: RunData) -> Iterator[Reason]:
     """All users were there, in every full second of the steady window."""
     users, load = data.record.requested.profile.users, data.measured.load
     if load.users_reached < users:
-        yield f"only {load.users_reached} of {users} users were reached"
+        yield Reason(code="users-not-reached", text=f"only {load.users_reached} of {users} users were reached")
         return
     begin = operational_laws.steady_from_s(data.record)
     steady = [row for row in data.timeline if begin is not None and begin <= row.second <= load.stopped_s - 1]
     fewest = min(steady, key=lambda row: row.users, default=None)
     if fewest is not None and fewest.users < users:
-        yield f"the users were not held: {fewest.users} of {users} in second {fewest.second}"
+        yield Reason(
+            code="users-not-held", text=f"the users were not held: {fewest.users} of {users} in second {fewest.second}"
+        )
 
 
-def _run_queue_wait(data: RunData) -> Iterator[str]:
+def _run_queue_wait(data: RunData) -> Iterator[Reason]:
     """The generator had to wait for a core, for long and in what reaches a response time.
 
     2 % of wall time is a sign of trouble for a generator with cores of its own. Where it shares them with the
@@ -105,51 +131,66 @@ def _run_queue_wait(data: RunData) -> Iterator[str]:
         return
     each_ms = waited_s * 1000 / recorded
     if each_ms >= QUEUE_WAIT_MS:
-        yield (
-            f"the generator waited for a core: {waited_s / data.load_s:.1%} of the time and {each_ms:.2f} ms "
-            f"a request, not below {QUEUE_WAIT_MS:g} ms"
+        yield Reason(
+            code="generator-waited",
+            text=(
+                f"the generator waited for a core: {waited_s / data.load_s:.1%} of the time and {each_ms:.2f} ms "
+                f"a request, not below {QUEUE_WAIT_MS:g} ms"
+            ),
         )
 
 
-def _server(data: RunData) -> Iterator[str]:
+def _server(data: RunData) -> Iterator[Reason]:
     measured, observed, profile = data.measured, data.record.observed, data.record.requested.profile
     if measured.load.recorded == sum(failure.count for failure in measured.load.failures):
-        yield "no request succeeded"
+        yield Reason(code="nothing-succeeded", text="no request succeeded")
     if measured.server is not None and measured.server.workers_lost:
-        yield f"{measured.server.workers_lost} of the server's workers ended under load"
+        yield Reason(
+            code="workers-ended", text=f"{measured.server.workers_lost} of the server's workers ended under load"
+        )
     if observed is None:
         return
     if observed.workers != profile.workers:
-        yield f"{observed.workers} workers ran, not the {profile.workers} asked for"
+        yield Reason(code="other-workers", text=f"{observed.workers} workers ran, not the {profile.workers} asked for")
     if operational_laws.held_at_once(observed) is not None and observed.threads != profile.threads:
-        yield f"{observed.threads} threads a worker ran, not the {profile.threads} asked for"
+        yield Reason(
+            code="other-threads", text=f"{observed.threads} threads a worker ran, not the {profile.threads} asked for"
+        )
 
 
-def _floor(data: RunData) -> Iterator[str]:
+def _floor(data: RunData) -> Iterator[Reason]:
     """No success is faster than the flow's own wait and the least that the backend waits."""
-    own_s, fastest = data.record.own_wait_s, data.whole("ok")
-    if own_s is None or fastest is None:
+    own_s, fastest_us = data.record.own_wait_s, data.fastest_us("ok")
+    if own_s is None or fastest_us is None:
         return
     floor_s = own_s + data.record.requested.profile.backend_wait_min_s
-    if fastest.min_us / 1e6 < floor_s - CLOCK_SLACK_S:
-        yield f"a success took {fastest.min_us / 1e6:.4f} s, less than its ideal time of {floor_s:g} s"
+    if fastest_us / 1e6 < floor_s - CLOCK_SLACK_S:
+        yield Reason(
+            code="below-floor",
+            text=f"a success took {fastest_us / 1e6:.4f} s, less than its ideal time of {floor_s:g} s",
+        )
 
 
-def _ceiling(data: RunData) -> Iterator[str]:
+def _ceiling(data: RunData) -> Iterator[Reason]:
     """Throughput is within what the users, and the workers and threads that really ran, can do."""
     ceiling, reached = operational_laws.ceiling_rps(data.record), data.steady_throughput_rps
     if ceiling is None or reached is None or not _is_long(data):
         return
     if reached > ceiling * (1 + CEILING_TOLERANCE):
-        yield f"throughput of {reached:.1f} rps is above the ceiling of {ceiling:.1f} rps"
+        yield Reason(
+            code="above-ceiling", text=f"throughput of {reached:.1f} rps is above the ceiling of {ceiling:.1f} rps"
+        )
 
 
-def _law(data: RunData) -> Iterator[str]:
+def _law(data: RunData) -> Iterator[Reason]:
     found = _lawfulness(data)
     if found is not None and not found.holds and not found.truncated:
-        yield (
-            f"the response-time law does not hold: requests took {found.mean_s:.3f} s on average, N/X - Z gives "
-            f"{found.law_s:.3f} s"
+        yield Reason(
+            code="response-time-law",
+            text=(
+                f"the response-time law does not hold: requests took {found.mean_s:.3f} s on average, N/X - Z gives "
+                f"{found.law_s:.3f} s"
+            ),
         )
 
 
@@ -198,12 +239,11 @@ def _explained(data: RunData, rps: float, missing_s: float, law_s: float) -> boo
 
 def _is_long(data: RunData) -> bool:
     """Whether the steady window has room for enough of the shortest cycles of answer and thinking."""
-    fastest = data.whole("ok")
-    cycle_s = operational_laws.think_s(data.record.requested.profile) + (fastest.min_us / 1e6 if fastest else 0.0)
+    cycle_s = operational_laws.think_s(data.record.requested.profile) + (data.fastest_us("ok") or 0) / 1e6
     return data.steady_s >= LEAST_CYCLES * cycle_s
 
 
-def _books(data: RunData) -> Iterator[str]:
+def _books(data: RunData) -> Iterator[Reason]:
     """Every success was the backend's work, and the backend got nothing but what was asked: no hidden retry.
 
     Of flows that declare their ideal time only, because that says that they ask the backend once. The verification
@@ -213,21 +253,29 @@ def _books(data: RunData) -> Iterator[str]:
         return
     load = data.measured.load
     given = data.measured.backend.received - (data.measured.server is not None)
-    successes = distribution.size(data.whole("ok"))
+    successes = data.completed("ok")
     if successes > given:
-        yield f"{successes} requests succeeded, but the backend was asked {given} times"
+        yield Reason(code="books", text=f"{successes} requests succeeded, but the backend was asked {given} times")
     if given > load.recorded + load.in_flight_at_stop:
-        yield (
-            f"the backend was asked {given} times for {load.recorded} recorded requests and "
-            f"{load.in_flight_at_stop} in flight at the end"
+        yield Reason(
+            code="books",
+            text=(
+                f"the backend was asked {given} times for {load.recorded} recorded requests and "
+                f"{load.in_flight_at_stop} in flight at the end"
+            ),
         )
 
 
-def _machine(found: Disturbance) -> Iterator[str]:
+def _machine(found: Disturbance) -> Iterator[Reason]:
     other = found.other_s / (found.window_s * found.cores)
     if other > OTHER_CPU:
-        yield f"other processes took {other:.1%} of the machine's CPU time, more than {OTHER_CPU:.0%}"
+        yield Reason(
+            code="other-processes",
+            text=f"other processes took {other:.1%} of the machine's CPU time, more than {OTHER_CPU:.0%}",
+        )
     if found.suspended_s > SUSPENDED_S:
-        yield f"the machine slept for {found.suspended_s:.1f} s during the load"
+        yield Reason(code="suspended", text=f"the machine slept for {found.suspended_s:.1f} s during the load")
     if abs(found.clock_step_s) > CLOCK_STEP_S:
-        yield f"the machine's clock was set by {found.clock_step_s:+.1f} s during the load"
+        yield Reason(
+            code="clock-set", text=f"the machine's clock was set by {found.clock_step_s:+.1f} s during the load"
+        )

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from scripts.analysis import run_reader, validity
+from scripts.analysis import run_reader
 from scripts.analysis.run_reader import Run
 from scripts.config.errors import (
     InvalidMeasurementError,
@@ -279,7 +279,7 @@ def _run(
         if run.outcome != "invalid":
             return done.error
         context.progress.note(f"it does not count: {'; '.join(run.reasons)}")
-        disturbed = all(map(validity.is_disturbance, run.reasons))
+        disturbed = all(run.disturbances)
         late = context.system.monotonic() + spec.expected_s > ends_s
         if not disturbed or late or tries == _MOST_DISTURBED:
             return InvalidMeasurementError(

@@ -7,7 +7,7 @@ import shlex
 import time
 from pathlib import Path
 
-from scripts.analysis import run_reader, validity
+from scripts.analysis import run_reader
 from scripts.campaign import existing_runs
 from scripts.commands import cli
 from scripts.config import matrix_file, plan
@@ -92,7 +92,7 @@ def _verdict(done: list[CompletedRun]) -> int:
     runs = [run_reader.read_run(one.directory) for one in done]
     invalid = [f"{run.record.run_id}: {reason}" for run in runs for reason in run.reasons]
     if invalid:
-        disturbed = any(map(validity.is_disturbance, invalid))
+        disturbed = any(disturbance for run in runs for disturbance in run.disturbances)
         then = "repeat it on a quiet machine" if disturbed else "repeat it with --keep-logs, and see the logs"
         raise InvalidMeasurementError("; ".join(invalid), then=then)
     return 0

@@ -12,6 +12,7 @@ from scripts.commands import cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, NotComparableError
 from scripts.config.matrix import ROOT
+from scripts.host import cores
 from scripts.report.pages import site
 
 _SHOWN = 20  # problems listed before the rest is only counted
@@ -21,7 +22,8 @@ def main(argv: list[str]) -> int:
     """Write, or with --check compare, all derived files."""
     args = _arguments(argv)
     results: Path = args.results.resolve()
-    derived = site.derive(results, matrix_file.load())
+    with cores.spread() as spread:
+        derived = site.derive(results, matrix_file.load(), spread)
     for one in derived.skipped:
         print(f"skipped {one.path}: {one.reason}")
     if args.check:

@@ -29,7 +29,7 @@ def describe() -> Machine:
     load = os.getloadavg()
     return Machine(
         cpu_model=_cpu_model(),
-        cores=_cores(),
+        cores=cores(),
         memory_bytes=psutil.virtual_memory().total,
         system=f"{uname.system} {uname.machine}",
         kernel=uname.release,
@@ -94,7 +94,8 @@ def _lock_descriptor(path: Path) -> int:
     return descriptor
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux

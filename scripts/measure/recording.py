@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import get_args
 
 import msgspec
+import numpy as np
 
 from scripts.config.errors import InvalidMeasurementError
 from scripts.records import histogram_codec
@@ -170,8 +171,8 @@ def counts(values_ms: Sequence[float], digits: int) -> HistogramCounts:
     buckets = Counter(lowest(min(max(value, 1), histogram_codec.LONGEST_US)) for value in micros)
     values = sorted(buckets)
     return HistogramCounts(
-        values_us=tuple(values),
-        counts=tuple(buckets[value] for value in values),
+        values_us=np.array(values, dtype=np.int64),
+        counts=np.array([buckets[value] for value in values], dtype=np.int64),
         total_us=sum(micros),
         max_us=max(micros, default=0),
         min_us=min(micros, default=0),

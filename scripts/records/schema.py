@@ -16,6 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scripts.config.load_profiles import Profile
 
 SCHEMA_VERSION = 4
@@ -216,16 +219,37 @@ class RunRecord:
     measurements: Measurements | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class HistogramCounts:
     """An HdrHistogram: recorded values and how often each occurred."""
 
-    values_us: tuple[int, ...]  # ascending; lowest equivalent value of the bucket
-    counts: tuple[int, ...]
+    values_us: Integers  # ascending; lowest equivalent value of the bucket
+    counts: Integers  # as many
     total_us: int  # exact sum, for exact means
     max_us: int  # exact
     min_us: int  # exact; a difference can be negative, and counts as 1 in `values_us`
     significant_digits: int = 4  # of the buckets
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all of it is the same."""
+        if not isinstance(other, HistogramCounts):
+            return NotImplemented
+        return (self._exact, *map(bytes, self._arrays)) == (other._exact, *map(bytes, other._arrays))
+
+    def __hash__(self) -> int:
+        """Of what is exact."""
+        return hash(self._exact)
+
+    @property
+    def _arrays(self) -> tuple[Integers, Integers]:
+        return self.values_us, self.counts
+
+    @property
+    def _exact(self) -> tuple[int, int, int, int]:
+        return self.total_us, self.max_us, self.min_us, self.significant_digits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,12 +9,12 @@ import csv
 import dataclasses
 import glob
 import io
-import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import msgspec
+import numpy as np
 
 from scripts.records import histogram_codec
 from scripts.records.schema import READABLE, RENAMED, RENAMED_IN, HistogramCounts, Histograms, RunRecord, Second, Window
@@ -144,9 +144,15 @@ def read_histograms(directory: Path) -> Histograms:
 
 
 def _counts(stored: _StoredCounts) -> HistogramCounts:
-    values, counts = stored.values_us or tuple(itertools.accumulate(stored.steps_us)), stored.counts
     if stored.packed:
         values, counts = histogram_codec.unpacked(stored.packed, stored.significant_digits)
+    else:
+        values = (
+            np.array(stored.values_us, dtype=np.int64)
+            if stored.values_us
+            else np.cumsum(stored.steps_us, dtype=np.int64)
+        )
+        counts = np.array(stored.counts, dtype=np.int64)
     return HistogramCounts(
         values_us=values,
         counts=counts,

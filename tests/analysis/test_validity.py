@@ -15,6 +15,11 @@ from tests.fakes import synthetic_runs
 LAW_S = 500 / (9005 / 50) - 1.5  # of the good run: N / X - Z
 
 
+def reasons_of(data: RunData) -> tuple[str, ...]:
+    """Why a run is not valid, for people."""
+    return tuple(reason.text for reason in validity.reasons(data))
+
+
 def good(part: str = "", **changes: Any) -> RunData:  # noqa: ANN401 - any field of any part
     """A good run, but for one part of what was measured."""
     measured = synthetic_runs.measurements()
@@ -47,7 +52,7 @@ def saturated(in_flight: int = 462, mean_s: float = 15.6, steady: int = 1270) ->
 
 def test_good_run_has_no_reasons() -> None:
     """A run with a fit generator, all its workers and lawful figures is valid, latencies too."""
-    assert (validity.reasons(good()), validity.distrusted(good())) == ((), ())
+    assert (reasons_of(good()), validity.distrusted(good())) == ((), ())
 
 
 def test_good_run_of_the_mock_api_alone_has_no_reasons() -> None:
@@ -55,7 +60,7 @@ def test_good_run_of_the_mock_api_alone_has_no_reasons() -> None:
     measured = synthetic_runs.measurements(mock=True, number=11180, failed=0, in_flight=190)
     found = synthetic_runs.histograms(10050, 1130, 0, 1000)
     made = synthetic_runs.record(release="mock", engine="uvicorn", flow="mock_api", measured=measured)
-    assert validity.reasons(with_mean(synthetic_runs.run_data(made, found), 0.99)) == ()
+    assert reasons_of(with_mean(synthetic_runs.run_data(made, found), 0.99)) == ()
 
 
 @pytest.mark.parametrize(
@@ -77,8 +82,8 @@ def test_good_run_of_the_mock_api_alone_has_no_reasons() -> None:
 )
 def test_unfit_run_has_its_reason(part: str, within: dict[str, object], beyond: dict[str, object], reason: str) -> None:
     """Each condition that spoils the figures is one reason that names its figure, and none up to its edge."""
-    assert validity.reasons(good(part, **within)) == ()
-    (found,) = validity.reasons(good(part, **beyond))
+    assert reasons_of(good(part, **within)) == ()
+    (found,) = reasons_of(good(part, **beyond))
     assert reason in found
 
 
@@ -96,7 +101,7 @@ def test_users_must_be_held_in_steady_state(second: int, reasons: int) -> None:
     """A user who is missing in the ramp is yet to start; later it is a reason, in the last second too."""
     rows = synthetic_runs.timeline()
     rows[second] = dataclasses.replace(rows[second], users=499)
-    found = validity.reasons(synthetic_runs.run_data(seconds=rows))
+    found = reasons_of(synthetic_runs.run_data(seconds=rows))
     assert found == (f"the users were not held: 499 of 500 in second {second}",) * reasons
 
 
@@ -107,7 +112,7 @@ def test_no_success_is_a_reason() -> None:
     nothing = synthetic_runs.run_data(
         made, Histograms(windows={"steady": {"failed": synthetic_runs.counts([640] * 5)}})
     )
-    assert "no request succeeded" in validity.reasons(nothing)
+    assert "no request succeeded" in reasons_of(nothing)
 
 
 @pytest.mark.parametrize(
@@ -121,37 +126,37 @@ def test_other_server_than_asked_is_a_reason(engine: str, observed: dict[str, An
     """A server that did not run what was asked for is not what was measured; an event loop has no threads to ask."""
     made = synthetic_runs.record(engine=engine)
     changed = made.observed and dataclasses.replace(made.observed, **observed)
-    assert reason in validity.reasons(synthetic_runs.run_data(dataclasses.replace(made, observed=changed)))
-    assert not any("threads" in one for one in validity.reasons(good()))
+    assert reason in reasons_of(synthetic_runs.run_data(dataclasses.replace(made, observed=changed)))
+    assert not any("threads" in one for one in reasons_of(good()))
 
 
 @pytest.mark.parametrize(("fastest_us", "reasons"), [(1_249_000, 0), (1_248_900, 1)])
 def test_success_faster_than_ideal_is_a_reason(fastest_us: int, reasons: int) -> None:
     """A flow that waits 1.25 s cannot answer sooner, but for a clock tick."""
-    found = validity.reasons(with_steady(good(), min_us=fastest_us))
+    found = reasons_of(with_steady(good(), min_us=fastest_us))
     assert found == ("a success took 1.2489 s, less than its ideal time of 1.25 s",) * reasons
 
 
 def test_undeclared_ideal_time_leaves_floor_ceiling_and_books_open() -> None:
     """A flow that does not declare its wait may answer at once, and ask the backend as often as it likes."""
     own = with_steady(good("backend", received=99999), min_us=1000)
-    assert len(validity.reasons(own)) == 2
+    assert len(reasons_of(own)) == 2
     undeclared = dataclasses.replace(own, record=dataclasses.replace(own.record, own_wait_s=None))
-    assert validity.reasons(undeclared) == ()
+    assert reasons_of(undeclared) == ()
 
 
 @pytest.mark.parametrize(("steady", "reasons"), [(1305, 0), (1306, 1)])
 def test_throughput_above_the_ceiling_is_a_reason(steady: int, reasons: int) -> None:
     """8 workers of 4 threads that hold each for 1.25 s answer 25.6 requests/s and 2 % for the window's edges."""
     mean_s = 500 / (steady / 50) - 1.5
-    found = validity.reasons(saturated(steady=steady, mean_s=mean_s))
+    found = reasons_of(saturated(steady=steady, mean_s=mean_s))
     assert found == ("throughput of 26.1 rps is above the ceiling of 25.6 rps",) * reasons
 
 
 @pytest.mark.parametrize(("share", "reasons"), [(1.0297, 0), (1.0298, 1), (0.9703, 0), (0.96, 1)])
 def test_unlawful_response_time_is_a_reason(share: float, reasons: int) -> None:
     """The mean is N / X - Z within 2 % and what chance does (here 1 %); too fast is one that nothing explains."""
-    found = validity.reasons(with_mean(good(), LAW_S * share))
+    found = reasons_of(with_mean(good(), LAW_S * share))
     assert [one.partition(":")[0] for one in found] == ["the response-time law does not hold"] * reasons
     assert validity.distrusted(with_mean(good(), LAW_S * share)) == ()
 
@@ -163,7 +168,7 @@ def test_response_time_counts_failures_in_the_law() -> None:
     windows = dict(run.histograms.windows)
     windows["steady"] = {"ok": synthetic_runs.spread_counts(8005, 1_251_000, 1000, 50), "failed": slow}
     failing = dataclasses.replace(run, histograms=Histograms(windows=windows))
-    assert validity.reasons(failing) == ()
+    assert reasons_of(failing) == ()
 
 
 @pytest.mark.parametrize(("in_flight", "truncated"), [(445, True), (444, False)])
@@ -171,7 +176,7 @@ def test_truncated_run_is_valid_and_its_latencies_are_not(in_flight: int, *, tru
     """A mean too small for the law is explained when as many users wait as the throughput leaves; else it is not."""
     run = saturated(in_flight)
     assert [one[:9] for one in validity.distrusted(run)] == ["truncated"] * truncated
-    assert len(validity.reasons(run)) == (not truncated)
+    assert len(reasons_of(run)) == (not truncated)
 
 
 def test_requests_that_end_while_draining_waited_at_the_stop() -> None:
@@ -182,7 +187,7 @@ def test_requests_that_end_while_draining_waited_at_the_stop() -> None:
     backend = dataclasses.replace(run.measured.backend, received=1370 + 462 + 1)
     measured = dataclasses.replace(run.measured, load=load, backend=backend)
     run = dataclasses.replace(run, histograms=drained, measured=measured)
-    assert validity.reasons(run) == ()
+    assert reasons_of(run) == ()
     assert validity.distrusted(run)[0].startswith("truncated: 462 requests still waited when the load was stopped")
 
 
@@ -199,18 +204,36 @@ def compared(ok: HistogramCounts, stopped_s: float = 14.0) -> RunData:
     )
 
 
-@pytest.mark.parametrize(("low_us", "reasons"), [(503_500, 0), (502_000, 1), (559_000, 0), (560_500, 1)])
-def test_short_run_may_stray_from_the_law_by_chance(low_us: int, reasons: int) -> None:
+@pytest.mark.parametrize(("low_us", "number"), [(503_500, 0), (502_000, 1), (559_000, 0), (560_500, 1)])
+def test_short_run_may_stray_from_the_law_by_chance(low_us: int, number: int) -> None:
     """1064 thinking times and the window's edges move N / X - Z = 0.534 s by 1.1 % in one standard deviation."""
-    found = validity.reasons(compared(synthetic_runs.spread_counts(1064, low_us, 100, 50)))
-    assert [one.partition(":")[0] for one in found if "law" in one] == ["the response-time law does not hold"] * reasons
+    found = reasons_of(compared(synthetic_runs.spread_counts(1064, low_us, 100, 50)))
+    assert [one.partition(":")[0] for one in found if "law" in one] == ["the response-time law does not hold"] * number
 
 
-@pytest.mark.parametrize(("stopped_s", "reasons"), [(13.0, 0), (13.1, 2)])
-def test_window_too_short_for_ten_cycles_is_held_against_nothing(stopped_s: float, reasons: int) -> None:
+@pytest.mark.parametrize(("stopped_s", "number"), [(13.0, 0), (13.1, 2)])
+def test_window_too_short_for_ten_cycles_is_held_against_nothing(stopped_s: float, number: int) -> None:
     """From 10 cycles of 1.005 s on, 150 requests/s of 100 users break both ceiling and law; before, neither tells."""
     crowd = compared(synthetic_runs.spread_counts(1500, 505_000, 100, 50), stopped_s)
     load = dataclasses.replace(crowd.measured.load, recorded=1500)
     backend = dataclasses.replace(crowd.measured.backend, received=1501)
     crowd = dataclasses.replace(crowd, measured=dataclasses.replace(crowd.measured, load=load, backend=backend))
-    assert len(validity.reasons(crowd)) == reasons
+    assert len(reasons_of(crowd)) == number
+
+
+@pytest.mark.parametrize(
+    ("part", "beyond", "code", "disturbance"),
+    [
+        ("generator", {"lag_p99_ms": 11.0}, "generator-late", True),
+        ("disturbance", {"suspended_s": 1.0}, "suspended", True),
+        ("disturbance", {"clock_step_s": 2.0}, "clock-set", True),
+        ("generator", {"exceptions": 1}, "locustfile-raised", False),
+        ("server", {"workers_lost": 1}, "workers-ended", False),
+    ],
+)
+def test_a_reason_says_by_its_code_whom_it_blames(
+    part: str, beyond: dict[str, Any], code: str, *, disturbance: bool
+) -> None:
+    """The machine is blamed by a reason's code and never by its words, which may change."""
+    (found,) = validity.reasons(good(part, **beyond))
+    assert (found.code, found.is_disturbance) == (code, disturbance)

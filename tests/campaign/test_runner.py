@@ -10,6 +10,7 @@ import pytest
 
 from scripts.analysis import validity
 from scripts.analysis.run_data import RunData
+from scripts.analysis.validity import Reason
 from scripts.campaign import runner
 from scripts.campaign.runner import CampaignResult, StoppingRule
 from scripts.config.errors import (
@@ -153,11 +154,11 @@ def test_disturbed_run_is_made_again_in_its_round(stage: Stage, monkeypatch: pyt
 def test_what_a_server_did_is_not_tried_again_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is invalid by the server's own fault ends its round, however often: no arm gets more tries."""
 
-    def excluded(sample: RunData) -> Iterator[str]:
-        if sample.record.requested.release == CANDIDATE:
-            yield "1 of the server's workers ended under load"
+    def workers_ended(data: RunData) -> Iterator[Reason]:
+        if data.record.requested.release == CANDIDATE:
+            yield Reason(code="workers-ended", text="1 of the server's workers ended under load")
 
-    monkeypatch.setattr(validity, "_server", excluded)
+    monkeypatch.setattr(validity, "_server", workers_ended)
     found = stage.measure(stage.campaign(), FOUR)
     assert sorted(record.requested.release for record in stage.records()) == [BASELINE] * 3 + [CANDIDATE] * 3
     with pytest.raises(InvalidMeasurementError, match="workers ended under load"):

@@ -65,6 +65,17 @@ def test_check_names_what_is_wrong_and_writes_nothing(results: Path) -> None:
     assert listing(results) == before
 
 
+def test_check_sees_a_picture_that_was_altered(results: Path) -> None:
+    """A picture is taken as it stands only where it is as it was drawn; an altered one differs, and is drawn again."""
+    picture = results / "v1.12.0" / "report-fastapi-static_async.svg"
+    drawn = picture.read_bytes()
+    picture.write_bytes(drawn.replace(b"Users", b"Nobody"))
+    with pytest.raises(NotComparableError, match=r"differs: v1\.12\.0/report-fastapi-static_async\.svg"):
+        run(results, "--check")
+    assert run(results) == 0
+    assert picture.read_bytes() == drawn
+
+
 def test_long_list_of_problems_is_cut(results: Path) -> None:
     """Of many problems the first twenty are named and the rest counted."""
     for number in range(30):

@@ -9,6 +9,8 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from scripts.analysis import bottleneck, metrics
 from scripts.analysis.run_data import RunData
 from scripts.analysis.run_reader import Run
@@ -40,8 +42,8 @@ def counts(values_us: list[int]) -> HistogramCounts:
     """The distribution of these values, exact."""
     distinct = tuple(sorted(set(values_us)))
     return HistogramCounts(
-        values_us=distinct,
-        counts=tuple(values_us.count(value) for value in distinct),
+        values_us=np.array(distinct, dtype=np.int64),
+        counts=np.array([values_us.count(value) for value in distinct], dtype=np.int64),
         total_us=sum(values_us),
         max_us=max(values_us),
         min_us=min(values_us),
@@ -56,8 +58,8 @@ def spread_counts(number: int, low_us: int, step_us: int, buckets: int) -> Histo
     total = sum(value * count for value, count in zip(values, each, strict=True))
     kept = [(value, count) for value, count in zip(values, each, strict=True) if count]
     return HistogramCounts(
-        values_us=tuple(value for value, _ in kept),
-        counts=tuple(count for _, count in kept),
+        values_us=np.array([value for value, _ in kept], dtype=np.int64),
+        counts=np.array([count for _, count in kept], dtype=np.int64),
         total_us=total,
         max_us=kept[-1][0],
         min_us=kept[0][0],
@@ -252,6 +254,7 @@ def run(made: RunRecord, found: Histograms | None = None, distrusted: tuple[str,
         values=metrics.derive(made, found or histograms()),
         outcome=made.outcome,
         reasons=made.reasons,
+        disturbances=(False,) * len(made.reasons),
         distrusted=distrusted,
         bound=bottleneck.verdict(run_data(made, found)) if made.measurements else None,
     )

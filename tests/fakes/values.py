@@ -8,6 +8,7 @@ import datetime
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from scripts.config.flows import Flow
 from scripts.config.load_profiles import Profile
@@ -154,8 +155,8 @@ def counts(*values_us: int) -> HistogramCounts:
     """A distribution of distinct, ascending values, each once."""
     lowest = histogram_codec.buckets(4).get_lowest_equivalent_value
     return HistogramCounts(
-        values_us=tuple(lowest(value) for value in values_us),
-        counts=(1,) * len(values_us),
+        values_us=np.array([lowest(value) for value in values_us], dtype=np.int64),
+        counts=np.ones(len(values_us), dtype=np.int64),
         total_us=sum(values_us),
         max_us=max(values_us),
         min_us=min(values_us),

@@ -14,7 +14,7 @@ from scripts.config.support import Behaviour
 from scripts.inference import comparison, paired_rounds, release_history
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.inference.release_history import ReleaseHistory
-from scripts.report.charts import history_chart
+from scripts.report.charts import history_chart, svg
 from scripts.report.tables import history_text
 from tests.fakes import synthetic_runs
 from tests.fakes.synthetic_runs import campaign
@@ -79,7 +79,7 @@ def test_panels_have_their_units(told: ReleaseHistory) -> None:
     panels = {panel.title: panel for panel in map(history_chart.panel, told.metrics)}
     assert panels["memory end (lower is better)"].unit == "MiB"
     assert panels["memory end (lower is better)"].points[0].value == pytest.approx(880)
-    assert panels["CPU per request (lower is better)"].changes == {"1.11.0"}
+    assert panels["CPU per request (lower is better)"].changes == ("1.11.0",)
     assert [point.release for point in panels["CPU per request (lower is better)"].points] == list(RELEASES)
     cpu = panels["CPU per request (lower is better)"].points[2]
     assert cpu.low < cpu.value < cpu.high
@@ -88,7 +88,7 @@ def test_panels_have_their_units(told: ReleaseHistory) -> None:
 def test_picture(told: ReleaseHistory) -> None:
     """Every release that has the engine stands on the axis, measured or not, and behaviour changes are numbered."""
     panels = [history_chart.panel(metric) for metric in told.metrics]
-    picture = history_chart.over_releases(synthetic_runs.SUITE, "A title", "fastapi", "static_async", panels)
+    picture = svg.draw(history_chart.over_releases(synthetic_runs.SUITE, "A title", "fastapi", "static_async", panels))
     light = picture.light.decode()
     for release in synthetic_runs.SUITE.releases:
         assert (f">{release.version}<" in light) == synthetic_runs.SUITE.has_engine(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from scripts.inference.comparison import Effect, Verdict
 from scripts.inference.intervals import Interval
 from scripts.report.charts import svg
-from scripts.report.charts.svg import LIGHT, Picture
+from scripts.report.charts.svg import LIGHT, Chart
 from scripts.report.tables.formatting import percent
 
 _ROW_PX, _TITLE_PX = 34, 18
@@ -29,27 +30,53 @@ _STYLES: dict[Verdict, tuple[str, str]] = {  # colour role and marker
 }
 
 
-def draw(title: str, found: Sequence[Effect]) -> Picture:
-    """Draw the metrics that have an interval, in the order of the table."""
-    shown = [(effect, effect.interval) for effect in found if effect.interval is not None]
-    return svg.draw(lambda: _figure(title, shown))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One metric's change, in percent."""
+
+    label: str  # without the unit, with an arrow for the good direction
+    change: str  # the estimate as people read it
+    estimate: float
+    low: float
+    high: float
+    threshold: tuple[float, float]  # changes between these are within the threshold
+    verdict: Verdict
 
 
-def _figure(title: str, shown: Sequence[tuple[Effect, Interval]]) -> Figure:
+def chart(title: str, found: Sequence[Effect]) -> Chart:
+    """The metrics that have an interval, in the order of the table."""
+    rows = [_row(effect, effect.interval) for effect in found if effect.interval is not None]
+    return Chart(make=_figure, data=(title, tuple(rows)))
+
+
+def _row(effect: Effect, interval: Interval) -> Row:
+    low, estimate, high = (math.expm1(end) * 100 for end in (interval.low, interval.estimate, interval.high))
+    return Row(
+        label=effect.metric.short_title.replace(effect.metric.title, effect.metric.words),
+        change=percent(interval.estimate),
+        estimate=estimate,
+        low=low,
+        high=high,
+        threshold=(math.expm1(-effect.threshold) * 100, math.expm1(effect.threshold) * 100),
+        verdict=effect.verdict,
+    )
+
+
+def _figure(title: str, rows: Sequence[Row]) -> Figure:
     lines = textwrap.wrap(title, _TITLE_LETTERS)
     above_px = 40 + _TITLE_PX * len(lines)
-    height_px = above_px + 52 + _ROW_PX * max(1, len(shown))
+    height_px = above_px + 52 + _ROW_PX * max(1, len(rows))
     figure = svg.figure(height_px)
     figure.suptitle("\n".join(lines), x=0.02, y=1 - 12 / height_px, ha="left", va="top", fontsize=13, fontweight="bold")
     axes = figure.subplots()
     figure.subplots_adjust(left=0.2, right=0.9, top=1 - above_px / height_px, bottom=44 / height_px)
-    reach = min(_FARTHEST, max([1.0, *(1.15 * abs(end) for _, interval in shown for end in _percents(interval))]))
+    reach = min(_FARTHEST, max([1.0, *(1.15 * abs(end) for row in rows for end in (row.low, row.estimate, row.high))]))
     axes.set_xlim(-reach, reach)
-    for row, (effect, interval) in enumerate(shown):
-        _row(axes, row, effect, interval, reach)
+    for place, row in enumerate(rows):
+        _draw_row(axes, place, row, reach)
     axes.axvline(0, color=LIGHT["text"], linewidth=0.8)
-    axes.set_yticks(range(len(shown)), [_label(effect) for effect, _ in shown])
-    axes.set_ylim(max(1, len(shown)) - 0.4, -0.6)
+    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.set_ylim(max(1, len(rows)) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
     axes.set_xlabel("change against the baseline (%) with its interval; grey: within the threshold")
@@ -60,27 +87,16 @@ def _figure(title: str, shown: Sequence[tuple[Effect, Interval]]) -> Figure:
     return figure
 
 
-def _row(axes: Axes, row: int, effect: Effect, interval: Interval, reach: float) -> None:
-    left, right = (math.expm1(end) * 100 for end in (-effect.threshold, effect.threshold))
-    axes.barh(row, right - left, left=left, height=0.55, color=LIGHT["grid"])
-    low, middle, high = _percents(interval)
-    change = percent(interval.estimate)
-    role, marker = _STYLES.get(effect.verdict, ("text", "x"))
+def _draw_row(axes: Axes, place: int, row: Row, reach: float) -> None:
+    left, right = row.threshold
+    axes.barh(place, right - left, left=left, height=0.55, color=LIGHT["grid"])
+    role, marker = _STYLES.get(row.verdict, ("text", "x"))
     colour = LIGHT[role]
-    axes.text(1.02, row, change, transform=axes.get_yaxis_transform(), va="center", color=LIGHT["text"])
-    if abs(middle) > reach:
-        axes.plot([math.copysign(reach * 0.97, middle)], [row], color=colour, marker=">" if middle > 0 else "<")
+    axes.text(1.02, place, row.change, transform=axes.get_yaxis_transform(), va="center", color=LIGHT["text"])
+    if abs(row.estimate) > reach:
+        axes.plot(
+            [math.copysign(reach * 0.97, row.estimate)], [place], color=colour, marker=">" if row.estimate > 0 else "<"
+        )
         return
-    axes.plot([max(low, -reach), min(high, reach)], [row, row], color=colour)
-    axes.plot([middle], [row], color=colour, marker=marker, markersize=7)
-
-
-def _label(effect: Effect) -> str:
-    """The metric without its unit, with an arrow for its good direction."""
-    return effect.metric.short_title.replace(effect.metric.title, effect.metric.words)
-
-
-def _percents(interval: Interval) -> tuple[float, float, float]:
-    """Lower end, estimate and upper end of the change."""
-    low, middle, high = (math.expm1(end) * 100 for end in (interval.low, interval.estimate, interval.high))
-    return low, middle, high
+    axes.plot([max(row.low, -reach), min(row.high, reach)], [place, place], color=colour)
+    axes.plot([row.estimate], [place], color=colour, marker=marker, markersize=7)

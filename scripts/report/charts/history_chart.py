@@ -16,7 +16,7 @@ from scripts.analysis.metrics import Metric
 from scripts.config.matrix import Suite
 from scripts.inference.release_history import MetricHistory
 from scripts.report.charts import svg
-from scripts.report.charts.svg import LIGHT, Picture
+from scripts.report.charts.svg import LIGHT, Chart
 from scripts.report.tables import history_text
 
 _PANEL_PX, _HEAD_PX, _FOOT_PX = 132, 56, 84
@@ -44,7 +44,7 @@ class Panel:
     title: str
     unit: str
     points: tuple[Point, ...]
-    changes: frozenset[str] = frozenset()  # releases at which it changed
+    changes: tuple[str, ...] = ()  # releases at which it changed
     published: tuple[str, float] | None = None  # the release and the figure published for it
     limit: float | None = None  # the highest possible value, drawn as a line
 
@@ -55,7 +55,7 @@ def panel(one: MetricHistory) -> Panel:
     points = [
         Point(release=f.release, value=f.value / scale, low=f.low / scale, high=f.high / scale) for f in one.figures
     ]
-    changed = frozenset(change.release for change in one.changes)
+    changed = tuple(change.release for change in one.changes)
     return Panel(title=panel_title(one.metric), unit=shown_unit(one.metric), points=tuple(points), changes=changed)
 
 
@@ -76,24 +76,24 @@ def shown_scale(metric: Metric) -> float:
 
 def over_releases(
     suite: Suite, title: str, engine_name: str, flow: str, panels: Sequence[Panel], jumped: Collection[str] = ()
-) -> Picture:
+) -> Chart:
     """Panels over all releases that have the engine, with unsupported releases and what else changed."""
     engine = suite.engine(engine_name)
     releases = [release for release in suite.releases if suite.has_engine(release, engine)]
     unsupported = {r.version: entry.outcome for r in releases if (entry := suite.why_unsupported(r, flow))}
-    return draw(title, [r.version for r in releases], panels, unsupported, history_text.behaviours(suite), jumped)
+    return chart(title, [r.version for r in releases], panels, unsupported, history_text.behaviours(suite), jumped)
 
 
-def draw(
+def chart(
     title: str, releases: Sequence[str], panels: Sequence[Panel], unsupported: Mapping[str, str],
     notes: Mapping[str, str], jumps: Collection[str] = (),
-) -> Picture:  # fmt: skip
+) -> Chart:  # fmt: skip
     """Draw the panels under each other.
 
     `unsupported`: outcomes, `notes`: what else changed, both by release. `jumps`: releases with other major versions of
     packages that serve requests.
     """
-    return svg.draw(lambda: _figure(title, releases, panels, unsupported, notes, jumps))
+    return Chart(make=_figure, data=(title, releases, tuple(panels), dict(unsupported), dict(notes), tuple(jumps)))
 
 
 def _figure(

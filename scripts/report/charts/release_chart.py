@@ -16,7 +16,7 @@ from scripts.config.matrix import Suite
 from scripts.records.schema import LocustRow
 from scripts.report.charts import history_chart
 from scripts.report.charts.history_chart import Panel, Point
-from scripts.report.charts.svg import Picture
+from scripts.report.charts.svg import Chart
 from scripts.report.tables import notes
 from scripts.report.tables.published import Published
 
@@ -30,10 +30,10 @@ class Reported:
     """One scenario under one profile, over releases."""
 
     name: str  # of its picture, without theme and suffix
-    picture: Picture
+    chart: Chart
 
 
-def draw(suite: Suite, made: Sequence[Sequence[Cell]], reports: Mapping[str, Published]) -> Reported | None:
+def reported(suite: Suite, made: Sequence[Sequence[Cell]], reports: Mapping[str, Published]) -> Reported | None:
     """The picture of a scenario's tables; None for too few releases, and where campaigns show more.
 
     It shows the first table. Another table adds its releases only where the profile alone differs: such releases cannot
@@ -54,8 +54,8 @@ def draw(suite: Suite, made: Sequence[Sequence[Cell]], reports: Mapping[str, Pub
     figures = [metric for metric in METRICS if "report chart" in metric.shown_in]
     panels = [panel for metric in figures if (panel := _panel(metric, good, table[0], reports)).points]
     title = f"{grouping.title(suite, requested)}, profile {requested.profile.name}"
-    picture = history_chart.over_releases(suite, title, requested.engine, requested.flow, panels)
-    return Reported(name=f"releases-{requested.profile.name}-{requested.engine}-{requested.flow}", picture=picture)
+    chart = history_chart.over_releases(suite, title, requested.engine, requested.flow, panels)
+    return Reported(name=f"releases-{requested.profile.name}-{requested.engine}-{requested.flow}", chart=chart)
 
 
 def _panel(metric: Metric, good: Sequence[Cell], foremost: Cell, reports: Mapping[str, Published]) -> Panel:

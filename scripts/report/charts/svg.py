@@ -6,10 +6,13 @@ is what costs. Pure: same figure, same bytes.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -71,19 +74,65 @@ class Picture:
     dark: bytes
 
 
+Files = dict[str, "bytes | Chart"]
+"""What is derived, by path relative to results/; a chart stands for its picture in both themes, without suffix."""
+
+
 def figure(height_px: int) -> Figure:
     """An empty figure at the width of a page; 72 points an inch, so that a point is a pixel."""
     size = (WIDTH_PX / _POINTS_PER_INCH, height_px / _POINTS_PER_INCH)
     return Figure(figsize=size, dpi=_POINTS_PER_INCH)
 
 
-def draw(make: Callable[[], Figure]) -> Picture:
-    """Make a figure in the common style, and save it in both themes."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chart:
+    """A picture that is not drawn yet: it can be handed to another process, and is known by what it is drawn from."""
+
+    make: Callable[..., Figure]  # a function of a module
+    data: tuple[object, ...]  # its arguments: plain values, whose `repr` is all that decides the picture
+
+    @property
+    def digest(self) -> str:
+        """Of the data, of the code that draws, and of matplotlib's version."""
+        text = f"{_drawing_code()} {self.make.__module__}.{self.make.__qualname__} {self.data!r}"
+        return _digest(text.encode())
+
+
+def draw(chart: Chart) -> Picture:
+    """Draw in the common style, in both themes; each picture is sealed with what it was drawn from."""
     with mpl.rc_context(_STYLE):
         out = io.StringIO()
-        make().savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    light = _small(out.getvalue().replace("'DejaVu Sans', sans-serif", "sans-serif"))
-    return Picture(light=light.encode(), dark=_darkened(light).encode())
+        chart.make(*chart.data).savefig(
+            out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
+    light = _small(out.getvalue().replace("'DejaVu Sans', sans-serif", "sans-serif")).rstrip() + "\n"
+    digest = chart.digest
+    return Picture(light=_sealed(light.encode(), digest), dark=_sealed(_darkened(light).encode(), digest))
+
+
+def is_current(picture: bytes, chart: Chart) -> bool:
+    """Whether the picture was drawn from just that, and is as it was drawn."""
+    body, found, seal = picture.rpartition(b"<!-- ")
+    return bool(found) and found + seal == _seal(body, chart.digest)
+
+
+def _sealed(body: bytes, digest: str) -> bytes:
+    return body + _seal(body, digest)
+
+
+def _seal(body: bytes, digest: str) -> bytes:
+    return f"<!-- drawn from {digest}, content {_digest(body)} -->\n".encode()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+@functools.cache
+def _drawing_code() -> str:
+    """Digest of this package's sources, with matplotlib's version: what draws otherwise draws anew."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return _digest(b"\0".join([mpl.__version__.encode(), *(path.read_bytes() for path in sources)]))
 
 
 def _small(svg: str) -> str:

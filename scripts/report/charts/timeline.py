@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 
 from scripts.records.schema import Second
 from scripts.report.charts import svg
-from scripts.report.charts.svg import LIGHT, Picture
+from scripts.report.charts.svg import LIGHT, Chart
 
 HEIGHT_PX = 640
 
 
-def draw(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Picture:
-    """Draw a run. `floor_ms` is the ideal time, below which no answer is possible; None where it is unknown."""
-    return svg.draw(lambda: _figure(title, timeline, floor_ms, steady_from_s))
+def chart(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Chart:
+    """A run. `floor_ms` is the ideal time, below which no answer is possible; None where it is unknown."""
+    return Chart(make=_figure, data=(title, timeline, floor_ms, steady_from_s))
 
 
 def _figure(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Figure:

@@ -8,6 +8,7 @@ from scripts.inference import comparison
 from scripts.inference.comparison import Floors
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.charts import forest_plot
+from scripts.report.charts.svg import Files
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables.formatting import listed
 
@@ -15,7 +16,7 @@ FOLDER = "comparisons"
 MOST_ARMS = 8  # a campaign with more is shown release by release in results/README.md
 
 
-def render(campaigns: Iterable[PairedRounds], floors: Floors) -> dict[str, bytes]:
+def render(campaigns: Iterable[PairedRounds], floors: Floors) -> Files:
     """All files by path relative to results/; none without a campaign that has a complete round."""
     found = [one for one in campaigns if one.rounds and len(one.arms) > 1]
     if not found:
@@ -23,7 +24,7 @@ def render(campaigns: Iterable[PairedRounds], floors: Floors) -> dict[str, bytes
     by_campaign: dict[str, list[PairedRounds]] = {}
     for one in sorted(found, key=lambda one: (one.rounds[0].round_id, one.campaign, one.engine, one.flow)):
         by_campaign.setdefault(one.campaign, []).append(one)
-    files: dict[str, bytes] = {}
+    files: Files = {}
     for campaign, group in by_campaign.items():
         if not _is_large(group):
             files |= _page(campaign, group, floors)
@@ -51,13 +52,11 @@ def title(found: list[PairedRounds]) -> str:
     return f"{others} against {first.label(first.arms[0])}"
 
 
-def _page(campaign: str, found: list[PairedRounds], floors: Floors) -> dict[str, bytes]:
+def _page(campaign: str, found: list[PairedRounds], floors: Floors) -> Files:
     judged = comparison.judge(found, floors)
     pictured = [one for one in judged if not one.paired.is_aa]  # the self-test shows noise
     page = comparison_page.render(found, judged, title=title(found), written=True)
-    files = {f"{FOLDER}/{campaign}.md": page}
+    files: Files = {f"{FOLDER}/{campaign}.md": page}
     for one in pictured:
-        picture = forest_plot.draw(one.heading, one.effects)
-        name = f"{FOLDER}/{comparison_page.picture_name(one)}"
-        files |= {f"{name}.svg": picture.light, f"{name}-dark.svg": picture.dark}
+        files[f"{FOLDER}/{comparison_page.picture_name(one)}"] = forest_plot.chart(one.heading, one.effects)
     return files

@@ -15,6 +15,7 @@ from scripts.inference import release_history
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import history_chart, release_chart, svg
 from scripts.report.charts.release_chart import Reported
+from scripts.report.charts.svg import Chart, Files
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import history_text, markdown, notes, support_matrix
 from scripts.report.tables.formatting import code, listed, span
@@ -55,8 +56,8 @@ class ProfileTables:
 def render(
     suite: Suite, found: Sequence[Cell], *, skipped: Sequence[Skipped], reports: Mapping[str, Published],
     served: Sequence[Run], compared: bool, histories: Sequence[ReleaseHistory] = (),
-) -> tuple[bytes, dict[str, bytes]]:  # fmt: skip
-    """The page, and its pictures by file name.
+) -> Files:  # fmt: skip
+    """The page, and its pictures.
 
     `found`: the cells of the tables; `reports`: published figures by release; `served`: all runs, for what each release
     serves; `compared`: there are pages of comparisons.
@@ -79,10 +80,9 @@ def render(
         unsupported=support_matrix.reasons(suite),
         skipped=[f"{code(one.path)}: {code(one.reason)}" for one in skipped],
     )
-    pictures = {_chart(one): _picture(suite, one) for one in histories}
-    pictures |= {s.chart.name: s.chart.picture for part in parts for s in part.sections if s.chart is not None}
-    files = {f"{name}.svg": picture.light for name, picture in pictures.items()}
-    return page, files | {f"{name}-dark.svg": picture.dark for name, picture in pictures.items()}
+    files: Files = {_chart(one): _picture(suite, one) for one in histories}
+    files |= {s.chart.name: s.chart.chart for part in parts for s in part.sections if s.chart is not None}
+    return {"README.md": page, **files}
 
 
 def _history(suite: Suite, one: ReleaseHistory) -> dict[str, object]:
@@ -109,7 +109,7 @@ def _chart(one: ReleaseHistory) -> str:
     return f"history-{one.paired.engine}-{one.paired.flow}"
 
 
-def _picture(suite: Suite, one: ReleaseHistory) -> svg.Picture:
+def _picture(suite: Suite, one: ReleaseHistory) -> Chart:
     panels = [history_chart.panel(metric) for metric in one.metrics]
     title = history_text.title(suite, one)
     return history_chart.over_releases(suite, title, one.paired.engine, one.paired.flow, panels, one.jumps)
@@ -143,7 +143,7 @@ def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published
         title=grouping.title(suite, requested),
         tables=rows,
         unmeasured=unmeasured,
-        chart=release_chart.draw(suite, made, reports),
+        chart=release_chart.reported(suite, made, reports),
         repeat=notes.repeat_any(suite, requested),
     )
 

@@ -12,6 +12,7 @@ from scripts.inference import lock_diff
 from scripts.records.schema import RunRecord
 from scripts.records.storage import read_timeline
 from scripts.report.charts import svg, timeline
+from scripts.report.charts.svg import Chart, Files
 from scripts.report.pages import templates
 from scripts.report.tables import markdown, notes
 from scripts.report.tables.findings import Finding, findings
@@ -58,19 +59,15 @@ class Neighbour:
     moved: str  # what differs between the two locks; "" where either has no run with a virtualenv
 
 
-def render(
-    suite: Suite, release: str, cells: Mapping[str, Sequence[Cell]], report: Published | None
-) -> dict[str, bytes]:
+def render(suite: Suite, release: str, cells: Mapping[str, Sequence[Cell]], report: Published | None) -> Files:
     """The files of one release, by path relative to results/. `cells`: of all releases that have a page, in order."""
     folder = f"v{release}"
     profiles = [_shown(suite, group) for group in grouping.by_profile(suite, cells[release])]
     shown = [cell for group in profiles for cell, _ in group]
-    files: dict[str, bytes] = {}
+    files: Files = {}
     for cell in shown:
         if _chart(cell) is not None:
-            picture = _draw(suite, cell)
-            files[f"{folder}/{_chart(cell)}.svg"] = picture.light
-            files[f"{folder}/{_chart(cell)}-dark.svg"] = picture.dark
+            files[f"{folder}/{_chart(cell)}"] = _timeline(suite, cell)
     page = templates.render(
         "release.md.j2",
         release=release,
@@ -152,11 +149,11 @@ def _chart(cell: Cell) -> str | None:
     )
 
 
-def _draw(suite: Suite, cell: Cell) -> svg.Picture:
+def _timeline(suite: Suite, cell: Cell) -> Chart:
     run = cell.shown
     floor_s = operational_laws.ideal_s(run.record)
     requested = cell.requested
-    return timeline.draw(
+    return timeline.chart(
         f"{grouping.title(suite, requested)} · promptflow {requested.release} · {requested.profile.name}",
         read_timeline(run.directory),
         None if floor_s is None else floor_s * 1000,

@@ -12,10 +12,13 @@ from pathlib import Path
 from scripts.analysis import run_reader
 from scripts.analysis.grouping import Cell, cells, release_key
 from scripts.analysis.run_reader import Run, Skipped
+from scripts.config.concurrency import Map, serial
 from scripts.config.errors import NothingMeasuredError
 from scripts.config.load_profiles import SERVES
 from scripts.config.matrix import MOCK, Suite
 from scripts.inference import comparison, paired_rounds, release_history
+from scripts.report.charts import svg
+from scripts.report.charts.svg import Chart, Files, Picture
 from scripts.report.pages import comparison_index, overview, release_page, templates
 from scripts.report.tables import published, summary_csv
 
@@ -30,9 +33,9 @@ class Derived:
     skipped: tuple[Skipped, ...]
 
 
-def derive(results: Path, suite: Suite) -> Derived:
+def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     """Compute every derived file; NothingMeasuredError when there is no record that can be reported."""
-    found = run_reader.read(results, [profile.name for profile in suite.profiles if not profile.reported])
+    found = run_reader.read(results, [profile.name for profile in suite.profiles if not profile.reported], spread)
     if not found.runs:
         left_out = "".join(f"\n  - {one.path}: {one.reason}" for one in found.skipped)
         raise NothingMeasuredError(
@@ -45,7 +48,7 @@ def derive(results: Path, suite: Suite) -> Derived:
     histories = [release_history.history(one, floors, suite) for one in newest.values()]
     compared = comparison_index.render(campaigns, floors)
     grouped = cells(_tabled(found.runs, {one.campaign for one in newest.values()}))
-    page, pictures = overview.render(
+    page = overview.render(
         suite,
         grouped,
         skipped=found.skipped,
@@ -54,16 +57,35 @@ def derive(results: Path, suite: Suite) -> Derived:
         compared=bool(compared),
         histories=histories,
     )
-    files = {
+    files: Files = {
         **compared,
-        **pictures,
-        "README.md": page,
+        **page,
         "summary.csv": summary_csv.summary(grouped),
     }
     own = _by_release(grouped)
     for release in own:
         files |= release_page.render(suite, release, own, reports.get(release))
-    return Derived(files=files, skipped=found.skipped)
+    return Derived(files=_drawn(results, files, spread), skipped=found.skipped)
+
+
+def _drawn(results: Path, files: Files, spread: Map) -> dict[str, bytes]:
+    """The files with every chart drawn, or taken from results/ where it stands there as it would be drawn."""
+    content = {name: found for name, found in files.items() if isinstance(found, bytes)}
+    charts = {name: found for name, found in files.items() if isinstance(found, Chart)}
+    pictures = {name: found for name, chart in charts.items() if (found := _standing(results, name, chart)) is not None}
+    missing = [name for name in charts if name not in pictures]
+    pictures |= zip(missing, spread(svg.draw, [charts[name] for name in missing]), strict=True)
+    for name, picture in pictures.items():
+        content |= {f"{name}.svg": picture.light, f"{name}-dark.svg": picture.dark}
+    return content
+
+
+def _standing(results: Path, name: str, chart: Chart) -> Picture | None:
+    try:
+        light, dark = ((results / f"{name}{theme}.svg").read_bytes() for theme in ("", "-dark"))
+    except OSError:
+        return None
+    return Picture(light=light, dark=dark) if svg.is_current(light, chart) and svg.is_current(dark, chart) else None
 
 
 def _tabled(runs: Iterable[Run], campaigns: Collection[str]) -> Iterator[Run]:

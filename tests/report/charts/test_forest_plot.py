@@ -63,7 +63,7 @@ def height(picture: Picture) -> float:
 @pytest.fixture(scope="module")
 def picture() -> Picture:
     """A comparison with all kinds of rows."""
-    return forest_plot.draw("1.18.5 against 1.12.0", ALL)
+    return svg.draw(forest_plot.chart("1.18.5 against 1.12.0", ALL))
 
 
 def test_rows_are_named_with_their_changes(picture: Picture) -> None:
@@ -82,7 +82,7 @@ def test_title_and_legend_can_be_read(picture: Picture) -> None:
 
 def test_same_effects_give_the_same_bytes(picture: Picture) -> None:
     """In both themes."""
-    assert forest_plot.draw("1.18.5 against 1.12.0", ALL) == picture
+    assert svg.draw(forest_plot.chart("1.18.5 against 1.12.0", ALL)) == picture
 
 
 def test_themes_differ_in_colours_only(picture: Picture) -> None:
@@ -95,7 +95,7 @@ def test_themes_differ_in_colours_only(picture: Picture) -> None:
 def test_long_titles_are_broken_and_make_room() -> None:
     """No word is lost beyond the edge, and no row is squeezed."""
     title = "fastapi flex_async: 1.18.5+1a2b3c4d.asof.20250124 against 1.12.0+asof.20250124 and what else it is called"
-    short, long = forest_plot.draw("short", ALL), forest_plot.draw(title, ALL)
+    short, long = svg.draw(forest_plot.chart("short", ALL)), svg.draw(forest_plot.chart(title, ALL))
     lines = [text for text in texts(long) if len(text) > 3 and text in title]  # not the ticks
     assert " ".join(lines) == title
     assert height(long) > height(short)
@@ -103,7 +103,7 @@ def test_long_titles_are_broken_and_make_room() -> None:
 
 def test_rows_have_the_same_height_each() -> None:
     """Ten rows are no more crowded than two."""
-    heights = [height(forest_plot.draw("t", ALL[:1] * number)) for number in (1, 2, 10)]
+    heights = [height(svg.draw(forest_plot.chart("t", ALL[:1] * number))) for number in (1, 2, 10)]
     assert (heights[2] - heights[1]) == pytest.approx(8 * (heights[1] - heights[0]))
 
 
@@ -112,13 +112,13 @@ def test_nothing_to_show_is_still_a_picture(shown: list[Effect]) -> None:
     """No metric at all, none with an interval, and one that did not move by anything: drawn without a complaint."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert forest_plot.draw("t", shown).light
+        assert svg.draw(forest_plot.chart("t", shown)).light
 
 
 def test_threshold_is_drawn_to_scale() -> None:
     """The grey bar reaches as far as a change of the threshold does, to either side: log ratios are not symmetric."""
     wide = dataclasses.replace(effect(COMPARED[0], 55), threshold=math.log(1.5))
-    light = forest_plot.draw("t", [wide]).light
+    light = svg.draw(forest_plot.chart("t", [wide])).light
     (grey,) = re.findall(rf"\.(c\d+){{fill: {svg.LIGHT['grid']}}}", light.decode())
     (bar,) = [path for path in ET.fromstring(light).iter(f"{SVG}path") if path.get("class") == grey]  # noqa: S314
     numbers = [float(word) for word in bar.attrib["d"].replace("z", "").split() if word not in "MLHV"]

@@ -11,7 +11,7 @@ from scripts.analysis.metrics import METRICS
 from scripts.analysis.run_reader import Run
 from scripts.config.matrix import ROOT
 from scripts.records.schema import RunRecord
-from scripts.report.charts import release_chart
+from scripts.report.charts import release_chart, svg
 from scripts.report.tables import notes, published
 from tests.fakes import synthetic_runs
 
@@ -27,17 +27,17 @@ def table(*releases: str, **requested: str) -> list[Cell]:
 
 def drawn(found: list[Cell]) -> str:
     """The picture's text."""
-    picture = release_chart.draw(synthetic_runs.SUITE, [found], REPORTS)
+    picture = release_chart.reported(synthetic_runs.SUITE, [found], REPORTS)
     assert picture is not None
-    return picture.picture.light.decode()
+    return svg.draw(picture.chart).light.decode()
 
 
 def test_picture() -> None:
     """It is named after profile and scenario, and has panels for throughput, its ceiling and response times."""
-    picture = release_chart.draw(synthetic_runs.SUITE, [table(*RELEASES)], REPORTS)
+    picture = release_chart.reported(synthetic_runs.SUITE, [table(*RELEASES)], REPORTS)
     assert picture is not None
     assert picture.name == "releases-report-fastapi-static_async"
-    light = picture.picture.light.decode()
+    light = svg.draw(picture.chart).light.decode()
     for title in ("throughput (higher is better)", "ceiling use", "response time p99 (lower is better)"):
         assert f">{title}<" in light
 
@@ -72,13 +72,13 @@ def test_what_must_not_be_ranked_is_hollow() -> None:
 )
 def test_too_few_releases_make_no_picture(found: list[Cell]) -> None:
     """Two releases, a release that suite.toml does not declare, and the mock API alone have only a table."""
-    assert release_chart.draw(synthetic_runs.SUITE, [found], REPORTS) is None
+    assert release_chart.reported(synthetic_runs.SUITE, [found], REPORTS) is None
 
 
 def test_runs_of_campaigns_make_no_picture() -> None:
     """What was measured in interleaved rounds has a better one."""
     found = cells(synthetic_runs.campaign(RELEASES, 4))
-    assert release_chart.draw(synthetic_runs.SUITE, [found], REPORTS) is None
+    assert release_chart.reported(synthetic_runs.SUITE, [found], REPORTS) is None
 
 
 def fewer_threads(number: int, release: str) -> RunRecord:
@@ -93,14 +93,14 @@ def test_releases_with_other_threads_are_drawn_apart() -> None:
     first = table("1.10.0", *RELEASES, engine="flask", flow="static_sync")
     older = [fewer_threads(n, name) for n, name in enumerate(("1.8.0", "1.9.0"), 1)]
     alone, both = (
-        release_chart.draw(synthetic_runs.SUITE, made, REPORTS) for made in ([first], [first, cells_of(older)])
+        release_chart.reported(synthetic_runs.SUITE, made, REPORTS) for made in ([first], [first, cells_of(older)])
     )
     assert alone is not None
     assert both is not None
-    counts = [one.picture.light.count(b"<use") for one in (alone, both)]
+    counts = [svg.draw(one.chart).light.count(b"<use") for one in (alone, both)]
     assert counts[1] - counts[0] == len(older) * sum("report chart" in metric.shown_in for metric in METRICS)
     elsewhere = [dataclasses.replace(one, machine=dataclasses.replace(one.machine, cores=4)) for one in older]
-    assert release_chart.draw(synthetic_runs.SUITE, [first, cells_of(elsewhere)], REPORTS) == alone
+    assert release_chart.reported(synthetic_runs.SUITE, [first, cells_of(elsewhere)], REPORTS) == alone
 
 
 def test_what_differs_in_a_profile_is_named() -> None:

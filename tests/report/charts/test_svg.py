@@ -23,10 +23,13 @@ def drawn() -> Figure:
     return figure
 
 
+DRAWN = svg.Chart(make=drawn, data=())
+
+
 @pytest.fixture(scope="module")
 def picture() -> Picture:
     """One picture in both themes."""
-    return svg.draw(drawn)
+    return svg.draw(DRAWN)
 
 
 def test_every_look_is_said_once(picture: Picture) -> None:
@@ -56,13 +59,37 @@ def test_words_for_people_stay(picture: Picture) -> None:
 
 def test_themes_differ_by_colours_alone(picture: Picture) -> None:
     """The dark picture is the light one with other colours, each role with its own."""
-    dark = picture.light.decode()
+    light, dark = (theme.decode().partition("<!-- ")[0] for theme in (picture.light, picture.dark))
+    assert dark != light
     for role, colour in svg.LIGHT.items():
-        dark = dark.replace(colour, svg.DARK[role])
-    assert picture.dark.decode() == dark
-    assert picture.dark != picture.light
+        light = light.replace(colour, svg.DARK[role])
+    assert dark == light
 
 
 def test_same_figure_same_bytes(picture: Picture) -> None:
     """Drawn again it is the same to the byte, so that committed pictures change only with their data."""
-    assert svg.draw(drawn) == picture
+    assert svg.draw(DRAWN) == picture
+
+
+def test_a_picture_is_known_by_what_it_was_drawn_from(picture: Picture) -> None:
+    """It is current for its own chart, in both themes, and for no chart with other data."""
+    other = svg.Chart(make=drawn, data=("other",))
+    assert [svg.is_current(theme, DRAWN) for theme in (picture.light, picture.dark)] == [True, True]
+    assert not svg.is_current(picture.light, other)
+
+
+@pytest.mark.parametrize("altered", [b"", b"<svg/>", b"<!-- drawn from 0, content 0 -->\n"])
+def test_a_picture_that_was_not_drawn_here_is_not_current(altered: bytes) -> None:
+    """Something else in its place is drawn again."""
+    assert not svg.is_current(altered, DRAWN)
+
+
+def test_an_altered_picture_is_not_current(picture: Picture) -> None:
+    """A picture that somebody has changed since is drawn again, although it says what it was drawn from."""
+    assert not svg.is_current(picture.light.replace(b"second line", b"another line"), DRAWN)
+
+
+def test_other_drawing_code_draws_anew(picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of an older version of the code that draws is not current."""
+    monkeypatch.setattr(svg, "_drawing_code", lambda: "other")
+    assert not svg.is_current(picture.light, DRAWN)

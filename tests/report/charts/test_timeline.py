@@ -21,12 +21,12 @@ def texts(picture: bytes) -> list[str]:
 @pytest.fixture(scope="module")
 def picture() -> svg.Picture:
     """The chart of an ordinary run."""
-    return timeline.draw("A title", synthetic_runs.timeline(), 1250.0, 9.4)
+    return svg.draw(timeline.chart("A title", synthetic_runs.timeline(), 1250.0, 9.4))
 
 
 def test_same_timeline_gives_the_same_bytes(picture: svg.Picture) -> None:
     """Drawing again gives the same bytes, in both themes."""
-    assert timeline.draw("A title", synthetic_runs.timeline(), 1250.0, 9.4) == picture
+    assert svg.draw(timeline.chart("A title", synthetic_runs.timeline(), 1250.0, 9.4)) == picture
 
 
 def test_panels_are_named_with_their_units(picture: svg.Picture) -> None:
@@ -48,7 +48,7 @@ def test_themes_differ_in_colours_only(picture: svg.Picture) -> None:
 
 def test_unknown_ideal_time_and_ramp_are_not_drawn() -> None:
     """Without a declared ideal time and without a steady state there is no line for either."""
-    words = texts(timeline.draw("A title", synthetic_runs.timeline(), None, None).light)
+    words = texts(svg.draw(timeline.chart("A title", synthetic_runs.timeline(), None, None)).light)
     assert not {"ideal time", "steady state from here"} & set(words)
 
 
@@ -56,9 +56,11 @@ def test_gaps_and_nothing_at_all_can_be_drawn() -> None:
     """A lone success between gaps gets a marker; an empty timeline is still a picture."""
     rows = [dataclasses.replace(row, p50_ms=None, p95_ms=None) for row in synthetic_runs.timeline()]
     alone = [*rows[:30], dataclasses.replace(rows[30], p50_ms=1260.0, p95_ms=1300.0), *rows[31:]]
-    none, one = (timeline.draw("A title", found, 1250.0, 9.4).light.count(b"<use") for found in (rows, alone))
+    none, one = (
+        svg.draw(timeline.chart("A title", found, 1250.0, 9.4)).light.count(b"<use") for found in (rows, alone)
+    )
     assert one > none
-    assert "Throughput" in texts(timeline.draw("A title", [], None, None).light)
+    assert "Throughput" in texts(svg.draw(timeline.chart("A title", [], None, None)).light)
 
 
 def test_picture_is_small_and_names_no_date(picture: svg.Picture) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from scripts.analysis.grouping import cells
 from scripts.analysis.run_reader import Run
 from scripts.inference import comparison, paired_rounds
+from scripts.report.charts import svg
 from scripts.report.pages import comparison_index, overview, site, templates
 from tests.fakes import synthetic_runs
 from tests.fakes.synthetic_runs import campaign, spoilt
@@ -17,9 +18,16 @@ NEWER = campaign(("1.11.0", *TWO), 4, name="aaa", flow="flex_async", first=20)
 
 
 def render(runs: list[Run]) -> dict[str, bytes]:
-    """The pages of all campaigns among the runs."""
+    """The pages and pictures of all campaigns among the runs."""
     campaigns = paired_rounds.pair(runs)
-    return comparison_index.render(campaigns, comparison.noise_floors(campaigns))
+    files: dict[str, bytes] = {}
+    for name, found in comparison_index.render(campaigns, comparison.noise_floors(campaigns)).items():
+        if isinstance(found, bytes):
+            files[name] = found
+        else:
+            picture = svg.draw(found)
+            files |= {f"{name}.svg": picture.light, f"{name}-dark.svg": picture.dark}
+    return files
 
 
 def test_every_campaign_has_a_page_and_pictures_in_both_themes() -> None:
@@ -129,5 +137,7 @@ def test_results_link_to_comparisons_when_there_are_any() -> None:
     """A link to nothing is not made."""
     found = cells(OLDER)
     for compared in (True, False):
-        page, _ = overview.render(synthetic_runs.SUITE, found, skipped=[], reports={}, served=OLDER, compared=compared)
+        files = overview.render(synthetic_runs.SUITE, found, skipped=[], reports={}, served=OLDER, compared=compared)
+        page = files["README.md"]
+        assert isinstance(page, bytes)
         assert (b"](comparisons/README.md)" in page) == compared
