@@ -1,4 +1,4 @@
-"""Derive: `python -m scripts collate` writes everything in results/ that comes from the records.
+"""`nox -s collate`: writes everything in results/ that comes from the records, and the glossary's metrics.
 
 The only module of the reporting side that writes.
 """
@@ -13,7 +13,7 @@ from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, NotComparableError
 from scripts.config.matrix import ROOT
 from scripts.host import cores
-from scripts.report.pages import site
+from scripts.report.pages import glossary_page, site
 
 _SHOWN = 20  # problems listed before the rest is only counted
 
@@ -26,14 +26,15 @@ def main(argv: list[str]) -> int:
         derived = site.derive(results, matrix_file.load(), spread)
     for one in derived.skipped:
         print(f"skipped {one.path}: {one.reason}")
+    files = derived.files | (_glossary(results) if results == ROOT / "results" else {})
     if args.check:
-        _check(results, derived.files)
-        print(f"{len(derived.files)} derived files are up to date")
+        _check(results, files)
+        print(f"{len(files)} derived files are up to date")
         return EXIT_OK
-    for name in leftovers(results, derived.files):
+    for name in leftovers(results, files):
         (results / name).unlink()
         print(f"removed {name}")
-    for name, content in derived.files.items():
+    for name, content in files.items():
         if _current(results / name) != content:
             _write(results / name, content)
             print(f"wrote {name}")
@@ -46,6 +47,12 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 7 when the files are not up to date")
     parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: results")
     return parser.parse_args(argv)
+
+
+def _glossary(results: Path) -> dict[str, bytes]:
+    """The glossary with the registry's metrics; it explains the committed results, and belongs to them."""
+    page = results.parent / glossary_page.PATH
+    return {f"../{glossary_page.PATH}": glossary_page.with_metrics(page.read_text(encoding="utf-8")).encode()}
 
 
 def _check(results: Path, files: dict[str, bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scripts.analysis.metrics import METRICS, Metric
+from scripts.config.errors import UsageError
 from scripts.report.pages import glossary_page
 
 
@@ -26,3 +27,19 @@ def test_glossary_has_every_metric(metric: Metric) -> None:
 def test_glossary_follows_the_registry() -> None:
     """It has the metrics in their order, and no other row."""
     assert [row[0] for row in rows()] == [f"`{metric.name}`" for metric in METRICS]
+
+
+def test_only_the_table_is_made_again() -> None:
+    """What people have written around the table stays as it is."""
+    page = f"# Glossary\n\n{glossary_page.BEGIN}\n\nan old table\n\n{glossary_page.END}\n\nThe end.\n"
+    made = glossary_page.with_metrics(page)
+    assert made.startswith(f"# Glossary\n\n{glossary_page.BEGIN}\n\n| Name")
+    assert made.endswith(f"\n\n{glossary_page.END}\n\nThe end.\n")
+    assert glossary_page.with_metrics(made) == made
+
+
+@pytest.mark.parametrize("page", ["", glossary_page.BEGIN, glossary_page.END])
+def test_a_glossary_without_its_marks_is_refused(page: str) -> None:
+    """Without the lines around the table nothing is overwritten."""
+    with pytest.raises(UsageError, match=r"docs/glossary\.md lacks the lines"):
+        glossary_page.with_metrics(page)
