@@ -12,7 +12,7 @@ from pathlib import Path
 from scripts.config.matrix import ROOT
 from tests.faults.world import Ended, Session, started
 
-NEEDED = ("noxfile.py", "suite.toml", "pyproject.toml", "scripts", "locks", "flows", "locustfiles")
+NEEDED = ("noxfile.py", "suite.toml", "pyproject.toml", "scripts", "locks", "flows", "locustfiles", "docs")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
