@@ -18,7 +18,7 @@ from scripts.records.schema import Machine
 from scripts.report.pages import templates
 from scripts.report.tables import markdown
 from scripts.selftest import suite_cost
-from scripts.selftest.suite_cost import Row
+from scripts.selftest.suite_cost import Cost
 
 
 def main(argv: list[str]) -> int:
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     return verdict(rows)
 
 
-def own_steps(suite: matrix.Suite, system: System, nox_python: str, scratch: Path) -> list[Row]:
+def own_steps(suite: matrix.Suite, system: System, nox_python: str, scratch: Path) -> list[Cost]:
     """All but the bench session, while no measurement can run beside them."""
     with machine.exclusive(machine.lock_file()):
         return [
@@ -54,7 +54,7 @@ def own_steps(suite: matrix.Suite, system: System, nox_python: str, scratch: Pat
         ]
 
 
-def page(rows: list[Row], before: Machine, day: str) -> bytes:
+def page(rows: list[Cost], before: Machine, day: str) -> bytes:
     """results/self.md: the answer first, then each figure beside its limit."""
     cells = [(row.what, row.measured, row.wanted, _met(row)) for row in rows]
     return templates.render(
@@ -67,7 +67,7 @@ def page(rows: list[Row], before: Machine, day: str) -> bytes:
     )
 
 
-def verdict(rows: list[Row]) -> int:
+def verdict(rows: list[Cost]) -> int:
     """0 when every figure is within its limit; else RegressionError names those that are not."""
     missed = [f"  - {row.what}: {row.measured}; wanted {row.wanted}" for row in rows if not row.is_met]
     if missed:
@@ -78,13 +78,13 @@ def verdict(rows: list[Row]) -> int:
     return EXIT_OK
 
 
-def _met(row: Row) -> str:
+def _met(row: Cost) -> str:
     if not row.wanted:
         return ""
     return "yes" if row.is_met else "**no**"
 
 
-def _shown(rows: Iterable[Row]) -> list[Row]:
+def _shown(rows: Iterable[Cost]) -> list[Cost]:
     """The rows, each printed as soon as it is measured."""
     found = []
     for row in rows:

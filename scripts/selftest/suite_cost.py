@@ -34,7 +34,7 @@ _MIB = 1024**2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limit:
+class CostLimit:
     """What a figure must not exceed."""
 
     most: float
@@ -47,7 +47,7 @@ class Figure:
 
     text: str
     value: float = 0.0  # in the limit's unit
-    limit: Limit | None = None
+    limit: CostLimit | None = None
 
     @property
     def is_met(self) -> bool:
@@ -56,7 +56,7 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class Cost:
     """What was measured together."""
 
     what: str
@@ -78,14 +78,14 @@ class Row:
         return all(figure.is_met for figure in self.figures)
 
 
-def listing(system: System, nox_python: str) -> Iterator[Row]:
+def listing(system: System, nox_python: str) -> Iterator[Cost]:
     """`nox -l`, as often typed as anything."""
     took = statistics.median(_timed(system, [nox_python, "-m", "nox", "-l"]) for _ in range(5))
-    figure = Figure(text=f"{took:.2f} s", value=took, limit=Limit(most=0.3, text="<= 0.3 s"))
-    yield Row(what="`nox -l`, median of 5", figures=(figure,))
+    figure = Figure(text=f"{took:.2f} s", value=took, limit=CostLimit(most=0.3, text="<= 0.3 s"))
+    yield Cost(what="`nox -l`, median of 5", figures=(figure,))
 
 
-def collating(system: System, scratch: Path) -> Iterator[Row]:
+def collating(system: System, scratch: Path) -> Iterator[Cost]:
     """Collating results from nothing, with every picture to draw; ever more records must take no more than their share.
 
     The records are the committed ones, in copies that are campaigns of their own.
@@ -96,27 +96,27 @@ def collating(system: System, scratch: Path) -> Iterator[Row]:
         results = scratch / f"collate-{size}"
         copies(ROOT / "results", results, size)
         took, memory = _peak(system, [sys.executable, "-m", "scripts", "collate", "--results", str(results)], scratch)
-        limit = Limit(most=limits[size][1], text=limits[size][0]) if size in limits else None
+        limit = CostLimit(most=limits[size][1], text=limits[size][0]) if size in limits else None
         figures = [Figure(text=f"{took:.1f} s", value=took, limit=limit)]
-        figures.append(Figure(text=f"{memory / _MIB:.0f} MiB", value=memory, limit=Limit(most=1e9, text="<= 1 GB")))
+        figures.append(Figure(text=f"{memory / _MIB:.0f} MiB", value=memory, limit=CostLimit(most=1e9, text="<= 1 GB")))
         if before is not None:
             growth = took / before
-            linear = Limit(most=11.0, text="<= 11 times")
+            linear = CostLimit(most=11.0, text="<= 11 times")
             figures.append(Figure(text=f"{growth:.1f} times the row above", value=growth, limit=linear))
         before = took
-        yield Row(what=f"collate of {size} records, nothing derived before", figures=tuple(figures))
+        yield Cost(what=f"collate of {size} records, nothing derived before", figures=tuple(figures))
 
 
-def collating_committed(system: System) -> Iterator[Row]:
+def collating_committed(system: System) -> Iterator[Cost]:
     """`collate --check`, as CI calls it; and how large what it checks is."""
     results = ROOT / "results"
     took = _timed(system, [sys.executable, "-m", "scripts", "collate", "--check"])
     size = sum(path.stat().st_size for path in results.rglob("*") if path.is_file())
-    yield Row(
+    yield Cost(
         what=f"collate --check of the {len(run_directories(results))} records in results/",
         figures=(
-            Figure(text=f"{took:.1f} s", value=took, limit=Limit(most=8.0, text="<= 8 s")),
-            Figure(text=f"{size / _MIB:.1f} MiB", value=size / 1e6, limit=Limit(most=40.0, text="<= 40 MB")),
+            Figure(text=f"{took:.1f} s", value=took, limit=CostLimit(most=8.0, text="<= 8 s")),
+            Figure(text=f"{size / _MIB:.1f} MiB", value=size / 1e6, limit=CostLimit(most=40.0, text="<= 40 MB")),
         ),
     )
 
@@ -148,7 +148,7 @@ def _again(record: RunRecord, copy: int, run_id: str) -> RunRecord:
     return dataclasses.replace(record, run_id=run_id, requested=requested)
 
 
-def building(suite: matrix.Suite, system: System, scratch: Path) -> Iterator[Row]:
+def building(suite: matrix.Suite, system: System, scratch: Path) -> Iterator[Cost]:
     """Build a release's virtualenv twice; the first fills uv's cache, the second counts."""
     lock = locks.read(locks.of_release(suite, suite.release(RELEASE)))
     took, built = 0.0, list[Path]()
@@ -158,11 +158,11 @@ def building(suite: matrix.Suite, system: System, scratch: Path) -> Iterator[Row
         built.append(virtualenvs.build(label, lock, suite.python, uv=uv, system=system, log=log).path)
         took = system.monotonic() - began
     virtualenvs.remove(built)
-    figure = Figure(text=f"{took:.1f} s", value=took, limit=Limit(most=10.0, text="<= 10 s"))
-    yield Row(what=f"virtualenv of {RELEASE} from a warm cache", figures=(figure,))
+    figure = Figure(text=f"{took:.1f} s", value=took, limit=CostLimit(most=10.0, text="<= 10 s"))
+    yield Cost(what=f"virtualenv of {RELEASE} from a warm cache", figures=(figure,))
 
 
-def building_all(suite: matrix.Suite, system: System, scratch: Path) -> Iterator[Row]:
+def building_all(suite: matrix.Suite, system: System, scratch: Path) -> Iterator[Cost]:
     """Build every release's virtualenv twice; the first fills uv's cache, the second counts."""
     for warm in (False, True):
         began = system.monotonic()
@@ -171,11 +171,11 @@ def building_all(suite: matrix.Suite, system: System, scratch: Path) -> Iterator
         used = disk_bytes(built)
         virtualenvs.remove(built)
         if warm:
-            yield Row(
+            yield Cost(
                 what=f"virtualenvs of all {len(built)} releases from a warm cache, files that they share counted once",
                 figures=(
-                    Figure(text=f"{took:.0f} s", value=took, limit=Limit(most=300.0, text="<= 300 s")),
-                    Figure(text=f"{used / 1e9:.2f} GB", value=used, limit=Limit(most=4e9, text="<= 4 GB")),
+                    Figure(text=f"{took:.0f} s", value=took, limit=CostLimit(most=300.0, text="<= 300 s")),
+                    Figure(text=f"{used / 1e9:.2f} GB", value=used, limit=CostLimit(most=4e9, text="<= 4 GB")),
                 ),
             )
 
@@ -197,7 +197,7 @@ def disk_bytes(folders: Iterable[Path]) -> int:
     return sum(files.values())
 
 
-def recording(suite: matrix.Suite, system: System, scratch: Path) -> Iterator[Row]:
+def recording(suite: matrix.Suite, system: System, scratch: Path) -> Iterator[Cost]:
     """The recorder's share of the box at the report profile's rate, against the same load without it."""
     spec = plan.make_mock(suite, profile=PROFILE, rounds=1).runs[0]
     differences = []
@@ -213,15 +213,17 @@ def recording(suite: matrix.Suite, system: System, scratch: Path) -> Iterator[Ro
     rate_rps = operational_laws.closed_loop_rps(spec.profile.users, IDEAL_S, operational_laws.think_s(spec.profile))
     share = cost_ms / 1000 * rate_rps / (os.cpu_count() or 1)
     each = ", ".join(f"{difference * 1000:+.0f}" for difference in differences)
-    yield Row(
+    yield Cost(
         what=f"recorder at {rate_rps:.0f} requests/s, share of the machine's CPU against a load without it",
         figures=(
-            Figure(text=f"{share:.2%} ({each} us a request)", value=share, limit=Limit(most=0.005, text="<= 0.5 %")),
+            Figure(
+                text=f"{share:.2%} ({each} us a request)", value=share, limit=CostLimit(most=0.005, text="<= 0.5 %")
+            ),
         ),
     )
 
 
-def session(system: System, nox_python: str, scratch: Path) -> Iterator[Row]:
+def session(system: System, nox_python: str, scratch: Path) -> Iterator[Cost]:
     """A whole bench session on the report profile, as a person types it, and its parts."""
     results = scratch / "session"
     argv = [nox_python, "-m", "nox", "-s", f"bench-{RELEASE}-{ENGINE}"]
@@ -233,21 +235,23 @@ def session(system: System, nox_python: str, scratch: Path) -> Iterator[Row]:
     if not load:
         raise NothingMeasuredError("the session recorded nothing", then=f"nox -s bench-{RELEASE}-{ENGINE}")
     ratio = took / load
-    yield Row(
+    yield Cost(
         what=f"wall time of `nox -s bench-{RELEASE}-{ENGINE}` over its load",
         figures=(
-            Figure(text=f"{took:.1f} s / {load} s = {ratio:.3f}", value=ratio, limit=Limit(most=1.2, text="<= 1.2")),
+            Figure(
+                text=f"{took:.1f} s / {load} s = {ratio:.3f}", value=ratio, limit=CostLimit(most=1.2, text="<= 1.2")
+            ),
         ),
     )
     for phase in records[0].phases_s:
         seconds = " + ".join(f"{record.phases_s.get(phase, 0.0):.1f}" for record in records)
-        yield Row(what=f"of it, phase {phase}", figures=(Figure(text=f"{seconds} s"),))
+        yield Cost(what=f"of it, phase {phase}", figures=(Figure(text=f"{seconds} s"),))
     shares = [run_reader.read_run(directory).values["harness_cpu_ratio"] or 0.0 for directory in directories]
     text = " and ".join(f"{share:.2%}" for share in shares)
-    figure = Figure(text=text, value=max(shares), limit=Limit(most=0.005, text="<= 0.5 %"))
-    yield Row(what="telemetry and progress, share of the machine's CPU", figures=(figure,))
+    figure = Figure(text=text, value=max(shares), limit=CostLimit(most=0.005, text="<= 0.5 %"))
+    yield Cost(what="telemetry and progress, share of the machine's CPU", figures=(figure,))
     rest = took - sum(sum(record.phases_s.values()) for record in records)
-    yield Row(what="of it, nox, imports, looking at the machine, tables", figures=(Figure(text=f"{rest:.1f} s"),))
+    yield Cost(what="of it, nox, imports, looking at the machine, tables", figures=(Figure(text=f"{rest:.1f} s"),))
 
 
 def _timed(system: System, argv: Sequence[str]) -> float:

@@ -13,7 +13,7 @@ from scripts.config.errors import RegressionError, SuiteError, UsageError
 from scripts.host import machine
 from scripts.host.process import Finished
 from scripts.selftest import suite_cost
-from scripts.selftest.suite_cost import Figure, Limit, Row
+from scripts.selftest.suite_cost import Cost, CostLimit, Figure
 from tests.fakes import synthetic_runs, values
 from tests.fakes.system import FakeSystem
 
@@ -55,10 +55,10 @@ def test_files_that_are_shared_are_counted_once(tmp_path: Path) -> None:
     assert suite_cost.disk_bytes([tmp_path / "one", tmp_path / "two"]) >= 2 * alone
 
 
-def row(value: float) -> Row:
+def row(value: float) -> Cost:
     """A figure beside a limit of 10."""
-    limit = Limit(most=10.0, text="<= 10 s")
-    return Row(what="collate", figures=(Figure(text=f"{value:.1f} s", value=value, limit=limit),))
+    limit = CostLimit(most=10.0, text="<= 10 s")
+    return Cost(what="collate", figures=(Figure(text=f"{value:.1f} s", value=value, limit=limit),))
 
 
 def test_a_figure_that_exceeds_its_limit_fails() -> None:
@@ -77,7 +77,7 @@ def test_a_figure_that_exceeds_its_limit_fails() -> None:
 
 def test_figures_within_their_limits_pass() -> None:
     """At its limit a figure is met, and one without a limit always is."""
-    rows = [row(10.0), Row(what="boot", figures=(Figure(text="8 s"),))]
+    rows = [row(10.0), Cost(what="boot", figures=(Figure(text="8 s"),))]
     assert bench_self.verdict(rows) == 0
     assert "Every figure is within its limit." in bench_self.page(rows, values.MACHINE, "2026-11-24").decode()
 

@@ -31,7 +31,7 @@ _STYLES: dict[Verdict, tuple[str, str]] = {  # colour role and marker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class PlotRow:
     """One metric's change, in percent."""
 
     label: str  # without the unit, with an arrow for the good direction
@@ -49,9 +49,9 @@ def chart(title: str, found: Sequence[Effect]) -> Chart:
     return Chart(make=_figure, data=(title, tuple(rows)))
 
 
-def _row(effect: Effect, interval: Interval) -> Row:
+def _row(effect: Effect, interval: Interval) -> PlotRow:
     low, estimate, high = (math.expm1(end) * 100 for end in (interval.low, interval.estimate, interval.high))
-    return Row(
+    return PlotRow(
         label=effect.metric.short_title.replace(effect.metric.title, effect.metric.words),
         change=percent(interval.estimate),
         estimate=estimate,
@@ -62,7 +62,7 @@ def _row(effect: Effect, interval: Interval) -> Row:
     )
 
 
-def _figure(title: str, rows: Sequence[Row]) -> Figure:
+def _figure(title: str, rows: Sequence[PlotRow]) -> Figure:
     lines = textwrap.wrap(title, _TITLE_LETTERS)
     above_px = 40 + _TITLE_PX * len(lines)
     height_px = above_px + 52 + _ROW_PX * max(1, len(rows))
@@ -87,7 +87,7 @@ def _figure(title: str, rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _draw_row(axes: Axes, place: int, row: Row, reach: float) -> None:
+def _draw_row(axes: Axes, place: int, row: PlotRow, reach: float) -> None:
     left, right = row.threshold
     axes.barh(place, right - left, left=left, height=0.55, color=LIGHT["grid"])
     role, marker = _STYLES.get(row.verdict, ("text", "x"))
