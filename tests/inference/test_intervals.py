@@ -1,4 +1,4 @@
-"""Shifts, slopes and numbers of rounds, on figures worked out by hand, by scipy, and on 14 recorded runs."""
+"""Intervals, slopes and numbers of rounds, on figures worked out by hand, by scipy, and on 14 recorded runs."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_five_percent_are_lost_without_the_control() -> None:
     assert found.low < 0 < found.high
 
 
-def test_chance_is_that_of_the_t_test() -> None:
+def test_p_value_is_that_of_the_t_test() -> None:
     """The p value of an interval is that of scipy's one-sample t test."""
     differences = [0.01, 0.03, -0.02, 0.04, 0.02, 0.03]
     found = paired_t_interval(differences, 0.95)
@@ -214,15 +214,21 @@ def test_chance_is_that_of_the_t_test() -> None:
 
 
 @pytest.mark.parametrize(("differences", "p_value"), [([0.02] * 6, 0.0), ([0.0] * 6, 1.0)])
-def test_chance_without_noise(differences: list[float], p_value: float) -> None:
-    """A shift that never varies is certain, and none at all is none."""
+def test_p_value_without_noise(differences: list[float], p_value: float) -> None:
+    """Where differences do not vary, it is 0 for any difference and 1 for none."""
     found = paired_t_interval(differences, 0.95)
     assert found is not None
     assert found.p_value == p_value
 
 
-def test_tests_at_once() -> None:
-    """Holm's method by hand: the smallest p value times the number of tests, the next times one less, never falling."""
+def test_holm_by_hand() -> None:
+    """The smallest p value times the number of tests, the next times one less, never falling."""
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert holm([0.5, 0.9]).tolist() == [1.0, 1.0]
+    assert holm([]).tolist() == []
+
+
+def test_holm_takes_many_tables() -> None:
+    """Each row of p values is adjusted by itself."""
+    rows = [[0.01, 0.04, 0.03], [0.2, 0.001, 0.02]]
+    assert holm(rows).tolist() == [holm(row).tolist() for row in rows]

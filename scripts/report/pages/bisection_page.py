@@ -28,7 +28,7 @@ def render(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> s
         title,
         comparison_page.about(last),
         markdown.markdown(_HEADERS, rows, labels=len(_HEADERS)),
-        _ABOUT.format(level=found.last.level * 100, minimum_effect=_size(found.last.minimum_effect)),
+        _ABOUT.format(level=found.last.level * 100, minimum_effect=_size(found.last.threshold)),
         "\n".join(f"- {line}" for line in lines),
     ]
     return "\n\n".join(parts) + "\n"
@@ -52,9 +52,9 @@ def _verdict(found: Bisection) -> str:
         verb = "rose" if change.estimate > 0 else "fell"
         return f"**{found.metric.words} {verb} with {release}**: {said(change)} against {before}."
     first, last, whole = found.last.releases[0], found.last.releases[-1], said(found.last.whole)
-    if found.last.still:
+    if found.last.within_threshold:
         return f"**No step.** There is none that counts between {first} and {last}: {whole}."
-    if found.last.drift:
+    if found.last.gradual:
         return f"**No single step.** From {first} to {last} it moved by {whole}, in parts that are too small to count."
     return f"**Not told.** Noise hides whether it stepped between {first} and {last}: {whole}."
 
