@@ -178,11 +178,12 @@ def test_what_follows_speed_is_adjusted_by_the_covariate() -> None:
 
 def test_adjusted_interval_is_the_one_that_was_simulated() -> None:
     """From runs to interval: the slope of all runs, and what it costs, as the simulated campaigns have them."""
-    values, covariates = simulation.draw(simulation.CPU, 0.03, 1, 7, np.random.default_rng(5))
-    cpu, covariate = ([list(map(float, np.exp(arm))) for arm in drawn[0]] for drawn in (values, covariates))
+    values, covariates = simulation.draw(simulation.CPU, 1, 7, np.random.default_rng(5))
+    values[:, :, 1] += 0.03
+    cpu, covariate = ([list(map(float, np.exp(arm))) for arm in drawn[0, 0]] for drawn in (values, covariates))
     found = effects(one(campaign(TWO, 7, {CPU: cpu, COVARIATE: covariate})), 2, {})
     differences, cost = simulation.adjusted_differences(values, covariates)
-    (mean,), (half,) = student(differences, 0.95, cost)
+    ((mean,),), ((half,),) = student(differences, 0.95, cost)
     interval = next(effect.interval for effect in found if effect.metric.name == CPU)
     assert interval is not None
     assert (interval.estimate, interval.low, interval.high) == pytest.approx((mean, mean - half, mean + half))
