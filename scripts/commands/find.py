@@ -124,7 +124,7 @@ def _told(suite: Suite, metric: Metric, found: Bisection | None, paired: dict[tu
         )
     days = {release.version: release.as_of for release in suite.releases}
     print(bisection_page.render(found, paired[found.last.releases], days))
-    if found.change_point is None and not found.last.still and not found.last.drift:
+    if found.change_point is None and not found.last.within_threshold and not found.last.gradual:
         raise InvalidMeasurementError(
             f"no step of {metric.words} can be told from noise, nor that there is none",
             then=f"repeat this command with more --rounds than {found.last.model.rounds}; the runs so far are kept",

@@ -1,15 +1,17 @@
-"""Self-test: `python -m scripts self-test` shows what a comparison catches, and how often it cries wolf.
+"""Self-test: `nox -s self-test` shows what comparisons catch, and how often they give a false positive.
 
-Variants of a release with a known slowdown are compared with it, and the release with itself, by the code that
-`compare` and `gate` use. Writes results/self-test.md. Resumable: what is measured already is not measured again.
+Compares a release with known slowdowns of itself, and with itself, by the code that `compare` and `gate` use. Writes
+results/self-test.md. Resumable: a run that is recorded is not measured again. `--from-records` measures nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from scripts.analysis.metrics import METRICS
 from scripts.campaign import request, runner
 from scripts.campaign.runner import CampaignResult, StoppingRule
 from scripts.commands import campaign_options, cli
@@ -20,27 +22,33 @@ from scripts.environments.candidates import Arm
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.inference import noise
+from scripts.inference.comparison import ArmComparison
+from scripts.inference.noise import Noise
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
 from scripts.report.pages import self_test_page
-from scripts.report.pages.self_test_page import Injected
-from scripts.selftest import simulation, slowdowns
-from scripts.selftest.slowdowns import VARIANTS
+from scripts.report.pages.self_test_page import GatePower, InjectedSlowdown
+from scripts.selftest import recorded, simulation, slowdowns
+from scripts.selftest.slowdowns import SLOWDOWNS, Slowdown
 
 RELEASE, ENGINE, FLOW = "1.12.0", "fastapi", "static_async"
 ROUNDS, AA_COMPARISONS = 8, 20
+_POWER = 0.9  # of the gate whose smallest visible slowdown the page names
 
 
 def main(argv: list[str]) -> int:
-    """Build the variants, measure what is missing, and write the table."""
+    """Measure what is missing, or read what is recorded, and write the page."""
     args = _arguments(argv)
     terminate_as_exception()
     suite, system = matrix_file.load(), RealSystem()
     baseline = request.resolved(suite, RELEASE, system)
-    injected = _variants(suite, baseline, system)
     args.engine, args.flow = [ENGINE], [FLOW]
-    slowed = request.planned(suite, campaign_options.selection(args), [baseline, *injected.values()])
     is_aa = request.planned(suite, campaign_options.selection(args), [baseline, baseline])
+    if args.from_records:
+        found = recorded.read(args.results, profile=args.profile, release=RELEASE, engine=ENGINE, flow=FLOW)
+        return _write(args.results, found.slowed, found.aa_comparisons, is_aa.round_s)
+    injected = _injected(suite, baseline, system)
+    slowed = request.planned(suite, campaign_options.selection(args), [baseline, *injected.values()])
     rule = StoppingRule(rounds=args.rounds, afresh=False)
     if args.dry_run:
         print(request.describe(slowed, rule))
@@ -48,25 +56,43 @@ def main(argv: list[str]) -> int:
         return EXIT_OK
     options = campaign_options.options(args)
     caught = _measured(slowed, rule, options, system)
-    found = [_measured(replace(is_aa, again=again), rule, options, system) for again in range(args.aa_comparisons)]
-    aa_comparisons = [one for measured in found for one in measured.judged]
+    again = [_measured(replace(is_aa, again=number), rule, options, system) for number in range(args.aa_comparisons)]
+    slowdown_of = {injected[slowdown.name].release.version: slowdown for slowdown in SLOWDOWNS}
+    return _write(
+        args.results,
+        [(slowdown, one) for one in caught.judged if (slowdown := slowdown_of.get(one.paired.label(one.arm)))],
+        [one for measured in again for one in measured.judged],
+        is_aa.round_s,
+    )
+
+
+def _write(
+    results: Path,
+    slowed: Sequence[tuple[Slowdown, ArmComparison]],
+    aa_comparisons: Sequence[ArmComparison],
+    round_s: float,
+) -> int:
+    """Write the page, and print it."""
     measured = noise.measured_noise(aa_comparisons)
-    variant_of = {injected[variant.name].release.version: variant for variant in VARIANTS}
     page = self_test_page.render(
         [
-            Injected(name=variant.name, what=variant.what, metric=variant.metric, judged=one)
-            for one in caught.judged
-            if (variant := variant_of.get(one.paired.label(one.arm)))
+            InjectedSlowdown(name=slowdown.name, what=slowdown.what, metric=slowdown.metric, judged=one)
+            for slowdown, one in slowed
         ],
         aa_comparisons,
-        noise=measured,
-        round_s=is_aa.round_s,
+        gate=_gate(measured) if measured else None,
+        round_s=round_s,
         simulated=simulation.tables(measured=[measured] if measured else []),
     )
-    path: Path = args.results / "self-test.md"
-    path.write_bytes(page)
+    (results / "self-test.md").write_bytes(page)
     print(page.decode())
     return EXIT_OK
+
+
+def _gate(measured: Noise) -> GatePower:
+    threshold = next(metric.minimum_effect or 0.0 for metric in METRICS if metric.name == "cpu_per_request_ms")
+    detectable = simulation.detectable(measured, threshold, power=_POWER)
+    return GatePower(noise=measured, power=_POWER, threshold=threshold, detectable=detectable)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -87,18 +113,24 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         metavar="N",
         help=f"A/A comparisons (default: {AA_COMPARISONS})",
     )
+    parser.add_argument(
+        "--from-records", action="store_true", help="measure nothing; write the page from all recorded rounds"
+    )
     cli.add_campaign_options(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.from_records and args.dry_run:
+        parser.error("--from-records measures nothing, so there is no plan to print: leave out --dry-run")
+    return args
 
 
-def _variants(suite: Suite, baseline: Arm, system: System) -> dict[str, Arm]:
-    """By name, each variant as any other candidate: a directory of wheels, made of the release's virtualenv."""
+def _injected(suite: Suite, baseline: Arm, system: System) -> dict[str, Arm]:
+    """By name of the slowdown, a candidate like any other: a directory of wheels, made of the release's virtualenv."""
     with Progress(system.monotonic) as progress:
         prepared = session.install(RELEASE, baseline.lock, suite.python, system, progress)
-    site_packages, into = prepared.environment.site_packages, session.SCRATCH / "variants"
+    site_packages, into = prepared.environment.site_packages, session.SCRATCH / "slowdowns"
     return {
-        variant.name: request.resolved(suite, str(slowdowns.build(variant, site_packages, into)), system)
-        for variant in VARIANTS
+        slowdown.name: request.resolved(suite, str(slowdowns.build(slowdown, site_packages, into)), system)
+        for slowdown in SLOWDOWNS
     }
 
 

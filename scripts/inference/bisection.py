@@ -1,9 +1,8 @@
-"""Between which two neighbouring releases a metric stepped: bisection, decided by the intervals of `change_points`.
+"""Bisection: between which two neighbouring releases a metric changed, decided by the intervals of `change_points`.
 
-Measuring is a function that the caller gives. A stage
-measures both ends of a range and its middle in the same interleaved rounds, and goes on with the half in which the
-metric moved more. All intervals of a search hold at once: Bonferroni over the stages, their two looks and their three
-shifts.
+The caller gives the function that measures. A stage measures both ends of a range and its middle in the same
+interleaved rounds. The search goes on with the half in which the metric changed more. All intervals of a search hold
+together: Bonferroni over the stages, their two looks and their three differences.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from dataclasses import dataclass
 
 from scripts.analysis.metrics import Metric
 from scripts.inference.change_points import Fit
-from scripts.inference.comparison import LEVEL
+from scripts.inference.comparison import LEVEL, threshold
 from scripts.inference.intervals import Interval, bonferroni_level
 
 Measure = Callable[[tuple[str, ...], int], tuple[Fit, float] | None]
-"""The model of these releases after so many rounds and the noise floor as log ratio; None when a run does not tell."""
+"""The model of these releases after so many rounds, and the noise floor; None when a run lacks the metric."""
 
-_LOOKS = 2  # at the rounds asked for, and at twice as many
-DEFAULT_MINIMUM_EFFECT = 0.01  # of a metric that has no least change of its own
+_LOOKS = 2  # at the requested rounds, and at twice as many
+_DEFAULT_MINIMUM_EFFECT = 0.01  # for a metric that has none of its own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,92 +29,95 @@ class Stage:
 
     releases: tuple[str, ...]  # two or three, in order
     model: Fit
-    minimum_effect: float  # smallest log ratio that counts
+    threshold: float  # log ratio that a change must exceed
     level: float
 
     @property
     def changes(self) -> tuple[Interval, ...]:
         """From release to release, as log ratios."""
-        return tuple(self.model.against(place, place - 1, self.level) for place in range(1, len(self.releases)))
+        return tuple(self.model.difference(place, place - 1, self.level) for place in range(1, len(self.releases)))
 
     @property
     def whole(self) -> Interval:
         """From the first release to the last."""
-        return self.model.against(len(self.releases) - 1, 0, self.level)
+        return self.model.difference(len(self.releases) - 1, 0, self.level)
 
-    def moved(self, change: Interval) -> bool:
-        """Whether it is certain, and large enough to count."""
-        return change.exceeds(self.minimum_effect)
+    def is_change(self, change: Interval) -> bool:
+        """Whether it is significant, and larger than the threshold."""
+        return change.exceeds(self.threshold)
 
     @property
     def part(self) -> int | None:
-        """The shift to look into, from 0: the largest that is certain; None when nothing moved for certain.
+        """The part of the range to look into, from 0: the one with the largest change; None when there is no change.
 
-        When only the whole moved for certain, it is the larger of its parts.
+        Where only the whole range changed, it is the part with the larger estimate.
         """
-        candidates = [n for n, change in enumerate(self.changes) if self.moved(change)]
-        if not candidates and self.moved(self.whole):
+        candidates = [n for n, change in enumerate(self.changes) if self.is_change(change)]
+        if not candidates and self.is_change(self.whole):
             candidates = list(range(len(self.changes)))
         return max(candidates, key=lambda n: abs(self.changes[n].estimate), default=None)
 
     @property
     def conclusive(self) -> bool:
         """Whether more rounds could not change where the search goes on."""
-        return any(map(self.moved, self.changes)) or self.still or self.drift
+        return any(map(self.is_change, self.changes)) or self.within_threshold or self.gradual
 
     @property
-    def still(self) -> bool:
-        """Whether it is certain that nothing moved enough to count."""
-        return self._small(self.changes) and self._small([self.whole])
+    def within_threshold(self) -> bool:
+        """Whether all changes, the whole one too, are within the threshold."""
+        return self._within([*self.changes, self.whole])
 
     @property
-    def drift(self) -> bool:
-        """Whether it moved for certain, but each part too little to count."""
-        return self.moved(self.whole) and self._small(self.changes)
+    def gradual(self) -> bool:
+        """Whether the whole range changed, while each part is within the threshold."""
+        return self.is_change(self.whole) and self._within(self.changes)
 
-    def _small(self, changes: Sequence[Interval]) -> bool:
-        return all(-self.minimum_effect < change.low and change.high < self.minimum_effect for change in changes)
+    def _within(self, changes: Sequence[Interval]) -> bool:
+        return all(-self.threshold < change.low and change.high < self.threshold for change in changes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bisection:
-    """A bisection that has ended."""
+    """A finished bisection."""
 
     metric: Metric
     stages: tuple[Stage, ...]
 
     @property
     def last(self) -> Stage:
-        """Where it ended."""
+        """The stage at which it ended."""
         return self.stages[-1]
 
     @property
     def change_point(self) -> tuple[str, str, Interval] | None:
-        """The release before, the release, and the shift between them; None when there is none for certain."""
+        """The release before, the release, and the change between them; None when no neighbours changed."""
         part = self.last.part
-        if part is None or not self.last.moved(self.last.changes[part]):
+        if part is None or not self.last.is_change(self.last.changes[part]):
             return None
         return self.last.releases[part], self.last.releases[part + 1], self.last.changes[part]
 
     @property
     def others(self) -> list[tuple[str, str, Interval]]:
-        """Ranges outside of the search's path in which the metric moved for certain, too."""
+        """Ranges outside of the search's path in which the metric changed as well."""
         return [
             (stage.releases[n], stage.releases[n + 1], change)
             for stage in self.stages
             for n, change in enumerate(stage.changes)
-            if n != stage.part and stage.moved(change)
+            if n != stage.part and stage.is_change(change)
         ]
 
 
 def stages_of(number: int) -> int:
-    """How many stages a search among so many releases takes at the most."""
+    """How many stages a search among so many releases takes at most."""
     return max(1, math.ceil(math.log2(max(1, number - 1))))
 
 
 def search(metric: Metric, releases: Sequence[str], measure: Measure, rounds: int) -> Bisection | None:
-    """Bisect; each stage has `rounds` rounds, and twice as many where those do not tell. None without a figure."""
-    minimum_effect = math.log1p(DEFAULT_MINIMUM_EFFECT if metric.minimum_effect is None else metric.minimum_effect)
+    """Bisect; each stage has `rounds` rounds, or twice as many where those are inconclusive.
+
+    None when a run lacks the metric.
+    """
+    wanted = math.log1p(_DEFAULT_MINIMUM_EFFECT) if metric.minimum_effect is None else None
     level = bonferroni_level(LEVEL, 3 * _LOOKS * stages_of(len(releases)))
     low, high = 0, len(releases) - 1
     stages: list[Stage] = []
@@ -127,7 +129,7 @@ def search(metric: Metric, releases: Sequence[str], measure: Measure, rounds: in
             if found is None:
                 return None
             model, floor = found
-            stage = Stage(releases=names, model=model, minimum_effect=max(minimum_effect, floor), level=level)
+            stage = Stage(releases=names, model=model, threshold=threshold(metric, floor, wanted), level=level)
             if stage.conclusive:
                 break
         stages.append(stage)

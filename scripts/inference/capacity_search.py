@@ -1,10 +1,8 @@
-"""Which load to try next, and what a search has found: the highest load that meets an objective.
+"""The search for the highest load that meets an objective. The caller gives the function that makes a run.
 
-Pure: what a load turns out to be, is the business of who calls.
-
-The users grow step by step until a load does not meet the objective; the gap is halved until it is within the
-precision; then independent runs at the load that was found must all meet it as well, else it is lowered by the
-precision and confirmed again. One chance result therefore never makes a capacity; it can make one too low.
+The users grow step by step until a load misses the objective. The gap is then halved until it is within the precision.
+At last, independent runs at the load that was found must all meet the objective. Otherwise the load is lowered by the
+precision and confirmed again. So one lucky run never makes a capacity, but one unlucky run can make it too low.
 """
 
 from __future__ import annotations
@@ -19,10 +17,10 @@ from scripts.config.load_profiles import Capacity
 Phase = Literal["step", "confirm"]
 
 ObjectiveVerdict = Literal["met", "missed", "generator-bound", "invalid"]
-"""Of one run: `missed` says something of the server; the last two only that its figures must not be believed."""
+"""Of one run: `missed` is about the server; after the last two its figures are not valid."""
 
-REPEATS = 3  # of runs that must not be believed, in all of a search: chance may have disturbed them
-CONFIRMATIONS = 4  # loads that are tried to be confirmed
+REPEATS = 3  # of invalid runs, in a whole search
+CONFIRMATIONS = 4  # loads at most that confirming runs are made at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +42,7 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CapacityResult:
-    """How a search ended."""
+    """The result of a search."""
 
     users: int | None  # the highest confirmed load; None: there is none
     confirmed_by: tuple[int, ...]  # numbers of the trials that confirmed it
@@ -52,7 +50,7 @@ class CapacityResult:
 
     @property
     def is_ceiling(self) -> bool:
-        """Whether the server can do no more; otherwise it can do at least that."""
+        """Whether it is the most that the server can do; otherwise the server can do at least that."""
         return self.limit is not None and self.limit.verdict == "missed"
 
 
@@ -65,7 +63,7 @@ def find(settings: Capacity, attempt: Callable[[Trial], ObjectiveVerdict]) -> Ca
 
 
 def steps_up(settings: Capacity) -> Iterator[int]:
-    """The loads of the first steps, as long as all of them meet the objective."""
+    """The loads of the first steps, while all of them meet the objective."""
     users = settings.start_users
     yield users
     while users < settings.max_users:
@@ -82,14 +80,14 @@ def steps_down(settings: Capacity) -> Iterator[int]:
 
 
 def most_runs(settings: Capacity) -> int:
-    """No search makes more."""
+    """The most runs that a search can make."""
     steps = max(len(list(steps_up(settings))), 1 + len(list(steps_down(settings))))
     halvings = 1 + math.ceil(math.log2(max(1.0, settings.growth / settings.precision)))
     return steps + halvings + CONFIRMATIONS * settings.confirm_runs + REPEATS
 
 
 class _Search:
-    """The state of a search: `good` is the highest load that met the objective, 0 when none has."""
+    """The state of a search; `_good` is the highest load that met the objective, 0 when none has."""
 
     def __init__(self, settings: Capacity, attempt: Callable[[Trial], ObjectiveVerdict]) -> None:
         self._settings = settings
@@ -105,13 +103,13 @@ class _Search:
             if not self._step(users):
                 break
         for users in steps_down(self._settings):
-            # A run that is invalid at the smallest load so far is no matter of load.
+            # A smaller load does not help where the run was invalid.
             if self._good or (self._limit is not None and self._limit.verdict == "invalid"):
                 break
             self._step(users)
 
     def close_in(self) -> None:
-        """Halve the gap between what meets the objective and what does not."""
+        """Halve the gap between the loads that meet and miss the objective."""
         while self._good and self._limit is not None:
             if self._limit.users - self._good <= max(1, self._settings.precision * self._good):
                 break
@@ -129,7 +127,7 @@ class _Search:
         return CapacityResult(users=None, confirmed_by=(), limit=self._limit)
 
     def _confirmed(self) -> tuple[int, ...]:
-        """The trials that confirm the load; none when one of them does not."""
+        """The numbers of the trials that confirm the load; none when one of them does not."""
         numbers = []
         for _ in range(self._settings.confirm_runs):
             if not self._meets(self._good, "confirm"):

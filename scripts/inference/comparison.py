@@ -1,8 +1,7 @@
-"""What a campaign says: for every metric the paired ratio to the baseline, its interval, and a verdict.
+"""The result of a campaign: for every metric the paired ratio to the baseline, its interval, and a verdict.
 
-The replicate is the run, never the request. A
-metric that follows the machine's speed is adjusted by the control arm: the CPU time per request of load generator and
-mock API in the same run, which hold no code under test.
+The replicate is the run, never the request. A metric that follows the machine's speed is adjusted by the speed
+covariate: the CPU time per request of load generator and mock API in the same run, which hold no code under test.
 """
 
 from __future__ import annotations
@@ -12,20 +11,24 @@ import math
 import statistics as averages
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from scripts.analysis.metrics import COMPARED, METRICS, Metric
 from scripts.analysis.run_reader import Run
 from scripts.inference import intervals
-from scripts.inference.intervals import Interval
-from scripts.inference.paired_rounds import BASELINE, PairedRounds
+from scripts.inference.intervals import Figures, Interval
+from scripts.inference.paired_rounds import BASELINE, PairedRounds, log_values
 from scripts.records import conditions
 
 Verdict = Literal["regression", "improvement", "within threshold", "inconclusive", "no data"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 LEVEL = 0.95
 COVARIATE = "speed_covariate_ms"
 COVARIATE_METRIC = next(metric for metric in METRICS if metric.name == COVARIATE)
-_LEAST_TO_ADJUST = 4  # rounds: with fewer, the slope of the control arm is not known well enough
+_FEWEST_TO_ADJUST = 4  # rounds: with fewer, the slope on the covariate is too uncertain
 
 Pair = tuple[Sequence[Run], Sequence[Run]]
 """The runs of a baseline and of a candidate, by round."""
@@ -36,21 +39,21 @@ Floors = Mapping[tuple[str, str, str, str], float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Effect:
-    """One metric of one arm beside the baseline."""
+    """One metric of one arm, compared with the baseline."""
 
     metric: Metric
     baseline: float | None  # median over the rounds, in the metric's unit
     candidate: float | None
     interval: Interval | None  # of log(candidate / baseline), adjusted where the metric follows the machine's speed
-    threshold: float  # log ratio that a change must exceed: the metric's own least, or the noise floor where larger
+    threshold: float  # log ratio that a change must exceed
     floor: float | None  # noise floor as log ratio; None: no A/A runs under these conditions, or these are A/A runs
     slope: float  # of the adjustment; 0: none
     verdict: Verdict
-    rounds_needed: int | None  # in all, for a verdict that is still open
+    rounds_needed: int | None  # in all, for an inconclusive verdict
 
     @property
     def open(self) -> bool:
-        """Whether more rounds could still tell."""
+        """Whether more rounds could still decide it."""
         return self.verdict == "inconclusive"
 
 
@@ -61,37 +64,44 @@ def effects(
     *,
     level: float = LEVEL,
     minimum_effect: Mapping[str, float] | None = None,
-    beside: int = BASELINE,
+    baseline: int = BASELINE,
 ) -> list[Effect]:
-    """Every compared metric of an arm beside another one.
+    """Every compared metric of an arm against another one.
 
-    `least` replaces the least change that counts, as log ratio, by metric name; if given, these metrics alone are what
-    a verdict has to hold together with.
+    `minimum_effect`: log ratios by metric name, which replace the metrics' own. If given, Holm's method adjusts over
+    these metrics alone.
     """
-    pair = paired.runs(beside), paired.runs(arm)
+    pair = paired.runs(baseline), paired.runs(arm)
     wanted = minimum_effect or {}
     shown = [metric for metric in METRICS if metric in COMPARED or metric.name in wanted]
     by_metric = {metric.name: _interval(metric, [pair], level) for metric in shown}
-    certain = _certain({name: one for name, (one, _) in by_metric.items() if not wanted or name in wanted}, level)
+    changed = _significant({name: one for name, (one, _) in by_metric.items() if not wanted or name in wanted}, level)
     return [
         _effect(
             metric, pair, by_metric[metric.name], floor(floors, paired, metric), wanted.get(metric.name), level,
-            certain=metric.name in certain,
+            significant=metric.name in changed,
         )
         for metric in shown
     ]  # fmt: skip
 
 
-def _certain(by_metric: Mapping[str, Interval | None], level: float) -> set[str]:
-    """The metrics whose change is not chance, tested all at once: with ten, one in two tables would cry wolf else."""
+def _significant(by_metric: Mapping[str, Interval | None], level: float) -> set[str]:
+    """The metrics whose change is significant together with the others'."""
     found = {name: interval.p_value for name, interval in by_metric.items() if interval is not None}
-    adjusted = intervals.holm(list(found.values()))
-    return {name for name, p_value in zip(found, adjusted, strict=True) if p_value < 1 - level}
+    return {name for name, one in zip(found, significant(list(found.values()), level), strict=True) if one}
+
+
+def significant(p_values: ArrayLike, level: float) -> NDArray[np.bool_]:
+    """Which metrics of a table changed significantly, along the last axis, by Holm's method over all of them.
+
+    Without it, 40 % of the tables of ten independent metrics would hold a false positive.
+    """
+    return np.asarray(intervals.holm(p_values) < 1 - level)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmComparison:
-    """One arm of one series beside its baseline."""
+    """One arm of a campaign, compared with its baseline."""
 
     paired: PairedRounds
     arm: int
@@ -115,7 +125,7 @@ def judge(
     level: float = LEVEL,
     minimum_effect: Mapping[str, float] | None = None,
 ) -> list[ArmComparison]:
-    """Every arm of every series beside its baseline; `level` and `least` as `effects` takes them."""
+    """Every arm of every campaign against its baseline; `level` and `minimum_effect` as in `effects`."""
     return [
         ArmComparison(
             paired=one, arm=arm, effects=tuple(effects(one, arm, floors, level=level, minimum_effect=minimum_effect))
@@ -127,11 +137,11 @@ def judge(
 
 
 def rounds_until_regression(one: ArmComparison, metric: str) -> int | None:
-    """After how many rounds an arm was called a regression in this metric, and stayed one; None: it is none."""
-    threshold = {metric: next(effect.threshold for effect in one.effects if effect.metric.name == metric)}
+    """After how many rounds the verdict on this metric became a regression and stayed one; None: it is none."""
+    limit = {metric: next(effect.threshold for effect in one.effects if effect.metric.name == metric)}
     caught: int | None = None
     for number in range(intervals.fewest_rounds(LEVEL), len(one.paired.rounds) + 1):
-        found = effects(one.paired.first(number), one.arm, {}, minimum_effect=threshold)
+        found = effects(one.paired.first(number), one.arm, {}, minimum_effect=limit)
         effect = next(effect for effect in found if effect.metric.name == metric)
         caught = (caught or number) if effect.verdict == "regression" else None
     return caught
@@ -140,8 +150,8 @@ def rounds_until_regression(one: ArmComparison, metric: str) -> int | None:
 def noise_floors(found: Iterable[PairedRounds]) -> dict[tuple[str, str, str, str], float]:
     """From all A/A rounds under the same conditions: how large a change they could not exclude, as log ratio.
 
-    It is the far end of the interval over all of them, so it holds what chance and the order of runs can do. A series
-    with a run that does not tell the metric says nothing about it.
+    It is the far end of the interval over all of them, so it includes chance and the order of runs. A campaign with a
+    run that lacks the metric is left out of that metric's floor.
     """
     paired: dict[tuple[str, str, str], list[Pair]] = {}
     for one in found:
@@ -159,58 +169,78 @@ def noise_floors(found: Iterable[PairedRounds]) -> dict[tuple[str, str, str, str
 
 
 def floor(floors: Floors, paired: PairedRounds, metric: Metric) -> float | None:
-    """None for A/A runs, too: judged by the floor that they make themselves, they could never give a false alarm."""
+    """The noise floor of a metric; None for A/A runs, which could never show a false positive by their own floor."""
     if not paired.rounds or paired.is_aa:
         return None
     shared = conditions.fingerprint(paired.rounds[0].runs[BASELINE].record)
     return floors.get((shared, paired.engine, paired.flow, metric.name))
 
 
+def threshold(metric: Metric, floor: float | None, wanted: float | None = None) -> float:
+    """The log ratio that a change must exceed: the minimum effect, or the noise floor where that is larger.
+
+    `wanted`: a minimum effect as log ratio that replaces the metric's own.
+    """
+    minimum_effect = math.log1p(metric.minimum_effect or 0.0) if wanted is None else wanted
+    return max(minimum_effect, floor or 0.0)
+
+
 def _effect(
     metric: Metric, pair: Pair, measured: tuple[Interval | None, float], floor: float | None,
-    minimum_effect: float | None, level: float, *, certain: bool,
+    minimum_effect: float | None, level: float, *, significant: bool,
 ) -> Effect:  # fmt: skip
-    wanted = minimum_effect if minimum_effect is not None else math.log1p(metric.minimum_effect or 0.0)
-    threshold = max(wanted, floor or 0.0)
+    limit = threshold(metric, floor, minimum_effect)
     interval, slope = measured
-    verdict = judged(metric, interval, threshold, complete=_logs(metric, [pair]) is not None, certain=certain)
+    verdict = judged(metric, interval, limit, complete=_logs(metric, [pair]) is not None, significant=significant)
     return Effect(
         metric=metric,
         baseline=_median(metric, pair[0]),
         candidate=_median(metric, pair[1]),
         interval=interval,
-        threshold=threshold,
+        threshold=limit,
         floor=floor,
         slope=slope,
         verdict=verdict,
-        rounds_needed=_needed(interval, threshold, level) if verdict == "inconclusive" else None,
+        rounds_needed=_needed(interval, limit, level) if verdict == "inconclusive" else None,
     )
 
 
 def judged(
-    metric: Metric, interval: Interval | None, threshold: float, *, complete: bool, certain: bool = True
+    metric: Metric, interval: Interval | None, threshold: float, *, complete: bool, significant: bool = True
 ) -> Verdict:
-    """The verdict on an interval of log ratios: a change counts when it is certain and larger than the threshold.
+    """The verdict on an interval of log ratios.
 
-    `told`: every run tells the metric, so that without an interval only rounds are missing. `certain`: the change also
-    holds together with those of the other metrics.
+    `complete`: every run has the metric, so that without an interval only rounds are missing. `significant`: by Holm's
+    method over all metrics of the table.
     """
     if interval is None:
         return "inconclusive" if complete else "no data"
     sign = -1 if metric.better == "higher" else 1
-    worse, low, high = sign * interval.estimate, *sorted((sign * interval.low, sign * interval.high))
-    if low > 0 and worse > threshold:
-        return "regression" if certain else "inconclusive"
-    if high < 0 and worse < -threshold:
-        return "improvement" if certain else "inconclusive"
-    return "within threshold" if -threshold < low and high < threshold else "inconclusive"
+    low, high = sorted((sign * interval.low, sign * interval.high))
+    found = verdicts(np.array(low), np.array(sign * interval.estimate), np.array(high), threshold, significant)
+    return VERDICTS[int(found)]
+
+
+def verdicts(
+    low: Figures, estimate: Figures, high: Figures, threshold: float, significant: NDArray[np.bool_] | bool
+) -> NDArray[np.intp]:
+    """The verdict rule on many intervals of log ratios, where less is better: places in VERDICTS.
+
+    A change counts when its estimate exceeds the threshold, its interval excludes 0, and it is significant.
+    """
+    rules = [
+        (low > 0) & (estimate > threshold) & significant,
+        (high < 0) & (estimate < -threshold) & significant,
+        (low > -threshold) & (high < threshold),
+    ]
+    return np.select(rules, [*range(len(rules))], VERDICTS.index("inconclusive"))
 
 
 def _needed(interval: Interval | None, threshold: float, level: float) -> int:
-    """Rounds after which a verdict should be in, if the change is what it seems to be.
+    """Rounds after which there should be a verdict, if the change is as large as its estimate.
 
-    A change beyond the threshold has to be told from none, a smaller one from the threshold. One that is as large as
-    the threshold is never told from it: so no less than a quarter of the threshold is asked for.
+    The interval of a change beyond the threshold has to exclude 0, that of a smaller one the threshold. A change as
+    large as the threshold would need endless rounds, so the half width need be no less than a quarter of the threshold.
     """
     if interval is None:
         return intervals.fewest_rounds(level)
@@ -220,12 +250,12 @@ def _needed(interval: Interval | None, threshold: float, level: float) -> int:
 
 
 def _interval(metric: Metric, pairs: Sequence[Pair], level: float) -> tuple[Interval | None, float]:
-    """The interval of log ratios over all pairs, and the slope of the adjustment; None where it cannot be told."""
+    """The interval of log ratios over all pairs, or None where there is none, and the slope of the adjustment."""
     values, covariates = _logs(metric, pairs), _logs(COVARIATE_METRIC, pairs)
     if values is None:
         return None, 0.0
     first, second = _sides(values)
-    if not metric.follows_speed or covariates is None or len(first) < _LEAST_TO_ADJUST:
+    if not metric.follows_speed or covariates is None or len(first) < _FEWEST_TO_ADJUST:
         return intervals.paired_t_interval(_differences(first, second), level), 0.0
     slope = intervals.pooled_slope(values, covariates)
     covariate, other = _sides(covariates)
@@ -234,7 +264,7 @@ def _interval(metric: Metric, pairs: Sequence[Pair], level: float) -> tuple[Inte
 
 
 def covariate_change(paired: PairedRounds, arm: int) -> Interval | None:
-    """By how much the control arm itself differs; an arm that moves its own control spoils the adjustment."""
+    """The change of the speed covariate itself; an arm that changes it spoils the adjustment."""
     covariates = _logs(COVARIATE_METRIC, [(paired.runs(BASELINE), paired.runs(arm))])
     return None if covariates is None else intervals.paired_t_interval(_differences(*_sides(covariates)), LEVEL)
 
@@ -244,20 +274,18 @@ def _differences(first: Sequence[float], second: Sequence[float]) -> list[float]
 
 
 def _sides(logs: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
-    """What `_logs` gives, of all baselines and of all candidates."""
+    """The result of `_logs`, of all baselines and of all candidates."""
     return list(itertools.chain(*logs[::2])), list(itertools.chain(*logs[1::2]))
 
 
 def _logs(metric: Metric, pairs: Sequence[Pair]) -> list[list[float]] | None:
-    """Logarithms of baseline and candidate of every pair in turn, each an arm by itself.
+    """The logs of baseline and candidate of every pair in turn, one list an arm.
 
-    None when there is no run, or one that does not tell the metric, must not be compared by it, or tells one that has
-    no logarithm.
+    None when there is no run, or where `log_values` is None.
     """
-    arms = [runs for pair in pairs for runs in pair]
-    values = [[run.values[metric.name] if run.counts(metric) else None for run in runs] for runs in arms]
-    logs = [[math.log(value) for value in arm if value is not None and value > 0] for arm in values]
-    return logs if any(logs) and [*map(len, logs)] == [*map(len, values)] else None
+    logs = [log_values(runs, metric) for pair in pairs for runs in pair]
+    complete = [one for one in logs if one is not None]
+    return complete if any(complete) and len(complete) == len(logs) else None
 
 
 def _median(metric: Metric, runs: Sequence[Run]) -> float | None:

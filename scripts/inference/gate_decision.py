@@ -1,4 +1,4 @@
-"""What a gate decides: thresholds as a person types them, and the outcome of a comparison.
+"""A gate's decision: from the thresholds of its command line and a comparison.
 
 A metric without a verdict is never a pass.
 """
@@ -30,7 +30,7 @@ class Case:
 
 
 def thresholds(texts: Sequence[str]) -> dict[str, float]:
-    """Metric names with the largest worsening that passes, as log ratio: `cpu_per_request=+3%`; else UsageError."""
+    """The largest worsening that passes, as log ratio by metric name, from `cpu_per_request=+3%`; else UsageError."""
     found: dict[str, float] = {}
     for text in texts:
         parts = _THRESHOLD.fullmatch(text)
@@ -67,9 +67,9 @@ def _log_ratio(text: str, metric: Metric, share: float) -> float:
 
 
 def named_metric(name: str, example: str) -> Metric:
-    """The metric by its name with or without its unit; UsageError when there is none that can get worse.
+    """The metric by its name, with or without its unit; UsageError when there is none that can get worse.
 
-    `example`: a good use of the option that names it.
+    `example`: the option with a good value, for the message.
     """
     known = {metric.name: metric for metric in METRICS if metric.better != "-"}
     known |= {metric.name.removesuffix(f"_{metric.unit}"): metric for metric in known.values()}
@@ -83,7 +83,7 @@ def named_metric(name: str, example: str) -> Metric:
 
 
 def decide(judged: Sequence[ArmComparison], wanted: dict[str, float]) -> list[Case]:
-    """One case a metric and flow: of the metrics asked for, or of all that have a least change."""
+    """One case for each metric and flow: of the wanted metrics, or of all that are compared."""
     names = wanted or {metric.name for metric in COMPARED}
     return [_case(one.heading, effect) for one in judged for effect in one.effects if effect.metric.name in names]
 

@@ -1,13 +1,14 @@
-"""By how much two arms of a comparison differ, and how sure that is: paired, adjusted log ratios and their interval.
+"""The difference between two arms: paired, adjusted log ratios, their interval, their p value.
 
-A difference is log(candidate) - log(baseline) of one round. The interval is
-Student's: in `simulation` it covers at 95 % and at 99 %, also for heavy tails and outliers. Of 6 rounds, signed ranks
-state nothing at 99 %, the trimmed mean's interval is a quarter wider for normal errors, and bootstraps hold the truth
-too seldom. It leans on differences being symmetric about the shift, which those of two arms with like noise are. Runs
-that something disturbed must be left out before.
+A difference is log(candidate) - log(baseline) of one round. Its interval is Student's. In `selftest.simulation` that
+interval covers at 95 % and at 99 %, with heavy tails and outliers too. The alternatives do worse in 6 rounds: signed
+ranks give no interval at 99 %, the trimmed mean's is a quarter wider for normal errors, and bootstraps cover too
+seldom. Student's interval assumes that differences are symmetric about their mean, which holds for two arms with like
+noise. Leave out disturbed runs before.
+
 The adjustment is analysis of covariance: Cochran, "Analysis of Covariance: Its Nature and Uses", Biometrics 13 (1957).
-It holds only where an arm does not move its own control: of what it moves, slope times as much is lost from the shift.
-So look at the shift of the control too, and adjust only arms that answered equally many requests a second.
+It holds only where an arm does not change the covariate. Slope times such a change would be lost from the estimate, so
+check the change of the covariate too. Adjust only arms that answered equally many requests a second.
 """
 
 from __future__ import annotations
@@ -23,30 +24,30 @@ from scipy import stats
 
 Figures = NDArray[np.float64]
 
-STEEPEST_SLOPE = 1.5  # a control that moves by 1 % explains no more than that; more is chance in few runs
-WIDEST_USEFUL = 2.0  # standard deviations of a difference: a half width beyond it would tell nothing
+STEEPEST_SLOPE = 1.5  # a covariate that moves by 1 % explains no more than that; more is chance in few runs
+WIDEST_USEFUL = 2.0  # standard deviations of a difference: a wider half width decides nothing
 _FEWEST = 3  # the mean and the slope take up to two degrees of freedom
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """A shift between two arms and what else it may be."""
+    """An estimated difference between two arms, with its confidence interval."""
 
     estimate: float  # mean difference, a log ratio: 0.05 is 5.1 % more than the baseline
     low: float  # lower end, a log ratio
     high: float  # upper end, a log ratio
-    level: float  # share of such intervals that hold the true shift, 0 to 1
-    number: int  # rounds that it rests on
-    p_value: float = 0.0  # two-sided p value: how often chance alone gives a shift as large, 0 to 1
+    level: float  # share of such intervals that hold the true difference, 0 to 1
+    number: int  # of rounds
+    p_value: float = 0.0  # two-sided, 0 to 1
 
     def exceeds(self, minimum_effect: float) -> bool:
-        """Whether there is a shift for certain, up or down, and its estimate is larger than this log ratio."""
+        """Whether the interval excludes 0, and the estimate is larger than this log ratio, up or down."""
         return (self.low > 0 or self.high < 0) and abs(self.estimate) > minimum_effect
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlopeCost:
-    """What fitting the slope to the same runs takes from the certainty of a shift; arrays when many are drawn."""
+    """What fitting the slope to the same runs costs an interval in width; arrays for many trials."""
 
     freedom: Figures | float = 0.0  # degrees of freedom, 0 to 1
     variance: Figures | float = 0.0  # variance added to that of the mean, in variances of one difference
@@ -56,10 +57,11 @@ NOT_FITTED = SlopeCost()
 
 
 def paired_t_interval(differences: Sequence[float], level: float, cost: SlopeCost = NOT_FITTED) -> Interval | None:
-    """The interval of the mean difference; None when there are too few rounds to state one at this level."""
+    """The interval of the mean difference; None when this level needs more rounds."""
     if len(differences) < fewest_rounds(level):
         return None
     mean, half = student(np.asarray(differences, dtype=np.float64), level, cost)
+    p_value = p_values(mean, half, level, degrees_of_freedom(len(differences), cost))
     estimate, width = float(mean), float(half)
     return Interval(
         estimate=estimate,
@@ -67,45 +69,57 @@ def paired_t_interval(differences: Sequence[float], level: float, cost: SlopeCos
         high=estimate + width,
         level=level,
         number=len(differences),
-        p_value=_p_value(estimate, width, level, len(differences) - 1 - cost.freedom),
+        p_value=float(p_value),
     )
 
 
-def _p_value(estimate: float, half: float, level: float, freedom: Figures | float) -> float:
-    """The p value that belongs to an interval of Student's; 0 for a shift without any noise, 1 for none at all."""
-    if half <= 0:
-        return float(estimate == 0)
-    return float(2 * stats.t.sf(abs(estimate) / half * _quantile(level, freedom), freedom))
+def p_values(estimates: Figures, halves: Figures, level: float, freedom: Figures | float) -> Figures:
+    """Two-sided p values that belong to Student's intervals, elementwise.
+
+    Where no noise is seen, it is 0 for any difference and 1 for none.
+    """
+    noisy = halves > 0
+    ratios = np.abs(estimates) / np.where(noisy, halves, 1.0) * t_quantile(level, freedom)
+    return np.asarray(np.where(noisy, 2 * stats.t.sf(ratios, freedom), estimates == 0), dtype=np.float64)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P values adjusted so that all tests hold together (Holm, Scandinavian Journal of Statistics 6, 1979)."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted_to, worst = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        worst = max(worst, min(1.0, p_values[place] * (len(p_values) - rank)))
-        adjusted_to[place] = worst
+def holm(p_values: ArrayLike) -> Figures:
+    """P values along the last axis, adjusted so that all tests hold together.
+
+    Holm, Scandinavian Journal of Statistics 6 (1979).
+    """
+    found = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(found, axis=-1, kind="stable")
+    tests_left = found.shape[-1] - np.arange(found.shape[-1])
+    ranked = np.minimum(1.0, np.take_along_axis(found, order, axis=-1) * tests_left)
+    adjusted_to = np.empty_like(found)
+    np.put_along_axis(adjusted_to, order, np.maximum.accumulate(ranked, axis=-1), axis=-1)
     return adjusted_to
+
+
+def degrees_of_freedom(rounds: int, cost: SlopeCost = NOT_FITTED) -> Figures | float:
+    """Of the mean difference of so many rounds."""
+    return rounds - 1 - cost.freedom
 
 
 def student(differences: Figures, level: float, cost: SlopeCost = NOT_FITTED) -> tuple[Figures, Figures]:
     """Mean and half width of Student's interval along the last axis (Student, "The Probable Error of a Mean", 1908)."""
     number = differences.shape[-1]
-    freedom = number - 1 - cost.freedom
+    freedom = degrees_of_freedom(number, cost)
     variance = (centred(differences) ** 2).sum(axis=-1) / freedom * (1 / number + cost.variance)
-    return np.asarray(differences.mean(axis=-1)), _quantile(level, freedom) * np.sqrt(variance)
+    return np.asarray(differences.mean(axis=-1)), t_quantile(level, freedom) * np.sqrt(variance)
 
 
 def pooled_slope(values: Sequence[Sequence[float]], covariates: Sequence[Sequence[float]]) -> float:
-    """The slope of log values on log controls within arms; one inner sequence an arm, whose mean is its own.
+    """The slope of log values on log covariates within arms; one inner sequence an arm.
 
-    A difference between the arms is in their means, so it never leaks into the slope.
+    Each arm has a mean of its own, so that a difference between the arms is never in the slope.
     """
-    return float(slopes(_within(values), _within(covariates)))
+    return float(slopes(_centred_by_arm(values), _centred_by_arm(covariates)))
 
 
 def slopes(values: Figures, covariates: Figures) -> Figures:
-    """Least squares along the last axis, of figures about their means; 0 where the controls do not move at all."""
+    """Least squares along the last axis, of figures about their means; 0 where the covariates do not move."""
     squares = (covariates**2).sum(axis=-1)
     fitted = (values * covariates).sum(axis=-1) / np.where(squares > 0, squares, np.inf)
     return np.asarray(np.clip(fitted, 0, STEEPEST_SLOPE))
@@ -118,7 +132,7 @@ def adjusted(
     candidate_covariate: Sequence[float],
     slope: float,
 ) -> list[float]:
-    """The differences of paired logs, less what the difference of their controls explains; one a round."""
+    """The differences of paired logs, less what the difference of their covariates explains; one a round."""
     rounds = zip(baseline, candidate, baseline_covariate, candidate_covariate, strict=True)
     return [(ours - base) - slope * (covariate - base_covariate) for base, ours, base_covariate, covariate in rounds]
 
@@ -126,15 +140,17 @@ def adjusted(
 def slope_cost(
     baseline_covariate: Sequence[float], candidate_covariate: Sequence[float], covariates: Sequence[Sequence[float]]
 ) -> SlopeCost:
-    """The cost of a slope that was pooled over `controls` (all arms), for the shift between two of the arms."""
-    return slope_costs(np.subtract(candidate_covariate, baseline_covariate), float(np.sum(_within(covariates) ** 2)))
+    """The cost of a slope that was pooled over `covariates` (all arms), for the difference between two of the arms."""
+    return slope_costs(
+        np.subtract(candidate_covariate, baseline_covariate), float(np.sum(_centred_by_arm(covariates) ** 2))
+    )
 
 
 def slope_costs(covariate_differences: Figures, squares: Figures | float) -> SlopeCost:
-    """The same along the last axis; `squares` is the sum of the squared controls about the means of their arms.
+    """The same along the last axis; `squares` is the sum of the squared covariates about the means of their arms.
 
-    The slope's variance is that of a run / squares, and a difference has twice the variance of a run. A mean control
-    difference m so adds m^2 / (2 squares) to the variance of the shift (Cochran 1957), and of the squared residual
+    The slope's variance is that of a run / squares. A difference has twice the variance of a run. So a mean covariate
+    difference m adds m^2 / (2 squares) to the variance of the estimate (Cochran 1957). Of the squared residual
     differences the slope takes, on average, their own share of the squares: sum (d - m)^2 / (2 squares).
     """
     twice = 2 * np.where(squares > 0, squares, np.inf)
@@ -150,37 +166,37 @@ def centred(values: ArrayLike) -> Figures:
 
 
 def fewest_rounds(level: float) -> int:
-    """The fewest rounds whose interval is narrow enough to tell anything: 4 at 95 %, 6 at 99 %."""
-    wide_enough = (n for n in itertools.count(_FEWEST) if _quantile(level, n - 1) / math.sqrt(n) <= WIDEST_USEFUL)
-    return next(wide_enough)
+    """The fewest rounds whose interval is narrow enough to decide anything: 4 at 95 %, 6 at 99 %."""
+    enough = (n for n in itertools.count(_FEWEST) if t_quantile(level, n - 1) / math.sqrt(n) <= WIDEST_USEFUL)
+    return next(enough)
 
 
 def rounds_needed(interval: Interval, half_width: float) -> int:
-    """How many rounds in all should bring the half width down to `half_width`, if the noise stays as it was."""
+    """How many rounds in all should bring the half width down to `half_width`, if the noise stays the same."""
     if half_width <= 0:
         raise ValueError(f"no number of rounds brings the half width down to {half_width}")
     number = interval.number
     half = (interval.high - interval.low) / 2
-    deviation = half * math.sqrt(number) / _quantile(interval.level, number - 1)
+    deviation = half * math.sqrt(number) / t_quantile(interval.level, number - 1)
     at_least = int((stats.norm.ppf((1 + interval.level) / 2) * deviation / half_width) ** 2)  # t is wider than normal
     first = max(fewest_rounds(interval.level), at_least)
-    enough = (n for n in itertools.count(first) if _quantile(interval.level, n - 1) * deviation <= half_width * n**0.5)
+    enough = (n for n in itertools.count(first) if t_quantile(interval.level, n - 1) * deviation <= half_width * n**0.5)
     return next(enough)
 
 
 def bonferroni_level(level: float, looks: int) -> float:
-    """The level of each of several looks at growing data, so that all their intervals hold at once at `level`.
+    """The level of each of several looks at growing data, so that all their intervals hold together at `level`.
 
-    Bonferroni's inequality (Dunn, "Multiple Comparisons among Means", JASA 56, 1961): it holds for every rule of when
-    to stop, so a campaign may end as soon as its verdicts are in. Plan few looks, for each one widens them all.
+    Bonferroni's inequality (Dunn, "Multiple Comparisons among Means", JASA 56, 1961). It holds for every stopping rule,
+    so a campaign may end as soon as its verdicts are in. Plan few looks: each one widens all intervals.
     """
     return 1 - (1 - level) / looks
 
 
-def _within(arms: Sequence[Sequence[float]]) -> Figures:
+def _centred_by_arm(arms: Sequence[Sequence[float]]) -> Figures:
     return np.concatenate([centred(arm) for arm in arms])
 
 
-def _quantile(level: float, freedom: Figures | float) -> Figures:
-    """The t that holds `level` of the distribution between -t and t."""
+def t_quantile(level: float, freedom: Figures | float) -> Figures:
+    """The t for which Student's distribution has the share `level` between -t and t."""
     return np.asarray(stats.t.ppf((1 + level) / 2, freedom), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Campaigns of interleaved rounds, found again in the records: which runs may be paired with which.
+"""Campaigns of interleaved rounds, found again in the records: which runs may be paired.
 
 Only runs of one round are ever compared.
 """
@@ -6,9 +6,11 @@ Only runs of one round are ever compared.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from scripts.analysis.metrics import Metric
 from scripts.analysis.run_reader import Run
 from scripts.config.errors import NotComparableError
 from scripts.records import conditions
@@ -33,24 +35,24 @@ class PairedRounds:
     flow: str
     arms: tuple[int, ...]  # from 1, the baseline, without a gap
     rounds: tuple[Round, ...]  # whole and ok; oldest first
-    excluded: tuple[str, ...]  # what was left out, and why, in words
+    excluded: tuple[str, ...]  # runs and rounds left out, and why, in words
 
     def label(self, arm: int) -> str:
-        """What an arm is called: its release, and which time where a release is there twice (A/A)."""
+        """The name of an arm: its release, and its number where a release is there more than once (A/A)."""
         releases = self.releases
         earlier = sum(releases[other] == releases[arm] for other in self.arms if other < arm)
         return releases[arm] + (f" (again{'' if earlier == 1 else f' {earlier}'})" if earlier else "")
 
     @property
     def is_aa(self) -> bool:
-        """Whether all arms are the same release on the same lock: then every difference is noise."""
+        """Whether all arms are the same release on the same lock, so that every difference is noise."""
         if not self.rounds:
             return False
         runs = self.rounds[0].runs.values()
         return len({(run.record.requested.release, run.record.digests.lock) for run in runs}) == 1 and len(runs) > 1
 
     def first(self, number: int) -> PairedRounds:
-        """The series as it was after so many rounds."""
+        """Only the first rounds."""
         return replace(self, rounds=self.rounds[:number])
 
     def runs(self, arm: int) -> list[Run]:
@@ -59,12 +61,12 @@ class PairedRounds:
 
     @property
     def releases(self) -> dict[int, str]:
-        """By arm, as they were asked for."""
+        """By arm, as requested."""
         return {arm: one.runs[arm].record.requested.release for one in self.rounds[:1] for arm in self.arms}
 
 
 def pair(runs: Iterable[Run]) -> list[PairedRounds]:
-    """Every series of every campaign, by campaign, engine and flow; NotComparableError when one is mixed."""
+    """One for each campaign, engine and flow; NotComparableError when the runs of one differ in their conditions."""
 
     def key(run: Run) -> tuple[str, str, str]:
         requested = run.record.requested
@@ -76,15 +78,22 @@ def pair(runs: Iterable[Run]) -> list[PairedRounds]:
     return [_pair(*names, list(group)) for names, group in itertools.groupby(placed, key)]
 
 
+def log_values(runs: Sequence[Run], metric: Metric) -> list[float] | None:
+    """The log of the metric of each run; None when a run lacks it, must not be compared by it, or has no logarithm."""
+    values = [run.values[metric.name] if run.counts(metric) else None for run in runs]
+    logs = [math.log(value) for value in values if value is not None and value > 0]
+    return logs if len(logs) == len(values) else None
+
+
 def _pair(campaign: str, engine: str, flow: str, runs: list[Run]) -> PairedRounds:
     arms = tuple(range(BASELINE, max(run.record.requested.arm for run in runs) + 1))
     by_round: dict[str, dict[int, Run]] = {}
     rounds, excluded = [], []
-    for run in sorted(runs, key=lambda run: run.outcome == "ok"):  # what was disturbed was made again at once
+    for run in sorted(runs, key=lambda run: run.outcome == "ok"):  # a disturbed run was repeated right away
         requested = run.record.requested
         before = by_round.setdefault(requested.round_id, {}).get(requested.arm)
         if before is not None:
-            excluded.append(f"round {requested.round_id}: {_told(before)}; it was made again")
+            excluded.append(f"round {requested.round_id}: {_described(before)}; it was made again")
         by_round[requested.round_id][requested.arm] = run
     for round_id, found in sorted(by_round.items()):
         why = _why_excluded(found, arms)
@@ -102,16 +111,16 @@ def _why_excluded(found: dict[int, Run], arms: tuple[int, ...]) -> str:
     """Why a round cannot be paired; empty when it can."""
     bad = [run for run in found.values() if run.outcome != "ok"]
     if bad:
-        return "; ".join(map(_told, bad))
+        return "; ".join(map(_described, bad))
     return "" if len(found) == len(arms) else f"only {len(found)} of {len(arms)} runs were made"
 
 
-def _told(run: Run) -> str:
+def _described(run: Run) -> str:
     return f"{run.record.requested.release} was {run.outcome}" + (f" ({'; '.join(run.reasons)})" if run.reasons else "")
 
 
 def _require_comparable(runs: list[Run]) -> None:
-    """Raise when conditions changed within a campaign; runs that do not count need not agree."""
+    """Raise when conditions changed within a campaign; excluded runs need not agree."""
     for run in runs[1:]:
         found = conditions.differences(runs[0].record, run.record)
         if found:

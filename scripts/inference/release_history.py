@@ -1,4 +1,4 @@
-"""How metrics moved from release to release, from one campaign over releases that follow each other."""
+"""How metrics changed from release to release, from one campaign over consecutive releases."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from scripts.analysis.metrics import METRICS, Metric
 from scripts.config.matrix import Suite
 from scripts.inference import change_points, lock_diff
-from scripts.inference.change_points import ChangePoint, Fit, Orders
+from scripts.inference.change_points import ChangePoint, Fit, Permutations
 from scripts.inference.comparison import COVARIATE_METRIC, Floors, floor
-from scripts.inference.lock_diff import Moved
+from scripts.inference.lock_diff import VersionChange
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
 
 _FEWEST_RELEASES = 3
-TRIALS = 2000  # ways to shuffle; another seed draws those that the false alarms are counted in
-_SEEDS = 20, 21
+TRIALS = 2000  # permutations
+_SEEDS = 20, 21  # of the permutations for critical values, and of those for the false-positive rate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseFigure:
-    """A metric of one release, in the metric's unit: as the model has it, with the ends of its interval."""
+    """A metric of one release, in the metric's unit: the model's estimate with the ends of its interval."""
 
     release: str
     value: float
@@ -45,9 +45,9 @@ class ReleaseHistory:
 
     paired: PairedRounds
     metrics: tuple[MetricHistory, ...]
-    jumps: Mapping[str, list[Moved]]  # of packages that serve a request, by release
-    covariate_changes: tuple[ChangePoint, ...]  # of the control arm, which adjusted figures lean on
-    false_positives: float  # share of trials with a step in shuffled data, in any of the metrics
+    jumps: Mapping[str, list[VersionChange]]  # of packages that serve a request, by release
+    covariate_changes: tuple[ChangePoint, ...]  # of the speed covariate, which adjusts the figures
+    false_positives: float  # share of permuted campaigns with a change point in any metric
 
     def changes(self, release: str) -> list[ChangePoint]:
         """What changed with a release."""
@@ -55,7 +55,7 @@ class ReleaseHistory:
 
 
 def newest(found: Iterable[PairedRounds], suite: Suite) -> dict[tuple[str, str], PairedRounds]:
-    """By engine and flow the campaign over releases with the most of them, of several the newest."""
+    """By engine and flow, the campaign over the most releases; the newest of several."""
     chosen: dict[tuple[str, str], PairedRounds] = {}
     over_releases = [one for one in found if _over_releases(one, suite)]
     for one in sorted(over_releases, key=lambda one: one.rounds[-1].round_id):
@@ -66,19 +66,19 @@ def newest(found: Iterable[PairedRounds], suite: Suite) -> dict[tuple[str, str],
 
 
 def history(paired: PairedRounds, floors: Floors, suite: Suite) -> ReleaseHistory:
-    """Figures and steps of a campaign over releases, and which packages jumped with these."""
+    """Figures and change points of a campaign over releases, and incompatible changes of its packages."""
     figures = [
         one for metric in METRICS if "history" in metric.shown_in and (one := change_points.log_matrix(paired, metric))
     ]
     noise = {one.metric.name: floor(floors, paired, one.metric) or 0.0 for one in figures}
     shape = (len(paired.rounds), len(paired.arms))
-    shuffles, others = (change_points.orders(shape, TRIALS, seed) for seed in _SEEDS)
-    errors = {one.metric.name: change_points.wide_enough(one, shuffles, len(figures)) for one in figures}
+    permuted, others = (change_points.permutations(shape, TRIALS, seed) for seed in _SEEDS)
+    critical = {one.metric.name: change_points.critical_value(one, permuted, len(figures)) for one in figures}
     metrics = []
     for one in figures:
         name = one.metric.name
         model = one.fit()
-        changes = change_points.detect(one.metric, model, noise[name], len(figures), errors[name])
+        changes = change_points.detect(one.metric, model, noise[name], len(figures), critical[name])
         metrics.append(
             MetricHistory(metric=one.metric, figures=_figures(paired, one.metric, model), changes=tuple(changes))
         )
@@ -86,24 +86,23 @@ def history(paired: PairedRounds, floors: Floors, suite: Suite) -> ReleaseHistor
         paired=paired,
         metrics=tuple(metrics),
         jumps=lock_diff.jumps(paired, suite.watched),
-        covariate_changes=_of_covariate(paired, shuffles),
-        false_positives=change_points.false_positives(figures, others, errors, noise),
+        covariate_changes=_of_covariate(paired, permuted),
+        false_positives=change_points.false_positives(figures, others, critical, noise),
     )
 
 
-def _of_covariate(paired: PairedRounds, shuffles: Orders) -> tuple[ChangePoint, ...]:
+def _of_covariate(paired: PairedRounds, permuted: Permutations) -> tuple[ChangePoint, ...]:
     covariate = change_points.log_matrix(paired, COVARIATE_METRIC)
     if covariate is None:
         return ()
-    return tuple(
-        change_points.detect(COVARIATE_METRIC, covariate.fit(), errors=change_points.wide_enough(covariate, shuffles))
-    )
+    critical = change_points.critical_value(covariate, permuted)
+    return tuple(change_points.detect(COVARIATE_METRIC, covariate.fit(), critical=critical))
 
 
 def _over_releases(one: PairedRounds, suite: Suite) -> bool:
-    """Whether its arms are releases that follow each other: only then is a step that of the release that it is at.
+    """Whether its arms are consecutive releases: only then does a change belong to one release.
 
-    Candidates are none, and a release or an engine that left suite.toml has no place on the axis any more.
+    Candidates are not releases. A release or an engine that left suite.toml has no place on the axis any more.
     """
     engines = [engine for engine in suite.engines if engine.name == one.engine]
     serving = [
@@ -120,11 +119,11 @@ def _over_releases(one: PairedRounds, suite: Suite) -> bool:
 
 
 def _figures(paired: PairedRounds, metric: Metric, model: Fit) -> tuple[ReleaseFigure, ...]:
-    """Relative to the first release's median, so that rounds and machine speed are out of them."""
+    """Relative to the first release's median, so that they contain neither rounds nor machine speed."""
     scale = statistics.median(value for run in paired.runs(BASELINE) if (value := run.values[metric.name]) is not None)
     found = []
     for place, release in enumerate(model.releases):
-        interval = model.against(place, 0)
+        interval = model.difference(place, 0)
         low, middle, high = (scale * math.exp(end) for end in (interval.low, interval.estimate, interval.high))
         found.append(ReleaseFigure(release=release, value=middle, low=low, high=high))
     return tuple(found)

@@ -1,7 +1,7 @@
-"""The intervals that could have been: each method that `simulation` compares with Student's, many samples at a time.
+"""The methods for intervals that `simulation` compares: Student's and its alternatives, on many samples at a time.
 
-A method takes samples (trials x rounds), a level and a source of randomness, and gives the
-lower and the upper ends, one a trial. Infinite ends say that so few rounds state nothing at that level.
+A method takes samples (trials, rounds), a level and a source of randomness. It gives the lower and the upper ends, one
+a trial. Infinite ends mean that this level needs more rounds.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ RESAMPLES = 999
 
 
 def by_student(samples: Figures, level: float, _rng: np.random.Generator) -> Ends:
-    """Student's t, as `statistics.shift` states it."""
+    """Student's t, as comparisons use it."""
     mean, half = student(samples, level)
     return mean - half, mean + half
 
 
 def by_signed_ranks(samples: Figures, level: float, _rng: np.random.Generator) -> Ends:
-    """The exact signed-rank test turned around: Walsh averages, counted in from both ends.
+    """The inverted exact signed-rank test: Walsh averages, counted from both ends.
 
     Hodges and Lehmann, Annals of Mathematical Statistics 34 (1963); Hollander, Wolfe and Chicken, "Nonparametric
     Statistical Methods" (2014), section 3.3.
@@ -41,9 +41,9 @@ def by_signed_ranks(samples: Figures, level: float, _rng: np.random.Generator) -
 
 
 def _outside(rounds: int, level: float) -> int:
-    """How many rank sums, from 0 on, are together no more likely than half of what the level leaves."""
+    """How many rank sums, from 0 on, are together no more likely than (1 - level) / 2."""
     likely = np.ones(1)
-    for rank in range(1, rounds + 1):  # each rank is in the sum or not, with equal chance
+    for rank in range(1, rounds + 1):  # each rank is in the sum with probability 1/2
         likely = (np.append(likely, np.zeros(rank)) + np.append(np.zeros(rank), likely)) / 2
     return int(np.sum(np.cumsum(likely) <= (1 - level) / 2))
 

@@ -1,6 +1,6 @@
-"""What the recorder costs: the load generator's CPU time per request with it and without it, under the same load.
+"""The cost of the recorder: the load generator's CPU time per request with it and without it, under the same load.
 
-Loads the mock API, so that nothing but generator and mock moves. Part of what `bench_self` measures.
+Loads the mock API, so that only generator and mock run. Part of `nox -s bench-self`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scripts.serving.launch import Booted, Limits
 from scripts.serving.server_command import last_lines
 
 _OPTION = "--record-to"
-_SETTLE_S = 3.0  # after the ramp, before the first look
+_SETTLE_S = 3.0  # after the ramp, before the first sample
 _LATE_S = 60.0
 
 

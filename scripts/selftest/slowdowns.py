@@ -1,6 +1,7 @@
-"""Variants of an installed release with a known slowdown, as wheels: what the suite's own self-test has to find.
+"""Known slowdowns, injected into an installed release and packed as wheels, for the self-test to find.
 
-Repacks installed files; starts nothing and installs nothing. The same files and the same variant give the same bytes.
+Repacks installed files; starts nothing and installs nothing. The same files and slowdown give the same bytes, whose
+digest is the label of the candidate. So a change of the injected code makes recorded runs those of another candidate.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from string import Template
 from scripts.config.errors import EnvironmentBuildError
 
 DISTRIBUTIONS = ("promptflow", "promptflow-core", "promptflow-devkit", "promptflow-tracing")
-UNCHANGED = "unchanged"
 _MODULE = "promptflow/core/_serving/flow_invoker.py"
 _PLACES = {  # each request to /score passes one of them once, whatever its flow: Flask the first, FastAPI the second
     ("FlowInvoker", "invoke", ast.FunctionDef),
@@ -71,27 +71,27 @@ _slow_down()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Variant:
+class Slowdown:
     """A slowdown to inject."""
 
     name: str  # of its directory
     what: str  # one line for people
-    metric: str  # the one of report/metrics.py that should show it
+    metric: str  # the name of the metric that should show it
     sync: str  # one line of Python that runs before each request on Flask; see _INJECTED for what it may use
     awaited: str  # the same on FastAPI, in a coroutine
 
 
-def _cpu(percent: int) -> Variant:
+def _cpu(percent: int) -> Slowdown:
     """Counted work, not a clock: like all other work it takes longer where cores are slower."""
     spent_ms = _REQUEST_CPU_MS * percent / 100
     work = f"work({round(spent_ms * _ITERATIONS_PER_MS)})"
     what = f"{spent_ms:.2f} ms more CPU time in each request, about {percent} %"
-    return Variant(name=f"cpu-{percent}", what=what, metric="cpu_per_request_ms", sync=work, awaited=work)
+    return Slowdown(name=f"cpu-{percent}", what=what, metric="cpu_per_request_ms", sync=work, awaited=work)
 
 
-def _wait(wait_ms: int) -> Variant:
+def _wait(wait_ms: int) -> Slowdown:
     sleep = f"sleep({wait_ms / 1000})"
-    return Variant(
+    return Slowdown(
         name=f"wait-{wait_ms}",
         what=f"a wait of {wait_ms} ms more in each request",
         metric="overhead_p50_ms",
@@ -100,13 +100,13 @@ def _wait(wait_ms: int) -> Variant:
     )
 
 
-def _once(name: str, what: str, metric: str, statement: str) -> Variant:
+def _once(name: str, what: str, metric: str, statement: str) -> Slowdown:
     """At the first request of each worker. The count is a single step, so that of two threads only one is first."""
     code = f"if next(calls) == 0: {statement}"
-    return Variant(name=name, what=what, metric=metric, sync=code, awaited=code)
+    return Slowdown(name=name, what=what, metric=metric, sync=code, awaited=code)
 
 
-VARIANTS: tuple[Variant, ...] = (
+SLOWDOWNS: tuple[Slowdown, ...] = (
     _cpu(2),
     _cpu(5),
     _cpu(10),
@@ -120,20 +120,19 @@ VARIANTS: tuple[Variant, ...] = (
 )  # fmt: skip
 
 
-def build(variant: Variant | None, site_packages: Path, into: Path) -> Path:
-    """Write a wheel of each of DISTRIBUTIONS into a directory of `into` named after the variant; return the directory.
+def build(slowdown: Slowdown, site_packages: Path, into: Path) -> Path:
+    """Write a wheel of each of DISTRIBUTIONS to a directory of `into` named after the slowdown; return the directory.
 
-    None repacks the release unchanged: the control. EnvironmentBuildError when a distribution or the place to
-    inject into is missing.
+    EnvironmentBuildError when a distribution or the place to inject into is missing.
     """
     wheels = {}
     for name in DISTRIBUTIONS:
         installed = _installed(name, site_packages)
         contents = _contents(installed)
-        if variant and name == "promptflow-core":
-            contents[_MODULE] = _inject(variant, contents.get(_MODULE, b""))
+        if name == "promptflow-core":
+            contents[_MODULE] = _inject(slowdown, contents.get(_MODULE, b""))
         wheels[_wheel_name(installed)] = _wheel(contents, _dist_info(installed))
-    directory = into / (variant.name if variant else UNCHANGED)
+    directory = into / slowdown.name
     directory.mkdir(parents=True, exist_ok=True)
     for wheel_name, content in wheels.items():
         (directory / wheel_name).write_bytes(content)
@@ -144,7 +143,7 @@ def _installed(name: str, site_packages: Path) -> metadata.Distribution:
     found = next(iter(metadata.distributions(name=name, path=[str(site_packages)])), None)
     if found is None or not found.files:
         raise EnvironmentBuildError(
-            f"there is no variant without {name}, which is not installed",
+            f"cannot inject a slowdown: {name} is not installed",
             then="choose a release that has promptflow-core, promptflow-devkit and promptflow-tracing",
         )
     return found
@@ -160,7 +159,7 @@ def _wheel_name(installed: metadata.Distribution) -> str:
 
 
 def _contents(installed: metadata.Distribution) -> dict[str, bytes]:
-    """What the wheel held, by its path there; not what the installer has added."""
+    """The files of the wheel by their path there, without those that the installer added."""
     data = _dist_info(installed).removesuffix(".dist-info") + ".data"
     generated = {point.name for point in installed.entry_points.select(group="console_scripts")}
     contents = {}
@@ -175,8 +174,8 @@ def _contents(installed: metadata.Distribution) -> dict[str, bytes]:
     return contents
 
 
-def _inject(variant: Variant, module: bytes) -> bytes:
-    """The module with the variant's code at its end, where it replaces both methods whatever they look like."""
+def _inject(slowdown: Slowdown, module: bytes) -> bytes:
+    """The module with the slowdown's code at its end, which wraps both methods whatever they look like."""
     found = {
         (owner.name, method.name, type(method))
         for owner in ast.parse(module).body
@@ -187,10 +186,10 @@ def _inject(variant: Variant, module: bytes) -> bytes:
     missing = sorted(f"{owner}.{method}" for owner, method, _ in _PLACES - found)
     if missing:
         raise EnvironmentBuildError(
-            f"{variant.name} cannot be injected: {_MODULE} has no {' and no '.join(missing)}",
-            then="choose a release that has them, or adapt scripts/measure/variants.py to this one",
+            f"{slowdown.name} cannot be injected: {_MODULE} has no {' and no '.join(missing)}",
+            then="choose a release that has them, or adapt scripts/selftest/slowdowns.py to this one",
         )
-    code = _INJECTED.substitute(what=variant.what, sync=variant.sync, awaited=variant.awaited)
+    code = _INJECTED.substitute(what=slowdown.what, sync=slowdown.sync, awaited=slowdown.awaited)
     return module + code.encode()
 
 

@@ -1,48 +1,56 @@
-"""The self-test verb: variants and A/A comparisons are measured once, and shown as a page; in a fake outside."""
+"""The self-test verb: slowdowns and A/A comparisons are measured once, and shown on a page; in a fake outside."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 
 import pytest
 
 from scripts.commands import self_test
 from scripts.config import flows
-from scripts.config.errors import VerificationError
+from scripts.config.errors import NothingMeasuredError, VerificationError
 from scripts.config.matrix import Suite
 from scripts.environments.candidates import Arm
 from scripts.host.process import System
-from scripts.selftest import simulation
-from scripts.selftest.slowdowns import VARIANTS, Variant
+from scripts.measure import digests
+from scripts.selftest import recorded, simulation, slowdowns
+from scripts.selftest.slowdowns import Slowdown
 from tests.fakes import stage as stages
 from tests.fakes import values
 from tests.fakes.stage import Stage
 
 ROUNDS = ("--profile", values.PROFILE.name, "--rounds", "4", "--aa-comparisons", "2")
-RUNS = 4 * (1 + len(VARIANTS)) + 2 * 4 * 2
+SLOWDOWNS = slowdowns.SLOWDOWNS[:2]  # fewer runs; the first shows in CPU time
+installed = functools.cache(digests._installed)  # reads the metadata of all tools, for every run
+RUNS = 4 * (1 + len(SLOWDOWNS)) + 2 * 4 * 2
 
 
-def label(variant: Variant) -> str:
-    """What the arm of a variant is called here."""
-    return f"1.12.0+{variant.name.replace('-', '.')}"
+def label(slowdown: Slowdown) -> str:
+    """The label of a candidate: the release, and eight digits of its digest."""
+    return f"1.12.0+{slowdowns.SLOWDOWNS.index(slowdown):08x}"
 
 
 def made(_matrix: Suite, _baseline: Arm, _system: System) -> dict[str, Arm]:
-    """Variants that nobody had to build."""
-    return {variant.name: stages.arm(label(variant)) for variant in VARIANTS}
+    """Candidates without wheels."""
+    return {slowdown.name: stages.arm(label(slowdown)) for slowdown in SLOWDOWNS}
 
 
 @pytest.fixture
 def stage(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """The stage with variants of which one is slower, a flow that the fakes serve, and no simulation."""
+    """The stage with two slowdowns of which one is slower, a flow that the fakes serve, and no simulation."""
     monkeypatch.setattr(self_test, "RealSystem", lambda: stage.outside)
     monkeypatch.setattr(self_test, "terminate_as_exception", lambda: None)
-    monkeypatch.setattr(self_test, "_variants", made)
+    monkeypatch.setattr(self_test, "_injected", made)
+    monkeypatch.setattr(digests, "_installed", installed)
+    monkeypatch.setattr(self_test, "SLOWDOWNS", SLOWDOWNS)
+    monkeypatch.setattr(recorded, "SLOWDOWNS", SLOWDOWNS)
     monkeypatch.setattr(simulation, "tables", lambda **_options: "(simulated)")
+    monkeypatch.setattr(simulation, "detectable", lambda *_noise, **_options: {8: 0.05})
     served = dataclasses.replace(flows.read(stage.flow()), name=self_test.FLOW)
     monkeypatch.setattr(flows, "find", lambda _name: served)
-    slow = next(variant for variant in VARIANTS if variant.metric == "cpu_per_request_ms")
+    slow = next(slowdown for slowdown in SLOWDOWNS if slowdown.metric == "cpu_per_request_ms")
     stage.outside.cpu = {label(slow): (1.05,)}
     return stage
 
@@ -53,11 +61,11 @@ def arguments(stage: Stage) -> list[str]:
 
 
 def test_page(stage: Stage) -> None:
-    """The page tells of each variant whether it was caught, and how often A/A comparisons cried wolf."""
+    """The page says of each slowdown whether it was caught, and counts false positives of A/A comparisons."""
     assert self_test.main(arguments(stage)) == 0
     page = (stage.results / "self-test.md").read_text(encoding="utf-8")
-    for variant in VARIANTS:
-        assert variant.name in page
+    for slowdown in SLOWDOWNS:
+        assert slowdown.name in page
     assert len(re.findall(r"\| +caught \|", page)) == 1
     assert "(simulated)" in page
     assert stage.outside.runs == RUNS
@@ -82,9 +90,9 @@ def test_interrupted_goes_on(stage: Stage) -> None:
     assert stage.outside.runs == RUNS + 1  # of the last round, its first run had been interrupted
 
 
-def test_variant_that_fails(stage: Stage) -> None:
-    """A variant that does not verify ends the self-test with that error, and no page."""
-    stage.outside.versions = {label(VARIANTS[-1]): "1.11.0"}
+def test_slowdown_that_fails(stage: Stage) -> None:
+    """A slowdown that does not verify ends the self-test with that error, and no page."""
+    stage.outside.versions = {label(SLOWDOWNS[-1]): "1.11.0"}
     with pytest.raises(VerificationError):
         self_test.main(arguments(stage))
     assert not (stage.results / "self-test.md").exists()
@@ -94,6 +102,43 @@ def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """A dry run prints both plans, and measures nothing."""
     assert self_test.main([*arguments(stage), "--dry-run"]) == 0
     out = capsys.readouterr().out
-    assert f"arm {1 + len(VARIANTS)}: " in out
+    assert f"arm {1 + len(SLOWDOWNS)}: " in out
     assert "and 2 times:\narm 1: promptflow 1.12.0\narm 2: promptflow 1.12.0\n" in out
     assert stage.outside.events == []
+
+
+def test_page_from_records(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same page is written again from the records alone, on another machine, and nothing is measured."""
+    assert self_test.main(arguments(stage)) == 0
+    page = stage.results / "self-test.md"
+    measured = page.read_bytes()
+    page.unlink()
+    monkeypatch.setattr(stage, "machine", dataclasses.replace(stage.machine, cpu_model="Another CPU"))
+    monkeypatch.delattr(self_test, "_injected")
+    monkeypatch.setattr(self_test, "_measured", None)
+    assert self_test.main([*arguments(stage), "--from-records"]) == 0
+    assert page.read_bytes() == measured
+    assert stage.outside.runs == RUNS
+
+
+def test_no_records(stage: Stage) -> None:
+    """Without records there is no page, and the error names what is missing and how to measure it."""
+    with pytest.raises(NothingMeasuredError, match=r"(?s)slowdowns and no A/A comparisons .*next: nox -s self-test"):
+        self_test.main([*arguments(stage), "--from-records"])
+    assert not (stage.results / "self-test.md").exists()
+
+
+def test_records_of_one_part_only(stage: Stage) -> None:
+    """With the slowdowns recorded but no A/A comparison, the error names what is missing."""
+    stage.outside.ends_at_run = 4 * (1 + len(SLOWDOWNS)) + 1
+    with pytest.raises(KeyboardInterrupt):
+        self_test.main(arguments(stage))
+    with pytest.raises(NothingMeasuredError, match="no whole round of the self-test's A/A comparisons "):
+        self_test.main([*arguments(stage), "--from-records"])
+
+
+def test_from_records_has_no_plan(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """The option that measures nothing and the one that plans measurements exclude each other."""
+    with pytest.raises(SystemExit):
+        self_test.main([*arguments(stage), "--from-records", "--dry-run"])
+    assert "leave out --dry-run" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Between which releases a metric stepped, on drawn figures whose truth is known."""
+"""Between which releases a metric changed, on drawn figures whose truth is known."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def measuring(
 ) -> Measure:
     """What a campaign of releases would find; `changes`: log ratios by the place from which they hold."""
     rng = np.random.default_rng(seed)
-    drawn: dict[tuple[str, ...], tuple[Figures, Figures]] = {}  # a second look has the rounds of the first, and more
+    drawn: dict[tuple[str, ...], tuple[Figures, Figures]] = {}  # twice as many rounds begin with the first ones
 
     def measure(names: tuple[str, ...], rounds: int) -> tuple[Fit, float]:
         if requested is not None:
@@ -55,8 +55,8 @@ def searched(measure: Measure, rounds: int = 8) -> Bisection:
 
 
 @pytest.mark.parametrize("place", [1, 7, 10, 13, 20])
-def test_a_step_is_found_wherever_it_is(place: int) -> None:
-    """A step of 8 % is found at its release, also at both ends of the range, and its interval holds it."""
+def test_a_change_is_found_wherever_it_is(place: int) -> None:
+    """A change of 8 % is found at its release, also at both ends of the range, and its interval holds it."""
     found = searched(measuring({place: 0.08}))
     assert found.change_point is not None
     before, release, change = found.change_point
@@ -74,8 +74,8 @@ def test_it_takes_few_stages() -> None:
     assert requested[1] == (("1.10.0", "1.15.0", "1.20.0"), 8)
 
 
-def test_the_larger_of_two_steps_is_found_and_the_other_named() -> None:
-    """Of two steps the search goes after the larger one, and says in which range the other lies."""
+def test_the_larger_of_two_changes_is_found_and_the_other_named() -> None:
+    """Of two changes the search finds the larger one, and names the range of the other."""
     found = searched(measuring({3: 0.1, 15: -0.3}))
     assert found.change_point is not None
     assert found.change_point[1] == "1.15.0"
@@ -84,29 +84,29 @@ def test_the_larger_of_two_steps_is_found_and_the_other_named() -> None:
     assert change.low < 0.1 < change.high
 
 
-def test_steps_that_cancel_are_found() -> None:
-    """What rises and falls back does not show at the ends, but in the middle."""
+def test_changes_that_cancel_are_found() -> None:
+    """A metric that rises and falls back differs in the middle, not at the ends."""
     found = searched(measuring({5: 0.1, 15: -0.1}))
     assert found.change_point is not None
     assert found.change_point[1] in {"1.5.0", "1.15.0"}
 
 
-def test_without_a_step_there_is_none() -> None:
-    """Where nothing moves, the search ends after one stage and is sure of it."""
+def test_no_change_is_within_threshold() -> None:
+    """Where nothing changes, the search ends after one stage, within the threshold."""
     found = searched(measuring({}, noise=0.004))
-    assert (found.change_point, len(found.stages), found.last.still) == (None, 1, True)
+    assert (found.change_point, len(found.stages), found.last.within_threshold) == (None, 1, True)
 
 
-def test_noise_asks_for_more_rounds_and_makes_no_step() -> None:
-    """Rounds that do not tell are doubled once; what is still not told is no step, and not sure to be none."""
+def test_noise_doubles_the_rounds_and_makes_no_change() -> None:
+    """Inconclusive rounds are doubled once; then there is neither a change nor a verdict within threshold."""
     requested: list[tuple[tuple[str, ...], int]] = []
     found = searched(measuring({}, noise=0.05, requested=requested))
     assert [rounds for _, rounds in requested] == [8, 16]
-    assert (found.change_point, found.last.still) == (None, False)
+    assert (found.change_point, found.last.within_threshold) == (None, False)
 
 
-def test_wolf_is_cried_seldom() -> None:
-    """Without any step, at most one search in twenty finds one, whatever counts."""
+def test_false_positives_are_few() -> None:
+    """Without any change, at most one search in twenty finds one, even at threshold 0."""
     every = dataclasses.replace(CPU, minimum_effect=0.0)
     found = [bisection.search(every, RELEASES, measuring({}, seed=seed), 8) for seed in range(100)]
     assert sum(one is not None and one.change_point is not None for one in found) <= 5 + 3 * math.sqrt(5)
@@ -120,27 +120,27 @@ def test_neighbours_are_compared_directly() -> None:
     assert found.change_point is not None
 
 
-def test_a_figure_that_is_not_there() -> None:
-    """A run that does not tell the metric ends the search without a result."""
+def test_a_missing_figure() -> None:
+    """A run that lacks the metric ends the search without a result."""
     assert bisection.search(CPU, RELEASES, lambda _names, _rounds: None, 8) is None
 
 
 @pytest.mark.parametrize(("number", "stages"), [(2, 1), (3, 1), (4, 2), (5, 2), (21, 5), (33, 5)])
 def test_stages(number: int, stages: int) -> None:
-    """As many stages as halving takes until two are left."""
+    """As many stages as halving takes until two releases are left."""
     assert bisection.stages_of(number) == stages
 
 
 def page(measure: Measure) -> str:
-    """The page of a search over three releases, whose runs hold no step of their own."""
+    """The page of a search over three releases."""
     found = bisection.search(CPU, RELEASES[:3], measure, 8)
     assert found is not None
     (paired,) = paired_rounds.pair(campaign(RELEASES[:3], 4))
     return bisection_page.render(found, paired, dict.fromkeys(RELEASES, date(2024, 1, 2)))
 
 
-def test_page_of_a_step() -> None:
-    """The page says what moved, by how much, between which releases, and how to go on."""
+def test_page_of_a_change() -> None:
+    """The page says what changed, by how much, between which releases, and how to go on."""
     text = page(measuring({2: 0.1}))
     assert "# CPU per request of fastapi static_async: where it changed" in text
     assert "**CPU per request rose with 1.2.0**: +" in text
@@ -149,25 +149,25 @@ def test_page_of_a_step() -> None:
     assert "nox -s attribute" in text
 
 
-def test_page_of_another_step() -> None:
-    """A step outside of the search's path is named with the command that looks into it."""
+def test_page_of_another_change() -> None:
+    """A change outside of the search's path is named with the command that looks into it."""
     text = page(measuring({1: 0.1, 2: -0.2}))
     assert "**CPU per request fell with 1.2.0**" in text
     assert "`nox -s find -- --metric cpu_per_request_ms 1.0.0..1.1.0 --engine fastapi --flow static_async" in text
 
 
-def test_page_without_a_step() -> None:
-    """The page tells what is sure to be none from what could not be told."""
+def test_page_without_a_change() -> None:
+    """The page distinguishes no change within the range from an inconclusive search."""
     assert "**No change.** Between 1.0.0 and 1.2.0 it stays within the threshold" in page(measuring({}, noise=0.003))
     assert "**Inconclusive.** Noise hides whether it changed between 1.0.0 and 1.2.0" in page(measuring({}, noise=0.08))
 
 
-def test_page_of_a_drift() -> None:
-    """What moves in parts that are too small to count is said to move, and not to be hidden by noise."""
+def test_page_of_a_gradual_change() -> None:
+    """A change in parts that are within the threshold is said to be one, and not to be hidden by noise."""
     text = page(measuring({1: 0.015, 2: 0.015}, noise=0.0005))
     assert "**No single change.** From 1.0.0 to 1.2.0 it moved by +3.0 %" in text
 
 
-def test_a_noise_floor_raises_what_counts() -> None:
-    """A step that a release differs from itself by is none."""
+def test_a_noise_floor_raises_the_threshold() -> None:
+    """A change smaller than the noise floor is none."""
     assert searched(measuring({7: 0.08}, noise=0.004, floor=0.2)).change_point is None

@@ -95,7 +95,7 @@ def test_not_even_one_user_meets_it() -> None:
 
 @pytest.mark.parametrize("bound", ["generator-bound", "invalid"])
 def test_what_cannot_be_believed_is_no_ceiling(bound: ObjectiveVerdict) -> None:
-    """When no run above what is found can be believed, the server can do at least that."""
+    """When no run above the found load is valid, the server can do at least that load."""
     found, _ = searched(knee(221, bound))
     assert found.users is not None
     assert 200 < found.users <= 221
@@ -105,7 +105,7 @@ def test_what_cannot_be_believed_is_no_ceiling(bound: ObjectiveVerdict) -> None:
 
 
 def test_disturbed_run_is_repeated() -> None:
-    """A run that was disturbed by chance is made again, with other think times, and costs no capacity."""
+    """A disturbed run is repeated with other think times, and costs no capacity."""
     found, trials = searched(lambda trial: "invalid" if trial.number in (2, 6) else knee(221)(trial))
     undisturbed, _ = searched(knee(221))
     assert (found.users, found.limit) == (undisturbed.users, undisturbed.limit)

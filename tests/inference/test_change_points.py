@@ -1,4 +1,4 @@
-"""At which release a metric stepped."""
+"""At which release a metric changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = tuple(f"1.{number}.0" for number in range(ARMS))
 
 
 def drawn(seed: int, changes: dict[int, float], noise: float = 0.014, speed: float = 0.1) -> tuple[Figures, Figures]:
-    """Logs of a metric and of its control; `changes`: log ratios by the place of the release from which they hold."""
+    """Logs of a metric and of the speed covariate; `changes`: log ratios from the place of a release on."""
     rng = np.random.default_rng(seed)
     covariates = rng.normal(0, speed, (ROUNDS, ARMS))
     levels = np.zeros(ARMS)
@@ -32,30 +32,30 @@ def drawn(seed: int, changes: dict[int, float], noise: float = 0.014, speed: flo
     return levels + 0.6 * covariates + rng.normal(0, noise, covariates.shape), covariates
 
 
-def test_a_step_is_found_where_it_is() -> None:
-    """Of 21 releases in 5 rounds, with the noise that was measured, a step of 8 % is found, and no other."""
+def test_a_change_is_found_where_it_is() -> None:
+    """Of 21 releases in 5 rounds, with the noise that was measured, a change of 8 % is found, and no other."""
     values, covariates = drawn(1, {7: 0.08})
-    (step,) = change_points.detect(CPU, change_points.fitted(NAMES, values, covariates))
-    assert (step.before, step.release) == ("1.6.0", "1.7.0")
-    assert step.interval.low < 0.08 < step.interval.high
+    (point,) = change_points.detect(CPU, change_points.fitted(NAMES, values, covariates))
+    assert (point.before, point.release) == ("1.6.0", "1.7.0")
+    assert point.interval.low < 0.08 < point.interval.high
 
 
-def test_every_step_has_its_own_interval() -> None:
-    """Two steps of different signs are two."""
+def test_every_change_point_has_its_own_interval() -> None:
+    """Two changes of different signs are two change points."""
     values, covariates = drawn(2, {3: 0.1, 15: -0.2})
     found = change_points.detect(CPU, change_points.fitted(NAMES, values, covariates))
-    assert [(step.release, step.interval.estimate > 0) for step in found] == [("1.3.0", True), ("1.15.0", False)]
+    assert [(point.release, point.interval.estimate > 0) for point in found] == [("1.3.0", True), ("1.15.0", False)]
 
 
-def test_a_change_below_the_least_is_no_step() -> None:
-    """However certain it is."""
+def test_a_change_below_the_threshold_is_no_change_point() -> None:
+    """However significant it is."""
     values, covariates = drawn(3, {7: 0.015}, noise=0.0005)
     assert change_points.detect(CPU, change_points.fitted(NAMES, values, covariates)) == []
     assert change_points.detect(CPU, change_points.fitted(NAMES, *drawn(3, {7: 0.04}, noise=0.0005)), floor=0.05) == []
 
 
-def test_wolf_is_cried_in_few_campaigns() -> None:
-    """Without any step, at most one campaign in twenty has one, over all of its releases."""
+def test_false_positives_in_few_campaigns() -> None:
+    """Without any change, at most one campaign in twenty has a change point, over all of its releases."""
     positives = [bool(change_points.detect(CPU, change_points.fitted(NAMES, *drawn(seed, {})))) for seed in range(200)]
     assert sum(positives) <= 10 + 3 * math.sqrt(10)
     no_minimum_effect = dataclasses.replace(CPU, minimum_effect=0.0)
@@ -66,80 +66,81 @@ def test_wolf_is_cried_in_few_campaigns() -> None:
     assert sum(positives) <= 10 + 3 * math.sqrt(10)
 
 
-def told(seed: int, changes: dict[int, float], minimum_effect: float | None = CPU.minimum_effect) -> LogMatrix:
-    """Drawn figures as a series tells them."""
+def matrix(seed: int, changes: dict[int, float], minimum_effect: float | None = CPU.minimum_effect) -> LogMatrix:
+    """Drawn figures as a campaign gives them."""
     values, covariates = drawn(seed, changes)
     metric = dataclasses.replace(CPU, name=f"metric-{seed}", minimum_effect=minimum_effect)
     return LogMatrix(metric=metric, releases=NAMES, values=values, covariates=covariates)
 
 
 def positives(figures: list[LogMatrix]) -> float:
-    """How often shuffled figures make a step, when all of them are looked at."""
-    first, second = (change_points.orders((ROUNDS, ARMS), 500, seed) for seed in (1, 2))
-    errors = {one.metric.name: change_points.wide_enough(one, first, len(figures)) for one in figures}
-    return change_points.false_positives(figures, second, errors, dict.fromkeys(errors, 0.0))
+    """How often permuted figures have a change point in any metric."""
+    first, second = (change_points.permutations((ROUNDS, ARMS), 500, seed) for seed in (1, 2))
+    critical = {one.metric.name: change_points.critical_value(one, first, len(figures)) for one in figures}
+    return change_points.false_positives(figures, second, critical, dict.fromkeys(critical, 0.0))
 
 
-def test_false_alarms_are_told_from_shuffled_data() -> None:
-    """What is left of the model, shuffled among the releases, seldom makes a step, also where there are real ones."""
-    assert positives([told(4, {7: 0.2})]) <= 0.08
+def test_false_positives_are_few_in_permuted_data() -> None:
+    """Residuals permuted among the releases seldom have a change point, also where there are real changes."""
+    assert positives([matrix(4, {7: 0.2})]) <= 0.08
 
 
-def test_more_metrics_do_not_cry_wolf_more_often() -> None:
+def test_more_metrics_give_no_more_false_positives() -> None:
     """The intervals of all metrics of a scenario hold together, so three do no worse than one."""
-    assert positives([told(seed, {}, minimum_effect=0.0) for seed in (5, 6, 7)]) <= 0.08
+    assert positives([matrix(seed, {}, minimum_effect=0.0) for seed in (5, 6, 7)]) <= 0.08
 
 
-def test_no_false_alarm_below_a_floor() -> None:
-    """Shuffled noise that is below the noise floor is no alarm."""
-    one = told(5, {}, minimum_effect=0.0)
-    shuffles = change_points.orders((ROUNDS, ARMS), 100, 1)
-    assert change_points.false_positives([one], shuffles, {one.metric.name: 0.5}, {one.metric.name: 0.0}) == 1
-    assert change_points.false_positives([one], shuffles, {one.metric.name: 0.5}, {one.metric.name: 1.0}) == 0
+def test_no_false_positive_below_a_floor() -> None:
+    """Permuted noise that is below the noise floor is no false positive."""
+    one = matrix(5, {}, minimum_effect=0.0)
+    permuted = change_points.permutations((ROUNDS, ARMS), 100, 1)
+    assert change_points.false_positives([one], permuted, {one.metric.name: 0.5}, {one.metric.name: 0.0}) == 1
+    assert change_points.false_positives([one], permuted, {one.metric.name: 0.5}, {one.metric.name: 1.0}) == 0
 
 
-def test_outliers_do_not_cry_wolf() -> None:
-    """Runs far off, as when one worker got all connections, widen the intervals instead of making steps by chance."""
-    one = told(9, {}, minimum_effect=0.0)
+def test_outliers_give_no_false_positives() -> None:
+    """Runs far off, as when one worker got all connections, widen the intervals and make no change points by chance."""
+    one = matrix(9, {}, minimum_effect=0.0)
     one.values[[0, 1, 2, 3], [4, 8, 11, 17]] += 0.5
     name, floors = one.metric.name, {one.metric.name: 0.0}
     level = bonferroni_level(LEVEL, ARMS - 1)
     student = float(stats.t.ppf((1 + level) / 2, (ROUNDS - 1) * (ARMS - 1) - 1))
-    shuffles, others = (change_points.orders((ROUNDS, ARMS), 500, seed) for seed in (3, 4))
+    permuted, others = (change_points.permutations((ROUNDS, ARMS), 500, seed) for seed in (3, 4))
     assert change_points.false_positives([one], others, {name: student}, floors) > 0.1, (
         "Student's alone are too narrow here"
     )
     assert (
-        change_points.false_positives([one], others, {name: change_points.wide_enough(one, shuffles)}, floors) <= 0.08
+        change_points.false_positives([one], others, {name: change_points.critical_value(one, permuted)}, floors)
+        <= 0.08
     )
 
 
 def test_a_metric_without_noise_needs_no_width() -> None:
-    """Where all runs of a release agree there is nothing to shuffle: Student's width stays, and a step is a step."""
+    """Where all runs of a release agree there is nothing to permute: Student's width stays, and a change is found."""
     values = np.zeros((ROUNDS, ARMS))
     values[:, 7:] = 0.5
     for covariates in (None, np.zeros((ROUNDS, ARMS))):
         one = LogMatrix(metric=CPU, releases=NAMES, values=values, covariates=covariates)
-        errors = change_points.wide_enough(one, change_points.orders((ROUNDS, ARMS), 50, 5))
-        assert math.isfinite(errors)
-        (step,) = change_points.detect(CPU, change_points.fitted(NAMES, values, covariates), errors=errors)
-        assert step.release == NAMES[7]
+        critical = change_points.critical_value(one, change_points.permutations((ROUNDS, ARMS), 50, 5))
+        assert math.isfinite(critical)
+        (point,) = change_points.detect(CPU, change_points.fitted(NAMES, values, covariates), critical=critical)
+        assert point.release == NAMES[7]
 
 
-def test_controls_that_only_rounding_moves_adjust_nothing() -> None:
-    """What rounding leaves of controls that move with their rounds alone has no slope and widens no interval."""
+def test_covariates_that_only_rounding_moves_adjust_nothing() -> None:
+    """Covariates that move with their rounds alone, up to rounding, have no slope and widen no interval."""
     values, _ = drawn(11, {})
     covariates = np.log(1.3 * np.broadcast_to(1 + 0.001 * np.arange(ROUNDS)[:, None], values.shape))
     model = change_points.fitted(NAMES, values, covariates)
     assert model.slope == 0
-    assert model.against(1, 0).high - model.against(1, 0).low < 1
+    assert model.difference(1, 0).high - model.difference(1, 0).low < 1
 
 
-def test_shuffling_keeps_rounds() -> None:
-    """Every row of a shuffle has each place once."""
-    shuffles = change_points.orders((3, 4), 10, 1)
-    assert shuffles.shape == (10, 3, 4)
-    assert (np.sort(shuffles, axis=2) == np.arange(4)).all()
+def test_permuting_keeps_rounds() -> None:
+    """Every row of a permutation has each place once."""
+    permuted = change_points.permutations((3, 4), 10, 1)
+    assert permuted.shape == (10, 3, 4)
+    assert (np.sort(permuted, axis=2) == np.arange(4)).all()
 
 
 def test_the_model_is_that_of_least_squares() -> None:
@@ -155,13 +156,13 @@ def test_the_model_is_that_of_least_squares() -> None:
     assert model.freedom == values.size - design.shape[1]
     assert model.noise == pytest.approx(math.sqrt(squares / model.freedom))
     covariance = np.linalg.inv(design.T @ design) * model.noise**2
-    interval = model.against(3, 0)
+    interval = model.difference(3, 0)
     error = math.sqrt(covariance[ROUNDS + 2, ROUNDS + 2])
     assert interval.high - interval.estimate == pytest.approx(stats.t.ppf(0.975, model.freedom) * error)
 
 
-def test_a_noise_floor_quietens_steps() -> None:
-    """Steps smaller than what a release differs from itself by do not count, in the data and in the shuffled data."""
+def test_a_noise_floor_raises_the_threshold() -> None:
+    """A change smaller than the noise floor is no change point."""
     values, covariates = drawn(8, {7: 0.08})
     model = change_points.fitted(NAMES, values, covariates)
     assert change_points.detect(CPU, model)
@@ -169,31 +170,31 @@ def test_a_noise_floor_quietens_steps() -> None:
 
 
 def test_intervals_hold_the_truth() -> None:
-    """Of 300 campaigns, 95 % intervals of one release beside another hold the true change in about 95 %."""
+    """Of 300 campaigns, 95 % intervals of one release less another hold the true change in about 95 %."""
     held = 0
     for seed in range(300):
-        interval = change_points.fitted(NAMES, *drawn(seed, {7: 0.05})).against(10, 2)
+        interval = change_points.fitted(NAMES, *drawn(seed, {7: 0.05})).difference(10, 2)
         held += interval.low <= 0.05 <= interval.high
     assert 0.91 <= held / 300 <= 0.99
 
 
-def test_without_control_the_plain_means_decide() -> None:
+def test_without_covariate_the_plain_means_decide() -> None:
     """A metric that does not follow the speed of the machine is taken as it is."""
     values = np.log(np.array([[100.0, 100.0, 120.0], [101.0, 100.0, 121.0], [100.0, 101.0, 120.0]]))
     model = change_points.fitted(("a", "b", "c"), values, None)
     assert model.slope == 0
     assert model.effects == pytest.approx(values.mean(axis=0) - values.mean(axis=0)[0])
-    assert [step.release for step in change_points.detect(MEMORY, model)] == ["c"]
+    assert [point.release for point in change_points.detect(MEMORY, model)] == ["c"]
 
 
-def test_of_a_series() -> None:
+def test_of_a_campaign() -> None:
     """Rounds are read by arm, whichever way a round ran; a figure that is missing or does not count makes no model."""
     figures: dict[str, list[list[float | None]]] = {MEMORY.name: [[1e8] * 4, [1e8] * 4, [1.3e8, 1.31e8, 1.3e8, 1.29e8]]}
     (paired,) = paired_rounds.pair(campaign(("1.10.0", "1.11.0", "1.12.0"), 4, figures))
     model = change_points.fit(paired, MEMORY)
     assert model is not None
     assert (model.releases, model.rounds) == (("1.10.0", "1.11.0", "1.12.0"), 4)
-    assert [step.release for step in change_points.detect(MEMORY, model)] == ["1.12.0"]
+    assert [point.release for point in change_points.detect(MEMORY, model)] == ["1.12.0"]
     overhead = next(metric for metric in METRICS if metric.name == "overhead_p50_ms")
     assert change_points.fit(paired, overhead) is not None
     one = paired.rounds[0]

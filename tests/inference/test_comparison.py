@@ -1,9 +1,8 @@
-"""What a campaign says about each metric."""
+"""The verdict of a campaign on each metric."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 
 import numpy as np
@@ -26,7 +25,7 @@ WOBBLE = [1.001, 0.999, 1.002, 0.998, 1.0015, 0.9985, 1.0, 1.0]  # of ratios, ab
 
 
 def one(runs: list[Run]) -> PairedRounds:
-    """The one series that these runs are."""
+    """The one campaign that these runs are."""
     (found,) = paired_rounds.pair(runs)
     return found
 
@@ -43,7 +42,7 @@ def times(values: list[float], factor: float) -> list[float | None]:
 
 
 def test_change_is_the_mean_ratio_within_rounds() -> None:
-    """What rounds have in common cancels: a drift of the machine is in no change, and not in its interval."""
+    """A drift of the machine is neither in a change nor in its interval: differences within rounds cancel it."""
     drifting = [1e8 * 1.1**n for n in range(6)]
     ratios = [1.04, 1.06, 1.05, 1.05, 1.03, 1.07]
     found = compared(MEMORY, [*drifting], [value * ratio for value, ratio in zip(drifting, ratios, strict=True)])
@@ -65,7 +64,7 @@ def test_figures_are_medians() -> None:
     [(1.03, "regression"), (0.97, "improvement"), (1.01, "within threshold"), (0.99, "within threshold")],
 )
 def test_verdict_follows_size_and_direction(factor: float, verdict: str) -> None:
-    """Of CPU time less is better, and 2 % is the least that counts, however certain less is."""
+    """Of CPU time less is better, and 2 % is the threshold, however narrow the interval."""
     assert compared(CPU, times(WOBBLE, 5.0), times(WOBBLE[::-1], 5.0 * factor)).verdict == verdict
 
 
@@ -82,13 +81,13 @@ def test_an_open_verdict_says_how_many_rounds_it_needs() -> None:
 
 
 def test_a_closed_verdict_needs_no_rounds() -> None:
-    """Nothing is asked for when the verdict is in."""
+    """A verdict that is not inconclusive needs no more."""
     assert compared(CPU, times(WOBBLE, 5.0), times(WOBBLE, 6.0)).rounds_needed is None
 
 
 @pytest.mark.parametrize(("level", "rounds", "needed"), [(0.95, 1, 4), (0.95, 3, 4), (0.99, 5, 6)])
 def test_too_few_rounds_are_inconclusive(level: float, rounds: int, needed: int) -> None:
-    """The number that can tell anything at this level is asked for; no interval is made up."""
+    """The fewest rounds of this level are needed, and there is no interval."""
     figures: list[float | None] = [1.0 + n for n in range(rounds)]
     found = effects(one(campaign(TWO, rounds, {CPU: (figures, figures)})), 2, {}, level=level)
     cpu = next(effect for effect in found if effect.metric.name == CPU)
@@ -98,41 +97,72 @@ def test_too_few_rounds_are_inconclusive(level: float, rounds: int, needed: int)
 @pytest.mark.parametrize("odd", [None, 0.0, -1.5])
 @pytest.mark.parametrize("rounds", [2, 8])
 def test_a_figure_without_a_logarithm_is_no_data(odd: float | None, rounds: int) -> None:
-    """A run that lacks the metric, or has 0 or less, leaves the metric untold: more rounds would not help."""
+    """A run that lacks the metric, or has 0 or less, gives no data: more rounds would not help."""
     found = compared(FIRST, [20.0] * rounds, [*[30.0] * (rounds - 1), odd])
     assert (found.interval, found.verdict, found.rounds_needed, found.open) == (None, "no data", None, False)
     assert found.baseline == 20.0
 
 
 def test_first_answers_are_missing_in_older_records() -> None:
-    """Records of schema 1 do not tell them: no figure, no verdict, and everything else has one."""
+    """Records of schema 1 lack them: no figure and no verdict, while everything else has one."""
     found = {effect.metric.name: effect for effect in effects(one(campaign(TWO, 4)), 2, {})}
     assert (found[FIRST].baseline, found[FIRST].verdict) == (None, "no data")
     assert {effect.verdict for name, effect in found.items() if name != FIRST} == {"within threshold"}
 
 
 @pytest.mark.parametrize(
-    ("low", "estimate", "high"),
+    ("low", "estimate", "high", "verdict"),
     [
-        (estimate - half, estimate, estimate + half)
-        for estimate, half in itertools.product(
-            (-0.05, -0.0199, -0.01, 0.0, 0.01, 0.0201, 0.05), (0, 0.005, 0.015, 0.1)
-        )
+        (0.001, 0.03, 0.06, "regression"),
+        (0.001, 0.019, 0.04, "inconclusive"),
+        (-0.001, 0.03, 0.06, "inconclusive"),
+        (-0.06, -0.03, -0.001, "improvement"),
+        (-0.01, 0.0, 0.01, "within threshold"),
+        (0.005, 0.01, 0.015, "within threshold"),
+        (-0.03, 0.0, 0.03, "inconclusive"),
     ],
 )
 @pytest.mark.parametrize("name", [CPU, "throughput_rps"])
-def test_verdict_rule_is_the_one_that_was_simulated(name: str, low: float, estimate: float, high: float) -> None:
-    """On every kind of interval it says what the simulated rule says; where more is better, mirrored."""
+def test_verdict_rule(name: str, low: float, estimate: float, high: float, verdict: str) -> None:
+    """A change exceeds the threshold and its interval excludes 0; where more is better, mirrored."""
     metric = BY_NAME[name]
     sign = 1 if metric.better == "lower" else -1
-    expected = simulation.verdicts(np.array([low]), np.array([estimate]), np.array([high]), 0.02).tolist()[0]
     ends = sorted((sign * low, sign * high))
     interval = Interval(estimate=sign * estimate, low=ends[0], high=ends[1], level=0.95, number=8)
-    assert judged(metric, interval, 0.02, complete=True) == expected
+    assert judged(metric, interval, 0.02, complete=True) == verdict
+    alone = "inconclusive" if verdict in ("regression", "improvement") else verdict
+    assert judged(metric, interval, 0.02, complete=True, significant=False) == alone
 
 
-def test_what_follows_speed_is_adjusted_by_the_control() -> None:
-    """A candidate that only met a slower machine is no regression; without the control it would be one."""
+def test_verdict_rule_takes_many_intervals() -> None:
+    """Many intervals get the verdict that each has by itself."""
+    estimates, halves = (
+        np.array(column).ravel() for column in np.meshgrid([-0.05, -0.0199, 0.0, 0.01, 0.0201, 0.05], [0, 0.005, 0.1])
+    )
+    found = comparison.verdicts(estimates - halves, estimates, estimates + halves, 0.02, significant=True)
+    for place, estimate, half in zip(found, estimates, halves, strict=True):
+        interval = Interval(estimate=estimate, low=estimate - half, high=estimate + half, level=0.95, number=8)
+        assert judged(BY_NAME[CPU], interval, 0.02, complete=True) == comparison.VERDICTS[place]
+
+
+@pytest.mark.parametrize(
+    ("floor", "wanted", "expected"),
+    [
+        (None, None, math.log1p(0.02)),
+        (0.01, None, math.log1p(0.02)),
+        (0.05, None, 0.05),
+        (None, 0.1, 0.1),
+        (0.2, 0.1, 0.2),
+    ],
+)
+def test_threshold(floor: float | None, wanted: float | None, expected: float) -> None:
+    """The minimum effect, the metric's own or the wanted one, or the noise floor where that is larger."""
+    assert comparison.threshold(BY_NAME[CPU], floor, wanted) == expected
+    assert comparison.threshold(BY_NAME["settled_s"], floor) == (floor or 0.0)
+
+
+def test_what_follows_speed_is_adjusted_by_the_covariate() -> None:
+    """A candidate that only met a slower machine is no regression; without the covariate it would be one."""
     covariate = [1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 1.02, 0.98]
     slower: list[float | None] = [value * 1.1 for value in covariate]
     figures: dict[str, tuple[list[float | None], list[float | None]]] = {
@@ -148,18 +178,19 @@ def test_what_follows_speed_is_adjusted_by_the_control() -> None:
 
 def test_adjusted_interval_is_the_one_that_was_simulated() -> None:
     """From runs to interval: the slope of all runs, and what it costs, as the simulated campaigns have them."""
-    values, covariates = simulation.draw(simulation.CPU, 0.03, 1, 7, np.random.default_rng(5))
-    cpu, covariate = ([list(map(float, np.exp(arm))) for arm in drawn[0]] for drawn in (values, covariates))
+    values, covariates = simulation.draw(simulation.CPU, 1, 7, np.random.default_rng(5))
+    values[:, :, 1] += 0.03
+    cpu, covariate = ([list(map(float, np.exp(arm))) for arm in drawn[0, 0]] for drawn in (values, covariates))
     found = effects(one(campaign(TWO, 7, {CPU: cpu, COVARIATE: covariate})), 2, {})
     differences, cost = simulation.adjusted_differences(values, covariates)
-    (mean,), (half,) = student(differences, 0.95, cost)
+    ((mean,),), ((half,),) = student(differences, 0.95, cost)
     interval = next(effect.interval for effect in found if effect.metric.name == CPU)
     assert interval is not None
     assert (interval.estimate, interval.low, interval.high) == pytest.approx((mean, mean - half, mean + half))
 
 
-def test_control_shift_tells_how_the_control_itself_differs() -> None:
-    """The ratio of the controls, with its interval; None with too few rounds or without a control."""
+def test_change_of_the_covariate() -> None:
+    """The ratio of the covariates, with its interval; None with too few rounds or without a covariate."""
     covariate: list[float | None] = [1.0, 1.01, 0.99, 1.0]
     change = comparison.covariate_change(
         one(campaign(TWO, 4, {COVARIATE: (covariate, times([1.0, 1.01, 0.99, 1.0], 1.2))})), 2
@@ -174,14 +205,14 @@ def test_arms_are_compared_with_their_own_baseline() -> None:
     """Each of three arms with the first, or with another one."""
     found = one(campaign(("a", "b", "c"), 4, {CPU: ([5.0] * 4, [6.0] * 4, [6.6] * 4)}))
     pairs = ((2, 1, 1.2), (3, 1, 1.32), (3, 2, 1.1))
-    for arm, beside, ratio in pairs:
-        cpu = next(e for e in effects(found, arm, {}, beside=beside) if e.metric.name == CPU)
+    for arm, baseline, ratio in pairs:
+        cpu = next(e for e in effects(found, arm, {}, baseline=baseline) if e.metric.name == CPU)
         assert cpu.interval is not None
         assert cpu.interval.estimate == pytest.approx(math.log(ratio))
 
 
-def test_least_change_can_be_replaced_and_adds_a_metric() -> None:
-    """A threshold of one's own is what counts, also for a metric that is not compared otherwise."""
+def test_minimum_effect_can_be_replaced_and_adds_a_metric() -> None:
+    """A given minimum effect replaces the metric's own, also for a metric that is not compared otherwise."""
     paired = one(campaign(TWO, 4, {CPU: ([5.0] * 4, [5.2] * 4), "settled_s": ([5.0] * 4, [5.2] * 4)}))
     found = {e.metric.name: e for e in effects(paired, 2, {}, minimum_effect={CPU: 0.05, "settled_s": 0.01})}
     assert (found[CPU].verdict, found["settled_s"].verdict) == ("within threshold", "regression")
@@ -206,7 +237,7 @@ def test_noise_floor_is_the_far_end_of_all_rounds_together(mean: float) -> None:
 
 
 def test_change_within_the_noise_floor_does_not_count() -> None:
-    """A certain 3 % of memory is a regression, unless comparing a release with itself could not exclude 3 %."""
+    """A significant 3 % of memory is a regression, unless comparing a release with itself could not exclude 3 %."""
     runs = campaign(TWO, 8, {MEMORY: (times(WOBBLE, 1e8), times(WOBBLE[::-1], 1.03e8))})
     for size, verdict in ((0.01, "regression"), (0.05, "within threshold")):
         found = {e.metric.name: e for e in effects(one(runs), 2, noise_floors(paired_rounds.pair(noisy(size))))}[MEMORY]
@@ -216,13 +247,13 @@ def test_change_within_the_noise_floor_does_not_count() -> None:
 
 
 def test_noise_floor_holds_under_its_own_conditions_only() -> None:
-    """A/A runs of another flow say nothing."""
+    """A/A runs of another flow give no floor."""
     floors = noise_floors(paired_rounds.pair(noisy(0.05, flow="flex_async")))
     assert {e.floor for e in effects(one(campaign(TWO, 8)), 2, floors)} == {None}
 
 
 def test_a_a_runs_are_not_judged_by_their_own_floor() -> None:
-    """Else a release that differs from itself could never be a false alarm."""
+    """Otherwise a release that differs from itself could never be a false positive."""
     found = one(campaign(SAME, 8, {MEMORY: ([1e8] * 8, times(WOBBLE, 1.05e8))}))
     own = {e.metric.name: e for e in effects(found, 2, noise_floors([found]))}[MEMORY]
     assert (own.floor, own.verdict) == (None, "regression")
@@ -249,24 +280,24 @@ def test_noise_floors_of_several_releases_do_not_mix_their_levels() -> None:
 
 
 def test_a_a_runs_that_lack_a_metric_leave_the_floor_to_the_others() -> None:
-    """An older A/A campaign without first answers does not undo what a newer one tells of them."""
-    told = campaign(SAME, 8, {FIRST: (times(WOBBLE, 20.0), times(WOBBLE[::-1], 20.0))})
+    """An older A/A campaign without first answers does not change the floor of a newer one."""
+    newer = campaign(SAME, 8, {FIRST: (times(WOBBLE, 20.0), times(WOBBLE[::-1], 20.0))})
     old = campaign(SAME, 8, name="older", first=60)
     alone, both = (
-        {key[-1]: f for key, f in noise_floors(paired_rounds.pair(r)).items()} for r in (told, [*told, *old])
+        {key[-1]: f for key, f in noise_floors(paired_rounds.pair(r)).items()} for r in (newer, [*newer, *old])
     )
     assert both[FIRST] == alone[FIRST]
 
 
 def test_rounds_can_be_cut_off() -> None:
-    """What a series said after its first rounds."""
+    """The verdicts after the first rounds only."""
     found = one(campaign(TWO, 6, {CPU: ([5.0] * 6, [6.0] * 6)}))
     assert {e.interval.number for e in effects(found.first(4), 2, {}) if e.interval} == {4}
     assert dataclasses.replace(found, rounds=found.rounds[:4]) == found.first(4)
 
 
-def test_a_change_that_is_chance_among_many_is_open() -> None:
-    """What one metric alone would call a change is open where ten were looked at, and one where it was the only one."""
+def test_a_change_by_chance_among_many_metrics_is_inconclusive() -> None:
+    """A change that is significant as the only metric is inconclusive among ten."""
     moved = [1.00, 1.06, 1.01, 1.07, 1.02, 1.06]
     runs = campaign(TWO, 6, {MEMORY: ([1e8] * 6, times(moved, 1e8))})
     paired = one(runs)
@@ -279,7 +310,7 @@ def test_a_change_that_is_chance_among_many_is_open() -> None:
 
 
 def test_truncated_latencies_are_not_compared() -> None:
-    """A latency that must not be believed is no data, while throughput and CPU time of the same run count."""
+    """A distrusted latency is no data, while throughput and CPU time of the same run count."""
     runs = [dataclasses.replace(run, distrusted=("truncated: ...",)) for run in campaign(TWO, 6)]
     verdicts = {each.metric.name: each.verdict for each in effects(one(runs), 2, {})}
     assert (verdicts["overhead_p50_ms"], verdicts[CPU]) == ("no data", "within threshold")

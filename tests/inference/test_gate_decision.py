@@ -98,16 +98,16 @@ def test_with_thresholds_only_what_is_named_decides() -> None:
 
 def test_reasons_say_size_verdict_and_threshold() -> None:
     """As the table does, with the rounds that an open one needs."""
-    told = {case.effect.metric.name: effect_text.reason(case.effect) for case in cases({})}
-    assert told[CPU] == "+6.0 %, regression, threshold 2.0 %"
-    assert told["overhead_p99_ms"] == "+5.5 %, inconclusive: about 227 rounds needed, threshold 10.0 %"
-    assert told["first_answer_ms"] == "no data, threshold 20.0 %"
+    reasons = {case.effect.metric.name: effect_text.reason(case.effect) for case in cases({})}
+    assert reasons[CPU] == "+6.0 %, regression, threshold 2.0 %"
+    assert reasons["overhead_p99_ms"] == "+5.5 %, inconclusive: about 227 rounds needed, threshold 10.0 %"
+    assert reasons["first_answer_ms"] == "no data, threshold 20.0 %"
     (throughput,) = cases(gate_decision.thresholds(["steady_throughput=-30%"]))
     assert effect_text.reason(throughput.effect) == "-35.0 %, regression, threshold 30.0 %"
 
 
 def test_junit() -> None:
-    """A failure is a regression, an error is what could not be told, and the counts say how many."""
+    """A failure is a regression, an error is no data or undecided, and the counts say how many."""
     root = ET.fromstring(junit.render(cases({}), 61.25))  # noqa: S314
     (suite,) = root
     assert (root.tag, suite.attrib) == (

@@ -1,4 +1,4 @@
-"""Shifts, slopes and numbers of rounds, on figures worked out by hand, by scipy, and on 14 recorded runs."""
+"""Intervals, slopes and numbers of rounds, on figures worked out by hand, by scipy, and on 14 recorded runs."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def test_slope_cost_widens_the_interval() -> None:
 
 @pytest.mark.parametrize(("level", "minimum_effect"), [(0.5, 3), (0.9, 3), (0.95, 4), (0.98, 5), (0.99, 6), (0.999, 8)])
 def test_too_few_rounds_state_nothing(level: float, minimum_effect: int) -> None:
-    """A shift is stated from the least number of rounds on, which grows with the level."""
+    """There is an interval from the fewest rounds on, whose number grows with the level."""
     assert fewest_rounds(level) == minimum_effect
     assert paired_t_interval(SLEEP[: minimum_effect - 1], level) is None
     assert paired_t_interval(SLEEP[:minimum_effect], level) is not None
 
 
 def test_no_rounds_state_nothing() -> None:
-    """Arms that share no round have no shift."""
+    """Arms that share no round have no interval."""
     assert paired_t_interval([], 0.95) is None
 
 
@@ -99,26 +99,26 @@ def test_slope_stays_within_reason(true: float, kept: float) -> None:
     assert pooled_slope([[true * covariate for covariate in covariates]], [covariates]) == pytest.approx(kept)
 
 
-def test_still_control_explains_nothing() -> None:
-    """A control that never moves gives no slope, costs nothing, and divides nothing by zero."""
+def test_constant_covariate_explains_nothing() -> None:
+    """A covariate that never moves gives no slope, costs nothing, and divides nothing by zero."""
     still = [0.5, 0.5, 0.5]
     assert pooled_slope([[1, 2, 3], [2, 3, 5]], [still, still]) == 0
     assert slope_cost(still, still, [still, still]) == SlopeCost(freedom=0, variance=0)
 
 
-def test_adjusted_takes_the_controls_part() -> None:
-    """A difference loses slope times the difference of the controls."""
+def test_adjusted_takes_the_covariates_part() -> None:
+    """A difference loses slope times the difference of the covariates."""
     assert adjusted([1, 1], [1.5, 1.25], [0, 0.5], [1, 0.25], 0.5) == [0, 0.375]
 
 
-def test_adjusted_refuses_rounds_without_their_control() -> None:
-    """Arms and controls have the same rounds or there is no pair."""
+def test_adjusted_refuses_rounds_without_their_covariate() -> None:
+    """Arms and covariates must have the same rounds."""
     with pytest.raises(ValueError, match="shorter"):
         adjusted([1, 2], [1, 2], [1], [1, 2], 0.5)
 
 
 def test_slope_cost_by_hand() -> None:
-    """A mean control difference m adds m^2 / (2 squares), and the differences' own squares / (2 squares) are lost."""
+    """A mean covariate difference m adds m^2 / (2 squares), and the differences' own squares / (2 squares) are lost."""
     base, ours = [0.0, 2.0], [4.0, 4.0]  # about their means: -1 1, 0 0; squares 2; differences 4 and 2, mean 3
     assert slope_cost(base, ours, [base, ours]) == SlopeCost(freedom=2 / 4, variance=9 / 4)
 
@@ -152,7 +152,7 @@ def test_rounds_needed_for_what_is_there() -> None:
 
 @pytest.mark.parametrize("level", [0.95, 0.99])
 def test_rounds_needed_is_never_less_than_the_least(level: float) -> None:
-    """Even without any noise the least number of rounds is needed."""
+    """Even without any noise the fewest rounds are needed."""
     found = paired_t_interval([0.25] * 10, level)
     assert found is not None
     assert rounds_needed(found, 0.01) == fewest_rounds(level)
@@ -190,7 +190,7 @@ def test_recorded_pairs_of_one_release_do_not_differ(metric: list[float]) -> Non
 
 @pytest.mark.parametrize("level", [0.95, 0.99])
 def test_five_percent_are_found_in_the_recorded_runs(level: float) -> None:
-    """CPU made 5 % dearer in every second recorded run is found, 2 % being the least that counts."""
+    """CPU made 5 % dearer in every second recorded run is found, above the threshold of 2 %."""
     found = pilot_shift(CPU, 1.05, level)
     assert found.low > 0
     assert found.estimate > math.log(1.02)
@@ -204,7 +204,7 @@ def test_five_percent_are_lost_without_the_control() -> None:
     assert found.low < 0 < found.high
 
 
-def test_chance_is_that_of_the_t_test() -> None:
+def test_p_value_is_that_of_the_t_test() -> None:
     """The p value of an interval is that of scipy's one-sample t test."""
     differences = [0.01, 0.03, -0.02, 0.04, 0.02, 0.03]
     found = paired_t_interval(differences, 0.95)
@@ -214,15 +214,21 @@ def test_chance_is_that_of_the_t_test() -> None:
 
 
 @pytest.mark.parametrize(("differences", "p_value"), [([0.02] * 6, 0.0), ([0.0] * 6, 1.0)])
-def test_chance_without_noise(differences: list[float], p_value: float) -> None:
-    """A shift that never varies is certain, and none at all is none."""
+def test_p_value_without_noise(differences: list[float], p_value: float) -> None:
+    """Where differences do not vary, it is 0 for any difference and 1 for none."""
     found = paired_t_interval(differences, 0.95)
     assert found is not None
     assert found.p_value == p_value
 
 
-def test_tests_at_once() -> None:
-    """Holm's method by hand: the smallest p value times the number of tests, the next times one less, never falling."""
+def test_holm_by_hand() -> None:
+    """The smallest p value times the number of tests, the next times one less, never falling."""
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert holm([0.5, 0.9]).tolist() == [1.0, 1.0]
+    assert holm([]).tolist() == []
+
+
+def test_holm_takes_many_tables() -> None:
+    """Each row of p values is adjusted by itself."""
+    rows = [[0.01, 0.04, 0.03], [0.2, 0.001, 0.02]]
+    assert holm(rows).tolist() == [holm(row).tolist() for row in rows]

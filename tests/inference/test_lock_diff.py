@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from scripts.inference import lock_diff, paired_rounds
-from scripts.inference.lock_diff import Moved
+from scripts.inference.lock_diff import VersionChange
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.records.schema import RunRecord
 from tests.fakes import synthetic_runs
@@ -58,7 +58,7 @@ def test_equal_environments_differ_in_nothing() -> None:
 )
 def test_jump(before: str | None, after: str | None, *, jump: bool) -> None:
     """The first number that is not 0 decides, and what came or went has jumped."""
-    assert lock_diff.is_jump(Moved(name="x", before=before, after=after)) == jump
+    assert lock_diff.is_jump(VersionChange(name="x", before=before, after=after)) == jump
 
 
 def over_releases(*installed: dict[str, str]) -> PairedRounds:
@@ -81,4 +81,4 @@ def test_only_what_is_watched() -> None:
         {"fastapi": "0.110.0", "numpy": "1.0"}, {"fastapi": "0.110.1", "numpy": "2.0"}, {"fastapi": "0.111.0"}
     )
     found = lock_diff.jumps(paired, ["fastapi"])
-    assert found == {"1.12.0": [Moved(name="fastapi", before="0.110.1", after="0.111.0")]}
+    assert found == {"1.12.0": [VersionChange(name="fastapi", before="0.110.1", after="0.111.0")]}

@@ -17,7 +17,7 @@ TWO = ("1.12.0", "1.18.5")
 
 
 def only(runs: list[Run]) -> PairedRounds:
-    """The one series that these runs are."""
+    """The one campaign that these runs are."""
     (found,) = paired_rounds.pair(runs)
     return found
 
@@ -44,7 +44,7 @@ def test_runs_without_a_campaign_are_in_no_series() -> None:
 
 
 def test_flows_and_campaigns_stay_apart() -> None:
-    """Runs of another flow or another campaign are another series, though their rounds have the same names."""
+    """Runs of another flow or another campaign are not paired, though their rounds have the same names."""
     runs = [*campaign(TWO, 1), *campaign(TWO, 1, flow="flex_async"), *campaign(TWO, 1, name="another")]
     found = [(one.campaign, one.flow, len(one.rounds)) for one in paired_rounds.pair(runs)]
     assert found == [("another", "static_async", 1), ("c0ffee123456", "flex_async", 1),
@@ -52,7 +52,7 @@ def test_flows_and_campaigns_stay_apart() -> None:
 
 
 def test_a_round_with_a_run_that_does_not_count_is_left_out_whole() -> None:
-    """Its good run is not compared either, and the reason is told."""
+    """Its good run is not compared either, and the reason is given."""
     runs = campaign(TWO, 3)
     runs[2] = spoilt(runs[2], reasons=("it lagged, badly", "another ran"))
     found = only(runs)

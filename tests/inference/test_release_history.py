@@ -1,4 +1,4 @@
-"""From release to release: which campaign is told, what stepped in words, and the picture."""
+"""From release to release: which campaign is shown, the changes in words, and the picture."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def moving(changes: dict[str, float], noise: float = 0.01) -> list[list[float | 
 
 
 def paired(**others: list[list[float | None]]) -> PairedRounds:
-    """A campaign over releases; the control arm has noise of its own."""
+    """A campaign over releases; the speed covariate has noise of its own."""
     covariate = moving({}, noise=0.02)
     figures = {comparison.COVARIATE: covariate, CPU: moving({"1.11.0": 1.2})} | others
     (found,) = paired_rounds.pair(campaign(RELEASES, ROUNDS, figures))
@@ -44,14 +44,14 @@ def paired(**others: list[list[float | None]]) -> PairedRounds:
 
 
 @pytest.fixture(scope="module")
-def told() -> ReleaseHistory:
+def shown() -> ReleaseHistory:
     """A campaign in which CPU time rose by a fifth with 1.11.0."""
     return release_history.history(paired(), {}, synthetic_runs.SUITE)
 
 
-def test_steps_in_words(told: ReleaseHistory) -> None:
-    """A step is told with its release, direction, size, interval, and the release before."""
-    (sentence,) = [one for one in history_text.sentences(synthetic_runs.SUITE, told) if "CPU" in one]
+def test_changes_in_words(shown: ReleaseHistory) -> None:
+    """A change is shown with its release, direction, size, interval, and the release before."""
+    (sentence,) = [one for one in history_text.sentences(synthetic_runs.SUITE, shown) if "CPU" in one]
     assert re.fullmatch(
         r"\*\*1\.11\.0\*\*: against 1\.10\.1 CPU per request rose by (1[89]|2[01])\.\d % \(\d+\.\d % to \d+\.\d %\)",
         sentence,
@@ -59,7 +59,7 @@ def test_steps_in_words(told: ReleaseHistory) -> None:
 
 
 def test_noise_floor_hides_what_a_release_differs_from_itself_by() -> None:
-    """A step below the noise floor of an A/A campaign under the same conditions is none."""
+    """A change below the noise floor of an A/A campaign under the same conditions is none."""
     found = paired()
     floors = comparison.noise_floors(paired_rounds.pair(campaign(("1.12.0",) * 2, ROUNDS, name="aa")))
     key = next(iter(floors))
@@ -69,14 +69,14 @@ def test_noise_floor_hides_what_a_release_differs_from_itself_by() -> None:
     assert [one for one in history_text.sentences(synthetic_runs.SUITE, elsewhere) if "CPU" in one]
 
 
-def test_wolf_is_cried_seldom(told: ReleaseHistory) -> None:
-    """The share of shuffled trials with a step is told, and small."""
-    assert 0 <= told.false_positives <= 0.1
+def test_false_positives_are_few(shown: ReleaseHistory) -> None:
+    """The share of permuted campaigns with a change point is given, and small."""
+    assert 0 <= shown.false_positives <= 0.1
 
 
-def test_panels_have_their_units(told: ReleaseHistory) -> None:
+def test_panels_have_their_units(shown: ReleaseHistory) -> None:
     """Memory is in MiB, and the first release stands at its own median."""
-    panels = {panel.title: panel for panel in map(history_chart.panel, told.metrics)}
+    panels = {panel.title: panel for panel in map(history_chart.panel, shown.metrics)}
     assert panels["memory end (lower is better)"].unit == "MiB"
     assert panels["memory end (lower is better)"].points[0].value == pytest.approx(880)
     assert panels["CPU per request (lower is better)"].changes == ("1.11.0",)
@@ -85,9 +85,9 @@ def test_panels_have_their_units(told: ReleaseHistory) -> None:
     assert cpu.low < cpu.value < cpu.high
 
 
-def test_picture(told: ReleaseHistory) -> None:
+def test_picture(shown: ReleaseHistory) -> None:
     """Every release that has the engine stands on the axis, measured or not, and behaviour changes are numbered."""
-    panels = [history_chart.panel(metric) for metric in told.metrics]
+    panels = [history_chart.panel(metric) for metric in shown.metrics]
     picture = svg.draw(history_chart.over_releases(synthetic_runs.SUITE, "A title", "fastapi", "static_async", panels))
     light = picture.light.decode()
     for release in synthetic_runs.SUITE.releases:
@@ -121,7 +121,7 @@ def test_a_metric_that_a_run_does_not_tell_has_no_panel() -> None:
     ],
 )
 def test_which_campaigns_are_over_releases(releases: tuple[str, ...], rounds: int, *, chosen: bool) -> None:
-    """Three releases at least that follow each other, none twice or unknown, and rounds enough to tell steps."""
+    """Three releases at least that follow each other, none twice or unknown, and enough rounds for change points."""
     assert bool(release_history.newest(paired_rounds.pair(campaign(releases, rounds)), synthetic_runs.SUITE)) == chosen
 
 
@@ -132,7 +132,7 @@ def test_an_engine_that_left_is_not_told() -> None:
 
 
 def test_a_control_that_steps_is_told() -> None:
-    """Adjusted figures leave out what a release does to its own control, so that is said beside the steps."""
+    """Adjusted figures leave out the change of a release's own covariate, so that stands beside the changes."""
     covariate = [[1.3] * ROUNDS, [1.3] * ROUNDS, [1.6] * ROUNDS, [1.6] * ROUNDS]
     noisy: list[list[float | None]] = [[v * (1 + 0.001 * n) for n, v in enumerate(arm)] for arm in covariate]
     found = release_history.history(paired(**{comparison.COVARIATE: noisy}), {}, synthetic_runs.SUITE)
@@ -152,7 +152,7 @@ def test_the_campaign_with_most_releases_is_told() -> None:
 
 
 def test_jumps_are_told() -> None:
-    """A jump of a package that serves a request is told by its release, and beside a step of that release."""
+    """A jump of a package that serves a request is listed by its release, and beside a change of that release."""
     figures = {comparison.COVARIATE: moving({}, noise=0.02), CPU: moving({"1.11.0": 1.2})}
     runs = []
     for run in campaign(RELEASES, ROUNDS, figures):
@@ -164,14 +164,14 @@ def test_jumps_are_told() -> None:
         )
         runs.append(dataclasses.replace(run, record=record))
     (found,) = paired_rounds.pair(runs)
-    told = release_history.history(found, {}, synthetic_runs.SUITE)
-    assert history_text.jumps(told) == ["1.11.0: gunicorn 20.1.0 to 22.0.0"]
-    (sentence,) = [one for one in history_text.sentences(synthetic_runs.SUITE, told) if "CPU" in one]
+    shown = release_history.history(found, {}, synthetic_runs.SUITE)
+    assert history_text.jumps(shown) == ["1.11.0: gunicorn 20.1.0 to 22.0.0"]
+    (sentence,) = [one for one in history_text.sentences(synthetic_runs.SUITE, shown) if "CPU" in one]
     assert sentence.endswith(" %). Also in this release: gunicorn 20.1.0 to 22.0.0")
 
 
 def test_behaviours_are_told_beside_steps() -> None:
-    """What is known to have changed in promptflow stands beside the steps of that release, and of no other."""
+    """What is known to have changed in promptflow stands beside the changes of that release, and of no other."""
     found = release_history.history(paired(), {}, synthetic_runs.SUITE)
     for since, there in (("1.11.0", True), ("1.12.0", False)):
         behaviour = Behaviour(since=since, what="tracing is off by default")
@@ -181,16 +181,16 @@ def test_behaviours_are_told_beside_steps() -> None:
 
 
 def test_why_it_stepped_is_told_where_that_is_known() -> None:
-    """What looking into a step has shown ends its sentence; of a release without a step nothing is told."""
+    """The cause of a change ends its sentence; a release without a change has none."""
     releases = tuple(
         dataclasses.replace(one, explained=f"Because of {one.version}") for one in synthetic_runs.SUITE.releases
     )
     suite = dataclasses.replace(synthetic_runs.SUITE, releases=releases)
-    told = history_text.sentences(suite, release_history.history(paired(), {}, suite))
-    assert [one for one in told if one.endswith(". Because of 1.11.0")]
-    assert not [one for one in told if "Because of 1.12.0" in one]
+    shown = history_text.sentences(suite, release_history.history(paired(), {}, suite))
+    assert [one for one in shown if one.endswith(". Because of 1.11.0")]
+    assert not [one for one in shown if "Because of 1.12.0" in one]
 
 
 def test_what_is_shown_exists() -> None:
-    """Every metric of the picture is one of the registry's, and has a least change."""
+    """Every metric of the picture is one of the registry's, and has a minimum effect."""
     assert all(metric.minimum_effect for metric in METRICS if "history" in metric.shown_in)

@@ -22,7 +22,7 @@ def table(paired: PairedRounds, floors: Floors) -> str:
     """One row a metric: the paired change by dependencies alone, by promptflow alone, and by both, with intervals."""
     shares = [
         effects(paired, NEWER_LOCK, floors),
-        effects(paired, NEWER_RELEASE, floors, beside=NEWER_LOCK),
+        effects(paired, NEWER_RELEASE, floors, baseline=NEWER_LOCK),
         effects(paired, NEWER_RELEASE, floors),
     ]
     rows = [[row[0].metric.short_title, *map(_change, row)] for row in zip(*shares, strict=True)]

@@ -27,7 +27,7 @@ def render(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> s
         next=[*_about_change(found, last, as_of), *_elsewhere(found, last)],
         table=markdown.markdown(_HEADERS, rows, labels=len(_HEADERS)),
         about=comparison_page.about(last),
-        threshold=_size(found.last.minimum_effect),
+        threshold=_size(found.last.threshold),
         level=f"{found.last.level * 100:.2f}",
     )
 
@@ -50,9 +50,9 @@ def _verdict(found: Bisection) -> str:
         verb = "rose" if change.estimate > 0 else "fell"
         return f"**{found.metric.words} {verb} with {release}**: {change_text(change)} against {before}."
     first, last, whole = found.last.releases[0], found.last.releases[-1], change_text(found.last.whole)
-    if found.last.still:
+    if found.last.within_threshold:
         return f"**No change.** Between {first} and {last} it stays within the threshold: {whole}."
-    if found.last.drift:
+    if found.last.gradual:
         return f"**No single change.** From {first} to {last} it moved by {whole}. Each part is within the threshold."
     return f"**Inconclusive.** Noise hides whether it changed between {first} and {last}: {whole}."
 

@@ -1,0 +1,81 @@
+"""The self-test's campaigns among the records, found by the releases that they compare.
+
+A campaign's identity is a digest over the machine and more, so that it is not known on another machine. What a campaign
+compares is: the release with as many candidates of it as there are slowdowns, or the release with itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.analysis import run_reader
+from scripts.analysis.run_reader import Run
+from scripts.config.errors import NotComparableError, NothingMeasuredError
+from scripts.inference import comparison, paired_rounds
+from scripts.inference.comparison import ArmComparison
+from scripts.inference.paired_rounds import BASELINE, PairedRounds
+from scripts.records.storage import RecordError, run_directories
+from scripts.selftest.slowdowns import SLOWDOWNS, Slowdown
+
+_CANDIDATE = re.compile(r"\+[0-9a-f]{8}")  # ends the label of a candidate, see environments.candidates
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedSelfTest:
+    """What was measured for a self-test, judged."""
+
+    slowed: tuple[tuple[Slowdown, ArmComparison], ...]  # the newest campaign
+    aa_comparisons: tuple[ArmComparison, ...]  # oldest first
+
+
+def read(results: Path, *, profile: str, release: str, engine: str, flow: str) -> RecordedSelfTest:
+    """The recorded self-test of a release; NothingMeasuredError when the records lack a part of it."""
+    found = _paired(run for _, run in run_reader.each(run_directories(results, profile=profile)))
+    whole = sorted(
+        (one for one in found if (one.engine, one.flow) == (engine, flow) and one.rounds),
+        key=lambda one: one.rounds[0].round_id,
+    )
+    slowed = [one for one in whole if _is_slowed(one, release)]
+    aa = [one for one in whole if one.is_aa and list(one.releases.values()) == [release] * 2]
+    missing = [name for name, these in (("slowdowns", slowed), ("A/A comparisons", aa)) if not these]
+    if missing:
+        raise NothingMeasuredError(
+            f"{results / 'runs' / profile} has no whole round of the self-test's {' and no '.join(missing)} "
+            f"({release} on {engine}, {flow})",
+            then="nox -s self-test (hours; resumable), or name other --results",
+        )
+    floors = comparison.noise_floors(found)
+    of_arm = dict(enumerate(SLOWDOWNS, BASELINE + 1))
+    return RecordedSelfTest(
+        slowed=tuple((of_arm[one.arm], one) for one in comparison.judge(slowed[-1:], floors)),
+        aa_comparisons=tuple(comparison.judge(aa, floors)),
+    )
+
+
+def _is_slowed(one: PairedRounds, release: str) -> bool:
+    """Whether it compares the release with a candidate for each slowdown; they are in the order of SLOWDOWNS."""
+    baseline, *candidates = one.releases.values()
+    return (
+        baseline == release
+        and len(candidates) == len(SLOWDOWNS)
+        and all(label.startswith(release) and _CANDIDATE.fullmatch(label.removeprefix(release)) for label in candidates)
+    )
+
+
+def _paired(runs: Iterable[Run | RecordError]) -> list[PairedRounds]:
+    """All campaigns, without runs that cannot be read and without campaigns whose conditions changed."""
+    by_campaign = defaultdict[str, list[Run]](list)
+    for run in runs:
+        if not isinstance(run, RecordError):
+            by_campaign[run.record.requested.campaign].append(run)
+    found = []
+    for of_campaign in by_campaign.values():
+        try:
+            found += paired_rounds.pair(of_campaign)
+        except NotComparableError:  # nox -s collate names it
+            continue
+    return found

@@ -1,0 +1,75 @@
+"""The self-test among the records: which campaigns belong to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.analysis import run_reader
+from scripts.analysis.run_reader import Run
+from scripts.config.errors import NothingMeasuredError
+from scripts.records.storage import RecordError
+from scripts.selftest import recorded
+from scripts.selftest.recorded import RecordedSelfTest
+from scripts.selftest.slowdowns import SLOWDOWNS
+from tests.fakes.synthetic_runs import campaign
+
+RELEASE = "1.12.0"
+CANDIDATES = tuple(f"{RELEASE}+{number:08x}" for number in range(len(SLOWDOWNS)))
+SLOWED = campaign((RELEASE, *CANDIDATES), 4, name="slowed")
+AA = campaign((RELEASE, RELEASE), 4, name="aa", first=50)
+
+
+def read(monkeypatch: pytest.MonkeyPatch, *runs: Run | RecordError) -> RecordedSelfTest:
+    """The self-test among these runs."""
+    monkeypatch.setattr(run_reader, "each", lambda _directories: [(Path("run"), run) for run in runs])
+    return recorded.read(Path("results"), profile="compare", release=RELEASE, engine="fastapi", flow="static_async")
+
+
+def test_each_candidate_has_its_slowdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates are in the order of the slowdowns, and a run that cannot be read is passed over."""
+    found = read(monkeypatch, *SLOWED, *AA, RecordError("truncated"))
+    assert [slowdown for slowdown, _ in found.slowed] == list(SLOWDOWNS)
+    assert [one.paired.label(one.arm) for _, one in found.slowed] == list(CANDIDATES)
+    assert [one.paired.campaign for one in found.aa_comparisons] == ["aa"]
+
+
+def test_the_newest_slowdowns_and_all_a_a_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several campaigns with slowdowns the newest counts, of A/A campaigns each."""
+    newer = campaign((RELEASE, *CANDIDATES), 4, name="newer", first=90)
+    again = campaign((RELEASE, RELEASE), 4, name="again", first=70)
+    found = read(monkeypatch, *newer, *SLOWED, *again, *AA)
+    assert {one.paired.campaign for _, one in found.slowed} == {"newer"}
+    assert [one.paired.campaign for one in found.aa_comparisons] == ["aa", "again"]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        campaign((RELEASE, *CANDIDATES[1:]), 4),
+        campaign((RELEASE, *CANDIDATES[1:], f"{RELEASE}+asof.20240626"), 4),
+        campaign(("1.13.0", *CANDIDATES), 4),
+        campaign((RELEASE, *CANDIDATES), 4, flow="flex_async"),
+    ],
+    ids=["fewer", "another lock", "another baseline", "another flow"],
+)
+def test_other_campaigns_are_no_slowdowns(monkeypatch: pytest.MonkeyPatch, others: list[Run]) -> None:
+    """The error names what the records lack."""
+    with pytest.raises(NothingMeasuredError, match="no whole round of the self-test's slowdowns "):
+        read(monkeypatch, *others, *AA)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        campaign(("1.13.0", "1.13.0"), 4, first=50),
+        campaign((RELEASE, "1.13.0"), 4, first=50),
+        campaign((RELEASE,) * 3, 4, first=50),
+    ],
+    ids=["another release", "two releases", "three arms"],
+)
+def test_other_campaigns_are_no_a_a_comparisons(monkeypatch: pytest.MonkeyPatch, others: list[Run]) -> None:
+    """Only the self-test's release with itself counts."""
+    with pytest.raises(NothingMeasuredError, match="no whole round of the self-test's A/A comparisons "):
+        read(monkeypatch, *SLOWED, *others)
