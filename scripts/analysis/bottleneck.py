@@ -14,7 +14,7 @@ Bound = Literal["generator-bound", "mock-bound", "load-bound", "server-bound"]
 
 
 def verdict(data: RunData) -> Bound | None:
-    """The bound of a run, in order of what must be excluded first; None where it cannot be told.
+    """The bound of a run, in order of what must be excluded first; None where it is unknown.
 
     It cannot without a steady window, and when the flow does not declare its ideal time or nothing in the load waits.
     """

@@ -1,4 +1,4 @@
-"""What figures and verdicts about one run are computed from: its record and its distributions, with what both tell."""
+"""All data of one run: its record, distributions and timeline, and what follows from them at once."""
 
 from __future__ import annotations
 

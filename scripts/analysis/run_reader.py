@@ -39,7 +39,7 @@ class Run:
     reasons: tuple[str, ...]  # why the outcome is not ok
     disturbances: tuple[bool, ...]  # of each reason, whether it blames the machine and not the server or the load
     distrusted: tuple[str, ...]  # why its latencies, of all its figures, must not be ranked or compared
-    bound: Bound | None  # what set its throughput; None where that cannot be told
+    bound: Bound | None  # what set its throughput; None where that is unknown
 
     def counts(self, metric: Metric) -> bool:
         """Whether this figure of the run may be ranked, pooled or compared."""

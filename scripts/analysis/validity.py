@@ -1,10 +1,10 @@
-"""When a run that ended well may still not be believed, with reasons.
+"""Whether a run that ended well is valid, and why not.
 
-`reasons` spoil a run: it is shown, but neither ranked, pooled nor compared. `distrusted` spoils its latencies only.
-Thresholds are those of measurement practice stated in README under "When a run counts".
+An invalid run is shown, but neither ranked, pooled nor compared; `distrusted` concerns its latencies alone. The rules are
+explained in docs/reading-results.md#when-a-run-is-valid.
 
-A law or a ceiling is held against a run only when its steady window is long: the requests cut at the edges are a
-share of it that shrinks with its length, and users who started together still move together at its beginning.
+The law and the ceiling apply to long steady windows only. In a short one the requests cut at its edges weigh too much,
+and users who started together still move together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scripts.records.schema import Disturbance
 
 CEILING_TOLERANCE = 0.02  # edges of the window; good runs of the committed records reach 1.005 of their ceiling
 STANDARD_ERRORS = 3  # by which chance may move what a law is held against
-LEAST_CYCLES = 10  # of answer and thinking in a long window: half a request a user at its edges is then 5 %
+FEWEST_CYCLES = 10  # of answer and thinking in a long window: half a request a user at its edges is then 5 %
 OTHER_CPU = 0.05  # share of all cores; a quiet machine shows below 1 %
 LAG_P99_MS = 10.0  # of the generator's event loop: beyond it, response times include the generator's own
 QUEUE_WAIT_SHARE = 0.02  # of wall time
@@ -77,8 +77,8 @@ def distrusted(data: RunData) -> tuple[str, ...]:
     if found is None or found.holds or not found.truncated:
         return ()
     reason = (
-        f"truncated: {data.waiting_at_stop} requests still waited when the load was stopped, in no latency of the "
-        f"steady state; those that had ended took {found.mean_s:.3f} s on average, N/X - Z gives {found.law_s:.3f} s"
+        f"truncated: {data.waiting_at_stop} requests still waited when the load stopped, so no latency holds them; "
+        f"mean of the others {found.mean_s:.2f} s, by the response-time law {found.law_s:.2f} s"
     )
     return (reason,)
 
@@ -90,7 +90,7 @@ def generator(data: RunData) -> Iterator[Reason]:
     if own.lag_p99_ms >= LAG_P99_MS:
         yield Reason(
             code="generator-late",
-            text=f"the generator's event loop lagged: p99 {own.lag_p99_ms:.1f} ms, not below {LAG_P99_MS:g}",
+            text=f"the generator's event loop was late: p99 {own.lag_p99_ms:.1f} ms, limit {LAG_P99_MS:g} ms",
         )
     if own.exceptions:
         yield Reason(code="locustfile-raised", text=f"the locustfile raised {own.exceptions} exceptions of its own")
@@ -98,7 +98,7 @@ def generator(data: RunData) -> Iterator[Reason]:
     if own.cpu_s >= BUSY_CORE * data.load_s:
         yield Reason(
             code="generator-busy",
-            text=f"the generator used {own.cpu_s / data.load_s:.0%} of a core, not below {BUSY_CORE:.0%}",
+            text=f"the generator used {own.cpu_s / data.load_s:.0%} of a core, limit {BUSY_CORE:.0%}",
         )
 
 
@@ -134,8 +134,8 @@ def _run_queue_wait(data: RunData) -> Iterator[Reason]:
         yield Reason(
             code="generator-waited",
             text=(
-                f"the generator waited for a core: {waited_s / data.load_s:.1%} of the time and {each_ms:.2f} ms "
-                f"a request, not below {QUEUE_WAIT_MS:g} ms"
+                f"the generator waited for a core: {waited_s / data.load_s:.1%} of the time, {each_ms:.2f} ms "
+                f"a request, limit {QUEUE_WAIT_MS:g} ms"
             ),
         )
 
@@ -151,10 +151,10 @@ def _server(data: RunData) -> Iterator[Reason]:
     if observed is None:
         return
     if observed.workers != profile.workers:
-        yield Reason(code="other-workers", text=f"{observed.workers} workers ran, not the {profile.workers} asked for")
+        yield Reason(code="other-workers", text=f"{observed.workers} workers ran, {profile.workers} were requested")
     if operational_laws.held_at_once(observed) is not None and observed.threads != profile.threads:
         yield Reason(
-            code="other-threads", text=f"{observed.threads} threads a worker ran, not the {profile.threads} asked for"
+            code="other-threads", text=f"{observed.threads} threads a worker ran, {profile.threads} were requested"
         )
 
 
@@ -188,8 +188,8 @@ def _law(data: RunData) -> Iterator[Reason]:
         yield Reason(
             code="response-time-law",
             text=(
-                f"the response-time law does not hold: requests took {found.mean_s:.3f} s on average, N/X - Z gives "
-                f"{found.law_s:.3f} s"
+                f"the response-time law does not hold: mean response time {found.mean_s:.3f} s, "
+                f"N/X - Z = {found.law_s:.3f} s"
             ),
         )
 
@@ -205,7 +205,7 @@ class _Lawfulness:
 
 
 def _lawfulness(data: RunData) -> _Lawfulness | None:
-    """None when the window is too short to tell.
+    """None when the window is too short.
 
     The 2 % are for what every run has: users who start together, and a generator that wakes a little late. In 30
     good runs that were not saturated the mean lay from 2.8 % below N / X - Z (1452 requests) to 1.5 % above (10250).
@@ -240,7 +240,7 @@ def _explained(data: RunData, rps: float, missing_s: float, law_s: float) -> boo
 def _is_long(data: RunData) -> bool:
     """Whether the steady window has room for enough of the shortest cycles of answer and thinking."""
     cycle_s = operational_laws.think_s(data.record.requested.profile) + (data.fastest_us("ok") or 0) / 1e6
-    return data.steady_s >= LEAST_CYCLES * cycle_s
+    return data.steady_s >= FEWEST_CYCLES * cycle_s
 
 
 def _books(data: RunData) -> Iterator[Reason]:
@@ -255,12 +255,12 @@ def _books(data: RunData) -> Iterator[Reason]:
     given = data.measured.backend.received - (data.measured.server is not None)
     successes = data.completed("ok")
     if successes > given:
-        yield Reason(code="books", text=f"{successes} requests succeeded, but the backend was asked {given} times")
+        yield Reason(code="books", text=f"{successes} requests succeeded, but the backend received {given}")
     if given > load.recorded + load.in_flight_at_stop:
         yield Reason(
             code="books",
             text=(
-                f"the backend was asked {given} times for {load.recorded} recorded requests and "
+                f"the backend received {given} requests for {load.recorded} recorded and "
                 f"{load.in_flight_at_stop} in flight at the end"
             ),
         )
@@ -271,7 +271,7 @@ def _machine(found: Disturbance) -> Iterator[Reason]:
     if other > OTHER_CPU:
         yield Reason(
             code="other-processes",
-            text=f"other processes took {other:.1%} of the machine's CPU time, more than {OTHER_CPU:.0%}",
+            text=f"other processes took {other:.1%} of the machine's CPU time, limit {OTHER_CPU:.0%}",
         )
     if found.suspended_s > SUSPENDED_S:
         yield Reason(code="suspended", text=f"the machine slept for {found.suspended_s:.1f} s during the load")

@@ -45,7 +45,7 @@ class RequestedConfig:
     seed: int  # of think times and of the backend's waits
     campaign: str = ""  # of interleaved rounds; empty: measured by itself
     round_id: str = ""  # runs of one round of a campaign may be paired
-    arm: int = 0  # from 1, the baseline; what tells the run from the others of its round
+    arm: int = 0  # from 1, the baseline; its number among the runs of its round
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +141,7 @@ class Generator:
     lag_p99_ms: float
     lag_max_ms: float
     cpu_s: float  # of the generator's process, from the first user to the stop
-    run_queue_wait_s: float | None  # runnable but waiting for a core; None where the kernel does not tell
+    run_queue_wait_s: float | None  # runnable but waiting for a core; None where the kernel does not report it
     exceptions: int  # raised in the locustfile's own code
 
 
@@ -161,7 +161,7 @@ class Server:
     memory_kind: str  # "pss", or "rss" where the system has no PSS
     threads_seen: int  # most threads of any worker process after the load
     first_answer_s: float | None = None  # of the server, cold, on an idle machine: the verification
-    first_answers_s: tuple[float | None, ...] = ()  # each worker's first under load; None: it cannot be told
+    first_answers_s: tuple[float | None, ...] = ()  # each worker's first under load; None: unknown
     worker_requests: tuple[int, ...] = ()  # each worker's successes in the steady window, as first_answers_s
 
 
@@ -182,10 +182,10 @@ class Disturbance:
     cores: int  # of the whole machine
     busy_s: float  # everything
     other_s: float  # what was neither the servers', nor the generator's, nor the harness's; below 0: clock ticks
-    stolen_s: float  # taken by the hypervisor; 0 where the system does not tell
+    stolen_s: float  # taken by the hypervisor; 0 where the system does not report it
     loop_after_ms: float  # as `loop_before_ms`, after the load
     harness_s: float | None = None  # used by the harness itself: telemetry, progress
-    suspended_s: float = 0.0  # for which the machine slept during the load; 0 where the system does not tell
+    suspended_s: float = 0.0  # for which the machine slept during the load; 0 where the system does not report it
     clock_step_s: float = 0.0  # by which somebody set the wall clock during the load
 
 

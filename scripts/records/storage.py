@@ -21,7 +21,7 @@ from scripts.records.schema import READABLE, RENAMED, RENAMED_IN, HistogramCount
 
 RUNS = Path("results") / "runs"
 RECORD_FILE, HISTOGRAMS_FILE, TIMELINE_FILE = "record.json", "histograms.json", "timeline.csv"
-_EXACT = ("total_us", "max_us", "min_us", "significant_digits")  # what the buckets do not tell
+_EXACT = ("total_us", "max_us", "min_us", "significant_digits")  # what the buckets do not hold
 UNFINISHED = ".tmp"  # suffix of a run that is being written; readers pass it over
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 

@@ -106,7 +106,7 @@ def test_ok_run_whose_figures_cannot_be_believed_is_invalid(tmp_path: Path) -> N
     synthetic_runs.write(tmp_path, synthetic_runs.record(measured=dataclasses.replace(measured, generator=slow)))
     (run,) = run_reader.read(tmp_path).runs
     assert run.outcome == "invalid"
-    assert "lag" in run.reasons[0]
+    assert "event loop was late" in run.reasons[0]
 
 
 def test_truncated_run_stays_ok_and_says_what_to_distrust(tmp_path: Path) -> None:

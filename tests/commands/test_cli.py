@@ -231,7 +231,7 @@ def test_verdict_of_a_failed_run(tmp_path: Path) -> None:
     ("generator", "reason", "then"),
     [
         ({"exceptions": 1}, "raised 1 exceptions", "repeat it with --keep-logs, and see the logs"),
-        ({"lag_p99_ms": 50.0}, "event loop lagged", "repeat it on a quiet machine"),
+        ({"lag_p99_ms": 50.0}, "event loop was late", "repeat it on a quiet machine"),
         ({"run_queue_wait_s": 30.0}, "waited for a core", "repeat it on a quiet machine"),
     ],
 )

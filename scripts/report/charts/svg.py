@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 WIDTH_PX = 900  # of a picture on a page
 _POINTS_PER_INCH = 72
 
-# Roles and their colours. Series: Okabe and Ito's palette, which colour-blind readers can tell apart; the
+# Roles and their colours. Series: Okabe and Ito's palette, which colour-blind readers can distinguish; the
 # dark theme takes its lighter members. No value may occur twice in a theme.
 LIGHT = {
     "text": "#1f2328", "background": "#ffffff", "grid": "#d8dee4", "edge": "#8c959f",

@@ -102,7 +102,7 @@ def _tabled(runs: Iterable[Run], campaigns: Collection[str]) -> Iterator[Run]:
 def of_releases(results: Path) -> Iterator[Path]:
     """What was derived before for releases: generated pages and the charts beside them, nothing else in results/.
 
-    A page comes after its charts: who removes them in this order can be interrupted, and still tell them next time.
+    A page comes after its charts: who removes them in this order can be interrupted, and finds them next time.
     """
     yield from sorted(path for name in overview.PICTURES for path in results.glob(f"{name}*.svg"))
     for page in sorted(

@@ -56,7 +56,7 @@ def invalid(run: Run, *reasons: str) -> Run:
         (made(requests=99), "invalid", "too few requests succeeded for a 99th percentile"),
         (invalid(made(overhead_ms=900.0), "other processes"), "invalid", "other processes"),
         (invalid(made(lag_ms=9.9), "a worker ended"), "invalid", "a worker ended"),
-        (invalid(made(lag_ms=10.0), "lagged"), "generator-bound", "lagged"),
+        (invalid(made(lag_ms=10.0), "was late"), "generator-bound", "was late"),
     ],
     ids=["both met", "failures at the edge", "overhead at the edge", "failures", "overhead", "few", "disturbed",
          "server", "generator"],

@@ -167,7 +167,7 @@ def test_invalid_run_is_shown_and_marked(files: dict[str, str]) -> None:
     row = next(line for line in page.splitlines() if line.startswith("| POST"))
     assert (row.count("("), row.count(")"), "(166.0)" in row) == (20, 20, True)
     assert "Its figures are in parentheses." in page
-    assert "invalid: `the generator's event loop lagged: p99 25.0 ms, not below 10`" in page
+    assert "invalid: `the generator's event loop was late: p99 25.0 ms, limit 10 ms`" in page
     assert "- Bound: generator-bound." in page
     assert not [name for name in files if name.startswith("v1.11.0/") and name.endswith(".svg")]
 
