@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import defaultdict
 
@@ -9,12 +10,13 @@ import pytest
 from packaging.version import Version
 
 from scripts.analysis import run_reader
-from scripts.config import matrix_file
+from scripts.config import matrix_file, plan
 from scripts.config.load_profiles import SERVES
-from scripts.config.matrix import ROOT, Release
+from scripts.config.matrix import ROOT, Release, Scenario
 from scripts.environments import locks
+from scripts.measure import digests
 from scripts.records.schema import RunRecord
-from scripts.records.storage import RECORD_FILE, RUNS, read_record
+from scripts.records.storage import read_record, run_directories
 from scripts.report.tables import support_matrix
 
 MATRIX = matrix_file.load()
@@ -26,8 +28,8 @@ SPLIT = Version("1.8.0")  # from here on promptflow is an umbrella over its part
 def records() -> dict[str, list[RunRecord]]:
     """All committed records by release."""
     found = defaultdict(list)
-    for path in sorted((ROOT / RUNS).glob(f"*/*/*/*/{RECORD_FILE}")):
-        record = read_record(path.parent)
+    for directory in run_directories(ROOT / "results"):
+        record = read_record(directory)
         found[record.requested.release].append(record)
     return found
 
@@ -48,6 +50,28 @@ def test_live_server_was_the_release(release: Release) -> None:
     assert {one.promptflow for one in observed} == {release.version}
     assert {one.distributions["promptflow"] for one in observed} == {release.version}
     assert all(one.command[0] == "gunicorn" for one in observed)
+
+
+@pytest.mark.parametrize("scenario", MATRIX.scenarios, ids=lambda scenario: scenario.flow)
+def test_what_is_measured_next_is_comparable_with_what_is_committed(scenario: Scenario) -> None:
+    """No edit, not even of a comment, has changed the digests by which the newest committed runs are compared."""
+    release = MATRIX.releases[-1]
+    wanted = (scenario.engine, scenario.flow, "report")
+    runs = [
+        (one.requested.engine, one.requested.flow, one.requested.profile.name) for one in records()[release.version]
+    ]
+    newest = [record for record, of in zip(records()[release.version], runs, strict=True) if of == wanted][-1]
+    planned = plan.make(
+        MATRIX,
+        release=release.version,
+        engine=scenario.engine,
+        flow_names=[scenario.flow],
+        profile="report",
+        python=None,
+        rounds=1,
+    )
+    digest = digests.of(planned.runs[0], locks.read(locks.of_release(MATRIX, release)))
+    assert dataclasses.replace(digest, tools=newest.digests.tools) == newest.digests
 
 
 def test_every_engine_and_flow_was_tried() -> None:

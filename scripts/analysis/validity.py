@@ -1,7 +1,7 @@
 """Whether a run that ended well is valid, and why not.
 
-An invalid run is shown, but neither ranked, pooled nor compared; `distrusted` concerns its latencies alone. The rules are
-explained in docs/reading-results.md#when-a-run-is-valid.
+An invalid run is shown, but neither ranked, pooled nor compared. `distrusted` concerns its latencies alone. The rules
+are explained in docs/reading-results.md#when-a-run-is-valid.
 
 The law and the ceiling apply to long steady windows only. In a short one the requests cut at its edges weigh too much,
 and users who started together still move together.
