@@ -106,13 +106,16 @@ class RealChild:
         return self._popen.poll()
 
     def stop(self, grace_s: float) -> None:
-        """End its whole group: SIGTERM to the leader, and SIGKILL to whoever is left after the grace."""
+        """End its whole group: SIGTERM to the leader, and SIGKILL to whoever is left after the grace.
+
+        A kill is no warning: servers that still answer requests always need it (see `_STOP_GRACE_S` of `launch`).
+        """
         if self._popen.poll() is None:
             self._popen.terminate()
             try:
                 self._popen.wait(grace_s)
             except subprocess.TimeoutExpired:
-                logger.warning("%s did not end within %g s of SIGTERM: killed", self.name, grace_s)
+                logger.debug("%s did not end within %g s of SIGTERM: killed", self.name, grace_s)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
