@@ -9,7 +9,7 @@ import argparse
 from datetime import date
 
 from scripts.campaign import request, runner
-from scripts.campaign.runner import ROUNDS, StoppingRule
+from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK

@@ -6,7 +6,7 @@ import argparse
 import re
 
 from scripts.campaign.request import Selection
-from scripts.campaign.runner import ROUNDS
+from scripts.campaign.stopping_rule import ROUNDS
 from scripts.commands import cli
 from scripts.config.plan import MAX_ROUNDS
 from scripts.inference import intervals

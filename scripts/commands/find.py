@@ -10,7 +10,8 @@ import argparse
 
 from scripts.analysis.metrics import Metric
 from scripts.campaign import request, runner
-from scripts.campaign.runner import ROUNDS, CampaignResult, StoppingRule
+from scripts.campaign.runner import CampaignResult
+from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import flows, matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, UsageError

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.campaign import request, runner
-from scripts.campaign.runner import StoppingRule
+from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, RegressionError
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     arms = [request.resolved(suite, target, system) for target in (args.baseline, args.candidate)]
     requested = request.planned(suite, campaign_options.selection(args), arms)
     budget_s = None if args.rounds else args.budget or BUDGET_S * len(requested.scenarios)
-    rule = StoppingRule(rounds=args.rounds or runner.ROUNDS, budget_s=budget_s, minimum_effect=wanted)
+    rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=budget_s, minimum_effect=wanted)
     if args.dry_run:
         print(request.describe(requested, rule))
         return EXIT_OK

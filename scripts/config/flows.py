@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,11 @@ class Flow:
     answer: Mapping[str, object]  # fields of every good answer
     digest: str  # sha256 over all of its files
 
+    @property
+    def of_suite(self) -> bool:
+        """Whether it lies in flows/, so that suite.toml may know which releases cannot serve it."""
+        return self.path.parent == FLOWS
+
 
 def find(name_or_path: str) -> Flow:
     """A flow of the suite by name, or anyone's flow by directory; UsageError says what it lacks."""
@@ -51,6 +56,16 @@ def find(name_or_path: str) -> Flow:
     if path.name in known and path.parent != FLOWS:
         raise UsageError(f"{path.name!r} is the name of a flow of the suite", then="rename your flow directory")
     return read(path)
+
+
+def find_all(names_or_paths: Iterable[str]) -> list[Flow]:
+    """As `find`, in order; UsageError for two directories of one name, whose records could not be told apart."""
+    found = [find(text) for text in names_or_paths]
+    paths: dict[str, Path] = {}
+    for flow in found:
+        if paths.setdefault(flow.name, flow.path) != flow.path:
+            raise UsageError(f"two flow directories are called {flow.name!r}", then="rename one of them")
+    return found
 
 
 def read(path: Path) -> Flow:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from scripts.config import flows
 from scripts.config.errors import NothingMeasuredError, UsageError, did_you_mean
@@ -102,7 +101,7 @@ def make(
             f"promptflow {served.version} has no {serving.name} engine: it came with {serving.since}",
             then=f"nox -s bench-{served.version}-flask, or a release from {serving.since} on",
         )
-    chosen = [flows.find(name) for name in flow_names or suite.scenario_flows(served, serving)]
+    chosen = flows.find_all(flow_names or suite.scenario_flows(served, serving))
     _check_flows(suite, chosen, served, serving, trying=profile == SERVES)
     load, chosen_python = suite.load(served, profile), _python(suite, served, python)
     return Plan(
@@ -140,16 +139,13 @@ def _check_flows(suite: Suite, chosen: Sequence[Flow], release: Release, engine:
             f"suite.toml has no scenario of {engine.name} that promptflow {release.version} can serve",
             then="--flow with a flow of flows/ or one of yours, or add a [[scenario]]",
         )
-    paths: dict[str, Path] = {}
     for flow in chosen:
-        entry = suite.why_unsupported(release, flow.name) if flow.path.parent == flows.FLOWS else None
+        entry = suite.why_unsupported(release, flow.name) if flow.of_suite else None
         if entry is not None and not trying:
             raise UsageError(
                 f"promptflow {release.version} cannot serve {flow.name}: {entry.reason}",
                 then=f"--flow with one of {can_serve}",
             )
-        if paths.setdefault(flow.name, flow.path) != flow.path:
-            raise UsageError(f"two flow directories are called {flow.name!r}", then="rename one of them")
 
 
 def _python(suite: Suite, release: Release, python: str | None) -> str:

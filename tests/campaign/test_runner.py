@@ -1,4 +1,4 @@
-"""Campaigns from start to end in a fake outside: rounds, looks, budgets, resuming, and what ends them early."""
+"""Campaigns from start to end in a fake outside: rounds, interim looks, budgets, and what ends them early."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from scripts.analysis import validity
 from scripts.analysis.run_data import RunData
 from scripts.campaign import runner
-from scripts.campaign.runner import CampaignResult, StoppingRule
+from scripts.campaign.runner import CampaignResult
+from scripts.campaign.stopping_rule import StoppingRule
 from scripts.config.errors import (
     InvalidMeasurementError,
     NothingMeasuredError,
@@ -67,12 +68,12 @@ def test_serpentine(stage: Stage) -> None:
 
 
 def test_standing_is_told_after_each_round(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """After each round a line says what has changed so far, and how many verdicts are open."""
+    """After each round a line says what has changed so far, and how many verdicts are inconclusive."""
     stage.outside.cpu = {CANDIDATE: (1.05,)}
     stage.measure(stage.campaign(), FOUR)
     out = capsys.readouterr().out
-    assert "round 3 of fastapi example: 9 open\n" in out
-    assert "round 4 of fastapi example: CPU per request +5.0 % regression, 0 open\n" in out
+    assert "round 3 of fastapi example: 9 inconclusive\n" in out
+    assert "round 4 of fastapi example: CPU per request +5.0 % regression, 0 inconclusive\n" in out
 
 
 def test_release_against_itself(stage: Stage) -> None:
@@ -134,7 +135,7 @@ def test_disturbed_runs_do_not_count(stage: Stage, monkeypatch: pytest.MonkeyPat
     disturb(stage, monkeypatch)
     found = stage.measure(stage.campaign(), FOUR)
     assert stage.outside.runs == 9
-    with pytest.raises(InvalidMeasurementError, match=r"3 run\(s\) .* cannot be believed: .*other processes took"):
+    with pytest.raises(InvalidMeasurementError, match=r"3 run\(s\) .* are invalid: .*other processes took"):
         runner.require_whole(stage.campaign(), found)
 
 
@@ -187,12 +188,12 @@ def test_budget_too_short(stage: Stage) -> None:
         UsageError, match=r"budget of 0\.5 minutes is too short: .* 4 of 1 scenario.* take 1.1"
     ) as caught:
         stage.measure(stage.campaign(), StoppingRule(budget_s=30))
-    assert caught.value.then.startswith("--budget 2m")
+    assert caught.value.then.startswith("repeat this command with --budget 2m")
     assert stage.outside.events == []
 
 
 def test_budget_ends_when_all_verdicts_are_in(stage: Stage) -> None:
-    """With a budget, a campaign whose verdicts are clear ends at the first look."""
+    """With a budget, a campaign whose verdicts are clear ends at the first interim look."""
     found = stage.measure(stage.campaign(), StoppingRule(budget_s=ROUND_S * 16.5))
     assert rounds(found) == [6]
     (judged,) = found.judged
@@ -200,12 +201,12 @@ def test_budget_ends_when_all_verdicts_are_in(stage: Stage) -> None:
 
 
 def test_long_budget_does_not_end_before_it_can_tell(stage: Stage) -> None:
-    """Where many looks are planned, so that six rounds state nothing at their level, a later look ends it."""
+    """Where many interim looks are planned, so that six rounds state nothing at their level, a later look ends it."""
     assert rounds(stage.measure(stage.campaign(), StoppingRule(budget_s=ROUND_S * 200.5))) == [8]
 
 
 def test_budget_is_kept(stage: Stage) -> None:
-    """With a verdict that stays open, a campaign ends before its time is over."""
+    """With a verdict that stays inconclusive, a campaign ends before its time is over."""
     stage.outside.cpu = {CANDIDATE: UNSURE}
     found = stage.measure(stage.campaign(), StoppingRule(budget_s=ROUND_S * 10))
     assert verdicts(found)[CPU] == "inconclusive"
@@ -265,12 +266,3 @@ def test_no_run_at_all(stage: Stage) -> None:
     nothing = CampaignResult(paired=(), judged=(), floors={}, failed=(), took_s=0.0)
     with pytest.raises(NothingMeasuredError):
         runner.require_whole(stage.campaign(), nothing)
-
-
-@pytest.mark.parametrize(
-    ("most", "expected"),
-    [(4, [4]), (6, [6]), (7, [6, 7]), (16, [6, 8, 11, 15, 16]), (20, [6, 8, 11, 15, 20])],
-)
-def test_looks(most: int, expected: list[int]) -> None:
-    """Looks are ever further apart, and one is at the end."""
-    assert runner.looks(most) == expected

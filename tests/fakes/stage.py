@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from scripts.campaign import runner
-from scripts.campaign.runner import CampaignResult, StoppingRule
+from scripts.campaign.runner import CampaignResult
+from scripts.campaign.stopping_rule import StoppingRule
 from scripts.commands import attribute, campaign_options, compare, find, gate
 from scripts.config import matrix_file
 from scripts.config.matrix import Release, Suite
