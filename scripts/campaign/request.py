@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scripts.campaign.runner import CampaignResult
 from scripts.campaign.stopping_rule import StoppingRule
-from scripts.config import flows
+from scripts.config import flows, plan
 from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
 from scripts.config.load_profiles import Profile
@@ -48,12 +48,7 @@ def planned(suite: Suite, wanted: Selection, arms: Sequence[Arm]) -> Campaign:
     scenarios = _scenarios(suite, wanted.engines, wanted.flows, arms)
     python = wanted.python or suite.python
     for arm in arms:
-        covered = suite.line(arm.release).pythons
-        if python not in covered:
-            raise UsageError(
-                f"the lock of {arm.release.version} does not cover Python {python}",
-                then=f"--python with one of {', '.join(covered)}",
-            )
+        plan.served_by(suite, arm.release, python, "repeat this command with")
     profile = _profile(suite, wanted.profile, arms)
     return Campaign(arms=tuple(arms), scenarios=tuple(scenarios), profile=profile, python=python)
 
@@ -77,10 +72,7 @@ def _scenarios(
 ) -> list[CampaignScenario]:
     """What all arms can serve of the engines and flows; what was asked for by name must be among it."""
     engines = [suite.engine(name) for name in dict.fromkeys(engine_names)] or list(suite.engines)
-    named = [flows.find(name) for name in flow_names]
-    by_name = {one.name: one for one in named}
-    if any(by_name[one.name].path != one.path for one in named):
-        raise UsageError("two flow directories have the same name", then="rename one of them")
+    by_name = {flow.name: flow for flow in flows.find_all(flow_names)}
     scenarios = [
         CampaignScenario(engine=engine, flow=one)
         for engine in engines
@@ -103,7 +95,7 @@ def _scenarios(
 
 def serves(suite: Suite, release: Release, engine: Engine, wanted: Flow) -> bool:
     """Whether it has the engine, and is known to serve the flow; of somebody's own flow nothing is known."""
-    can_serve = wanted.path.parent != flows.FLOWS or suite.why_unsupported(release, wanted.name) is None
+    can_serve = not wanted.of_suite or suite.why_unsupported(release, wanted.name) is None
     return can_serve and suite.has_engine(release, engine)
 
 

@@ -236,7 +236,7 @@ def _run(
         if not disturbed or late or tries == _MOST_DISTURBED:
             return InvalidMeasurementError(
                 f"{tries} run(s) of {spec.release} in a row are invalid: {'; '.join(run.reasons)}",
-                then="repeat this command on a quiet machine: it goes on where it ended"
+                then="close other programs, then repeat this command: it goes on where it ended"
                 if disturbed
                 else "repeat this command with --keep-logs, then read the logs",
             )

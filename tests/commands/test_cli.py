@@ -113,7 +113,7 @@ def test_file_or_disk_that_refuses(
         raise refusal
 
     assert exit_code(main, monkeypatch) == 3
-    next_step = "give access or make room there, then repeat this command"
+    next_step = "give access to it or make room on its disk, then repeat this command"
     assert capsys.readouterr().err == f"error: {told}\n  next: {next_step}\n"
 
 
@@ -151,7 +151,7 @@ def test_reader_that_goes_away() -> None:
     [
         ([*TARGET, "--profil", "smoke"], "unrecognized arguments: --profil smoke; did you mean '--profile'?"),
         ([*TARGET, "--round=3"], "did you mean '--rounds'?"),
-        ([*TARGET, "--xyz"], "known: --help, --release"),
+        ([*TARGET, "--xyz"], "known: --help, --profile"),
         ([*TARGET, "--rounds", "three"], "argument --rounds: invalid int value: 'three'"),
         ([*TARGET, "--dry-run", "--install-only"], "not allowed with argument --dry-run"),
         (["--release", "1.12.0"], "name --release and --engine, or --mock"),
@@ -168,7 +168,8 @@ def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str],
     assert caught.value.code == 2
     error = capsys.readouterr().err
     assert message in error
-    assert error.endswith("  next: python -m scripts bench --help\n")
+    session = "bench-mock" if "--mock" in argv else "bench-1.12.0-fastapi"
+    assert error.endswith(f"  next: nox -s {session} -- --help\n")
 
 
 @pytest.mark.parametrize(
@@ -230,9 +231,9 @@ def test_verdict_of_a_failed_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("generator", "reason", "then"),
     [
-        ({"exceptions": 1}, "raised 1 exceptions", "repeat it with --keep-logs, and see the logs"),
-        ({"lag_p99_ms": 50.0}, "event loop lagged", "repeat it on a quiet machine"),
-        ({"run_queue_wait_s": 30.0}, "waited for a core", "repeat it on a quiet machine"),
+        ({"exceptions": 1}, "raised 1 exceptions", "repeat this command with --keep-logs, then read the logs"),
+        ({"lag_p99_ms": 50.0}, "event loop lagged", "close other programs, then repeat this command"),
+        ({"run_queue_wait_s": 30.0}, "waited for a core", "close other programs, then repeat this command"),
     ],
 )
 def test_verdict_of_a_run_not_to_be_believed(tmp_path: Path, generator: dict[str, Any], reason: str, then: str) -> None:

@@ -57,7 +57,7 @@ def test_undecided(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     stage.outside.cpu = {CANDIDATE: (1.0, 1.06)}
     assert exit_code(stage, monkeypatch, *ON_CPU) == 6
     error = capsys.readouterr().err
-    assert "1 metric(s) could not be told, so this is no pass" in error
+    assert "1 metric(s) are inconclusive or lack data, so this is no pass" in error
     assert "and with --rounds " in error
     exit_code(stage, monkeypatch, *ON_CPU[:2], "--rounds", "6")
     assert "4 round(s) of this campaign are measured already" in capsys.readouterr().out
