@@ -1,4 +1,4 @@
-"""What is measured already: good runs among the records, made under the conditions that hold here and now.
+"""What is measured already: valid runs among the records, made under this machine's conditions.
 
 For the verbs `bench` and `status`, which read records and know how runs are made.
 """

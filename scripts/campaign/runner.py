@@ -221,7 +221,7 @@ def _run(
 ) -> SuiteError | None:  # fmt: skip
     """Make one run of a round; return why there is none.
 
-    A run that the machine has disturbed is repeated at once, while there is time. A run that failed by its server is
+    A run that the machine has disturbed is repeated immediately, while there is time. A run that its server spoilt is
     not: a candidate that fails now and then must not get more tries than its baseline.
     """
     for tries in itertools.count(1):

@@ -29,7 +29,7 @@ FOUR = StoppingRule(rounds=4)
 CPU = "cpu_per_request_ms"
 ROUND_S = 17.2  # as estimated for two arms
 JUDGE_CPU = {CPU: math.log1p(0.03)}
-UNSURE = (1.0, 1.06)  # times the CPU time of the baseline, in turn: no change of 3 % can be told or excluded
+UNSURE = (1.0, 1.06)  # times the CPU time of the baseline, in turn: a change of 3 % is neither certain nor excluded
 
 
 def verdicts(found: CampaignResult) -> dict[str, str]:
@@ -43,20 +43,20 @@ def rounds(found: CampaignResult) -> list[int]:
     return [len(paired.rounds) for paired in found.paired]
 
 
-def test_same_figures_are_no_change(stage: Stage) -> None:
-    """Arms that give the same figures in every round show no change, and no data where a run is too short to tell."""
+def test_same_figures_are_within_threshold(stage: Stage) -> None:
+    """Arms with the same figures in every round are within threshold, and have no data where a run is too short."""
     found = stage.measure(stage.campaign(), FOUR)
-    told = verdicts(found)
-    assert told.pop("overhead_p99_ms") == "no data"  # of two requests
-    assert set(told.values()) == {"within threshold"}
+    judged = verdicts(found)
+    assert judged.pop("overhead_p99_ms") == "no data"  # of two requests
+    assert set(judged.values()) == {"within threshold"}
     runner.require_whole(stage.campaign(), found)
 
 
 def test_slower_arm_is_a_regression(stage: Stage) -> None:
     """An arm that uses 5 % more CPU time in every round is a regression in that, and in nothing else."""
     stage.outside.cpu = {CANDIDATE: (1.05,)}
-    told = verdicts(stage.measure(stage.campaign(), FOUR))
-    assert [name for name, verdict in told.items() if verdict == "regression"] == [CPU]
+    judged = verdicts(stage.measure(stage.campaign(), FOUR))
+    assert [name for name, verdict in judged.items() if verdict == "regression"] == [CPU]
 
 
 def test_serpentine(stage: Stage) -> None:
@@ -223,7 +223,7 @@ def test_slow_rounds_keep_the_budget(stage: Stage) -> None:
     assert rounds(found) == [2]
 
 
-def test_only_what_is_asked_for_has_to_be_told(stage: Stage) -> None:
+def test_only_requested_verdicts_are_awaited(stage: Stage) -> None:
     """With thresholds for some metrics, a campaign does not wait for the verdicts on others."""
     stage.outside.cpu = {CANDIDATE: UNSURE}
     budget_s = ROUND_S * 16.5

@@ -16,7 +16,7 @@ from tests.fakes.stage import BASELINE, CANDIDATE, Stage
 
 FOUR = StoppingRule(rounds=4)
 ROUND_S = 17.2  # as estimated for two arms
-UNSURE = (1.0, 1.06)  # times the CPU time of the baseline, in turn: no change of 3 % can be told or excluded
+UNSURE = (1.0, 1.06)  # times the CPU time of the baseline, in turn: a change of 3 % is neither certain nor excluded
 
 
 def rounds(found: CampaignResult) -> list[int]:

@@ -194,15 +194,15 @@ def found_something() -> CompletedSearch:
 
 
 @pytest.mark.parametrize(
-    ("limit", "told"),
+    ("limit", "message"),
     [
         (Limit(users=1, verdict="missed"), "flex_async: no load was found that meets.*; 1 users miss it"),
         (Limit(users=60, verdict="generator-bound"), "flex_async: no load was found whose runs"),
     ],
 )
-def test_verdict_without_a_figure(limit: Limit, told: str) -> None:
+def test_verdict_without_a_figure(limit: Limit, message: str) -> None:
     """A session in which one scenario has no figure ends as invalid, and says whose and why."""
-    with pytest.raises(InvalidMeasurementError, match=told) as caught:
+    with pytest.raises(InvalidMeasurementError, match=message) as caught:
         capacity._verdict([found_something(), found_nothing("flex_async", limit)])
     assert caught.value.exit_code == 6
     assert caught.value.then
@@ -245,7 +245,7 @@ def test_dry_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "message"),
     [
         ([], "the following arguments are required: --release, --engine"),
         ([*TARGET, "--profile", "smoke"], "unrecognized arguments: --profile smoke"),
@@ -254,18 +254,18 @@ def test_dry_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
         ([*TARGET, "--dry-run", "--install-only"], "not allowed with argument --dry-run"),
     ],
 )
-def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str], told: str) -> None:
+def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
     """A wrong option is refused with exit code 2 and how to get help."""
     with pytest.raises(SystemExit) as caught:
         capacity.main(argv)
     assert caught.value.code == 2
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert error.endswith("  next: nox -s capacity-1.12.0-fastapi -- --help\n")
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "message"),
     [
         (["--release", "1.12.9", "--engine", "flask"], "unknown release '1.12.9'; did you mean '1.12.0'"),
         ([*TARGET, "--flow", "flexasync"], "unknown flow 'flexasync'"),
@@ -276,9 +276,9 @@ def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str],
         ),
     ],
 )
-def test_wrong_choice(argv: list[str], told: str) -> None:
+def test_wrong_choice(argv: list[str], message: str) -> None:
     """A choice that makes no sense is refused before anything starts."""
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         capacity.main(argv)
 
 

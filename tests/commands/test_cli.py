@@ -97,7 +97,7 @@ def test_programming_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("refusal", "told"),
+    ("refusal", "reported"),
     [
         (PermissionError(13, "Permission denied", ".scratch/2.0.0.in"), ".scratch/2.0.0.in: Permission denied"),
         (OSError(28, "No space left on device"), "No space left on device"),
@@ -105,16 +105,16 @@ def test_programming_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_file_or_disk_that_refuses(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], refusal: OSError, told: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], refusal: OSError, reported: str
 ) -> None:
-    """What the system refuses outside of a run is told with the file and the system's words, and exit code 3."""
+    """What the system refuses outside of a run is reported with the file and the system's words, and exit code 3."""
 
     def main(_argv: list[str]) -> NoReturn:
         raise refusal
 
     assert exit_code(main, monkeypatch) == 3
     next_step = "give access to it or make room on its disk, then repeat this command"
-    assert capsys.readouterr().err == f"error: {told}\n  next: {next_step}\n"
+    assert capsys.readouterr().err == f"error: {reported}\n  next: {next_step}\n"
 
 
 def test_unknown_log_level(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -135,7 +135,7 @@ def test_own_flow_with_a_name_of_the_suite(tmp_path: Path) -> None:
 
 
 def test_two_own_flows_of_the_same_name(tmp_path: Path) -> None:
-    """Two flow directories of the same name are refused: their runs could not be told apart; one twice is not."""
+    """Two flow directories of the same name are refused: their runs would be mixed. One twice is not."""
     first, second = (str(values.write_flow(tmp_path / place / "mine")) for place in ("here", "there"))
     with pytest.raises(UsageError, match="two flow directories are called 'mine'"):
         plan.make(MATRIX, **ASKED | {"flow_names": [first, second]})

@@ -81,7 +81,7 @@ class FakeArms(FakeSystem):
 
 @dataclass(kw_only=True, slots=True)
 class Stage:
-    """Arms to compare, and where their records are kept."""
+    """Arms to compare, and where their records go."""
 
     outside: FakeArms
     at: Path
@@ -90,7 +90,7 @@ class Stage:
 
     @property
     def results(self) -> Path:
-        """Where records are kept."""
+        """The directory of the records."""
         return self.at / "results"
 
     def flow(self, name: str = "example") -> Path:
