@@ -94,7 +94,7 @@ def test_candidate_that_often_fails(stage: Stage, monkeypatch: pytest.MonkeyPatc
 
 
 def test_budget_is_for_each_flow(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without --rounds and --budget, the gate has ten minutes for each flow, and ends early once all verdicts are in."""
+    """Without --rounds and --budget, a flow has ten minutes, and the gate ends early once all verdicts are in."""
     assert exit_code(stage, monkeypatch, *ON_CPU[:2], "--flow", str(stage.flow("second"))) == 0
     assert [record.requested.flow for record in stage.records()].count("second") >= 12
     assert stage.outside.runs < 2 * 600 / 8.6
