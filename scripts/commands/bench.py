@@ -50,16 +50,20 @@ def main(argv: list[str]) -> int:
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = cli.target_parser("bench", "Measure one target under a load profile.", argv, required=False)
-    parser.add_argument("--mock", action="store_true", help=argparse.SUPPRESS)  # of the session bench-mock
-    if "--mock" in argv:
-        parser.prog = "nox -s bench-mock --"
-    parser.add_argument("--profile", default="report", help="a load profile of suite.toml (default: report)")
+    mock = "--mock" in argv  # as the session bench-mock calls it
+    description = "Measure a release, served by one engine, under a load profile."
+    parser = cli.target_parser("bench", description, argv, required=False)
+    if mock:
+        parser.prog, parser.description = "nox -s bench-mock --", "Measure the mock API alone, under a load profile."
+    parser.add_argument("--mock", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--profile", default="report", metavar="NAME", help="a load profile of suite.toml (default: report)"
+    )
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="measure everything N times (default: 1)")
     parser.add_argument(
         "--missing", action="store_true", help="skip what is already measured validly under this machine's conditions"
     )
-    cli.add_flow_options(parser)
+    cli.add_flow_options(parser, shown=not mock)
     cli.add_session_options(parser)
     args = parser.parse_args(argv)
     if not args.mock and not (args.release and args.engine):

@@ -24,7 +24,9 @@ def selection(args: argparse.Namespace) -> Selection:
 
 def add_options(parser: cli.Parser, default_end: str = f"{ROUNDS} rounds") -> None:
     """The options of every verb that carries out a campaign."""
-    parser.add_argument("--engine", action="append", default=[], help="only this engine; repeatable (default: all)")
+    parser.add_argument(
+        "--engine", action="append", default=[], metavar="NAME", help="only this engine; repeatable (default: all)"
+    )
     parser.add_argument(
         "--flow", action="append", default=[], metavar="NAME|DIR",
         help="only this flow of flows/, or your own flow directory; repeatable (default: the scenarios of the engines)",
@@ -35,8 +37,8 @@ def add_options(parser: cli.Parser, default_end: str = f"{ROUNDS} rounds") -> No
     ends.add_argument(
         "--budget",
         type=duration_s,
-        metavar="10m",
-        help="instead: stop as soon as every verdict is conclusive, and after this time at the latest",
+        metavar="TIME",
+        help="instead: stop as soon as every verdict is conclusive, at the latest after this time, e.g. 90s, 10m, 1h",
     )
 
 

@@ -66,38 +66,39 @@ def _value(option: str, argv: Sequence[str]) -> str:
     return next((value for name, value in itertools.pairwise(argv) if name == option), "")
 
 
-def add_flow_options(parser: Parser) -> None:
-    """What is served, and by which Python."""
+def add_flow_options(parser: Parser, *, shown: bool = True) -> None:
+    """What is served, and by which Python; `shown`: in the help."""
     parser.add_argument(
         "--flow",
         action="append",
         default=[],
         metavar="NAME|DIR",
-        help="a flow of flows/, or your own flow directory; repeatable (default: the scenarios of the engine)",
+        help="a flow of flows/, or your own flow directory; repeatable (default: the scenarios of the engine)"
+        if shown
+        else argparse.SUPPRESS,
     )
-    add_python_option(parser)
+    add_python_option(parser, shown=shown)
 
 
 def add_campaign_options(parser: Parser) -> None:
     """How interleaved rounds are carried out."""
-    parser.add_argument("--profile", default="compare", help="a load profile of suite.toml (default: compare)")
+    parser.add_argument(
+        "--profile", default="compare", metavar="NAME", help="a load profile of suite.toml (default: compare)"
+    )
     add_python_option(parser)
     parser.add_argument("--dry-run", action="store_true", help="print the plan and its time, and measure nothing")
-    _add_kept_options(parser)
+    _add_output_options(parser)
 
 
-def add_python_option(parser: Parser) -> None:
-    """By which Python the releases are served."""
-    parser.add_argument(
-        "--python",
-        metavar="X.Y",
-        help="a Python that the release's lock covers (default: [suite] python of suite.toml)",
-    )
+def add_python_option(parser: Parser, *, shown: bool = True) -> None:
+    """By which Python the releases are served; `shown`: in the help."""
+    help_text = "a Python that the release's lock covers (default: [suite] python of suite.toml)"
+    parser.add_argument("--python", metavar="X.Y", help=help_text if shown else argparse.SUPPRESS)
 
 
 def add_session_options(parser: Parser) -> None:
     """How a measuring session is carried out."""
-    _add_kept_options(parser)
+    _add_output_options(parser)
     only = parser.add_mutually_exclusive_group()
     only.add_argument(
         "--dry-run", action="store_true", help="print the plan, the commands and the time; measure nothing"
@@ -105,7 +106,7 @@ def add_session_options(parser: Parser) -> None:
     only.add_argument("--install-only", action="store_true", help="build the virtualenv, and measure nothing")
 
 
-def _add_kept_options(parser: Parser) -> None:
+def _add_output_options(parser: Parser) -> None:
     parser.add_argument(
         "--keep-logs",
         action="store_true",

@@ -60,10 +60,15 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("find", "Find the release with which a metric changed, by bisection over interleaved rounds.")
     parser.add_argument("range", metavar="FIRST..LAST", help="the releases to search, e.g. 1.10.0..1.18.5")
     parser.add_argument(
-        "--metric", required=True, help="what changed, e.g. cpu_per_request; results/README.md lists them"
+        "--metric",
+        required=True,
+        metavar="NAME",
+        help="what changed, e.g. cpu_per_request; results/README.md lists them",
     )
     parser.add_argument("--flow", required=True, metavar="NAME|DIR", help="the flow that shows the change")
-    parser.add_argument("--engine", help="the engine that serves it (default: that of the flow's scenario)")
+    parser.add_argument(
+        "--engine", metavar="NAME", help="the engine that serves it (default: that of the flow's scenario)"
+    )
     parser.add_argument(
         "--rounds", type=campaign_options.rounds, default=ROUNDS, metavar="N",
         help=f"rounds of each stage, twice as many where they are inconclusive (default: {ROUNDS})",

@@ -48,7 +48,9 @@ def main(argv: list[str]) -> int:
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("status", "Print what the bench sessions would measure, and what is measured already.")
-    parser.add_argument("--profile", default="report", help="a load profile of suite.toml (default: report)")
+    parser.add_argument(
+        "--profile", default="report", metavar="NAME", help="a load profile of suite.toml (default: report)"
+    )
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="as for the bench sessions (default: 1)")
     cli.add_python_option(parser)
     cli.add_results_option(parser)

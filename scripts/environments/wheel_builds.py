@@ -135,7 +135,7 @@ def _build_all(source: Path, into: Path, work: Path, uv: str, system: System) ->
     for project in projects or [source]:
         _require_inside(project, source)
         copy = work / "build" / project.name  # building leaves files behind, and not in somebody's checkout
-        shutil.copytree(project, copy, symlinks=True, ignore=lambda folder, _, top=project: _left_out(folder, top))
+        shutil.copytree(project, copy, symlinks=True, ignore=lambda folder, _, top=project: _ignored(folder, top))
         argv = [uv, "build", "--wheel", "--quiet", "--no-python-downloads", "--out-dir", str(into), str(copy)]
         _run(argv, env, system, f"no wheel can be built of {project.name}")
     if not list(into.glob("*.whl")):
@@ -148,7 +148,7 @@ def _is_project(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("pyproject.toml", "setup.py"))
 
 
-def _left_out(folder: str, top: Path) -> set[str]:
+def _ignored(folder: str, top: Path) -> set[str]:
     return _NOT_SOURCE if Path(folder) == top else set()
 
 

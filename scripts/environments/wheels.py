@@ -45,7 +45,7 @@ def read(path: Path) -> Wheel:
         raise UsageError(
             f"{path.name} is a wheel of {name}", then=f"name a directory with only wheels of {', '.join(DISTRIBUTIONS)}"
         )
-    said_name, said_version = _said(path)
+    said_name, said_version = _metadata(path)
     if canonicalize_name(said_name) != name or not _is_version(said_version, version):
         raise _refusal(path, f"says in its METADATA that it is {said_name or 'nameless'} {said_version}")
     with path.open("rb") as stream:
@@ -71,7 +71,7 @@ def digest(wheels: Sequence[Wheel]) -> str:
     return hashlib.sha256("\n".join(sorted(wheel.sha256 for wheel in wheels)).encode()).hexdigest()
 
 
-def _said(path: Path) -> tuple[str, str]:
+def _metadata(path: Path) -> tuple[str, str]:
     """Name and version as the wheel's METADATA has them."""
     try:
         with zipfile.ZipFile(path) as archive:

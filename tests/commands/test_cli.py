@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from scripts.commands import bench, cli, lock
+from scripts.commands import bench, capacity, cli, compare, gate, lock, self_test
 from scripts.config.errors import (
     EnvironmentBuildError,
     InvalidMeasurementError,
@@ -280,3 +280,34 @@ def test_lock_of_an_unknown_release() -> None:
 def test_did_you_mean(word: str, legal: list[str], text: str) -> None:
     """A word is answered with the nearest legal one, or with all of them when none is near."""
     assert did_you_mean(word, legal) == text
+
+
+@pytest.mark.parametrize(
+    ("main", "argv", "session"),
+    [
+        (bench.main, ["--release", "1.18.5", "--engine", "flask"], "bench-1.18.5-flask"),
+        (bench.main, ["--mock"], "bench-mock"),
+        (capacity.main, ["--release", "1.12.0", "--engine", "fastapi"], "capacity-1.12.0-fastapi"),
+        (compare.main, [], "compare"),
+        (self_test.main, [], "self-test"),
+    ],
+)
+def test_help_names_the_session(
+    capsys: pytest.CaptureFixture[str], main: Callable[[list[str]], int], argv: list[str], session: str
+) -> None:
+    """Help is that of the nox session, with its options and without those that its name stands for."""
+    with pytest.raises(SystemExit) as caught:
+        main([*argv, "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: nox -s {session} -- [-h] ")
+    assert not {"--release", "--mock"} & set(out.split())
+
+
+def test_help_of_the_gate_names_its_own_default(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --rounds a gate has a time budget for each flow, and its help says so."""
+    with pytest.raises(SystemExit):
+        gate.main(["--help"])
+    assert "make N rounds of each flow (default: a budget of 10m for each flow)" in " ".join(
+        capsys.readouterr().out.split()
+    )
