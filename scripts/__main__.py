@@ -1,4 +1,4 @@
-"""`python -m scripts <verb>`: imports the verb's module alone, so that `lock` runs where nox runs."""
+"""`python -m scripts <verb>`, as the nox sessions call it: imports the verb's module alone, as `lock` needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOT_VERBS = ("campaign_options", "cli")
 
 
 def verbs() -> list[str]:
-    """What can be called, as a person types it."""
+    """All verbs, as they are typed."""
     folder = Path(__file__).parent / "commands"
     names = [module.name for module in pkgutil.iter_modules([str(folder)]) if module.name not in _NOT_VERBS]
     return [name.replace("_", "-") for name in names]

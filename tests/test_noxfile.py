@@ -55,11 +55,12 @@ def test_names(sessions: Mapping[str, Any]) -> None:
 
 
 def test_descriptions(sessions: Mapping[str, Any]) -> None:
-    """Every session has a description of one line, so that `nox -l` explains it."""
+    """Every session has a description of one short line, so that `nox -l` reads as a menu."""
     for name, session in sessions.items():
         described = (session.func.__doc__ or "").strip()
         assert described.endswith("."), name
         assert "\n" not in described, name
+        assert len(described) <= 100, name
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -110,7 +111,7 @@ def test_verbs_exist(sessions: Mapping[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize(
-    ("asked", "options"),
+    ("requested", "options"),
     [
         ({}, ()),
         ({"posargs": ("-h",)}, ("-h",)),
@@ -119,10 +120,10 @@ def test_verbs_exist(sessions: Mapping[str, Any], name: str) -> None:
     ],
 )
 def test_target_calls_its_verb_once(
-    sessions: Mapping[str, Any], verb: str, asked: dict[str, Any], options: tuple[str, ...]
+    sessions: Mapping[str, Any], verb: str, requested: dict[str, Any], options: tuple[str, ...]
 ) -> None:
     """A target's session is one call of its verb; under `nox --install-only` that only builds the virtualenv."""
-    session = FakeSession(**asked)
+    session = FakeSession(**requested)
     sessions[f"{verb}-1.12.0-fastapi"].func(session)
     assert session.ran == [(verb, "--release", "1.12.0", "--engine", "fastapi", *options)]
 
@@ -134,19 +135,19 @@ def test_bench_self_is_told_of_nox(sessions: Mapping[str, Any]) -> None:
     assert session.ran == [("bench-self", "--nox-python", sys.executable)]
 
 
-@pytest.mark.parametrize("asked", [("tools", "collate"), ("collate",)])
-def test_exit_code_of_a_single_session(sessions: Mapping[str, Any], asked: tuple[str, ...]) -> None:
-    """The exit code of the verb reaches the shell when no other session was asked for."""
+@pytest.mark.parametrize("requested", [("tools", "collate"), ("collate",)])
+def test_exit_code_of_a_single_session(sessions: Mapping[str, Any], requested: tuple[str, ...]) -> None:
+    """The exit code of the verb reaches the shell when no other session was requested."""
     with pytest.raises(SystemExit) as caught:
-        sessions["collate"].func(FakeSession(asked=asked, code=7))
+        sessions["collate"].func(FakeSession(requested=requested, code=7))
     assert caught.value.code == 7
 
 
-@pytest.mark.parametrize("asked", [("lock", "tests"), ("tools", "collate", "lint")])
-def test_failure_among_others(sessions: Mapping[str, Any], asked: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("requested", [("lock", "tests"), ("tools", "collate", "lint")])
+def test_failure_among_others(sessions: Mapping[str, Any], requested: tuple[str, ...]) -> None:
     """A session that fails among others leaves them to run."""
     with pytest.raises(CommandFailed):
-        sessions["collate"].func(FakeSession(asked=asked, code=7))
+        sessions["collate"].func(FakeSession(requested=requested, code=7))
 
 
 def test_bad_matrix(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

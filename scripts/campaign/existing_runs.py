@@ -1,4 +1,4 @@
-"""What is measured already: good runs among the records, made under the conditions that hold here and now.
+"""What is measured already: valid runs among the records, made under this machine's conditions.
 
 For the verbs `bench` and `status`, which read records and know how runs are made.
 """
@@ -26,14 +26,14 @@ def missing(suite: Suite, runs: Sequence[RunSpec], results: Path, here: Machine)
 
     Another patch version of Python counts as the same here: which one a virtualenv gets is known when it is built.
     """
-    return [spec for spec in runs if not _is_there(spec, _lock(suite, spec), results, here)]
+    return [spec for spec in runs if not _is_measured(spec, _lock(suite, spec), results, here)]
 
 
 def _lock(suite: Suite, spec: RunSpec) -> Lock | None:
     return locks.read(locks.of_release(suite, spec.target.release)) if spec.target else None
 
 
-def _is_there(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> bool:
+def _is_measured(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> bool:
     ours = digests.of(spec, lock)
     for run in _recorded(spec, results):
         record = run.record

@@ -1,12 +1,13 @@
-"""From what a person asked for to a campaign: releases and candidates resolved, and what all of them can serve."""
+"""From the command line to a campaign: releases and candidates resolved, and what all of them can serve."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scripts.campaign.runner import CampaignResult, StoppingRule
-from scripts.config import flows
+from scripts.campaign.runner import CampaignResult
+from scripts.campaign.stopping_rule import StoppingRule
+from scripts.config import flows, plan
 from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
 from scripts.config.load_profiles import Profile
@@ -20,7 +21,7 @@ from scripts.report.pages import comparison_page
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """What is compared by."""
+    """The engines, flows, profile and Python to compare with."""
 
     engines: tuple[str, ...] = ()  # none: all
     flows: tuple[str, ...] = ()  # names or directories; none: those of the engines' scenarios
@@ -43,16 +44,11 @@ def resolved(suite: Suite, target: str, system: System) -> Arm:
 
 
 def planned(suite: Suite, wanted: Selection, arms: Sequence[Arm]) -> Campaign:
-    """The campaign that was asked for; UsageError when its parts do not go together."""
+    """The requested campaign; UsageError when its parts do not go together."""
     scenarios = _scenarios(suite, wanted.engines, wanted.flows, arms)
     python = wanted.python or suite.python
     for arm in arms:
-        covered = suite.line(arm.release).pythons
-        if python not in covered:
-            raise UsageError(
-                f"the lock of {arm.release.version} does not cover Python {python}",
-                then=f"--python with one of {', '.join(covered)}",
-            )
+        plan.served_by(suite, arm.release, python, "repeat this command with")
     profile = _profile(suite, wanted.profile, arms)
     return Campaign(arms=tuple(arms), scenarios=tuple(scenarios), profile=profile, python=python)
 
@@ -62,11 +58,11 @@ def _profile(suite: Suite, name: str, arms: Sequence[Arm]) -> Profile:
     first, *others = ((arm.release.version, suite.load(arm.release, name)) for arm in arms)
     for label, profile in others:
         if profile != first[1]:
-            told = [f"{load.workers} workers of {load.threads} threads" for load in (first[1], profile)]
+            setups = [f"{load.workers} workers of {load.threads} threads" for load in (first[1], profile)]
             raise NotComparableError(
-                f"under profile {name}, {first[0]} serves with {told[0]} and {label} with {told[1]}, "
+                f"under profile {name}, {first[0]} serves with {setups[0]} and {label} with {setups[1]}, "
                 "because a release's own server command fixes them",
-                then="--profile compare-8x1, with which all releases serve alike",
+                then="repeat this command with --profile compare-8x1, which all releases serve alike",
             )
     return first[1]
 
@@ -74,42 +70,41 @@ def _profile(suite: Suite, name: str, arms: Sequence[Arm]) -> Profile:
 def _scenarios(
     suite: Suite, engine_names: Sequence[str], flow_names: Sequence[str], arms: Sequence[Arm]
 ) -> list[CampaignScenario]:
-    """What all arms can serve of the engines and flows; what was asked for by name must be among it."""
+    """What all arms can serve of the engines and flows; UsageError when that leaves out one that was named."""
     engines = [suite.engine(name) for name in dict.fromkeys(engine_names)] or list(suite.engines)
-    named = [flows.find(name) for name in flow_names]
-    by_name = {one.name: one for one in named}
-    if any(by_name[one.name].path != one.path for one in named):
-        raise UsageError("two flow directories have the same name", then="rename one of them")
+    by_name = {flow.name: flow for flow in flows.find_all(flow_names)}
     scenarios = [
-        CampaignScenario(engine=engine, flow=one)
+        CampaignScenario(engine=engine, flow=flow)
         for engine in engines
-        for one in by_name.values() or [flows.find(one.flow) for one in suite.scenarios if one.engine == engine.name]
-        if all(serves(suite, arm.release, engine, one) for arm in arms)
+        for flow in by_name.values() or [flows.find(row.flow) for row in suite.scenarios if row.engine == engine.name]
+        if all(serves(suite, arm.release, engine, flow) for arm in arms)
     ]
     labels = ", ".join(arm.release.version for arm in arms)
-    served = {one.engine.name for one in scenarios} | {one.flow.name for one in scenarios}
+    served = {scenario.engine.name for scenario in scenarios} | {scenario.flow.name for scenario in scenarios}
     left_out = [name for name in (*engine_names, *by_name) if name not in served]
     if left_out:
         raise UsageError(
-            f"{', '.join(left_out)} cannot be served by all of {labels}", then="choose other releases, engines or flows"
+            f"{', '.join(left_out)} cannot be served by all of {labels}",
+            then="repeat this command with other releases, --engine or --flow",
         )
     if not scenarios:
         raise NothingMeasuredError(
-            f"no flow can be served by all of {labels}", then="choose other releases, or name --engine and --flow"
+            f"no flow can be served by all of {labels}",
+            then="repeat this command with other releases, or with --engine and --flow",
         )
     return scenarios
 
 
 def serves(suite: Suite, release: Release, engine: Engine, wanted: Flow) -> bool:
-    """Whether it has the engine, and is known to serve the flow; of somebody's own flow nothing is known."""
-    can_serve = wanted.path.parent != flows.FLOWS or suite.why_unsupported(release, wanted.name) is None
+    """Whether the release has the engine, and is not known to fail on the flow; of other flows nothing is known."""
+    can_serve = not wanted.of_suite or suite.why_unsupported(release, wanted.name) is None
     return can_serve and suite.has_engine(release, engine)
 
 
 def describe(requested: Campaign, rule: StoppingRule) -> str:
-    """The plan, for people."""
+    """The plan and its time."""
     lines = [f"arm {number}: {arm.about}" for number, arm in enumerate(requested.arms, 1)]
-    lines += [f"scenario: {one.name}, profile {requested.profile.name}" for one in requested.scenarios]
+    lines += [f"scenario: {scenario.name}, profile {requested.profile.name}" for scenario in requested.scenarios]
     share = requested.profile.run_time_s * len(requested.arms) / requested.round_s
     lines.append(f"a round of one scenario: about {requested.round_s:.0f} s, of which {share:.0%} is load")
     if rule.budget_s is not None:
@@ -118,8 +113,8 @@ def describe(requested: Campaign, rule: StoppingRule) -> str:
     return "\n".join([*lines, f"time: {rule.rounds} rounds, about {total_s / 60:.1f} minutes"])
 
 
-def page(requested: Campaign, found: CampaignResult) -> str:
+def page(requested: Campaign, result: CampaignResult) -> str:
     """What was measured, as Markdown."""
     first, *others = (arm.about for arm in requested.arms)
     title = f"{', '.join(others)} against {first}"
-    return comparison_page.render(found.paired, found.judged, title=title).decode()
+    return comparison_page.render(result.paired, result.judged, title=title).decode()

@@ -1,6 +1,6 @@
-"""Carries out a campaign for the verbs compare, gate, attribute, find and self_test: where the two halves meet.
+"""Carries out a campaign for the verbs compare, gate, attribute, find and self-test.
 
-Makes the rounds that are missing, looks at the verdicts when that is due, and stops when the bounds are met.
+Makes the rounds that are missing, judges them when the stopping rule says so, and ends when it says so.
 """
 
 from __future__ import annotations
@@ -15,19 +15,14 @@ from pathlib import Path
 
 from scripts.analysis import run_reader
 from scripts.analysis.run_reader import Run
-from scripts.config.errors import (
-    InvalidMeasurementError,
-    NotComparableError,
-    NothingMeasuredError,
-    SuiteError,
-    UsageError,
-)
+from scripts.campaign.stopping_rule import StoppingRule
+from scripts.config.errors import InvalidMeasurementError, NotComparableError, NothingMeasuredError, SuiteError
 from scripts.config.plan import RunSpec
 from scripts.host import machine
 from scripts.host.process import System
 from scripts.host.progress import Progress
 from scripts.inference import comparison, intervals, paired_rounds
-from scripts.inference.comparison import LEVEL, ArmComparison, Floors
+from scripts.inference.comparison import ArmComparison, Floors
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure import round_plan, session
 from scripts.measure.round_plan import Campaign, CampaignScenario
@@ -35,28 +30,13 @@ from scripts.measure.run import Prepared, RunContext
 from scripts.records.storage import RecordError, run_directories
 from scripts.report.tables import effect_text
 
-ROUNDS = 8
-_FIRST_LOOK = 6  # rounds
-_GROWTH = 1.35  # of the rounds between two looks: few looks, because each one costs certainty
 _MOST_FAILED = 3  # rounds of a scenario in a row that do not count, before it is given up
-_MOST_DISTURBED = 3  # runs of an arm in a row that cannot be believed, before its round is given up
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoppingRule:
-    """When a campaign ends."""
-
-    rounds: int = ROUNDS  # of each scenario
-    budget_s: float | None = None  # instead: as soon as all verdicts are in, and after this time at the latest
-    minimum_effect: Mapping[str, float] = field(
-        default_factory=dict
-    )  # judge these metrics only, by the least change that counts
-    afresh: bool = True  # when all is measured already, measure it again as a new campaign
+_MOST_DISTURBED = 3  # invalid runs of an arm in a row, before its round is given up
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CampaignResult:
-    """What a campaign came to."""
+    """All rounds of a campaign, and the verdicts on them."""
 
     paired: tuple[PairedRounds, ...]
     judged: tuple[ArmComparison, ...]
@@ -66,8 +46,8 @@ class CampaignResult:
 
 
 @dataclass(kw_only=True, slots=True)
-class CampaignState:
-    """The runs of a campaign, and what they come to so far."""
+class _CampaignState:
+    """The runs of a campaign so far, and the verdicts on them."""
 
     requested: Campaign
     rule: StoppingRule
@@ -76,151 +56,123 @@ class CampaignState:
     identities: dict[str, str] = field(default_factory=dict)  # of the campaign, by scenario
 
     def paired(self, scenario: CampaignScenario) -> list[PairedRounds]:
-        """One, or none before the first run."""
+        """The rounds so far, as a list of one; empty before the first run."""
         return paired_rounds.pair(self.runs[self.identities[scenario.name]])
 
     def rounds(self, scenario: CampaignScenario) -> int:
-        """How many rounds can be believed; one that was cut short is made again, whole."""
+        """How many complete rounds of valid runs there are; an incomplete round is made again, whole."""
         arms = len(self.requested.arms)
-        return sum(len(one.runs) == arms for paired in self.paired(scenario) for one in paired.rounds)
+        return sum(len(complete.runs) == arms for paired in self.paired(scenario) for complete in paired.rounds)
 
     def judged(self, scenario: CampaignScenario) -> list[ArmComparison]:
-        """Every arm beside the baseline."""
-        if not self.rounds(scenario):
+        """Every arm, compared with the baseline."""
+        rounds = self.rounds(scenario)
+        if not rounds:
             return []
-        level = self._level(self.rounds(scenario))
+        level = self.rule.level(self.requested, rounds)
         return comparison.judge(
             self.paired(scenario), self.floors, level=level, minimum_effect=self.rule.minimum_effect
         )
 
     def still_open(self, scenario: CampaignScenario) -> int:
-        """How many verdicts that were asked for are not in."""
+        """How many of the requested verdicts are inconclusive."""
         wanted = self.rule.minimum_effect
-        effects = [effect for one in self.judged(scenario) for effect in one.effects]
+        effects = [effect for judged in self.judged(scenario) for effect in judged.effects]
         return sum(effect.open for effect in effects if not wanted or effect.metric.name in wanted)
 
     def settled(self, scenario: CampaignScenario) -> bool:
-        """Whether every verdict is in."""
-        number = self.rounds(scenario)
-        return number >= intervals.fewest_rounds(self._level(number)) and not self.still_open(scenario)
+        """Whether every requested verdict is conclusive."""
+        rounds = self.rounds(scenario)
+        fewest = intervals.fewest_rounds(self.rule.level(self.requested, rounds))
+        return rounds >= fewest and not self.still_open(scenario)
 
     def enough(self, scenario: CampaignScenario) -> bool:
-        """Whether no more rounds are needed; with a budget, that is only looked at now and then."""
-        number = self.rounds(scenario)
+        """Whether no more rounds are needed; with a budget, only an interim look can say so."""
+        rounds = self.rounds(scenario)
         if self.rule.budget_s is None:
-            return number >= self.rule.rounds
-        return number in looks(self._most(number)) and self.settled(scenario)
-
-    def _most(self, number: int) -> int:
-        """With so many rounds made: how many there are at the end of the budget, or of the repetition that goes on."""
-        whole = max(1, int((self.rule.budget_s or 0.0) / self.requested.round_s / len(self.requested.scenarios)))
-        return whole * max(1, math.ceil(number / whole))
-
-    def _level(self, number: int) -> float:
-        """The same for the same number of rounds, so that a repetition finds open what was left open."""
-        if self.rule.budget_s is None:
-            return LEVEL
-        return intervals.bonferroni_level(LEVEL, len(looks(self._most(number))))
+            return rounds >= self.rule.rounds
+        return self.rule.is_due(self.requested, rounds) and self.settled(scenario)
 
 
 def measure(requested: Campaign, rule: StoppingRule, options: session.Options, system: System) -> CampaignResult:
-    """Make what is missing of a campaign, and judge it whole."""
-    _require_time(requested, rule)
+    """Make the runs that a campaign lacks, and judge all of it."""
+    rule.require_time(requested)
     progress = Progress(time.monotonic)
     with session.opened(options, requested.profile.users, system, progress) as context:
         prepared = round_plan.prepare(requested, context)
         runs = _recorded(options.results, requested.profile.name, progress)
-        state = CampaignState(requested=requested, rule=rule, floors=_floors(runs), runs=runs)
-        _take_up(state, prepared)
+        state = _CampaignState(requested=requested, rule=rule, floors=_floors(runs), runs=runs)
+        _resume(state, prepared)
         before = sum(map(state.rounds, requested.scenarios))
         if before:
-            progress.note(f"{before} round(s) of this campaign are there already; going on after them")
+            progress.note(f"{before} round(s) of this campaign are measured already; going on after them")
         began = system.monotonic()
         failed = _rounds(state, context, prepared)
         took_s = system.monotonic() - began
     return CampaignResult(
         paired=tuple(paired for scenario in requested.scenarios for paired in state.paired(scenario)),
-        judged=tuple(one for scenario in requested.scenarios for one in state.judged(scenario)),
+        judged=tuple(judged for scenario in requested.scenarios for judged in state.judged(scenario)),
         floors=state.floors,
         failed=tuple(failed),
         took_s=took_s,
     )
 
 
-def require_whole(requested: Campaign, found: CampaignResult) -> None:
+def require_whole(requested: Campaign, result: CampaignResult) -> None:
     """Raise why a scenario was given up, or was not measured at all: never a silent pass."""
-    if found.failed:
-        raise found.failed[0]
-    told = {(one.paired.engine, one.paired.flow) for one in found.judged}
-    missing = [one for one in requested.scenarios if (one.engine.name, one.flow.name) not in told]
+    if result.failed:
+        raise result.failed[0]
+    judged = {(arm.paired.engine, arm.paired.flow) for arm in result.judged}
+    missing = [scenario for scenario in requested.scenarios if (scenario.engine.name, scenario.flow.name) not in judged]
     if not missing:
         return
-    if not found.paired:
+    if not result.paired:
         raise NothingMeasuredError("no run was made", then="repeat this command with more time: --budget")
     raise InvalidMeasurementError(
-        f"no whole round was measured of {', '.join(one.name for one in missing)}",
+        f"no whole round was measured of {', '.join(scenario.name for scenario in missing)}",
         then="repeat this command: it goes on where it ended",
     )
 
 
-def looks(most: int) -> list[int]:
-    """After how many rounds to look: from the first on, ever further apart, and at the end."""
-    found, number = [], _FIRST_LOOK
-    while number < most:
-        found.append(number)
-        number = max(number + 1, round(number * _GROWTH))
-    return [*found, most]
-
-
 def _recorded(results: Path, profile: str, progress: Progress) -> defaultdict[str, list[Run]]:
-    """The runs of campaigns under this profile; one that cannot be read is passed over."""
-    found = defaultdict[str, list[Run]](list)
+    """The runs under this profile, by campaign; one that cannot be read is passed over."""
+    runs = defaultdict[str, list[Run]](list)
     unreadable = 0
     for _, run in run_reader.each(run_directories(results, profile=profile)):
         if isinstance(run, RecordError):
             unreadable += 1
         else:
-            found[run.record.requested.campaign].append(run)
+            runs[run.record.requested.campaign].append(run)
     if unreadable:
         progress.note(f"passed over {unreadable} run(s) that cannot be read; nox -s collate names them")
-    return found
+    return runs
 
 
 def _floors(runs: Mapping[str, Iterable[Run]]) -> Floors:
-    """What A/A runs have shown, by their conditions; a campaign of mixed conditions shows nothing."""
-    found: list[PairedRounds] = []
+    """The noise floors that A/A runs have shown, by their conditions; a campaign of mixed conditions shows none."""
+    paired: list[PairedRounds] = []
     for of_campaign in runs.values():
         try:
-            found += paired_rounds.pair(of_campaign)
-        except NotComparableError:  # whoever asks for that very campaign is told
+            paired += paired_rounds.pair(of_campaign)
+        except NotComparableError:  # raised again for whoever resumes that very campaign
             continue
-    return comparison.noise_floors(found)
+    return comparison.noise_floors(paired)
 
 
-def _require_time(requested: Campaign, rule: StoppingRule) -> None:
-    if rule.budget_s is None:
-        return
-    least_s = requested.round_s * len(requested.scenarios) * intervals.fewest_rounds(LEVEL)
-    if rule.budget_s < least_s:
-        raise UsageError(
-            f"the budget of {rule.budget_s / 60:.1f} minutes is too short: the fewest rounds that can tell anything, "
-            f"{intervals.fewest_rounds(LEVEL)} of {len(requested.scenarios)} scenario(s), take {least_s / 60:.1f}",
-            then=f"--budget {2 * least_s / 60:.0f}m, or fewer flows with --flow",
-        )
-
-
-def _take_up(state: CampaignState, prepared: Mapping[str, Prepared]) -> None:
+def _resume(state: _CampaignState, prepared: Mapping[str, Prepared]) -> None:
     """Go on with the campaign where it stopped; begin a new one when it is finished."""
     here, python = machine.describe(), next(iter(prepared.values())).environment.python
     for again in itertools.count(state.requested.again):
-        named = replace(state.requested, again=again)
-        state.identities = {one.name: named.identity(one, here, python) for one in named.scenarios}
-        done = state.settled if state.rule.budget_s is not None else state.enough
-        if not state.rule.afresh or not all(map(done, named.scenarios)):
+        repetition = replace(state.requested, again=again)
+        state.identities = {
+            scenario.name: repetition.identity(scenario, here, python) for scenario in repetition.scenarios
+        }
+        finished = state.settled if state.rule.budget_s is not None else state.enough
+        if not state.rule.afresh or not all(map(finished, repetition.scenarios)):
             return
 
 
-def _rounds(state: CampaignState, context: RunContext, prepared: Mapping[str, Prepared]) -> list[SuiteError]:
+def _rounds(state: _CampaignState, context: RunContext, prepared: Mapping[str, Prepared]) -> list[SuiteError]:
     """Make rounds, one of every scenario in turn, until each has enough; return why scenarios were given up."""
     clock, budget_s = context.system.monotonic, state.rule.budget_s
     began, longest_s = clock(), state.requested.round_s
@@ -245,13 +197,13 @@ def _rounds(state: CampaignState, context: RunContext, prepared: Mapping[str, Pr
 
 
 def _round(
-    state: CampaignState,
+    state: _CampaignState,
     context: RunContext,
     prepared: Mapping[str, Prepared],
     scenario: CampaignScenario,
     ends_s: float,
 ) -> SuiteError | None:
-    """Make one round; return why it does not count. What would come after a run that fails could not be paired."""
+    """Make one round; return why it does not count. A run that fails ends it: the rest could not be paired."""
     identity, number = state.identities[scenario.name], state.rounds(scenario) + 1
     specs = state.requested.round(scenario, identity, number)
     for place, spec in enumerate(specs, 1):
@@ -265,12 +217,12 @@ def _round(
 
 
 def _run(
-    state: CampaignState, context: RunContext, spec: RunSpec, identity: str, label: str, ends_s: float
+    state: _CampaignState, context: RunContext, spec: RunSpec, identity: str, label: str, ends_s: float
 ) -> SuiteError | None:  # fmt: skip
     """Make one run of a round; return why there is none.
 
-    One that the machine has disturbed is made at once again, while there is time. What a server did is not: a candidate
-    that fails now and then must not be given more tries than its baseline.
+    A run that the machine has disturbed is repeated immediately, while there is time. A run that its server spoilt is
+    not: a candidate that fails now and then must not get more tries than its baseline.
     """
     for tries in itertools.count(1):
         done = session.one(context, spec, label)
@@ -278,26 +230,26 @@ def _run(
         state.runs[identity].append(run)
         if run.outcome != "invalid":
             return done.error
-        context.progress.note(f"it does not count: {'; '.join(run.reasons)}")
+        context.progress.note(f"invalid: {'; '.join(run.reasons)}")
         disturbed = all(run.disturbances)
         late = context.system.monotonic() + spec.expected_s > ends_s
         if not disturbed or late or tries == _MOST_DISTURBED:
             return InvalidMeasurementError(
-                f"{tries} run(s) of {spec.release} in a row cannot be believed: {'; '.join(run.reasons)}",
-                then="repeat this command on a quiet machine: it goes on where it ended"
+                f"{tries} run(s) of {spec.release} in a row are invalid: {'; '.join(run.reasons)}",
+                then="close other programs, then repeat this command: it goes on where it ended"
                 if disturbed
-                else "repeat this command with --keep-logs, and see the logs",
+                else "repeat this command with --keep-logs, then read the logs",
             )
     raise AssertionError("unreachable")  # the last try returns
 
 
-def _standing(state: CampaignState, scenario: CampaignScenario) -> str:
-    """How the verdicts stand, in one line."""
+def _standing(state: _CampaignState, scenario: CampaignScenario) -> str:
+    """The verdicts so far, in one line."""
     changed = [
         f"{effect.metric.words} {effect_text.change(effect)} {effect.verdict}"
-        + (f" of {one.paired.label(one.arm)}" if len(state.requested.arms) > 2 else "")  # noqa: PLR2004 - more than a pair
-        for one in state.judged(scenario)
-        for effect in one.effects
+        + (f" of {judged.paired.label(judged.arm)}" if len(state.requested.arms) > 2 else "")  # noqa: PLR2004 - more than a pair
+        for judged in state.judged(scenario)
+        for effect in judged.effects
         if effect.verdict in ("regression", "improvement")
     ]
-    return ", ".join([*changed, f"{state.still_open(scenario)} open"])
+    return ", ".join([*changed, f"{state.still_open(scenario)} inconclusive"])

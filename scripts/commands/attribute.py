@@ -1,6 +1,7 @@
-"""Attribute: `python -m scripts attribute 1.12.0 --as-of 2024-06-26 --as-of 2024-12-31` measures it on two locks.
+"""Attribute: `nox -s attribute -- 1.12.0 --as-of 2024-06-26 --as-of 2024-12-31` measures a release on two locks.
 
-All of the difference is then its dependencies'. With `--to 1.17.2` the change between two releases is divided.
+All of the difference is then its dependencies' effect. With `--to 1.17.2` the change between two releases is divided
+into promptflow's effect and that of its dependencies.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 from datetime import date
 
 from scripts.campaign import request, runner
-from scripts.campaign.runner import ROUNDS, StoppingRule
+from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK
@@ -19,7 +20,7 @@ from scripts.report.pages import attribution
 
 
 def main(argv: list[str]) -> int:
-    """Resolve the locks, compare, and print whose share is which."""
+    """Resolve the locks, compare, and print both effects."""
     args = _arguments(argv)
     terminate_as_exception()
     suite, system, uv = matrix_file.load(), RealSystem(), virtualenvs.find_uv()
@@ -31,25 +32,27 @@ def main(argv: list[str]) -> int:
     if args.dry_run:
         print(request.describe(requested, rule))
         return EXIT_OK
-    found = runner.measure(requested, rule, campaign_options.options(args), system)
-    print(request.page(requested, found))
-    print(attribution.render(found.paired, found.floors))
-    runner.require_whole(requested, found)
+    result = runner.measure(requested, rule, campaign_options.options(args), system)
+    print(request.page(requested, result))
+    print(attribution.render(result.paired, result.floors))
+    runner.require_whole(requested, result)
     return EXIT_OK
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = cli.parser("attribute", "Measure one release on two locks: what of a change is its dependencies'.")
+    parser = cli.parser(
+        "attribute", "Measure one release on two locks: separates promptflow's effect from its dependencies'."
+    )
     parser.add_argument("release", help="a release of suite.toml")
     parser.add_argument(
         "--as-of", action="append", required=True, type=_day, metavar="YYYY-MM-DD",
-        help="resolve its dependencies as of this day; give two, the older first",
+        help="resolve its dependencies as of this day; name two days, the older first",
     )  # fmt: skip
-    parser.add_argument("--to", metavar="RELEASE", help="also divide the change to this release into the two shares")
+    parser.add_argument("--to", metavar="RELEASE", help="also divide the change to this release into the two effects")
     campaign_options.add_options(parser)
     args = parser.parse_args(argv)
     if len(args.as_of) != 2 or args.as_of[0] >= args.as_of[1]:  # noqa: PLR2004 - two locks
-        parser.error("give --as-of twice, the older day first")
+        parser.error("name --as-of twice, the older day first")
     return args
 
 
@@ -57,4 +60,4 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day such as 2025-01-24") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day such as 2025-01-24") from error

@@ -1,4 +1,4 @@
-"""Measure: `python -m scripts bench --release 1.12.0 --engine fastapi`, or `--mock` for the mock API alone."""
+"""Bench: `nox -s bench-1.12.0-fastapi` measures a release on an engine, `nox -s bench-mock` the mock API alone."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from scripts.serving import launch, server_command
 
 
 def main(argv: list[str]) -> int:
-    """Plan, check everything, then build, run, record and show."""
+    """Plan and check everything; then build, measure, record and print the summary."""
     args = _arguments(argv)
     suite = matrix_file.load()
     chosen = _plan(suite, args)
     if args.missing:
         chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe())))
         if not chosen.runs:
-            print("nothing is missing: every run is there already, as this machine would make it")
+            print("nothing is missing: every run is measured validly under this machine's conditions")
             return 0
     if args.dry_run:
         print(_describe(suite, chosen))
@@ -45,21 +45,25 @@ def main(argv: list[str]) -> int:
         return 0
     options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs)
     done = session.make(suite, chosen, options, system, progress, session.prepare)
-    print(session_summary.of_session(suite, [one.directory for one in done]))
+    print(session_summary.of_session(suite, [run.directory for run in done]))
     return _verdict(done)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = cli.parser("bench", "Measure a release, served by one engine, under a load profile.")
-    parser.add_argument("--release", help="a release of suite.toml")
-    parser.add_argument("--engine", help="an engine of suite.toml")
-    parser.add_argument("--mock", action="store_true", help="load the mock API alone: the ceiling of everything else")
-    parser.add_argument("--profile", default="report", help="a load profile of suite.toml (default: report)")
-    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="repeat everything N times (default: 1)")
+    mock = "--mock" in argv  # as the session bench-mock calls it
+    description = "Measure a release, served by one engine, under a load profile."
+    parser = cli.target_parser("bench", description, argv, required=False)
+    if mock:
+        parser.prog, parser.description = "nox -s bench-mock --", "Measure the mock API alone, under a load profile."
+    parser.add_argument("--mock", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--missing", action="store_true", help="make only runs of which there is no good one yet, made as here"
+        "--profile", default="report", metavar="NAME", help="a load profile of suite.toml (default: report)"
     )
-    cli.add_flow_options(parser)
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="measure everything N times (default: 1)")
+    parser.add_argument(
+        "--missing", action="store_true", help="skip what is already measured validly under this machine's conditions"
+    )
+    cli.add_flow_options(parser, shown=not mock)
     cli.add_session_options(parser)
     args = parser.parse_args(argv)
     if not args.mock and not (args.release and args.engine):
@@ -85,15 +89,19 @@ def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
 
 
 def _verdict(done: list[CompletedRun]) -> int:
-    """Raise what a failing run raised, or that figures must not be believed; else 0."""
-    errors = [one.error for one in done if one.error is not None]
+    """Raise the error of the last run that failed, or that a run is invalid; else 0."""
+    errors = [run.error for run in done if run.error is not None]
     if errors:
         raise errors[-1]
-    runs = [run_reader.read_run(one.directory) for one in done]
+    runs = [run_reader.read_run(completed.directory) for completed in done]
     invalid = [f"{run.record.run_id}: {reason}" for run in runs for reason in run.reasons]
     if invalid:
         disturbed = any(disturbance for run in runs for disturbance in run.disturbances)
-        then = "repeat it on a quiet machine" if disturbed else "repeat it with --keep-logs, and see the logs"
+        then = (
+            "close other programs, then repeat this command"
+            if disturbed
+            else "repeat this command with --keep-logs, then read the logs"
+        )
         raise InvalidMeasurementError("; ".join(invalid), then=then)
     return 0
 

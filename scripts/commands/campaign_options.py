@@ -6,7 +6,7 @@ import argparse
 import re
 
 from scripts.campaign.request import Selection
-from scripts.campaign.runner import ROUNDS
+from scripts.campaign.stopping_rule import ROUNDS
 from scripts.commands import cli
 from scripts.config.plan import MAX_ROUNDS
 from scripts.inference import intervals
@@ -18,22 +18,27 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def selection(args: argparse.Namespace) -> Selection:
-    """What is compared by, as it was typed."""
+    """The engines, flows, profile and Python, as typed."""
     return Selection(engines=tuple(args.engine), flows=tuple(args.flow), profile=args.profile, python=args.python)
 
 
-def add_options(parser: cli.Parser) -> None:
-    """What every verb that carries out a campaign takes."""
-    parser.add_argument("--engine", action="append", default=[], help="only this engine; repeatable")
-    parser.add_argument("--flow", action="append", default=[], metavar="NAME|DIR", help="only this flow; repeatable")
+def add_options(parser: cli.Parser, default_end: str = f"{ROUNDS} rounds") -> None:
+    """The options of every verb that carries out a campaign."""
+    parser.add_argument(
+        "--engine", action="append", default=[], metavar="NAME", help="only this engine; repeatable (default: all)"
+    )
+    parser.add_argument(
+        "--flow", action="append", default=[], metavar="NAME|DIR",
+        help="only this flow of flows/, or your own flow directory; repeatable (default: the scenarios of the engines)",
+    )  # fmt: skip
     cli.add_campaign_options(parser)
     ends = parser.add_mutually_exclusive_group()
-    ends.add_argument("--rounds", type=rounds, metavar="N", help=f"so many rounds of each flow (default: {ROUNDS})")
+    ends.add_argument("--rounds", type=rounds, metavar="N", help=f"make N rounds of each flow (default: {default_end})")
     ends.add_argument(
         "--budget",
         type=duration_s,
-        metavar="10m",
-        help="stop when every verdict is in, or after this time at the latest",
+        metavar="TIME",
+        help="instead: stop as soon as every verdict is conclusive, at the latest after this time, e.g. 90s, 10m, 1h",
     )
 
 
@@ -47,7 +52,7 @@ def rounds(text: str) -> int:
     fewest = intervals.fewest_rounds(LEVEL)
     if not text.isdecimal() or not fewest <= int(text) <= MAX_ROUNDS:
         raise argparse.ArgumentTypeError(
-            f"{text} is not a number of rounds from {fewest}, the fewest that can tell, to {MAX_ROUNDS}"
+            f"{text} is not a number of rounds from {fewest}, the fewest that allow a verdict, to {MAX_ROUNDS}"
         )
     return int(text)
 
@@ -56,5 +61,5 @@ def duration_s(text: str) -> float:
     """A time such as 90s, 10m or 1h, as a command line takes it."""
     found = _TIME.fullmatch(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 10m or 1h")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m or 1h")
     return float(found[1]) * _SECONDS[found[2]]

@@ -1,4 +1,4 @@
-"""The highest throughput that meets an objective: `python -m scripts capacity --release 1.12.0 --engine fastapi`."""
+"""Capacity: `nox -s capacity-1.12.0-fastapi` finds the highest throughput that meets an objective."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from scripts.measure.session import Options, Prepare
 from scripts.report.pages import capacity_page
 from scripts.report.pages.capacity_page import CapacitySearch, Tried
 
-_SHOWN_LOADS = 8  # of the first steps, in a dry run
+_SHOWN_LOADS = 8  # the first ones, in a dry run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Made:
-    """A search that was made."""
+class CompletedSearch:
+    """The search of one scenario, to its end."""
 
     search: CapacitySearch
-    error: SuiteError | None  # of its last run that did not end well
+    error: SuiteError | None  # of its last run that failed
 
 
 def main(argv: list[str]) -> int:
-    """Plan, check everything, then build, search, confirm and show."""
+    """Plan and check everything; then build, search, confirm and print the result."""
     args = _arguments(argv)
     suite = matrix_file.load()
     chosen = plan.make(
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
         python=args.python,
         rounds=1,
     )
-    settings = _settings(suite, args.max_overhead_p99)
+    settings = _settings(suite, args)
     if args.dry_run:
         print(_describe(chosen, settings))
         return 0
@@ -61,32 +61,35 @@ def main(argv: list[str]) -> int:
         session.prepare_only(suite, chosen.runs[0], system, progress)
         return 0
     options = Options(results=args.results.resolve(), keep_logs=args.keep_logs)
-    made = make(suite, chosen, settings, options, system, progress, session.prepare)
-    print(capacity_page.of_session(suite, settings, [one.search for one in made], _command(args)))
-    return _verdict(made)
+    searches = make(suite, chosen, settings, options, system, progress, session.prepare)
+    print(capacity_page.of_session(suite, settings, [completed.search for completed in searches], _command(args)))
+    return _verdict(searches)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = cli.parser("capacity", "Find the highest throughput of a release that still meets an objective.")
-    parser.add_argument("--release", required=True, help="a release of suite.toml")
-    parser.add_argument("--engine", required=True, help="an engine of suite.toml")
+    description = "Find the highest throughput of a release that still meets an objective."
+    parser = cli.target_parser(CAPACITY, description, argv, required=True)
     parser.add_argument(
-        "--max-overhead-p99", type=float, metavar="MS", help="instead of overhead_p99_max_ms of suite.toml's [capacity]"
-    )
+        "--max-overhead-p99", type=float, metavar="MS",
+        help="the overhead p99 that the objective allows (default: overhead_p99_max_ms of suite.toml's [capacity])",
+    )  # fmt: skip
     cli.add_flow_options(parser)
     cli.add_session_options(parser)
     return parser.parse_args(argv)
 
 
-def _settings(suite: Suite, overhead_p99_max_ms: float | None) -> Capacity:
+def _settings(suite: Suite, args: argparse.Namespace) -> Capacity:
     """The search as suite.toml says, with another objective if one is given."""
-    if overhead_p99_max_ms is None:
+    limit_ms: float | None = args.max_overhead_p99
+    if limit_ms is None:
         return suite.capacity
-    if not 0 < overhead_p99_max_ms < math.inf:
+    if not 0 < limit_ms < math.inf:
+        usual = f"--max-overhead-p99 {suite.capacity.overhead_p99_max_ms:g}"
         raise UsageError(
-            f"--max-overhead-p99 {overhead_p99_max_ms:g}: a finite number above 0", then="--max-overhead-p99 250"
+            f"--max-overhead-p99 {limit_ms:g} is not a finite number above 0",
+            then=f"nox -s {CAPACITY}-{args.release}-{args.engine} -- {usual}",
         )
-    return dataclasses.replace(suite.capacity, overhead_p99_max_ms=overhead_p99_max_ms)
+    return dataclasses.replace(suite.capacity, overhead_p99_max_ms=limit_ms)
 
 
 def make(
@@ -97,14 +100,14 @@ def make(
     system: System,
     progress: Progress,
     prepare: Prepare,
-) -> list[Made]:
-    """Search for each scenario; every run keeps its record."""
+) -> list[CompletedSearch]:
+    """Search for each scenario; every run is recorded."""
     with session.opened(options, settings.max_users, system, progress) as opened:
         context = dataclasses.replace(opened, prepared=prepare(suite, chosen.runs[0], system, progress))
         return [_search(context, spec, settings) for spec in chosen.runs]
 
 
-def _search(context: RunContext, spec: RunSpec, settings: Capacity) -> Made:
+def _search(context: RunContext, spec: RunSpec, settings: Capacity) -> CompletedSearch:
     """One scenario's search."""
     tried: list[Tried] = []
     errors: list[SuiteError] = []
@@ -120,12 +123,12 @@ def _search(context: RunContext, spec: RunSpec, settings: Capacity) -> Made:
         return tried[-1].judgement.verdict
 
     found = capacity_search.find(settings, attempt)
-    return Made(search=CapacitySearch(found=found, tried=tuple(tried)), error=errors[-1] if errors else None)
+    return CompletedSearch(search=CapacitySearch(found=found, tried=tuple(tried)), error=errors[-1] if errors else None)
 
 
-def _verdict(made: list[Made]) -> int:
+def _verdict(searches: list[CompletedSearch]) -> int:
     """0 when every scenario has a confirmed figure; else raise why one has none."""
-    without = [one for one in made if one.search.found.users is None]
+    without = [completed for completed in searches if completed.search.found.users is None]
     if not without:
         return 0
     last = without[-1]
@@ -135,11 +138,11 @@ def _verdict(made: list[Made]) -> int:
     if limit is not None and limit.verdict == "missed":
         raise InvalidMeasurementError(
             f"{flow}: no load was found that meets the objective reliably; {limit.users} users miss it",
-            then="another objective with --max-overhead-p99, or a faster machine",
+            then="repeat this command with a higher --max-overhead-p99, or on a faster machine",
         )
     raise InvalidMeasurementError(
-        f"{flow}: no load was found whose runs meet the objective and can be believed",
-        then="see why in the table; repeat it on a quiet machine",
+        f"{flow}: no load was found whose runs are valid and meet the objective; the table says why",
+        then="close other programs, then repeat this command",
     )
 
 
@@ -154,8 +157,8 @@ def _describe(chosen: Plan, settings: Capacity) -> str:
         [
             f"capacity of promptflow {spec.release}, {spec.engine} engine: {', '.join(s.flow for s in chosen.runs)}",
             f"objective: {capacity_page.objective(settings)}",
-            f"users: {growing}, until it is missed; then between, to within {settings.precision * 100:g} %",
-            f"confirmed by {settings.confirm_runs} runs more, or by as many at a lower load",
+            f"users: {growing}, until a load misses it; then loads between, to within {settings.precision * 100:g} %",
+            f"confirmed by {settings.confirm_runs} more runs, or by as many at a lower load",
             f"at most {runs} runs in {runs * run_s / 60:.0f} minutes, and the virtualenv if it is not built",
         ]
     )

@@ -1,4 +1,4 @@
-"""What every command line shares: a parser that suggests, and errors that become exit codes.
+"""What every verb's command line shares: a parser that names the nox session, and errors that become exit codes.
 
 A verb is `def main(argv) -> int`.
 """
@@ -6,10 +6,11 @@ A verb is `def main(argv) -> int`.
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,69 +27,100 @@ from scripts.config.errors import (
 from scripts.config.matrix import ROOT
 
 logger = logging.getLogger(__name__)
+_EXAMPLE = ("1.12.0", "fastapi")  # the session that an error names when none was
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with the nearest known option in the message about an unknown one."""
+    """argparse, with the nearest known option in the message about an unknown one.
+
+    `prog` is the nox session as people type it, up to its `--`.
+    """
 
     def error(self, message: str) -> NoReturn:
         """Print the message and how to get help, and exit with code 2."""
         prefix = "unrecognized arguments: "
         if message.startswith(prefix):
             word = message.removeprefix(prefix).split()[0].split("=")[0]
-            known = [name for action in self._actions for name in action.option_strings if name != "-h"]
+            shown = [action for action in self._actions if action.help != argparse.SUPPRESS]
+            known = [name for action in shown for name in action.option_strings if name != "-h"]
             message = f"{message}; {did_you_mean(word, known)}"
         self.exit(2, f"error: {message}\n  next: {self.prog} --help\n")
 
 
 def parser(verb: str, description: str) -> Parser:
-    """A parser for `python -m scripts <verb>`; options cannot be abbreviated."""
-    return Parser(prog=f"python -m scripts {verb}", description=description, allow_abbrev=False)
+    """A parser for the session of a verb; options cannot be abbreviated."""
+    return Parser(prog=f"nox -s {verb.replace('_', '-')} --", description=description, allow_abbrev=False)
 
 
-def add_flow_options(parser: Parser) -> None:
-    """What is served, and by which Python."""
+def target_parser(verb: str, description: str, argv: Sequence[str], *, required: bool) -> Parser:
+    """A parser for a session that is named after its release and engine, which `argv` holds."""
+    release, engine = _value("--release", argv) or _EXAMPLE[0], _value("--engine", argv) or _EXAMPLE[1]
+    made = parser(f"{verb}-{release}-{engine}", description)
+    for option in ("--release", "--engine"):
+        made.add_argument(option, required=required, help=argparse.SUPPRESS)  # the session's name has both
+    return made
+
+
+def _value(option: str, argv: Sequence[str]) -> str:
+    """What a command line gives an option; empty when it does not."""
+    return next((value for name, value in itertools.pairwise(argv) if name == option), "")
+
+
+def add_flow_options(parser: Parser, *, shown: bool = True) -> None:
+    """What is served, and by which Python; `shown`: in the help."""
     parser.add_argument(
         "--flow",
         action="append",
         default=[],
         metavar="NAME|DIR",
-        help="instead of the engine's scenarios; repeatable",
+        help="a flow of flows/, or your own flow directory; repeatable (default: the scenarios of the engine)"
+        if shown
+        else argparse.SUPPRESS,
     )
-    add_python_option(parser)
+    add_python_option(parser, shown=shown)
 
 
 def add_campaign_options(parser: Parser) -> None:
     """How interleaved rounds are carried out."""
-    parser.add_argument("--profile", default="compare", help="a load profile of suite.toml (default: compare)")
+    parser.add_argument(
+        "--profile", default="compare", metavar="NAME", help="a load profile of suite.toml (default: compare)"
+    )
     add_python_option(parser)
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and its time; start no server, no load")
-    _add_kept_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and its time, and measure nothing")
+    _add_output_options(parser)
 
 
-def add_python_option(parser: Parser) -> None:
-    """By which Python the releases are served."""
-    parser.add_argument("--python", metavar="X.Y", help="another Python than the tables' own")
+def add_python_option(parser: Parser, *, shown: bool = True) -> None:
+    """By which Python the releases are served; `shown`: in the help."""
+    help_text = "a Python that the release's lock covers (default: [suite] python of suite.toml)"
+    parser.add_argument("--python", metavar="X.Y", help=help_text if shown else argparse.SUPPRESS)
 
 
 def add_session_options(parser: Parser) -> None:
     """How a measuring session is carried out."""
-    _add_kept_options(parser)
+    _add_output_options(parser)
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--dry-run", action="store_true", help="print what would be done; start no server and no load")
+    only.add_argument(
+        "--dry-run", action="store_true", help="print the plan, the commands and the time; measure nothing"
+    )
     only.add_argument("--install-only", action="store_true", help="build the virtualenv, and measure nothing")
 
 
-def _add_kept_options(parser: Parser) -> None:
-    parser.add_argument("--keep-logs", action="store_true", help="keep every child's log and the raw request log")
+def _add_output_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--keep-logs",
+        action="store_true",
+        help="keep the logs of all processes and the raw request log under .scratch/",
+    )
     add_results_option(parser)
 
 
 def add_results_option(parser: Parser) -> None:
-    """Where records lie."""
+    """The directory of the records."""
     parser.add_argument(
-        "--results", type=Path, default=ROOT / "results", metavar="DIR", help="where records lie (default: results)"
-    )
+        "--results", type=Path, default=ROOT / "results", metavar="DIR",
+        help="the directory of the records (default: results)",
+    )  # fmt: skip
 
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:
@@ -98,32 +130,33 @@ def run(main: Callable[[list[str]], int]) -> NoReturn:
         code = main(sys.argv[1:])
         sys.stdout.flush()
     except SuiteError as error:
-        code = _told(error)
+        code = _reported(error)
     except KeyboardInterrupt:
         print("interrupted: everything that was started has been stopped", file=sys.stderr)
         code = EXIT_INTERRUPTED
     except Terminated:
         print("terminated: everything that was started has been stopped", file=sys.stderr)
         code = EXIT_TERMINATED
-    except BrokenPipeError:  # the reader of our output went away, as with `| head`
+    except BrokenPipeError:  # the reader of the output has ended, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_BROKEN_PIPE
     except OSError as error:
         logger.debug("where it happened:", exc_info=True)
-        code = _told(_of_the_system(error))
+        code = _reported(_of_the_system(error))
     sys.exit(code)
 
 
-def _told(error: SuiteError) -> int:
+def _reported(error: SuiteError) -> int:
+    """Print the error; return its exit code."""
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code
 
 
 def _of_the_system(error: OSError) -> SuiteError:
-    """A file or disk that refuses, outside of a run: the system's own words, and the file if it names one."""
+    """The error of a file or disk, outside of a run: the system's own words, and the file if it names one."""
     where = f"{error.filename}: " if error.filename is not None else ""
     return NothingMeasuredError(
-        f"{where}{error.strerror or error}", then="give access or make room there, then repeat this command"
+        f"{where}{error.strerror or error}", then="give access to it or make room on its disk, then repeat this command"
     )
 
 

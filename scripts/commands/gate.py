@@ -1,7 +1,7 @@
-"""Gate: `python -m scripts gate --baseline 1.18.4 --candidate 1.18.5` compares, and its exit code says what to do.
+"""Gate: `nox -s gate -- --baseline 1.18.4 --candidate 1.18.5` compares two releases, and its exit code decides.
 
-0: every metric was measured and passes. 3: nothing was measured. 5: a server does not work. 6: a metric could not be
-told, or the runs cannot be believed. 7: the runs are not comparable. 8: a regression.
+0: every metric was measured and passes. 3: nothing was measured. 5: a server does not work. 6: a metric is inconclusive
+or lacks data, or runs are invalid. 7: the runs are not comparable. 8: a regression.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.campaign import request, runner
-from scripts.campaign.runner import StoppingRule
+from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, RegressionError
@@ -22,11 +22,11 @@ from scripts.inference.gate_decision import Case
 from scripts.report.pages import junit
 from scripts.report.tables import effect_text
 
-BUDGET_S = 600.0  # of each flow
+BUDGET_S = 600.0  # of each flow, without --rounds and --budget
 
 
 def main(argv: list[str]) -> int:
-    """Compare two, write the reports, and decide."""
+    """Compare the two, write the reports, and decide."""
     args = _arguments(argv)
     terminate_as_exception()
     wanted = gate_decision.thresholds(args.max)
@@ -34,34 +34,39 @@ def main(argv: list[str]) -> int:
     arms = [request.resolved(suite, target, system) for target in (args.baseline, args.candidate)]
     requested = request.planned(suite, campaign_options.selection(args), arms)
     budget_s = None if args.rounds else args.budget or BUDGET_S * len(requested.scenarios)
-    rule = StoppingRule(rounds=args.rounds or runner.ROUNDS, budget_s=budget_s, minimum_effect=wanted)
+    rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=budget_s, minimum_effect=wanted)
     if args.dry_run:
         print(request.describe(requested, rule))
         return EXIT_OK
-    found = runner.measure(requested, rule, campaign_options.options(args), system)
-    page = request.page(requested, found)
+    result = runner.measure(requested, rule, campaign_options.options(args), system)
+    page = request.page(requested, result)
     print(page)
     _write_summary(page)
-    runner.require_whole(requested, found)  # before JUnit XML, which could not say that a flow is missing
-    cases = gate_decision.decide(found.judged, wanted)
+    runner.require_whole(requested, result)  # before JUnit XML, which could not say that a flow is missing
+    cases = gate_decision.decide(result.judged, wanted)
     if args.junit is not None:
-        args.junit.write_bytes(junit.render(cases, found.took_s))
+        args.junit.write_bytes(junit.render(cases, result.took_s))
     return verdict(cases)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("gate", "Compare a candidate with a baseline; the exit code says whether it may pass.")
     parser.add_argument(
-        "--baseline", required=True, metavar="RELEASE|PATH|git+URL", help="what it must not fall behind"
+        "--baseline", required=True, metavar="RELEASE|PATH|git+URL", help="what the candidate is compared with"
     )
-    parser.add_argument("--candidate", required=True, metavar="RELEASE|PATH|git+URL", help="what is to be judged")
+    parser.add_argument(
+        "--candidate",
+        required=True,
+        metavar="RELEASE|PATH|git+URL",
+        help="the release or candidate to judge; README.md describes candidates",
+    )
     parser.add_argument(
         "--max", action="append", default=[], metavar="METRIC=+N%",
-        help="the largest worsening that passes, and only metrics so named are judged; repeatable "
-        "(default: every metric that has a least change, see results/README.md)",
+        help="judge this metric, and let it pass when it is worse by at most N %%; repeatable "
+        "(default: judge every compared metric by its own threshold, see results/README.md)",
     )  # fmt: skip
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
-    campaign_options.add_options(parser)
+    campaign_options.add_options(parser, f"a budget of {BUDGET_S / 60:.0f}m for each flow")
     args = parser.parse_args(argv)
     if args.junit is not None and not args.junit.parent.is_dir():
         parser.error(f"--junit {args.junit}: there is no such directory")
@@ -76,8 +81,8 @@ def _write_summary(page: str) -> None:
 
 
 def verdict(cases: Sequence[Case]) -> int:
-    """0 when every case passes; else the error of the worst: a regression, before what could not be told."""
-    told = {
+    """0 when every case passes; else the error of the worst: a regression, then what is inconclusive or lacks data."""
+    listed = {
         decision: [
             f"  - {case.where}: {case.effect.metric.words} {effect_text.reason(case.effect)}"
             for case in cases
@@ -85,18 +90,18 @@ def verdict(cases: Sequence[Case]) -> int:
         ]
         for decision in ("regression", "undecided", "no data")
     }
-    if told["regression"]:
+    if listed["regression"]:
         raise RegressionError(
-            f"{len(told['regression'])} regression(s):\n" + "\n".join(told["regression"]),
-            then="see the table above; nox -s attribute tells promptflow's share from its dependencies'",
+            f"{len(listed['regression'])} regression(s):\n" + "\n".join(listed["regression"]),
+            then="nox -s attribute -- --help (separates promptflow's effect from its dependencies')",
         )
-    unknown = told["no data"] + told["undecided"]
+    unknown = listed["no data"] + listed["undecided"]
     if unknown or not cases:
         needed = max((case.effect.rounds_needed or 0 for case in cases), default=0)
         raise InvalidMeasurementError(
-            f"{len(unknown)} metric(s) could not be told, so this is no pass:\n" + "\n".join(unknown),
+            f"{len(unknown)} metric(s) are inconclusive or lack data, so this is no pass:\n" + "\n".join(unknown),
             then=f"repeat this command, without --budget and with --rounds {needed}: it goes on where it ended"
             if needed
-            else "repeat this command with --keep-logs",
+            else "repeat this command with --keep-logs, then read the logs",
         )
     return EXIT_OK

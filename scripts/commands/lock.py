@@ -1,6 +1,6 @@
-"""Write locks again: `python -m scripts lock 1.18.5`, `... tools`, `... --all`, `... --check`.
+"""Lock: `nox -s lock -- 1.18.5` resolves a release's dependencies again and writes its lock; `tools` the suite's own.
 
-Runs beside nox, before there is any tools' virtualenv: standard library, `packaging` and uv only.
+Runs in nox's own environment, before any other exists: standard library, `packaging` and uv only.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ from scripts.host.process import RealSystem, terminate_as_exception
 
 
 def main(argv: list[str]) -> int:
-    """Resolve the locks that are named."""
-    parser = cli.parser("lock", "Resolve dependencies as of a date and write hash-pinned locks.")
-    parser.add_argument("names", nargs="*", metavar="RELEASE|tools", help="a release of suite.toml, or the harness")
-    parser.add_argument("--all", action="store_true", help="every release, and the harness")
-    parser.add_argument("--check", action="store_true", help="write nothing; refuse missing, stale or altered locks")
+    """Resolve, or with --check verify, the named locks."""
+    parser = cli.parser("lock", "Resolve dependencies as of a day, and write locks with hashes.")
+    parser.add_argument(
+        "names", nargs="*", metavar="RELEASE|tools", help="a release of suite.toml, or the suite's own locks"
+    )
+    parser.add_argument("--all", action="store_true", help="every release, and the suite's own locks")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; fail for a missing, stale or altered lock (default: all locks)",
+    )
     args = parser.parse_args(argv)
     suite = matrix_file.load()
     everything = [release.version for release in suite.releases] + ["tools"]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from scripts.analysis.metrics import METRICS
 from scripts.campaign import request, runner
-from scripts.campaign.runner import CampaignResult, StoppingRule
+from scripts.campaign.runner import CampaignResult
+from scripts.campaign.stopping_rule import StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK

@@ -1,4 +1,4 @@
-"""Status: `python -m scripts status` prints what the bench sessions would measure, and what is measured already."""
+"""Status: `nox -s status` prints what the bench sessions would measure, and what is measured already."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADERS = ("Session", "Flows", "Runs", "Measured", "To do (min)")
 
 
 def main(argv: list[str]) -> int:
-    """One row a session, and what all of them take."""
+    """Print one row for each session, and the time that all of them take."""
     args = _arguments(argv)
     suite = matrix_file.load()
     here = machine.describe()
@@ -40,23 +40,25 @@ def main(argv: list[str]) -> int:
         runs, done, left_s = runs + counts[0], done + counts[1], left_s + to_do_s
     print(markdown.markdown(_HEADERS, rows, labels=2))
     print(
-        f"\n{runs} runs of profile {args.profile}, of which {done} are measured on a machine like this; "
-        f"the others take about {left_s / 60:.0f} minutes: {_command(args)}"
+        f"\n{done} of {runs} runs of profile {args.profile} are measured on a machine like this. "
+        f"The others take about {left_s / 60:.0f} minutes: {_command(args)}"
     )
     return EXIT_OK
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("status", "Print what the bench sessions would measure, and what is measured already.")
-    parser.add_argument("--profile", default="report", help="a load profile of suite.toml (default: report)")
-    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="as of the bench sessions (default: 1)")
+    parser.add_argument(
+        "--profile", default="report", metavar="NAME", help="a load profile of suite.toml (default: report)"
+    )
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="as for the bench sessions (default: 1)")
     cli.add_python_option(parser)
     cli.add_results_option(parser)
     return parser.parse_args(argv)
 
 
 def _command(args: argparse.Namespace) -> str:
-    """What makes the rest."""
+    """The command that measures the rest."""
     words = ["nox", "-t", "bench", "--", "--profile", args.profile, "--missing"]
     words += ["--rounds", str(args.rounds)] if args.rounds > 1 else []
     words += ["--python", args.python] if args.python else []

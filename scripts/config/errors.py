@@ -1,4 +1,4 @@
-"""Errors that end a command: what happened, what to type next, and the exit code (stable, in README).
+"""Errors that end a command: what happened, what to type next, and the exit code (stable, listed in README.md).
 
 Python's own exceptions stay for programming mistakes.
 """
@@ -20,7 +20,7 @@ class SuiteError(Exception):
     exit_code = 2
 
     def __init__(self, message: str, *, then: str = "") -> None:
-        """`message` says what happened and where; `then` is the next command or step."""
+        """`message` says what happened and where; `then` is the next command to type, or what to do."""
         super().__init__(message)
         self.message = message
         self.then = then
@@ -37,7 +37,7 @@ class UsageError(SuiteError):
 
 
 class NothingMeasuredError(SuiteError):
-    """Nothing was selected, or what was measured could not be kept."""
+    """Nothing was selected, or what was measured could not be recorded."""
 
     exit_code = 3
 
@@ -59,7 +59,7 @@ class VerificationError(ServerError):
 
 
 class InvalidMeasurementError(SuiteError):
-    """The load ran, but its figures must not be believed."""
+    """The load ran, but its figures are invalid or inconclusive."""
 
     exit_code = 6
 
@@ -71,7 +71,7 @@ class NotComparableError(SuiteError):
 
 
 class RegressionError(SuiteError):
-    """A candidate is worse than its baseline, by more than may pass."""
+    """A candidate is worse than its baseline, by more than the threshold."""
 
     exit_code = 8
 
@@ -81,7 +81,7 @@ class Terminated(BaseException):
 
 
 def quoted(output: str, lines: int = 12) -> str:
-    """The last lines of what a command said, indented, as a message quotes them."""
+    """The last lines of a command's output, indented, as a message quotes them."""
     return "\n".join(f"    {line}" for line in output.strip().splitlines()[-lines:])
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,14 +31,19 @@ class Flow:
     name: str
     path: Path
     request: bytes  # the body of every request
-    own_wait_s: float | None  # what the flow itself waits; None: not declared, so there is no floor
+    own_wait_s: float | None  # what the flow itself waits; None: not declared, so its ideal time is unknown
     answer_in: str | None  # the output that holds the answer; None: the whole reply does
     answer: Mapping[str, object]  # fields of every good answer
     digest: str  # sha256 over all of its files
 
+    @property
+    def of_suite(self) -> bool:
+        """Whether it lies in flows/, so that suite.toml may know which releases cannot serve it."""
+        return self.path.parent == FLOWS
+
 
 def find(name_or_path: str) -> Flow:
-    """A flow of the suite by name, or anyone's flow by directory; UsageError says what it lacks."""
+    """A flow of the suite by name, or any flow by its directory; UsageError says what it lacks."""
     known = sorted(path.name for path in FLOWS.iterdir() if (path / REQUEST_FILE).is_file())
     if name_or_path in known:
         return read(FLOWS / name_or_path)
@@ -46,18 +51,28 @@ def find(name_or_path: str) -> Flow:
     if not path.is_dir():
         raise UsageError(
             f"unknown flow {name_or_path!r}, and no such directory; {did_you_mean(name_or_path, known)}",
-            then="--flow with a name from flows/, or with the path of a flow directory",
+            then="repeat this command with --flow and a name from flows/, or the path of a flow directory",
         )
     if path.name in known and path.parent != FLOWS:
-        raise UsageError(f"{path.name!r} is the name of a flow of the suite", then="rename your flow directory")
+        raise UsageError(f"{path.name!r} is the name of a flow of the suite", then=f"rename {path}")
     return read(path)
+
+
+def find_all(names_or_paths: Iterable[str]) -> list[Flow]:
+    """As `find`, in order; UsageError for two directories of one name, because their records would be mixed."""
+    found = [find(text) for text in names_or_paths]
+    paths: dict[str, Path] = {}
+    for flow in found:
+        if paths.setdefault(flow.name, flow.path) != flow.path:
+            raise UsageError(f"two flow directories are called {flow.name!r}", then=f"rename {flow.path}")
+    return found
 
 
 def read(path: Path) -> Flow:
     """Read a flow directory; UsageError says what is wrong with it."""
     if not NAME.fullmatch(path.name):
         raise UsageError(
-            f"flow directory {path.name!r}: a name has letters, digits, '_', '.' and '-'", then="rename it"
+            f"flow directory {path.name!r}: a name has letters, digits, '_', '.' and '-'", then=f"rename {path}"
         )
     if not any((path / name).is_file() for name in _DEFINITIONS):
         raise UsageError(f"flow {path.name!r} has none of {', '.join(_DEFINITIONS)}", then=f"add one to {path}")
@@ -98,14 +113,17 @@ def _request(path: Path) -> bytes:
     try:
         body = (path / REQUEST_FILE).read_bytes()
         if not isinstance(json.loads(body), dict):
-            raise UsageError(f"{path / REQUEST_FILE} is not a JSON object", then="write the body of a POST /score")
+            raise UsageError(
+                f"{path / REQUEST_FILE} is not a JSON object",
+                then=f"write the body of a POST /score into {path / REQUEST_FILE}",
+            )
     except FileNotFoundError as error:
         raise UsageError(
             f"flow {path.name!r} has no {REQUEST_FILE}",
             then=f"write the body of a POST /score into {path / REQUEST_FILE}",
         ) from error
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path / REQUEST_FILE} cannot be read: {error}", then="correct it") from error
+        raise UsageError(f"{path / REQUEST_FILE} cannot be read: {error}", then="correct that file") from error
     return body
 
 
@@ -116,7 +134,7 @@ def _bench(path: Path) -> dict[str, object]:
     try:
         bench = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}", then="correct it") from error
+        raise UsageError(f"{file} cannot be read: {error}", then="correct that file") from error
     known = ("own_wait_s", "answer_in", "answer")
     for key in bench:
         if key not in known:
@@ -125,7 +143,7 @@ def _bench(path: Path) -> dict[str, object]:
 
 
 def _wrong(path: Path, what: str) -> UsageError:
-    return UsageError(f"{path / BENCH_FILE}: {what}", then=f"see {FLOWS / 'static_async' / BENCH_FILE}")
+    return UsageError(f"{path / BENCH_FILE}: {what}", then=f"see {FLOWS / 'static_async' / BENCH_FILE} for an example")
 
 
 def _digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Loads: who asks, how often and for how long, and what a search for the highest load is told.
+"""Load profiles: users, think times and run times; and the settings of a search for the highest load.
 
 Owns the value types of suite.toml's `[profile]` and `[capacity]` tables.
 """
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 CAPACITY = "capacity"  # the profile whose users the search replaces
-SERVES = "serves"  # the profile that tries whether a release serves a flow; it may also try what is known not to work
-MOST_GROWTH = 10.0
-LEAST_PRECISION = 0.01  # finer than what runs of seconds can tell apart
-LEAST_STEADY_S = 3  # of run time after the ramp: the figures are taken there, second by second
+SERVES = "serves"  # the profile of trial runs: whether a release serves a flow, also one that is listed as unsupported
+_GROWTH_MAX = 10.0
+_PRECISION_MIN = 0.01  # finer than what runs of seconds can tell apart
+_STEADY_MIN_S = 3  # of run time after the ramp: the figures are taken there, second by second
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
-    """A load profile: who asks, how often, for how long, and of which server set-up."""
+    """A load profile: users, think times, run time, and the set-up of the server."""
 
     name: str
     description: str
@@ -27,7 +27,7 @@ class Profile:
     spawn_rate: int  # users started per second
     run_time_s: int  # ramp included
     workers: int
-    threads: int  # asked for; engines that have no threads ignore it
+    threads: int  # requested; engines that have no threads ignore it
     wait_min_s: float  # between an answer and the next request
     wait_max_s: float
     backend_wait_min_s: float  # what the mock API waits
@@ -57,21 +57,21 @@ class Profile:
         for what in ("wait", "backend_wait"):
             if getattr(self, f"{what}_max_s") < getattr(self, f"{what}_min_s"):
                 yield f"{what}_max_s is less than {what}_min_s"
-        if self.spawn_rate >= 1 and self.run_time_s - self.ramp_s - self.warm_up_s < LEAST_STEADY_S:
+        if self.spawn_rate >= 1 and self.run_time_s - self.ramp_s - self.warm_up_s < _STEADY_MIN_S:
             yield (
                 f"ramp and warm-up take {self.ramp_s + self.warm_up_s} s of run_time_s ({self.run_time_s} s), "
-                f"which leaves less than {LEAST_STEADY_S} s with all users"
+                f"which leaves less than {_STEADY_MIN_S} s with all users"
             )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
-    """How the highest load is searched, and the objective that it has to meet."""
+    """How the highest load is searched, and the objective that it must meet."""
 
-    start_users: int  # of the first step
-    growth: float  # of the users from step to step, until a step does not meet the objective
+    start_users: int  # of the first load
+    growth: float  # of the users from load to load, until a load misses the objective
     precision: float  # share of the users by which the highest load that met it and the lowest that did not may differ
-    max_users: int  # no step has more
+    max_users: int  # no load has more
     confirm_runs: int  # independent runs at the load that was found, all of which must meet the objective
     failure_ratio_max: float  # failed requests / all requests
     overhead_p99_max_ms: float  # 99 % of the successes in steady state took no longer beyond the flow's ideal time
@@ -83,10 +83,10 @@ class Capacity:
                 yield f"{key} must be at least 1"
         if self.max_users < self.start_users:
             yield "max_users is less than start_users"
-        if not 1 < self.growth <= MOST_GROWTH:
-            yield f"growth must be above 1, and at most {MOST_GROWTH:g}"
-        if not LEAST_PRECISION <= self.precision < 1:
-            yield f"precision must be at least {LEAST_PRECISION:g}, and below 1"
+        if not 1 < self.growth <= _GROWTH_MAX:
+            yield f"growth must be above 1, and at most {_GROWTH_MAX:g}"
+        if not _PRECISION_MIN <= self.precision < 1:
+            yield f"precision must be at least {_PRECISION_MIN:g}, and below 1"
         if not 0 <= self.failure_ratio_max < 1:
             yield "failure_ratio_max must be at least 0, and below 1"
         if self.overhead_p99_max_ms <= 0:

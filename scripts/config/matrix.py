@@ -1,6 +1,6 @@
-"""The matrix: releases, engines, scenarios and loads, and what belongs together.
+"""The matrix: releases, engines, scenarios and load profiles, and which of them go together.
 
-Owns every value type that suite.toml describes, but for the loads.
+Owns every value type of suite.toml except those of the load profiles.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scripts.config.load_profiles import Capacity, Profile
 from scripts.config.support import Behaviour, Unsupported
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MOCK = "mock"  # stands where a release stands, for runs against the mock API alone
+MOCK = "mock"  # in place of a release, for runs against the mock API alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +29,7 @@ class Release:
     as_of: datetime.date  # dependencies are resolved as of this day
     constraints: tuple[str, ...] = ()  # requirements without which it does not start as of that day
     reason: str = ""  # why there are constraints
-    explained: str = ""  # why metrics stepped with it, as looking into it has shown
+    explained: str = ""  # why metrics changed with it, as an investigation has shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class ReleaseLine:
     pythons: tuple[str, ...]  # what the locks cover, lowest first
     requirements: tuple[str, ...]  # "{version}" stands for the release
     image: tuple[str, ...]  # pins of the release's own image template
-    workers: int = 0  # that the release's own server command fixes, whatever is asked for; 0: none
+    workers: int = 0  # fixed by the release's own server command, whatever is requested; 0: not fixed
     threads: int = 0  # likewise
 
 
@@ -141,8 +141,8 @@ class Suite:
 
     def why_unsupported(self, release: Release, flow: str) -> Unsupported | None:
         """Why the release cannot serve the flow; None when it can, or when nothing is known of the flow."""
-        found = (entry for entry in self.unsupported if entry.flow == flow and not _is_since(release, entry.before))
-        return next(found, None)
+        entries = (entry for entry in self.unsupported if entry.flow == flow and not _is_since(release, entry.before))
+        return next(entries, None)
 
     def can_serve(self, release: Release) -> tuple[str, ...]:
         """The flows of all scenarios that the release can serve."""

@@ -1,4 +1,4 @@
-"""Reads suite.toml whole and checks it whole: all that is wrong is told in one error."""
+"""Reads suite.toml and checks all of it: one error lists everything that is wrong."""
 
 from __future__ import annotations
 
@@ -27,14 +27,19 @@ def load(path: Path = SUITE_FILE) -> Suite:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path.name} cannot be read: {error}", then=f"correct {path.name}") from error
+        raise UsageError(
+            f"{path.name} cannot be read: {error}", then=f"correct {path.name}, then repeat this command"
+        ) from error
     problems: list[str] = []
     suite = _parse(data, problems)
     if not problems and suite is not None:
         problems.extend(_contradictions(suite))
     if problems or suite is None:
         listing = "\n".join(f"  - {problem}" for problem in problems)
-        raise UsageError(f"{path.name} has {len(problems)} problem(s):\n{listing}", then=f"edit {path.name}")
+        raise UsageError(
+            f"{path.name} has {len(problems)} problem(s):\n{listing}",
+            then=f"correct {path.name}, then repeat this command",
+        )
     return suite
 
 
@@ -77,7 +82,7 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
 
 
 def _bad_versions(parts: Mapping[str, list[object]]) -> Iterator[str]:
-    """Versions that cannot be ordered; a row that was refused already is None and passed over."""
+    """Versions that cannot be ordered; a row that was already refused is None, and skipped."""
     for key, where in (
         ("releases", "[[release]] version"),
         ("lines", "[[release_line]] since"),
@@ -93,7 +98,7 @@ def _bad_versions(parts: Mapping[str, list[object]]) -> Iterator[str]:
 
 
 def _contradictions(suite: Suite) -> Iterator[str]:
-    """What each row may say, but not together with the others."""
+    """Rows that are right by themselves, and contradict others."""
     pythons = (suite.python, suite.tools.python, *(p for line in suite.lines for p in line.pythons))
     yield from (f"{p!r} is not a Python version such as '3.11'" for p in pythons if not _PYTHON.fullmatch(p))
     yield from _twice("[[release]] version", [r.version for r in suite.releases])

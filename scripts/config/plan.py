@@ -1,15 +1,14 @@
-"""From what was asked to the runs to make: every choice is checked here, before anything starts."""
+"""From what was requested to the runs to make. Every choice is checked here, before anything starts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from scripts.config import flows
-from scripts.config.errors import NothingMeasuredError, UsageError, did_you_mean
+from scripts.config import flows, matrix
+from scripts.config.errors import NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
-from scripts.config.load_profiles import SERVES, Profile
+from scripts.config.load_profiles import CAPACITY, SERVES, Profile
 from scripts.config.matrix import MOCK, Engine, Release, Suite
 
 # Wall time that a run needs beside its load, on 2 cores: 4.5 s with 2 workers, 11.5 s with 8 (results/self.md).
@@ -24,7 +23,7 @@ class Target:
     release: Release
     engine: Engine
     flow: Flow
-    version: str  # what the live server must say that it is; a candidate's release has a label beside it
+    version: str  # what the live server's /version must say; a candidate's release has a label besides
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,8 +31,8 @@ class Place:
     """Where a run stands in a campaign of interleaved rounds."""
 
     campaign: str
-    round_id: str  # only runs of one round are compared with each other
-    arm: int  # from 1, the baseline; what tells it from the others of its round
+    round_id: str  # runs of one round are paired
+    arm: int  # from 1, the baseline
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,16 +94,18 @@ def make(
     python: str | None,
     rounds: int,
 ) -> Plan:
-    """The plan of a bench session; UsageError when it asks for what does not exist, NothingMeasuredError when empty."""
+    """The plan of a session of one target; UsageError for what does not exist, NothingMeasuredError when empty."""
     served, serving = suite.release(release), suite.engine(engine)
     if not suite.has_engine(served, serving):
+        others = [matrix.session_name(served, other) for other in suite.engines if suite.has_engine(served, other)]
         raise UsageError(
             f"promptflow {served.version} has no {serving.name} engine: it came with {serving.since}",
-            then=f"nox -s bench-{served.version}-flask, or a release from {serving.since} on",
+            then=f"nox -s {others[0]}" if others else "nox -l",
         )
-    chosen = [flows.find(name) for name in flow_names or suite.scenario_flows(served, serving)]
-    _check_flows(suite, chosen, served, serving, trying=profile == SERVES)
-    load, chosen_python = suite.load(served, profile), _python(suite, served, python)
+    command = f"nox -s {matrix.session_name(served, serving, CAPACITY if profile == CAPACITY else 'bench')} --"
+    chosen = flows.find_all(flow_names or suite.scenario_flows(served, serving))
+    _check_flows(suite, chosen, served, serving, command, trying=profile == SERVES)
+    load, chosen_python = suite.load(served, profile), served_by(suite, served, python, command)
     return Plan(
         runs=tuple(
             RunSpec(
@@ -113,7 +114,7 @@ def make(
                 python=chosen_python,
                 round=number,
             )
-            for number in _rounds(rounds)
+            for number in _rounds(rounds, command)
             for flow in chosen
         )
     )
@@ -124,45 +125,51 @@ def make_mock(suite: Suite, *, profile: str, rounds: int) -> Plan:
     load = suite.profile(profile)
     return Plan(
         runs=tuple(
-            RunSpec(target=None, profile=load, python=suite.tools.python, round=number) for number in _rounds(rounds)
+            RunSpec(target=None, profile=load, python=suite.tools.python, round=number)
+            for number in _rounds(rounds, "nox -s bench-mock --")
         )
     )
 
 
-def _check_flows(suite: Suite, chosen: Sequence[Flow], release: Release, engine: Engine, *, trying: bool) -> None:
-    """Raise when there is no flow, one that the release cannot serve, or two whose records could not be told apart.
+def served_by(suite: Suite, release: Release, python: str | None, command: str) -> str:
+    """The Python that serves a release, by default that of the tables; UsageError when its lock does not cover it.
 
-    `trying`: whether it serves a flow is what is asked.
+    `command`: what `--python` can be added to, as the error suggests.
     """
-    can_serve = ", ".join(suite.can_serve(release))
+    covered = suite.line(release).pythons
+    chosen = python or suite.python
+    if chosen not in covered:
+        raise UsageError(
+            f"the lock of {release.version} does not cover Python {chosen}; it covers {', '.join(covered)}",
+            then=f"{command} --python {suite.python}",
+        )
+    return chosen
+
+
+def _check_flows(
+    suite: Suite, chosen: Sequence[Flow], release: Release, engine: Engine, command: str, *, trying: bool
+) -> None:
+    """Raise when there is no flow, or one that the release cannot serve.
+
+    `trying`: the session tries whether the release serves a flow, so every flow may be named.
+    """
+    can_serve = suite.can_serve(release)
     if not chosen:
         raise NothingMeasuredError(
             f"suite.toml has no scenario of {engine.name} that promptflow {release.version} can serve",
-            then="--flow with a flow of flows/ or one of yours, or add a [[scenario]]",
+            then=f"{command} --flow {can_serve[0]}" if can_serve else "add a [[scenario]] to suite.toml",
         )
-    paths: dict[str, Path] = {}
     for flow in chosen:
-        entry = suite.why_unsupported(release, flow.name) if flow.path.parent == flows.FLOWS else None
+        entry = suite.why_unsupported(release, flow.name) if flow.of_suite else None
         if entry is not None and not trying:
             raise UsageError(
-                f"promptflow {release.version} cannot serve {flow.name}: {entry.reason}",
-                then=f"--flow with one of {can_serve}",
+                f"promptflow {release.version} cannot serve {flow.name}: {entry.reason}; "
+                f"it serves {', '.join(can_serve) or 'no flow of the suite'}",
+                then=f"{command} --flow {can_serve[0]}" if can_serve else "nox -l",
             )
-        if paths.setdefault(flow.name, flow.path) != flow.path:
-            raise UsageError(f"two flow directories are called {flow.name!r}", then="rename one of them")
 
 
-def _python(suite: Suite, release: Release, python: str | None) -> str:
-    covered = suite.line(release).pythons
-    if python is not None and python not in covered:
-        raise UsageError(
-            f"the lock of {release.version} does not cover Python {python}; {did_you_mean(python, covered)}",
-            then=f"--python with one of {', '.join(covered)}",
-        )
-    return python or suite.python
-
-
-def _rounds(rounds: int) -> range:
+def _rounds(rounds: int, command: str) -> range:
     if not 1 <= rounds <= MAX_ROUNDS:
-        raise UsageError(f"--rounds {rounds}: from 1 to {MAX_ROUNDS}", then="--rounds 1")
+        raise UsageError(f"--rounds {rounds}: from 1 to {MAX_ROUNDS}", then=f"{command} --rounds 1")
     return range(1, rounds + 1)

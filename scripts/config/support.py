@@ -1,30 +1,25 @@
-"""What is known of releases: what they cannot serve, and what they do otherwise."""
+"""What is known of releases: which flows they cannot serve, and how their behaviour changed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-UNSUPPORTED_OUTCOMES = (
-    "failed",
-    "verify-failed",
-    "cannot-install",
-    "not-applicable",
-)  # how a run may end that tells nothing
+UNSUPPORTED_OUTCOMES = ("failed", "verify-failed")  # how a trial run of an unsupported flow ends
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unsupported:
-    """A flow that releases cannot serve on any engine, as trying has shown."""
+    """A flow that releases cannot serve on any engine, as a trial run has shown."""
 
     flow: str
     before: str  # the first release that can
-    outcome: str  # how a run of it ends: a typed word of the record
+    outcome: str  # one of UNSUPPORTED_OUTCOMES
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Behaviour:
-    """Something that releases do otherwise from one on, to be remembered when figures are read."""
+    """A change of behaviour from one release on, marked in the charts across releases."""
 
     since: str
     what: str

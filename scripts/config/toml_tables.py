@@ -1,6 +1,6 @@
 """Tables of a TOML file as dataclasses: every key checked against the field's name and type, no guessing.
 
-What is wrong is added to a list of problems, so that all of it can be told at once.
+What is wrong is added to a list of problems, so that one error can list all of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WANTED: dict[object, str] = {tuple[str, ...]: "a list of strings", float: "a fi
 
 
 def unknown(table: Mapping[str, object], known: Collection[str], where: str) -> Iterator[str]:
-    """What is wrong about keys that nobody reads, with the nearest known one."""
+    """Problems of keys that nothing reads, with the nearest known one."""
     yield from (f"{where} {key}: unknown key; {did_you_mean(key, known)}" for key in table if key not in known)
 
 
@@ -29,11 +29,11 @@ def table(value: object) -> Mapping[str, object]:
 
 def rows(cls: type, data: Mapping[str, object], key: str, problems: list[str]) -> list[object]:
     """The rows of an array of tables, `[[key]]`."""
-    found = data.get(key, [])
-    if not isinstance(found, list):
+    tables = data.get(key, [])
+    if not isinstance(tables, list):
         problems.append(f"[{key}]: write [[{key}]] for each row")
         return []
-    return [build(cls, table(row), f"[[{key}]] row {n}", problems) for n, row in enumerate(found, 1)]
+    return [build(cls, table(row), f"[[{key}]] row {n}", problems) for n, row in enumerate(tables, 1)]
 
 
 def named(cls: type, data: Mapping[str, object], key: str, problems: list[str]) -> list[object]:

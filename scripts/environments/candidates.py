@@ -37,7 +37,9 @@ def resolve(suite: Suite, spec: str, *, uv: str, system: System, as_of: date | N
     release's day, so that the two differ in promptflow alone; any other candidate is resolved as of today.
     """
     if as_of is not None and as_of > _today():
-        raise UsageError(f"{as_of} is in the future", then="name a day up to today")
+        raise UsageError(
+            f"{as_of} is in the future", then=f"repeat this command with --as-of {_today()}, or an earlier day"
+        )
     versions = [release.version for release in suite.releases]
     if spec in versions:
         return _release(suite, suite.release(spec), as_of, uv, system)
@@ -56,7 +58,7 @@ def _release(suite: Suite, release: Release, as_of: date | None, uv: str, system
     if as_of <= release.uploaded:  # a day counts from its beginning
         raise UsageError(
             f"promptflow {release.version} was uploaded on {release.uploaded}: not there yet as of {as_of}",
-            then="name a later day",
+            then=f"repeat this command with a --as-of after {release.uploaded}",
         )
     label = f"{_extended(Version(release.version))}asof.{as_of:%Y%m%d}"
     moved = dataclasses.replace(release, version=label, as_of=as_of)
@@ -106,9 +108,9 @@ def _lock(inputs: Inputs, uv: str, system: System) -> Lock:
 
 
 def _arm(release: Release, lock: Lock, about: str) -> Arm:
-    """/version tells the version of promptflow-core, since there is one (1.8.0); before, that of promptflow."""
-    served = lock.pins.get("promptflow-core") or lock.pins["promptflow"]
-    return Arm(release=release, version=served[0], lock=lock, about=about)
+    """/version reports the version of promptflow-core, since there is one (1.8.0); before, that of promptflow."""
+    reported = lock.pins.get("promptflow-core") or lock.pins["promptflow"]
+    return Arm(release=release, version=reported[0], lock=lock, about=about)
 
 
 def _today() -> date:

@@ -25,7 +25,7 @@ def share(folder: Path, store: Path) -> dict[Path, str]:
             continue
         digests[path] = digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if status.st_size > 0:  # an empty one takes no room, and there are more of them than a file may have links
-            _one(path, store / digest[:2] / f"{digest[2:]}-{stat.S_IMODE(status.st_mode):o}")
+            _share_file(path, store / digest[:2] / f"{digest[2:]}-{stat.S_IMODE(status.st_mode):o}")
     return digests
 
 
@@ -44,7 +44,7 @@ def link(existing: Path, new: Path) -> None:
         os.link(existing, new)
 
 
-def _one(path: Path, stored: Path) -> None:
+def _share_file(path: Path, stored: Path) -> None:
     link(path, stored)
     if stored.exists() and not stored.samefile(path):
         new = path.with_name(f"{path.name}.new")

@@ -69,7 +69,7 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lock:
-    """A lock that was read and found whole."""
+    """A lock that was read, and whose seals hold."""
 
     path: Path
     digest: str  # sha256 of the file
@@ -128,7 +128,7 @@ def read(inputs: Inputs) -> Lock:
 def write(inputs: Inputs, *, uv: str, env: Mapping[str, str], system: System) -> Path:
     """Resolve and write a lock; EnvironmentBuildError quotes the resolver when it finds no solution."""
     try:
-        resolved = system.run(resolve_command(inputs, uv), env=env, cwd=ROOT, timeout_s=_RESOLVE_S)
+        resolved = system.run(_resolve_command(inputs, uv), env=env, cwd=ROOT, timeout_s=_RESOLVE_S)
     except TimeoutError as error:
         raise EnvironmentBuildError(f"{inputs.name} cannot be resolved: {error}", then=inputs.command) from error
     if resolved.code != 0:
@@ -150,7 +150,7 @@ def write(inputs: Inputs, *, uv: str, env: Mapping[str, str], system: System) ->
     return inputs.path
 
 
-def resolve_command(inputs: Inputs, uv: str) -> list[str]:
+def _resolve_command(inputs: Inputs, uv: str) -> list[str]:
     """The resolver's command line. Requirements are written to a scratch file by `_requirements_file`."""
     source = _requirements_file(inputs)
     return [
@@ -173,11 +173,11 @@ def _requirements_file(inputs: Inputs) -> Path:
     scratch = ROOT / ".scratch"
     scratch.mkdir(exist_ok=True)
     file = scratch / f"{inputs.name}.in"
-    file.write_text("\n".join(_asked(inputs)) + "\n", encoding="utf-8")
+    file.write_text("\n".join(_requested(inputs)) + "\n", encoding="utf-8")
     return file
 
 
-def _asked(inputs: Inputs) -> list[str]:
+def _requested(inputs: Inputs) -> list[str]:
     """The requirements, with a candidate's wheels in the place of the versions that they stand for."""
     left = {wheel.name: wheel.path.resolve().as_uri() for wheel in inputs.wheels}
     requested = []
@@ -192,8 +192,8 @@ def _asked(inputs: Inputs) -> list[str]:
 def _body(inputs: Inputs, output: str) -> str:
     """The resolver's lines without anything that could name an index or a path."""
     versions = {wheel.name: wheel.version for wheel in inputs.wheels}
-    kept = "\n".join(line for line in output.splitlines() if not line.startswith(("--", "#")))
-    body = _WHEEL.sub(lambda at: f"{at[1]}=={versions[canonicalize_name(at[1])]}", kept)
+    lines = "\n".join(line for line in output.splitlines() if not line.startswith(("--", "#")))
+    body = _WHEEL.sub(lambda at: f"{at[1]}=={versions[canonicalize_name(at[1])]}", lines)
     if not _PIN.search(body):
         raise EnvironmentBuildError(
             f"{inputs.name} cannot be resolved: the resolver answered with no pins:\n{quoted(output)}",

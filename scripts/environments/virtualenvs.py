@@ -25,7 +25,7 @@ from scripts.host.process import Finished, System
 
 ENVIRONMENTS = ROOT / ".envs"
 _FILES, _BYTECODE = "files", "bytecode"  # beside the virtualenvs: what they share
-_STAMP = "built.txt"  # written last: without it the directory is a torso, and is built again
+_STAMP = "built.txt"  # written last: without it the directory is unfinished, and is built again
 _INSTALL_S = 1800
 _IMAGE_PIN = re.compile(r"pip install '?([A-Za-z][A-Za-z0-9._-]*(?:[=<>!~][^'\s]*)?)'?(?= |$)", re.MULTILINE)
 _IMAGE = Path("promptflow/_sdk/data/docker/Dockerfile.jinja2")
@@ -81,7 +81,7 @@ def build(label: str, lock: Lock, python: str, *, uv: str, system: System, log: 
 
 
 def remove(environments: Iterable[Path]) -> None:
-    """Delete virtualenvs, and what only they shared."""
+    """Delete virtualenvs, and the files that only they shared."""
     for path in environments:
         shutil.rmtree(path)
     for store in (_FILES, _BYTECODE):
@@ -111,7 +111,7 @@ def _create(path: Path, python: str, uv: str, system: System, log: Path) -> None
         if "No interpreter found" in done.output:
             raise EnvironmentBuildError(
                 f"Python {python} is not installed",
-                then=f"uv python install {python}, or choose another --python",
+                then=f"uv python install {python}",
             )
         raise EnvironmentBuildError(f"no virtualenv for Python {python}:\n{quoted(done.output)}", then=f"see {log}")
 
@@ -127,12 +127,12 @@ def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None
         shutil.rmtree(path, ignore_errors=True)
         raise EnvironmentBuildError(
             f"{lock.path.relative_to(ROOT)} cannot be installed:\n{quoted(done.output)}",
-            then=f"see {log}; without network, repeat when there is one",
+            then=f"see {log}; if there was no network, repeat this command when there is one",
         )
 
 
 def _compile(path: Path, python: str, system: System, log: Path) -> None:
-    """Compile now what the first runs would compile otherwise; most of it another virtualenv has already."""
+    """Compile what the first runs would compile otherwise; another virtualenv often has most of it already."""
     site_packages, tag = _site_packages(path), f"cpython-{python.replace('.', '')}"
     digests = file_dedup.share(site_packages, path.parent / _FILES)
     with bytecode_cache.shared(site_packages, digests, tag, path.parent / _BYTECODE):

@@ -20,7 +20,7 @@ from scripts.host.process import System
 
 CANDIDATES = ROOT / ".scratch" / "candidates"
 GIT = "git+"
-_STEP_S = 900  # to fetch a repository, or to build one wheel
+_COMMAND_S = 900  # to fetch a repository, or to build one wheel
 _NOT_SOURCE = {
     ".git",
     ".venv",
@@ -55,17 +55,17 @@ def collect(spec: str, *, uv: str, system: System) -> CandidateWheels:
         into = work / "wheels"
         into.mkdir()
         origin = _fill(into, spec, work, uv, system)
-        found = wheels.read_all(into)
-        digest = wheels.digest(found)
-        kept = CANDIDATES / digest[:16]
-        shutil.rmtree(kept, ignore_errors=True)  # the same wheels, unless somebody changed them since
-        into.rename(kept)
-    return CandidateWheels(wheels=wheels.read_all(kept), digest=digest, origin=_told(found, origin))
+        built = wheels.read_all(into)
+        digest = wheels.digest(built)
+        folder = CANDIDATES / digest[:16]
+        shutil.rmtree(folder, ignore_errors=True)  # the same wheels, unless somebody changed them since
+        into.rename(folder)
+    return CandidateWheels(wheels=wheels.read_all(folder), digest=digest, origin=_described(built, origin))
 
 
-def _told(found: Sequence[Wheel], made_from: str) -> str:
-    count = f"{len(found)} wheel{'s' if len(found) > 1 else ''}"
-    if found[0].name != wheels.DISTRIBUTIONS[0]:
+def _described(built: Sequence[Wheel], made_from: str) -> str:
+    count = f"{len(built)} wheel{'s' if len(built) > 1 else ''}"
+    if built[0].name != wheels.DISTRIBUTIONS[0]:
         count = f"{count} of its parts, {wheels.DISTRIBUTIONS[0]} itself from the index"
     return f"{made_from} ({count})" if made_from else count
 
@@ -79,7 +79,7 @@ def _fill(into: Path, spec: str, work: Path, uv: str, system: System) -> str:
         return f"git commit {commit[:12]}"
     path = Path(spec)
     if path.is_file():
-        wheels.read(path)  # whatever it is, say so before anything is copied
+        wheels.read(path)  # refuses what is not a wheel, before anything is copied
         shutil.copyfile(path, into / path.name)
         return ""
     path = path.resolve()
@@ -109,7 +109,9 @@ def _fetch(spec: str, repository: Path, system: System) -> str:
 
 def _address(spec: str) -> tuple[str, str]:
     """The URL, and the ref or nothing. A name before the host may have an @ of its own."""
-    wrong = UsageError(f"{spec!r} is not git+URL or git+URL@REF", then="git+https://HOST/REPOSITORY.git@BRANCH")
+    wrong = UsageError(
+        f"{spec!r} is not git+URL or git+URL@REF", then="name it as in git+https://github.com/microsoft/promptflow@main"
+    )
     try:
         parts = urlsplit(spec.removeprefix(GIT))
     except ValueError as error:
@@ -124,38 +126,42 @@ def _build_all(source: Path, into: Path, work: Path, uv: str, system: System) ->
     """Build a wheel of each project of promptflow's repository, or of the one that the directory itself is."""
     projects = [source / "src" / name for name in wheels.DISTRIBUTIONS if _is_project(source / "src" / name)]
     if not projects and not _is_project(source):
-        found = ", ".join(sorted(path.name for path in source.iterdir())[:8]) or "nothing"
+        content = ", ".join(sorted(path.name for path in source.iterdir())[:8]) or "nothing"
         raise UsageError(
-            f"a candidate directory without a promptflow wheel or project: it holds {found}",
+            f"a candidate directory without a promptflow wheel or project: it holds {content}",
             then="name a directory with wheels, or a checkout of promptflow's repository",
         )
     env = virtualenvs.install_env() | _SAME_BYTES
     for project in projects or [source]:
         _require_inside(project, source)
         copy = work / "build" / project.name  # building leaves files behind, and not in somebody's checkout
-        shutil.copytree(project, copy, symlinks=True, ignore=lambda folder, _, top=project: _left_out(folder, top))
+        shutil.copytree(project, copy, symlinks=True, ignore=lambda folder, _, top=project: _ignored(folder, top))
         argv = [uv, "build", "--wheel", "--quiet", "--no-python-downloads", "--out-dir", str(into), str(copy)]
         _run(argv, env, system, f"no wheel can be built of {project.name}")
     if not list(into.glob("*.whl")):
-        raise EnvironmentBuildError("the build left no wheel", then="see that `uv build --wheel` makes one")
+        raise EnvironmentBuildError(
+            "the build left no wheel", then="run `uv build --wheel` in the checkout, and correct what it reports"
+        )
 
 
 def _is_project(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("pyproject.toml", "setup.py"))
 
 
-def _left_out(folder: str, top: Path) -> set[str]:
+def _ignored(folder: str, top: Path) -> set[str]:
     return _NOT_SOURCE if Path(folder) == top else set()
 
 
 def _require_inside(path: Path, folder: Path) -> None:
     if not path.exists() or not path.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{path.name} is a link to nothing in its directory", then="put the file itself there")
+        raise UsageError(
+            f"{path.name} is a link to nothing in its directory", then="replace the link by the file itself"
+        )
 
 
 def _run(argv: Sequence[str], env: Mapping[str, str], system: System, failing: str) -> str:
     try:
-        done = system.run(argv, env=env, cwd=ROOT, timeout_s=_STEP_S)
+        done = system.run(argv, env=env, cwd=ROOT, timeout_s=_COMMAND_S)
     except (OSError, TimeoutError) as error:  # the command is not installed, or hangs
         raise EnvironmentBuildError(f"{failing}: {error}", then="repeat this command") from error
     if done.code != 0:

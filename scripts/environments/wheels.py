@@ -30,7 +30,7 @@ class Wheel:
     """A wheel whose name and metadata agree."""
 
     name: str  # canonical, one of DISTRIBUTIONS
-    version: str  # as its metadata spells it, which is how the running promptflow tells it
+    version: str  # as its metadata spells it, which is how the running promptflow reports it
     path: Path
     sha256: str  # of the file
 
@@ -42,8 +42,10 @@ def read(path: Path) -> Wheel:
     except ValueError as error:
         raise _refusal(path, f"is not called as a wheel is: {error}") from error
     if name not in DISTRIBUTIONS:
-        raise UsageError(f"{path.name} is a wheel of {name}", then=f"leave only wheels of {', '.join(DISTRIBUTIONS)}")
-    said_name, said_version = _said(path)
+        raise UsageError(
+            f"{path.name} is a wheel of {name}", then=f"name a directory with only wheels of {', '.join(DISTRIBUTIONS)}"
+        )
+    said_name, said_version = _metadata(path)
     if canonicalize_name(said_name) != name or not _is_version(said_version, version):
         raise _refusal(path, f"says in its METADATA that it is {said_name or 'nameless'} {said_version}")
     with path.open("rb") as stream:
@@ -57,7 +59,10 @@ def read_all(folder: Path) -> tuple[Wheel, ...]:
     for name in DISTRIBUTIONS:
         same = [wheel.path.name for wheel in wheels if wheel.name == name]
         if len(same) > 1:
-            raise UsageError(f"{len(same)} wheels of {name}: {', '.join(same)}", then="leave one of each distribution")
+            raise UsageError(
+                f"{len(same)} wheels of {name}: {', '.join(same)}",
+                then="name a directory with one wheel of each distribution",
+            )
     return tuple(sorted(wheels, key=lambda wheel: DISTRIBUTIONS.index(wheel.name)))
 
 
@@ -66,7 +71,7 @@ def digest(wheels: Sequence[Wheel]) -> str:
     return hashlib.sha256("\n".join(sorted(wheel.sha256 for wheel in wheels)).encode()).hexdigest()
 
 
-def _said(path: Path) -> tuple[str, str]:
+def _metadata(path: Path) -> tuple[str, str]:
     """Name and version as the wheel's METADATA has them."""
     try:
         with zipfile.ZipFile(path) as archive:

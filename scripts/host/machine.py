@@ -16,7 +16,7 @@ from scripts.config.errors import UsageError
 from scripts.host import telemetry
 from scripts.records.schema import Machine
 
-_CPU_LOOK_S = 0.3
+_CPU_SAMPLE_S = 0.3
 _SPARE_FILES = 128  # beside one connection for each user: logs, libraries, listening sockets
 BUSY = 0.10  # share of all cores beyond which a measurement is disturbed
 # One file for all users and all checkouts, wherever TMPDIR points. It is only ever locked, never written.
@@ -24,7 +24,7 @@ _LOCK_FILE = Path("/tmp/promptflow-serve-bench.lock")  # noqa: S108 - a link the
 
 
 def describe() -> Machine:
-    """The machine now. Looks for half a second at how busy and how fast it is."""
+    """The machine now. Takes half a second to measure how busy and how fast it is."""
     uname = platform.uname()
     load = os.getloadavg()
     return Machine(
@@ -35,7 +35,7 @@ def describe() -> Machine:
         kernel=uname.release,
         tools_python=platform.python_version(),
         load_before=(round(load[0], 2), round(load[1], 2), round(load[2], 2)),
-        cpu_busy_before=round(psutil.cpu_percent(interval=_CPU_LOOK_S) / 100, 4),
+        cpu_busy_before=round(psutil.cpu_percent(interval=_CPU_SAMPLE_S) / 100, 4),
         loop_before_ms=telemetry.reference_loop_ms(),
         open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
     )
@@ -72,7 +72,7 @@ def exclusive(path: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UsageError(
-                "another measurement runs on this machine; two at once would disturb each other",
+                "another measurement runs on this machine; two would disturb each other",
                 then="wait until it has ended, then repeat this command",
             ) from error
         yield

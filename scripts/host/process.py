@@ -1,7 +1,7 @@
-"""The one seam to the outside: child processes, signals, sockets, HTTP, time.
+"""The one seam to the operating system: child processes, signals, sockets, HTTP, time.
 
-Everything else in `measure` receives a `System` and nothing else from outside, so that tests can put
-`tests/fakes/system.py` in its place. Standard library only, so that `lock` runs without the tools.
+The measuring packages receive a `System`, so that tests can put `tests/fakes/system.py` in its place.
+Standard library only, so that `lock` runs without the tools.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -67,7 +67,7 @@ class Child(Protocol):
 
 
 class System(Protocol):
-    """What the measuring half may ask of the outside."""
+    """What the measuring half may request of the operating system."""
 
     def start(self, name: str, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Child:
         """Start a child in a new process group, with exactly this environment, its output in `log`."""
@@ -85,7 +85,7 @@ class System(Protocol):
         """Seconds on the clock that all processes share."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait, between two looks at a condition."""
+        """Wait, between two checks of a condition."""
 
 
 class RealChild:
@@ -106,20 +106,23 @@ class RealChild:
         return self._popen.poll()
 
     def stop(self, grace_s: float) -> None:
-        """End its whole group: SIGTERM to the leader, and SIGKILL to whoever is left after the grace."""
+        """End its whole group: SIGTERM to the leader, and SIGKILL to whoever is left after the grace.
+
+        A kill is no warning: servers that still answer requests always need it (see `_STOP_GRACE_S` of `launch`).
+        """
         if self._popen.poll() is None:
             self._popen.terminate()
             try:
                 self._popen.wait(grace_s)
             except subprocess.TimeoutExpired:
-                logger.warning("%s did not end within %g s of SIGTERM: killed", self.name, grace_s)
+                logger.debug("%s did not end within %g s of SIGTERM: killed", self.name, grace_s)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
 
 
 class RealSystem:
-    """The real outside."""
+    """The real operating system."""
 
     def start(self, name: str, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Child:
         """Start a child in a new process group, with exactly this environment, its output in `log`."""
@@ -166,7 +169,7 @@ class RealSystem:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait, between two looks at a condition."""
+        """Wait, between two checks of a condition."""
         time.sleep(seconds)
 
 
@@ -226,21 +229,13 @@ def wait_until(
     system: System,
     condition: str,
     *,
-    met: Predicate,
+    met: Callable[[], bool],
     deadline_s: float,
     poll_s: float = 0.05,
-) -> float:
-    """Look until the condition is met; return the seconds it took, or raise TimeoutError naming it."""
+) -> None:
+    """Wait until the condition is met; TimeoutError names it when it is not met in time."""
     began = system.monotonic()
     while not met():
         if system.monotonic() - began > deadline_s:
             raise TimeoutError(f"{condition}: not within {deadline_s:g} s")
         system.sleep(poll_s)
-    return system.monotonic() - began
-
-
-class Predicate(Protocol):
-    """A look at a condition."""
-
-    def __call__(self) -> bool:
-        """Whether it is met."""

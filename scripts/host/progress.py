@@ -1,4 +1,4 @@
-"""What a person sees while it runs: one live line a phase on a terminal, plain lines elsewhere."""
+"""What people see during a run: one live line for each phase on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.status import Status
 
-_PLAIN_EVERY_S = 10.0  # how often a long phase tells a log that it lives
+_PLAIN_EVERY_S = 10.0  # between two lines of a long phase in a log
 
 
 class Progress:
@@ -21,7 +21,7 @@ class Progress:
         self._live: Status | None = None
         self._name = ""
         self._began = 0.0
-        self._told = 0.0
+        self._printed = 0.0
 
     def __enter__(self) -> Self:
         """Nothing to show yet."""
@@ -35,25 +35,25 @@ class Progress:
             self._end("done")
 
     def heading(self, text: str) -> None:
-        """Announce what the next phases belong to."""
+        """Print which run the next phases belong to."""
         self._console.print(text, style="bold", markup=False)
 
     def phase(self, name: str) -> None:
         """Begin a phase."""
         self._name, self._began = name, self._clock()
-        self._told = self._began
+        self._printed = self._began
         if self._console.is_terminal:
             # Twice a second, not rich's 12.5 times: the cores are being measured.
             self._live = self._console.status(f"{name} ...", spinner_style="default", refresh_per_second=2)
             self._live.start()
 
     def update(self, text: str) -> None:
-        """Say how the phase is getting on."""
+        """Show the progress of the phase."""
         now = self._clock()
         if self._live is not None:
             self._live.update(f"{self._name:<8} {text}")
-        elif now - self._told >= _PLAIN_EVERY_S:
-            self._told = now
+        elif now - self._printed >= _PLAIN_EVERY_S:
+            self._printed = now
             self._console.print(f"  {self._name:<8} {text}")
 
     def done(self, result: str) -> float:

@@ -1,6 +1,6 @@
 """What process trees use: CPU time, memory, threads, ports. Read through psutil.
 
-Starts nothing, and ends nothing but what a harness that was itself killed has left behind.
+Starts nothing, and ends only what a killed harness has left.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreeSample:
-    """One look at a process and all of its descendants."""
+    """A sample of a process and all of its descendants."""
 
     at_s: float  # monotonic
     cpu_s: dict[int, float]  # user and system seconds since each process started, by process id
@@ -37,17 +37,17 @@ class TreeSample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MachineSample:
-    """One look at the whole machine, in CPU seconds since it was booted."""
+    """A sample of the whole machine, in CPU seconds since it was booted."""
 
     at_s: float  # monotonic
     busy_s: float  # of all cores, not idle and not waiting for a disk
-    stolen_s: float  # taken by the hypervisor; 0 where the system does not tell
+    stolen_s: float  # taken by the hypervisor; 0 where the system does not say
     own_s: float  # used by this process
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clocks:
-    """One look at the clocks of the machine."""
+    """A sample of the clocks of the machine."""
 
     monotonic_s: float  # stands still while the machine sleeps, on Linux
     boot_s: float  # as monotonic, but goes on then
@@ -64,7 +64,7 @@ class Clocks:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """What a live tree looks like."""
+    """Processes and threads of a live tree."""
 
     children: int  # of the root: gunicorn's workers
     command: tuple[str, ...]  # the root's, as the kernel has it
@@ -131,7 +131,7 @@ def shape(root: int) -> Shape:
 
 
 def listens(root: int, port: int) -> bool:
-    """Whether a process of the tree listens on the port; True where the system does not tell."""
+    """Whether a process of the tree listens on the port; True where the system does not say."""
     for process in _tree(root):
         try:
             connections = process.net_connections(kind="tcp")
@@ -150,15 +150,15 @@ def owners(root: int) -> dict[int, int]:
     Reads the table of connections once for all processes; psutil would read it anew for each.
     """
     inodes = {inode: port for process in _tree(root)[:1] for inode, port in _connections(process.pid)}
-    found: dict[int, int] = {}
+    owner_of: dict[int, int] = {}
     for process in _tree(root)[1:]:
         with contextlib.suppress(OSError):
             for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
                 with contextlib.suppress(OSError):
                     inode = str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]")
                     if inode in inodes:
-                        found[inodes[inode]] = process.pid
-    return found
+                        owner_of[inodes[inode]] = process.pid
+    return owner_of
 
 
 def _connections(pid: int) -> Iterator[tuple[str, int]]:
@@ -176,18 +176,15 @@ def clocks() -> Clocks:
     return Clocks(monotonic_s=time.monotonic(), boot_s=boot, wall_s=time.time())
 
 
-def end_leftovers(marker: str) -> int:
-    """Kill what a harness that was itself killed has left: processes of this user that carry its marker.
+def end_leftovers(marker: str) -> None:
+    """Kill what a killed harness has left: processes of this user that carry its marker.
 
     Call it only while holding the machine's lock: then no live harness owns such a process.
     """
-    ended = 0
     for process in psutil.process_iter():
         with contextlib.suppress(*_GONE, OSError):
             if process.pid != os.getpid() and process.environ().get(MARKER) == marker:
                 process.kill()
-                ended += 1
-    return ended
 
 
 def _tree(root: int) -> list[psutil.Process]:

@@ -1,4 +1,4 @@
-"""Brings together what was measured around one load: the recording, the servers' CPU and memory, the mock's counts."""
+"""Assembles the measurements of one load: the recording, the servers' CPU and memory, the mock's counts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Live:
 def after_load(
     system: System, spec: RunSpec, recorder_files: Path, samples: Samples, mock: Booted, live: Live | None
 ) -> AssembledRun:
-    """Read the recording, and look at the servers once more before they are stopped."""
+    """Read the recording, and sample the servers once more before they are stopped."""
     recorded = recording.read_load(recorder_files)
     requests = recording.read_requests(recorder_files)
     own_wait = spec.target.flow.own_wait_s if spec.target else 0.0
@@ -74,7 +74,7 @@ def window(samples: Sequence[Timed], recorded: RecordedLoad, steady_s: float) ->
     if len(inside) < 2:  # noqa: PLR2004 - a difference needs two
         raise InvalidMeasurementError(
             f"only {recorded.users_reached} users had started when the load ended; there is no steady window",
-            then="look at locust.log; a slower spawn_rate or a longer run_time_s in suite.toml may be needed",
+            then="give the profile a longer run_time_s or a higher spawn_rate in suite.toml, then repeat this command",
         )
     return inside
 
@@ -147,7 +147,9 @@ def _backend(system: System, mock: Booted, inside: Sequence[TreeSample]) -> Back
         counts = msgspec.json.decode(reply.body if reply else b"", type=dict[str, int])
         received, answered = counts["received"], counts["answered"]
     except (msgspec.DecodeError, KeyError) as error:
-        raise InvalidMeasurementError("the mock API did not tell its counts", then="see mock.log") from error
+        raise InvalidMeasurementError(
+            "the mock API did not report its counts", then="repeat this command with --keep-logs, then read mock.log"
+        ) from error
     return Backend(
         received=received,
         answered=answered,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 from collections.abc import Iterator
@@ -35,22 +36,23 @@ def of(spec: RunSpec, lock: Lock | None) -> Digests:
     )
 
 
+@functools.cache  # nothing is installed beside a running harness
 def _installed(*names: str) -> str:
     """Over the versions installed beside this Python of some distributions and everything that they need."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     waiting = list(names)
     while waiting:
         name = canonicalize_name(waiting.pop())
-        if name in found:
+        if name in versions:
             continue
         try:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:  # not needed on this platform after all
             continue
-        found[name] = distribution.version
+        versions[name] = distribution.version
         needs = [Requirement(text) for text in distribution.requires or ()]
         waiting += [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
-    return _hashed(*(f"{name}=={found[name]}" for name in sorted(found)))
+    return _hashed(*(f"{name}=={versions[name]}" for name in sorted(versions)))
 
 
 def _load(profile: Profile) -> Iterator[str]:

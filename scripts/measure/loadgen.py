@@ -20,7 +20,7 @@ from scripts.serving.server_command import last_lines, require_alive
 
 LOCUSTFILES = ROOT / "locustfiles"
 _PROGRESS_FILE = "progress.csv"
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _RATE_ROWS = 6  # the rate shown is over the last five seconds
 _SAMPLE_S = 1.0
 _LATE_S = 60.0  # beyond run time and drain: start of locust, and writing what it recorded
@@ -83,7 +83,7 @@ def watch(
             )
         if system.monotonic() >= next_sample:
             next_sample += _SAMPLE_S
-            _look(system, (*servers, locust), trees, machine)
+            _sample(system, (*servers, locust), trees, machine)
             users, text = status(record_to / _PROGRESS_FILE, profile.run_time_s)
             if ramping and users >= profile.users:
                 ramping = False
@@ -91,17 +91,17 @@ def watch(
                 progress.done(f"{users} users")
                 progress.phase("load")
             progress.update(text)
-        system.sleep(_LOOK_S)
+        system.sleep(_POLL_S)
     if locust.code() != 0:
         raise InvalidMeasurementError(
             f"locust ended with exit code {locust.code()}; its last lines:\n{last_lines(locust.log)}",
             then=f"see {locust.log}",
         )
-    _look(system, servers, trees, machine)  # so that the last second is covered
+    _sample(system, servers, trees, machine)  # so that the last second is covered
     return Samples(trees=trees, machine=machine, owners=owners, clocks=(before, telemetry.clocks()))
 
 
-def _look(
+def _sample(
     system: System, children: Sequence[Child], trees: dict[str, list[TreeSample]], machine: list[MachineSample]
 ) -> None:
     for child in children:

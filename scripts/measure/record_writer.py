@@ -1,4 +1,4 @@
-"""Keeps a finished run: written beside its final place, made durable, and moved there in one step."""
+"""Writes the record of a finished run: beside its final place first, made durable, then moved there in one go."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PROBE = re.compile(r"probe-\d+")
 
 
 def require_writable(results: Path) -> None:
-    """UsageError when records could not be kept; better now than after the load."""
+    """UsageError when records cannot be written; better now than after the load."""
     probe = results / RUNS.name / f"probe-{os.getpid()}{UNFINISHED}"
     try:
         probe.mkdir(parents=True)
@@ -35,12 +35,12 @@ def require_writable(results: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"results cannot be written to {results}: {error.strerror}",
-            then=f"make {results} writable, then repeat",
+            then=f"make {results} writable, then repeat this command",
         ) from error
 
 
 def remove_unfinished(results: Path) -> None:
-    """Remove what a harness that was killed while writing has left, and nothing else that ends in .tmp."""
+    """Remove the unfinished records of a killed harness, and nothing else that ends in .tmp."""
     runs = results / RUNS.name
     for pattern, name in ((f"*/*/*/*{UNFINISHED}", RUN_ID), (f"*{UNFINISHED}", _PROBE)):
         for unfinished in runs.glob(pattern):
@@ -48,9 +48,9 @@ def remove_unfinished(results: Path) -> None:
                 shutil.rmtree(unfinished, ignore_errors=True)
 
 
-@shielded()  # from Ctrl-C: what was measured is kept whole
+@shielded()  # from Ctrl-C: a record is written whole
 def write_run(results: Path, record: RunRecord, histograms: Histograms | None, timeline: list[Second]) -> Path:
-    """Write the run and return its directory; NothingMeasuredError when the disk refuses, and no torso."""
+    """Write the run and return its directory; NothingMeasuredError when the disk refuses, and nothing unfinished."""
     final = results / run_path(record)
     unfinished = final.with_name(final.name + UNFINISHED)
     files = {RECORD_FILE: encode_record(record)}
@@ -64,8 +64,8 @@ def write_run(results: Path, record: RunRecord, histograms: Histograms | None, t
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise NothingMeasuredError(
-            f"the run could not be kept: {error.strerror}; the runs before it are kept",
-            then="make room on the disk of results/, then repeat this command",
+            f"the run could not be recorded: {error.strerror}; the runs before it are recorded",
+            then=f"make room on the disk of {results}, then repeat this command",
         ) from error
     return final
 

@@ -28,16 +28,13 @@ OK = "ok"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One recorded request."""
+    """One recorded request; the other columns of the request log are not read."""
 
     start_s: float  # monotonic
     response_time_ms: float
     outcome: str  # "ok", or the kind of failure
-    response_bytes: int
-    backend_s: float | None  # what the backend was asked to wait
+    backend_s: float | None  # what the backend waits, by request
     node_s: float | None  # the backend call as the flow saw it
-    idle_s: float | None
-    user: int
     port: int | None  # the local one of its connection
 
     @property
@@ -82,7 +79,8 @@ def read_load(directory: Path) -> RecordedLoad:
         return msgspec.json.decode((directory / _LOAD_FILE).read_bytes(), type=RecordedLoad)
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         raise InvalidMeasurementError(
-            f"the load generator left no complete recording ({type(error).__name__})", then="see locust.log"
+            f"the load generator left no complete recording ({type(error).__name__})",
+            then="repeat this command with --keep-logs, then read locust.log",
         ) from error
 
 
@@ -93,7 +91,10 @@ def read_requests(directory: Path) -> list[Request]:
             rows = [{key: value or None for key, value in row.items()} for row in csv.DictReader(stream)]
         requests = msgspec.convert(rows, type=list[Request], strict=False)
     except (OSError, UnicodeDecodeError, csv.Error, msgspec.ValidationError) as error:
-        raise InvalidMeasurementError(f"the request log cannot be read: {error}", then="see locust.log") from error
+        raise InvalidMeasurementError(
+            f"the request log cannot be read: {error}",
+            then="repeat this command with --keep-logs, then read locust.log",
+        ) from error
     return sorted(requests, key=lambda request: request.end_s)
 
 
@@ -129,7 +130,7 @@ def generator(recorded: RecordedLoad) -> Generator:
 def histograms(
     recorded: RecordedLoad, requests: Iterable[Request], own_wait_s: float | None, warm_up_s: float
 ) -> Histograms:
-    """Distributions of each window: `ok`, `failed`, and of successes that tell it `overhead` and `backend_call`.
+    """Distributions of each window: `ok`, `failed`, and of successes that report it `overhead` and `backend_call`.
 
     overhead = response time - (own wait + the backend's wait): what promptflow, gunicorn and the loopback add.
     backend_call = the call as the flow saw it - the backend's wait: the part of the overhead around the call.
@@ -183,7 +184,7 @@ def counts(values_ms: Sequence[float], digits: int) -> HistogramCounts:
 def first_answers(requests: Iterable[Request], owners: Mapping[int, int]) -> dict[int, float]:
     """Response time in seconds of the first request that each worker was sent, by process id.
 
-    `owners` tells which worker holds a connection, by its client's port. A kept-alive connection stays with it.
+    `owners`: which worker holds a connection, by its client's port. A kept-alive connection stays with its worker.
     """
     first: dict[int, Request] = {}
     for request in sorted(requests, key=lambda request: request.start_s):

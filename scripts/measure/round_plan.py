@@ -1,8 +1,8 @@
 """A campaign: the same scenarios measured for several arms in interleaved rounds, resumable.
 
-Its identity is a digest over everything that decides its numbers, so what is measured already is found again, and only
-then. Odd rounds run the arms forwards and even ones backwards, so that a linear drift of the machine cancels.
-Every run has a fresh server; all runs of a round draw the same think times.
+Its identity is a digest over everything that decides its numbers. So a repetition reuses what is measured already, if
+nothing has changed since. Odd rounds run the arms forwards and even ones backwards, so that a linear drift of the
+machine cancels. Every run has a fresh server; all runs of a round draw the same think times.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Campaign:
     scenarios: tuple[CampaignScenario, ...]
     profile: Profile
     python: str  # e.g. "3.11"
-    again: int = 0  # how often the same was asked for afresh
+    again: int = 0  # how many campaigns of the same identity came before
 
     def identity(self, scenario: CampaignScenario, machine: Machine, python: str) -> str:
         """Twelve hexadecimal digits that are the same only where all that decides the numbers is.
@@ -100,9 +100,9 @@ def prepare(campaign: Campaign, context: RunContext) -> dict[str, Prepared]:
     }
     pythons = {label: one.environment.python for label, one in prepared.items()}
     if len(set(pythons.values())) > 1:
-        told = ", ".join(f"{label}: {python}" for label, python in pythons.items())
+        listed = ", ".join(f"{label}: {python}" for label, python in pythons.items())
         raise NotComparableError(
-            f"the virtualenvs differ in Python: {told}",
-            then="remove the ones with the older Python from .envs/, then repeat this command",
+            f"the virtualenvs differ in Python: {listed}",
+            then="remove those with the older Python from .envs/, then repeat this command",
         )
     return prepared

@@ -1,7 +1,7 @@
 """One run from start to record: boot, verify, load, collect, stop. Whatever happens, nothing is left running.
 
-Every run that was begun ends in a record, with its outcome; only an interrupted one leaves none, because it
-says nothing about promptflow.
+Every run ends in a record with its outcome. Only an interrupted one leaves none, because it says nothing about
+promptflow.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class CompletedRun:
 
     record: RunRecord
     directory: Path
-    scratch: Path | None  # where its logs lie, if they were kept
+    scratch: Path | None  # the folder of its logs; None when they were removed
     error: SuiteError | None  # why the outcome is not ok
 
 
@@ -80,7 +80,7 @@ class _RunState:
 
 
 def run(context: RunContext, spec: RunSpec) -> CompletedRun:
-    """Make one run and keep its record."""
+    """Make one run, and write its record."""
     now = datetime.now(UTC)
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     scratch = context.scratch / run_id
@@ -88,7 +88,7 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
     before = machine.describe()
     if before.cpu_busy_before > machine.BUSY:
         context.progress.note(
-            f"warning: {before.cpu_busy_before:.0%} of the cores are busy already; recorded with the run"
+            f"warning: {before.cpu_busy_before:.0%} of the cores are busy already; close other programs"
         )
     state = _RunState()
     error: SuiteError | None = None
@@ -100,7 +100,7 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
     except (ServerError, InvalidMeasurementError, OSError) as caught:
         error = _explained(caught, scratch)
         context.progress.abandon()
-    except BaseException:  # interrupted: there is nothing to look up in the logs
+    except BaseException:  # interrupted: the logs explain nothing
         if not context.keep_logs:
             shutil.rmtree(scratch, ignore_errors=True)
         raise
@@ -112,18 +112,19 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
         assembled.histograms if assembled else None,
         assembled.timeline if assembled else [],
     )
-    kept = context.keep_logs or error is not None
-    if not kept:
+    keeps_logs = context.keep_logs or error is not None
+    if not keeps_logs:
         shutil.rmtree(scratch, ignore_errors=True)
-    return CompletedRun(record=record, directory=directory, scratch=scratch if kept else None, error=error)
+    return CompletedRun(record=record, directory=directory, scratch=scratch if keeps_logs else None, error=error)
 
 
 def _explained(error: SuiteError | OSError, scratch: Path) -> SuiteError:
-    """Blame a full disk, which shows as anything, and give the system's own errors a next step."""
+    """The error with its cause, where a full disk shows as any error, and with what to do next."""
     message = error.message if isinstance(error, SuiteError) else str(error)
     if shutil.disk_usage(scratch).free < _FULL_BYTES:
         return NothingMeasuredError(
-            f"the disk of the logs is full: {message}", then=f"make room on the disk of {scratch}, then repeat"
+            f"the disk of the logs is full: {message}",
+            then=f"make room on the disk of {scratch}, then repeat this command",
         )
     if isinstance(error, OSError):
         return NothingMeasuredError(f"the system refused: {message}", then=f"see the logs in {scratch}")
@@ -131,7 +132,7 @@ def _explained(error: SuiteError | OSError, scratch: Path) -> SuiteError:
 
 
 def _measure(context: RunContext, spec: RunSpec, stack: ExitStack, scratch: Path, state: _RunState) -> None:
-    """Boot, verify, load, collect. What is started is put on the stack, what is learnt into `found`."""
+    """Boot, verify, load, collect. The stack stops what is started; `state` holds what is known so far."""
     system, progress = context.system, context.progress
     env = launch.child_environment(os.environ, scratch / "home", context.marker)
     progress.phase("boot")

@@ -37,7 +37,7 @@ class Options:
 def make(
     suite: Suite, plan: Plan, options: Options, system: System, progress: Progress, prepare: Prepare
 ) -> list[CompletedRun]:
-    """Make all runs. A run that fails is recorded, and does not keep the next from being made."""
+    """Make all runs. A run that fails is recorded, and the next is made all the same."""
     with opened(options, plan.runs[0].profile.users, system, progress) as context:
         prepared = replace(context, prepared=prepare(suite, plan.runs[0], system, progress))
         return [one(prepared, spec, f"[{number}/{len(plan.runs)}]") for number, spec in enumerate(plan.runs, 1)]
@@ -45,7 +45,7 @@ def make(
 
 @contextlib.contextmanager
 def opened(options: Options, users: int, system: System, progress: Progress) -> Iterator[RunContext]:
-    """Hold the machine for runs of up to so many users, clear of what a killed session has left."""
+    """Hold the machine for runs of up to so many users, and remove what a killed session has left."""
     record_writer.require_writable(options.results)
     machine.raise_open_files(users)
     lock_file = machine.lock_file()
@@ -87,7 +87,7 @@ def install(label: str, lock: Lock, python: str, system: System, progress: Progr
     mismatches = virtualenvs.image_mismatches(built)
     if mismatches:
         raise EnvironmentBuildError(
-            f"the virtualenv of {label} is not what its own image holds:\n"
+            f"the virtualenv of {label} differs from the release's own image:\n"
             + "\n".join(f"  - {mismatch}" for mismatch in mismatches),
             then=f"correct `image` of the release line in suite.toml, then nox -s lock -- {label}",
         )
@@ -110,5 +110,5 @@ def one(context: RunContext, spec: RunSpec, number: str) -> CompletedRun:
         progress.note(f"{done.record.outcome}: {done.error}")
     progress.note(f"recorded in {shown(done.directory)}")
     if done.scratch is not None:
-        progress.note(f"logs kept in {shown(done.scratch)}")
+        progress.note(f"logs: {shown(done.scratch)}")
     return done

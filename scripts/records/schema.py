@@ -29,7 +29,7 @@ RENAMED_IN = 4  # the fields above had the old names before
 Window = Literal["ramp", "steady", "drain"]
 """Before the last user had started and the warm-up was over; from then until the load was stopped; after that."""
 
-Outcome = Literal["ok", "invalid", "failed", "verify-failed", "cannot-install", "not-applicable"]
+Outcome = Literal["ok", "invalid", "failed", "verify-failed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

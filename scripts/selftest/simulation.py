@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.analysis.metrics import COMPARED
-from scripts.campaign import runner
+from scripts.campaign import stopping_rule
 from scripts.inference import comparison, intervals
 from scripts.inference.comparison import LEVEL, VERDICTS, Verdict
 from scripts.inference.intervals import (
@@ -38,7 +38,7 @@ TRIALS = 20_000
 LEVELS = (LEVEL, 0.99)
 ROUNDS = (6, 8, 10, 15)
 ONE_LOOK = (6, 8, 10, 15, 20)  # rounds of campaigns that look at their verdicts once, at the end
-LOOKS = tuple(runner.looks(ONE_LOOK[-1]))  # rounds after which a campaign with a budget looks
+LOOKS = tuple(stopping_rule.interim_looks(ONE_LOOK[-1]))  # rounds after which a campaign with a budget looks
 LOOK_LEVEL = bonferroni_level(LEVEL, len(LOOKS))
 METRICS = len(COMPARED)  # that a comparison judges together; a gate with one --max judges one
 _BOOTSTRAP_SHARE = 5  # resampling costs most of the time, so it gets one trial in so many

@@ -1,4 +1,4 @@
-"""Texts and variables made fit for a public record: no path, host, user, address or port of this machine."""
+"""Removes what is private from texts and variables: paths, host, user, addresses and ports of this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scripts.host import telemetry
 _ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:[\w.+@-]+/)+")
 _ADDRESS = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b")
 _LOOPBACK = re.compile(r"\b(127\.0\.0\.1|localhost):\d+")
-_SHORTEST_NAME = 3  # a shorter host or user name would be found in ordinary words
+_SHORTEST_NAME = 3  # a shorter host or user name would occur in ordinary words
 
 
 def text(private: str) -> str:
@@ -25,7 +25,7 @@ def text(private: str) -> str:
     for path in (ROOT, Path.home(), Path(tempfile.gettempdir())):
         private = re.sub(rf"{re.escape(str(path))}(?:/|(?![\w.@+-]))", "", private)
     private = _LOOPBACK.sub(r"\1:PORT", _ABSOLUTE.sub("", private))
-    private = _ADDRESS.sub(lambda found: found[0] if found[0].startswith("127.") else "ADDRESS", private)
+    private = _ADDRESS.sub(lambda match: match[0] if match[0].startswith("127.") else "ADDRESS", private)
     for name, stand_in in _names():
         if len(name) >= _SHORTEST_NAME:
             private = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", stand_in, private)

@@ -37,7 +37,9 @@ def template(site_packages: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ServerError(f"the release ships no server command ({_TEMPLATE})", then="see its wheel") from error
+        raise ServerError(
+            f"the release ships no server command ({_TEMPLATE})", then="choose another release: nox -l"
+        ) from error
 
 
 def shipped_command(script: str, settings: Mapping[str, str], system: System, cwd: Path) -> tuple[str, ...]:
@@ -49,19 +51,23 @@ def shipped_command(script: str, settings: Mapping[str, str], system: System, cw
             .render(env={"conda_env_name": _CONDA_ENVIRONMENT}, connection_yaml_paths=[], show_comment=False)
         )
     except jinja2.TemplateError as error:
-        raise ServerError(f"the release's server script cannot be rendered: {error}", then="see its wheel") from error
+        raise ServerError(
+            f"the release's server script cannot be rendered: {error}", then=f"see {_TEMPLATE} in its wheel"
+        ) from error
     # Text, not a file: bash reads the function definitions first, then the release's own lines.
     argv = ["bash", "--noprofile", "--norc", "-c", _INERT_SHELL + rendered]
     try:
         done = system.run(argv, env=dict(settings), cwd=cwd, timeout_s=_EXPAND_S)
     except TimeoutError as error:
-        raise ServerError(f"the release's server script does not end: {error}", then="see run.jinja2") from error
+        raise ServerError(
+            f"the release's server script does not end: {error}", then=f"see {_TEMPLATE} in its wheel"
+        ) from error
     commands = [tuple(line.split("\0")[:-1]) for line in done.output.splitlines() if line.startswith("gunicorn\0")]
     if len(commands) != 1 or any(commands[0].count(option) != 1 for option in ("-b", "-w")):
         raise ServerError(
             f"the release's server script starts {len(commands)} gunicorn commands, not 1 with one -b and one -w:\n"
             f"    {done.output.strip()[:500]}",
-            then="see run.jinja2 in its wheel",
+            then=f"see {_TEMPLATE} in its wheel",
         )
     return commands[0]
 
@@ -73,7 +79,7 @@ def at(command: Sequence[str], port: int | str) -> tuple[str, ...]:
 
 
 def workers_of(command: Sequence[str]) -> int:
-    """How many workers a gunicorn command line asks for."""
+    """How many workers a gunicorn command line requests."""
     return int(command[command.index("-w") + 1])
 
 
@@ -107,18 +113,18 @@ def last_lines(log: Path, lines: int = 12) -> str:
 
 
 def require_version(live: str, requested: str) -> None:
-    """VerificationError when the server is not the release that was asked for."""
+    """VerificationError when the server is not the requested release."""
     if live != requested:
         raise VerificationError(
             f"the server says that it is promptflow {live or '(nothing)'}, not {requested}",
             then=f"nox -s lock -- {requested}, then repeat this command"
             if live
-            else "see the server's log: repeat this command with --keep-logs",
+            else "repeat this command with --keep-logs, then read the server's log",
         )
 
 
 def verify(system: System, base: str, flow: Flow, backend_wait_s: float, limit_s: float) -> float:
-    """Ask once before any load and return the seconds that the first answer took.
+    """Send one request before any load, and return the seconds that the first answer took.
 
     VerificationError says how the answer differs from a good one.
     """
@@ -130,15 +136,15 @@ def verify(system: System, base: str, flow: Flow, backend_wait_s: float, limit_s
 
 
 def live_version(system: System, base: str) -> str:
-    """Promptflow's version as the live server tells it; empty when it does not."""
+    """Promptflow's version as the live server reports it; empty when it does not."""
     reply = system.request(f"{base}/version")
     if reply is None or reply.status != 200:  # noqa: PLR2004 - HTTP's OK
         return ""
     try:
-        found = json.loads(reply.body)
+        answer = json.loads(reply.body)
     except ValueError:
         return ""
-    return str(found.get("version", "")) if isinstance(found, dict) else ""
+    return str(answer.get("version", "")) if isinstance(answer, dict) else ""
 
 
 def _what_is_wrong(reply: Reply | None, flow: Flow, backend_wait_s: float) -> str:

@@ -113,7 +113,7 @@ def test_compared_metrics_have_a_minimum_effect() -> None:
 
 def test_run_without_measurements_has_no_value() -> None:
     """A run that never measured has every metric, and each is None."""
-    values = metrics.derive(synthetic_runs.record(outcome="cannot-install"), EMPTY)
+    values = metrics.derive(synthetic_runs.record(outcome="failed"), EMPTY)
     assert list(values) == [metric.name for metric in metrics.METRICS]
     assert set(values.values()) == {None}
 

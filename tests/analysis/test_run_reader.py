@@ -25,9 +25,9 @@ def test_good_runs_are_read_oldest_first(tmp_path: Path) -> None:
 
 def test_run_that_measured_nothing_needs_no_other_files(tmp_path: Path) -> None:
     """A typed hole is a record alone."""
-    synthetic_runs.write(tmp_path, synthetic_runs.record(outcome="cannot-install", reasons=("no wheel",)))
+    synthetic_runs.write(tmp_path, synthetic_runs.record(outcome="failed", reasons=("no wheel",)))
     (run,) = run_reader.read(tmp_path).runs
-    assert (run.outcome, run.reasons) == ("cannot-install", ("no wheel",))
+    assert (run.outcome, run.reasons) == ("failed", ("no wheel",))
 
 
 def truncate(directory: Path) -> None:

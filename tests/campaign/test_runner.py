@@ -1,4 +1,4 @@
-"""Campaigns from start to end in a fake outside: rounds, looks, budgets, resuming, and what ends them early."""
+"""Campaigns from start to end in a fake outside: rounds, interim looks, budgets, and what ends them early."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from scripts.analysis import validity
 from scripts.analysis.run_data import RunData
 from scripts.analysis.validity import Reason
 from scripts.campaign import runner
-from scripts.campaign.runner import CampaignResult, StoppingRule
+from scripts.campaign.runner import CampaignResult
+from scripts.campaign.stopping_rule import StoppingRule
 from scripts.config.errors import (
     InvalidMeasurementError,
     NothingMeasuredError,
@@ -29,7 +30,7 @@ FOUR = StoppingRule(rounds=4)
 CPU = "cpu_per_request_ms"
 ROUND_S = 17.2  # as estimated for two arms
 JUDGE_CPU = {CPU: math.log1p(0.03)}
-UNSURE = (1.0, 1.06)  # times the CPU time of the baseline, in turn: no change of 3 % can be told or excluded
+UNSURE = (1.0, 1.06)  # times the CPU time of the baseline, in turn: a change of 3 % is neither certain nor excluded
 
 
 def verdicts(found: CampaignResult) -> dict[str, str]:
@@ -43,20 +44,20 @@ def rounds(found: CampaignResult) -> list[int]:
     return [len(paired.rounds) for paired in found.paired]
 
 
-def test_same_figures_are_no_change(stage: Stage) -> None:
-    """Arms that give the same figures in every round show no change, and no data where a run is too short to tell."""
+def test_same_figures_are_within_threshold(stage: Stage) -> None:
+    """Arms with the same figures in every round are within threshold, and have no data where a run is too short."""
     found = stage.measure(stage.campaign(), FOUR)
-    told = verdicts(found)
-    assert told.pop("overhead_p99_ms") == "no data"  # of two requests
-    assert set(told.values()) == {"within threshold"}
+    judged = verdicts(found)
+    assert judged.pop("overhead_p99_ms") == "no data"  # of two requests
+    assert set(judged.values()) == {"within threshold"}
     runner.require_whole(stage.campaign(), found)
 
 
 def test_slower_arm_is_a_regression(stage: Stage) -> None:
     """An arm that uses 5 % more CPU time in every round is a regression in that, and in nothing else."""
     stage.outside.cpu = {CANDIDATE: (1.05,)}
-    told = verdicts(stage.measure(stage.campaign(), FOUR))
-    assert [name for name, verdict in told.items() if verdict == "regression"] == [CPU]
+    judged = verdicts(stage.measure(stage.campaign(), FOUR))
+    assert [name for name, verdict in judged.items() if verdict == "regression"] == [CPU]
 
 
 def test_serpentine(stage: Stage) -> None:
@@ -68,12 +69,12 @@ def test_serpentine(stage: Stage) -> None:
 
 
 def test_standing_is_told_after_each_round(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """After each round a line says what has changed so far, and how many verdicts are open."""
+    """After each round a line says what has changed so far, and how many verdicts are inconclusive."""
     stage.outside.cpu = {CANDIDATE: (1.05,)}
     stage.measure(stage.campaign(), FOUR)
     out = capsys.readouterr().out
-    assert "round 3 of fastapi example: 9 open\n" in out
-    assert "round 4 of fastapi example: CPU per request +5.0 % regression, 0 open\n" in out
+    assert "round 3 of fastapi example: 9 inconclusive\n" in out
+    assert "round 4 of fastapi example: CPU per request +5.0 % regression, 0 inconclusive\n" in out
 
 
 def test_release_against_itself(stage: Stage) -> None:
@@ -135,7 +136,7 @@ def test_disturbed_runs_do_not_count(stage: Stage, monkeypatch: pytest.MonkeyPat
     disturb(stage, monkeypatch)
     found = stage.measure(stage.campaign(), FOUR)
     assert stage.outside.runs == 9
-    with pytest.raises(InvalidMeasurementError, match=r"3 run\(s\) .* cannot be believed: .*other processes took"):
+    with pytest.raises(InvalidMeasurementError, match=r"3 run\(s\) .* are invalid: .*other processes took"):
         runner.require_whole(stage.campaign(), found)
 
 
@@ -188,12 +189,12 @@ def test_budget_too_short(stage: Stage) -> None:
         UsageError, match=r"budget of 0\.5 minutes is too short: .* 4 of 1 scenario.* take 1.1"
     ) as caught:
         stage.measure(stage.campaign(), StoppingRule(budget_s=30))
-    assert caught.value.then.startswith("--budget 2m")
+    assert caught.value.then.startswith("repeat this command with --budget 2m")
     assert stage.outside.events == []
 
 
 def test_budget_ends_when_all_verdicts_are_in(stage: Stage) -> None:
-    """With a budget, a campaign whose verdicts are clear ends at the first look."""
+    """With a budget, a campaign whose verdicts are clear ends at the first interim look."""
     found = stage.measure(stage.campaign(), StoppingRule(budget_s=ROUND_S * 16.5))
     assert rounds(found) == [6]
     (judged,) = found.judged
@@ -201,12 +202,12 @@ def test_budget_ends_when_all_verdicts_are_in(stage: Stage) -> None:
 
 
 def test_long_budget_does_not_end_before_it_can_tell(stage: Stage) -> None:
-    """Where many looks are planned, so that six rounds state nothing at their level, a later look ends it."""
+    """Where many interim looks are planned, so that six rounds state nothing at their level, a later look ends it."""
     assert rounds(stage.measure(stage.campaign(), StoppingRule(budget_s=ROUND_S * 200.5))) == [8]
 
 
 def test_budget_is_kept(stage: Stage) -> None:
-    """With a verdict that stays open, a campaign ends before its time is over."""
+    """With a verdict that stays inconclusive, a campaign ends before its time is over."""
     stage.outside.cpu = {CANDIDATE: UNSURE}
     found = stage.measure(stage.campaign(), StoppingRule(budget_s=ROUND_S * 10))
     assert verdicts(found)[CPU] == "inconclusive"
@@ -223,7 +224,7 @@ def test_slow_rounds_keep_the_budget(stage: Stage) -> None:
     assert rounds(found) == [2]
 
 
-def test_only_what_is_asked_for_has_to_be_told(stage: Stage) -> None:
+def test_only_requested_verdicts_are_awaited(stage: Stage) -> None:
     """With thresholds for some metrics, a campaign does not wait for the verdicts on others."""
     stage.outside.cpu = {CANDIDATE: UNSURE}
     budget_s = ROUND_S * 16.5
@@ -266,12 +267,3 @@ def test_no_run_at_all(stage: Stage) -> None:
     nothing = CampaignResult(paired=(), judged=(), floors={}, failed=(), took_s=0.0)
     with pytest.raises(NothingMeasuredError):
         runner.require_whole(stage.campaign(), nothing)
-
-
-@pytest.mark.parametrize(
-    ("most", "expected"),
-    [(4, [4]), (6, [6]), (7, [6, 7]), (16, [6, 8, 11, 15, 16]), (20, [6, 8, 11, 15, 20])],
-)
-def test_looks(most: int, expected: list[int]) -> None:
-    """Looks are ever further apart, and one is at the end."""
-    assert runner.looks(most) == expected

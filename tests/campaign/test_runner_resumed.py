@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from scripts.campaign.runner import CampaignResult, StoppingRule
+from scripts.campaign.runner import CampaignResult
+from scripts.campaign.stopping_rule import StoppingRule
 from scripts.config.errors import NotComparableError
 from scripts.records.storage import RECORD_FILE, encode_record
 from tests.fakes import values
@@ -15,7 +16,7 @@ from tests.fakes.stage import BASELINE, CANDIDATE, Stage
 
 FOUR = StoppingRule(rounds=4)
 ROUND_S = 17.2  # as estimated for two arms
-UNSURE = (1.0, 1.06)  # times the CPU time of the baseline, in turn: no change of 3 % can be told or excluded
+UNSURE = (1.0, 1.06)  # times the CPU time of the baseline, in turn: a change of 3 % is neither certain nor excluded
 
 
 def rounds(found: CampaignResult) -> list[int]:
@@ -39,7 +40,7 @@ def test_interrupted_campaign_goes_on(stage: Stage, capsys: pytest.CaptureFixtur
     before = stage.records()
     assert [record.requested.round for record in before] == [1, 1, 2, 2, 3]
     found = stage.measure(stage.campaign(), FOUR)
-    assert "2 round(s) of this campaign are there already" in capsys.readouterr().out
+    assert "2 round(s) of this campaign are measured already" in capsys.readouterr().out
     assert stage.outside.runs == 6 + 4
     assert rounds(found) == [4]
     assert [record for record in stage.records() if record in before] == before
@@ -138,7 +139,7 @@ def test_record_that_cannot_be_read(stage: Stage, capsys: pytest.CaptureFixture[
 
 
 def test_open_verdicts_are_gone_on_with(stage: Stage) -> None:
-    """The same budget again goes on while verdicts are open, and begins another campaign when they are in."""
+    """The same budget again goes on while verdicts are inconclusive, and begins another campaign when they are in."""
     stage.outside.cpu = {CANDIDATE: UNSURE}
     rule = StoppingRule(budget_s=ROUND_S * 10)
     first, second = (stage.measure(stage.campaign(), rule) for _ in range(2))

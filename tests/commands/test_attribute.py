@@ -43,11 +43,11 @@ def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     ("argv", "message"),
     [
         ([BASELINE], "the following arguments are required: --as-of"),
-        ([BASELINE, "--as-of", OLDER], "give --as-of twice, the older day first"),
-        ([BASELINE, "--as-of", NEWER, "--as-of", OLDER], "give --as-of twice, the older day first"),
-        ([BASELINE, "--as-of", OLDER, "--as-of", OLDER], "give --as-of twice, the older day first"),
-        ([BASELINE, *DAYS, "--as-of", "2025-02-01"], "give --as-of twice, the older day first"),
-        ([BASELINE, "--as-of", "yesterday"], "'yesterday' is no day such as 2025-01-24"),
+        ([BASELINE, "--as-of", OLDER], "name --as-of twice, the older day first"),
+        ([BASELINE, "--as-of", NEWER, "--as-of", OLDER], "name --as-of twice, the older day first"),
+        ([BASELINE, "--as-of", OLDER, "--as-of", OLDER], "name --as-of twice, the older day first"),
+        ([BASELINE, *DAYS, "--as-of", "2025-02-01"], "name --as-of twice, the older day first"),
+        ([BASELINE, "--as-of", "yesterday"], "'yesterday' is not a day such as 2025-01-24"),
     ],
 )
 def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from scripts.commands import capacity
-from scripts.commands.capacity import Made
+from scripts.commands.capacity import CompletedSearch
 from scripts.config import matrix_file
 from scripts.config.errors import InvalidMeasurementError, ServerError, UsageError
 from scripts.config.load_profiles import CAPACITY
@@ -89,7 +89,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> session.Options:
     return session.Options(results=tmp_path / "results", scratch=tmp_path / "scratch")
 
 
-def made(options: session.Options, outside: Knee) -> Made:
+def made(options: session.Options, outside: Knee) -> CompletedSearch:
     """Search for the example flow."""
     folder = options.results.parent
     template = folder / "venv" / _TEMPLATE
@@ -136,7 +136,7 @@ def test_generator_that_is_late(options: session.Options, outside: Knee) -> None
     outside.lag_p99_ms = 12.0
     one = made(options, outside)
     assert {tried.judgement.verdict for tried in one.search.tried} == {"generator-bound"}
-    with pytest.raises(InvalidMeasurementError, match="meet the objective and can be believed"):
+    with pytest.raises(InvalidMeasurementError, match="whose runs are valid and meet the objective"):
         capacity._verdict([one])
 
 
@@ -177,16 +177,16 @@ def test_interruption_keeps_what_was_measured(
     assert all(child.stopped for child in outside.children)
 
 
-def found_nothing(flow: str, limit: Limit) -> Made:
+def found_nothing(flow: str, limit: Limit) -> CompletedSearch:
     """A search that confirmed no load."""
     run = synthetic_runs.run(synthetic_runs.record(flow=flow))
     trial = Trial(number=1, phase="step", users=limit.users)
     tried = Tried(trial=trial, run=run, judgement=Judgement(verdict=limit.verdict))
     found = CapacityResult(users=None, confirmed_by=(), limit=limit)
-    return Made(search=CapacitySearch(found=found, tried=(tried,)), error=None)
+    return CompletedSearch(search=CapacitySearch(found=found, tried=(tried,)), error=None)
 
 
-def found_something() -> Made:
+def found_something() -> CompletedSearch:
     """A search that confirmed a load."""
     one = found_nothing("static_async", Limit(users=90, verdict="missed"))
     found = CapacityResult(users=60, confirmed_by=(1,), limit=one.search.found.limit)
@@ -194,15 +194,15 @@ def found_something() -> Made:
 
 
 @pytest.mark.parametrize(
-    ("limit", "told"),
+    ("limit", "message"),
     [
         (Limit(users=1, verdict="missed"), "flex_async: no load was found that meets.*; 1 users miss it"),
         (Limit(users=60, verdict="generator-bound"), "flex_async: no load was found whose runs"),
     ],
 )
-def test_verdict_without_a_figure(limit: Limit, told: str) -> None:
+def test_verdict_without_a_figure(limit: Limit, message: str) -> None:
     """A session in which one scenario has no figure ends as invalid, and says whose and why."""
-    with pytest.raises(InvalidMeasurementError, match=told) as caught:
+    with pytest.raises(InvalidMeasurementError, match=message) as caught:
         capacity._verdict([found_something(), found_nothing("flex_async", limit)])
     assert caught.value.exit_code == 6
     assert caught.value.then
@@ -212,7 +212,7 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     """The verb searches with what the command line asks for, prints what was found, and how to repeat it."""
     requested: list[tuple[object, ...]] = []
 
-    def make(*arguments: object) -> list[Made]:
+    def make(*arguments: object) -> list[CompletedSearch]:
         requested.append(arguments)
         return [found_something()]
 
@@ -239,13 +239,13 @@ def test_dry_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "capacity of promptflow 1.12.0, fastapi engine: static_async"
     assert lines[1].endswith("exceed the ideal time by at most 100 ms")
-    assert lines[2].startswith("users: 60, 90, 135, 202, 303, 454, 681, 1000, until it is missed")
+    assert lines[2].startswith("users: 60, 90, 135, 202, 303, 454, 681, 1000, until a load misses it")
     assert lines[-1].startswith(f"at most {capacity_search.most_runs(MATRIX.capacity)} runs in 15 minutes")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "message"),
     [
         ([], "the following arguments are required: --release, --engine"),
         ([*TARGET, "--profile", "smoke"], "unrecognized arguments: --profile smoke"),
@@ -254,31 +254,31 @@ def test_dry_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
         ([*TARGET, "--dry-run", "--install-only"], "not allowed with argument --dry-run"),
     ],
 )
-def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str], told: str) -> None:
+def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
     """A wrong option is refused with exit code 2 and how to get help."""
     with pytest.raises(SystemExit) as caught:
         capacity.main(argv)
     assert caught.value.code == 2
     error = capsys.readouterr().err
-    assert told in error
-    assert error.endswith("  next: python -m scripts capacity --help\n")
+    assert message in error
+    assert error.endswith("  next: nox -s capacity-1.12.0-fastapi -- --help\n")
 
 
 @pytest.mark.parametrize(
-    ("argv", "told"),
+    ("argv", "message"),
     [
         (["--release", "1.12.9", "--engine", "flask"], "unknown release '1.12.9'; did you mean '1.12.0'"),
         ([*TARGET, "--flow", "flexasync"], "unknown flow 'flexasync'"),
         ([*TARGET, "--python", "2.7"], "does not cover Python 2.7"),
         *(
-            ([*TARGET, "--max-overhead-p99", x], f"--max-overhead-p99 {x}: a finite number")
+            ([*TARGET, "--max-overhead-p99", x], f"--max-overhead-p99 {x} is not a finite number")
             for x in ("0", "nan", "inf")
         ),
     ],
 )
-def test_wrong_choice(argv: list[str], told: str) -> None:
+def test_wrong_choice(argv: list[str], message: str) -> None:
     """A choice that makes no sense is refused before anything starts."""
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         capacity.main(argv)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from scripts.commands import bench, cli, lock
+from scripts.commands import bench, capacity, cli, compare, gate, lock, self_test
 from scripts.config.errors import (
     EnvironmentBuildError,
     InvalidMeasurementError,
@@ -97,7 +97,7 @@ def test_programming_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("refusal", "told"),
+    ("refusal", "reported"),
     [
         (PermissionError(13, "Permission denied", ".scratch/2.0.0.in"), ".scratch/2.0.0.in: Permission denied"),
         (OSError(28, "No space left on device"), "No space left on device"),
@@ -105,16 +105,16 @@ def test_programming_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_file_or_disk_that_refuses(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], refusal: OSError, told: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], refusal: OSError, reported: str
 ) -> None:
-    """What the system refuses outside of a run is told with the file and the system's words, and exit code 3."""
+    """What the system refuses outside of a run is reported with the file and the system's words, and exit code 3."""
 
     def main(_argv: list[str]) -> NoReturn:
         raise refusal
 
     assert exit_code(main, monkeypatch) == 3
-    next_step = "give access or make room there, then repeat this command"
-    assert capsys.readouterr().err == f"error: {told}\n  next: {next_step}\n"
+    next_step = "give access to it or make room on its disk, then repeat this command"
+    assert capsys.readouterr().err == f"error: {reported}\n  next: {next_step}\n"
 
 
 def test_unknown_log_level(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +151,7 @@ def test_reader_that_goes_away() -> None:
     [
         ([*TARGET, "--profil", "smoke"], "unrecognized arguments: --profil smoke; did you mean '--profile'?"),
         ([*TARGET, "--round=3"], "did you mean '--rounds'?"),
-        ([*TARGET, "--xyz"], "known: --help, --release"),
+        ([*TARGET, "--xyz"], "known: --help, --profile"),
         ([*TARGET, "--rounds", "three"], "argument --rounds: invalid int value: 'three'"),
         ([*TARGET, "--dry-run", "--install-only"], "not allowed with argument --dry-run"),
         (["--release", "1.12.0"], "name --release and --engine, or --mock"),
@@ -168,7 +168,8 @@ def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str],
     assert caught.value.code == 2
     error = capsys.readouterr().err
     assert message in error
-    assert error.endswith("  next: python -m scripts bench --help\n")
+    session = "bench-mock" if "--mock" in argv else "bench-1.12.0-fastapi"
+    assert error.endswith(f"  next: nox -s {session} -- --help\n")
 
 
 @pytest.mark.parametrize(
@@ -230,9 +231,9 @@ def test_verdict_of_a_failed_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("generator", "reason", "then"),
     [
-        ({"exceptions": 1}, "raised 1 exceptions", "repeat it with --keep-logs, and see the logs"),
-        ({"lag_p99_ms": 50.0}, "event loop was late", "repeat it on a quiet machine"),
-        ({"run_queue_wait_s": 30.0}, "waited for a core", "repeat it on a quiet machine"),
+        ({"exceptions": 1}, "raised 1 exceptions", "repeat this command with --keep-logs, then read the logs"),
+        ({"lag_p99_ms": 50.0}, "event loop was late", "close other programs, then repeat this command"),
+        ({"run_queue_wait_s": 30.0}, "waited for a core", "close other programs, then repeat this command"),
     ],
 )
 def test_verdict_of_a_run_not_to_be_believed(tmp_path: Path, generator: dict[str, Any], reason: str, then: str) -> None:
@@ -279,3 +280,34 @@ def test_lock_of_an_unknown_release() -> None:
 def test_did_you_mean(word: str, legal: list[str], text: str) -> None:
     """A word is answered with the nearest legal one, or with all of them when none is near."""
     assert did_you_mean(word, legal) == text
+
+
+@pytest.mark.parametrize(
+    ("main", "argv", "session"),
+    [
+        (bench.main, ["--release", "1.18.5", "--engine", "flask"], "bench-1.18.5-flask"),
+        (bench.main, ["--mock"], "bench-mock"),
+        (capacity.main, ["--release", "1.12.0", "--engine", "fastapi"], "capacity-1.12.0-fastapi"),
+        (compare.main, [], "compare"),
+        (self_test.main, [], "self-test"),
+    ],
+)
+def test_help_names_the_session(
+    capsys: pytest.CaptureFixture[str], main: Callable[[list[str]], int], argv: list[str], session: str
+) -> None:
+    """Help is that of the nox session, with its options and without those that its name stands for."""
+    with pytest.raises(SystemExit) as caught:
+        main([*argv, "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: nox -s {session} -- [-h] ")
+    assert not {"--release", "--mock"} & set(out.split())
+
+
+def test_help_of_the_gate_names_its_own_default(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --rounds a gate has a time budget for each flow, and its help says so."""
+    with pytest.raises(SystemExit):
+        gate.main(["--help"])
+    assert "make N rounds of each flow (default: a budget of 10m for each flow)" in " ".join(
+        capsys.readouterr().out.split()
+    )

@@ -83,10 +83,10 @@ def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([*PAIR, "--rounds", "3"], "3 is not a number of rounds from 4, the fewest that can tell, to 1000"),
+        ([*PAIR, "--rounds", "3"], "3 is not a number of rounds from 4, the fewest that allow a verdict, to 1000"),
         ([*PAIR, "--rounds", "1001"], "1001 is not a number of rounds"),
         ([*PAIR, "--rounds", "²"], "² is not a number of rounds"),
-        ([*PAIR, "--budget", "10"], "'10' is no time such as 90s, 10m or 1h"),
+        ([*PAIR, "--budget", "10"], "'10' is not a time such as 90s, 10m or 1h"),
         ([*PAIR, "--budget", "10m", "--rounds", "8"], "not allowed with argument"),
         ([*PAIR, "--budgt", "10m"], "did you mean '--budget'?"),
         ([], "the following arguments are required"),
@@ -123,7 +123,7 @@ def test_wrong_choice(argv: list[str], message: str) -> None:
 def test_two_flows_of_one_name(stage: Stage) -> None:
     """Two flow directories of one name are refused; one that is named twice counts once."""
     first, second = stage.flow(), stage.flow("other/example")
-    with pytest.raises(UsageError, match="two flow directories have the same name"):
+    with pytest.raises(UsageError, match="two flow directories are called 'example'"):
         compare.main([*PAIR, "--flow", str(first), "--flow", str(second), "--dry-run"])
     assert compare.main(stage.arguments(*PAIR, "--flow", str(first), "--dry-run", "--engine", "fastapi")) == 0
 

@@ -34,7 +34,7 @@ def arguments(stage: Stage, *extra: str) -> list[str]:
 
 
 def test_step_is_found(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """A release that uses 20 % more CPU time, and those after it, are told from those before, in two stages."""
+    """A release that uses 20 % more CPU time, and those after it, are separated from those before, in two stages."""
     stage.outside.cpu = dict.fromkeys(SLOW, (1.2,))
     assert find.main(arguments(stage, RANGE)) == 0
     out = capsys.readouterr().out
@@ -73,9 +73,9 @@ def test_no_step(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_noise_is_no_pass(stage: Stage) -> None:
-    """Where releases are too noisy to tell, the search ends with exit code 6 and says what to do."""
+    """Where noise hides the change, the search ends with exit code 6 and says what to do."""
     stage.outside.cpu = {"1.13.0": (0.5, 1.7, 0.8, 1.3, 2.0)}
-    with pytest.raises(InvalidMeasurementError, match="no step of CPU per request can be told from noise") as caught:
+    with pytest.raises(InvalidMeasurementError, match="noise hides whether CPU per request changed") as caught:
         find.main(arguments(stage, RANGE))
     assert "--rounds" in str(caught.value)
 
@@ -87,8 +87,8 @@ def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     assert stage.outside.events == []
 
 
-def test_whatever_cannot_be_measured_is_told_before(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A release in the middle of the range whose lock is missing is told by the dry run, and before any stage."""
+def test_whatever_cannot_be_measured_is_refused_before(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release in the middle of the range whose lock is missing is refused by the dry run, and before any stage."""
     resolve = candidates.resolve
 
     def refuse(suite: Suite, spec: str, **options: Any) -> Arm:  # noqa: ANN401 - as the real one takes them
@@ -109,16 +109,16 @@ def test_releases_that_cannot_serve_are_left_out(capsys: pytest.CaptureFixture[s
     argv = ["1.8.0..1.11.0", *CPU, "--flow", "static_async", "--dry-run", "--profile", values.PROFILE.name]
     assert find.main(argv) == 0
     out = capsys.readouterr().out
-    assert "left out, because they cannot serve static_async on fastapi: 1.8.0, 1.9.0" in out
+    assert "skipped, because they cannot serve static_async on fastapi: 1.8.0, 1.9.0" in out
     assert "3 releases from 1.10.0 to 1.11.0" in out
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["1.11.0", *CPU, "--flow", "static_async"], "'1.11.0' is no range of releases"),
-        (["1.11.0..9.9.9", *CPU, "--flow", "static_async"], "is no range of releases"),
-        (["1.15.0..1.11.0", *CPU, "--flow", "static_async"], "is no range of releases"),
+        (["1.11.0", *CPU, "--flow", "static_async"], "'1.11.0' is not a range of releases"),
+        (["1.11.0..9.9.9", *CPU, "--flow", "static_async"], "is not a range of releases"),
+        (["1.15.0..1.11.0", *CPU, "--flow", "static_async"], "is not a range of releases"),
         (["1.0.0..1.8.0", *CPU, "--flow", "flex_async"], "fewer than two releases of 1.0.0..1.8.0 serve flex_async"),
         ([RANGE, "--metric", "cpu", "--flow", "static_async"], "there is no metric 'cpu'"),
         ([RANGE, *CPU, "--flow", "nope"], "nope"),

@@ -42,8 +42,8 @@ def test_regression(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     """A candidate that is worse by more than may pass ends with exit code 8, the metric, its change and the limit."""
     stage.outside.cpu = {CANDIDATE: (1.05,)}
     assert exit_code(stage, monkeypatch, *ON_CPU) == 8
-    told = "fastapi example: 1.12.0+candidate against 1.12.0: CPU per request +5.0 %, regression, threshold 3.0 %"
-    assert told in capsys.readouterr().err
+    reason = "fastapi example: 1.12.0+candidate against 1.12.0: CPU per request +5.0 %, regression, threshold 3.0 %"
+    assert reason in capsys.readouterr().err
 
 
 def test_threshold_is_the_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,14 +53,14 @@ def test_threshold_is_the_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_undecided(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A metric that cannot be told ends with exit code 6 and how many rounds would do; those rounds do go on."""
+    """An inconclusive metric ends with exit code 6 and how many rounds would do; those rounds do go on."""
     stage.outside.cpu = {CANDIDATE: (1.0, 1.06)}
     assert exit_code(stage, monkeypatch, *ON_CPU) == 6
     error = capsys.readouterr().err
-    assert "1 metric(s) could not be told, so this is no pass" in error
+    assert "1 metric(s) are inconclusive or lack data, so this is no pass" in error
     assert "and with --rounds " in error
     exit_code(stage, monkeypatch, *ON_CPU[:2], "--rounds", "6")
-    assert "4 round(s) of this campaign are there already" in capsys.readouterr().out
+    assert "4 round(s) of this campaign are measured already" in capsys.readouterr().out
 
 
 def test_no_data_is_no_pass(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +94,7 @@ def test_candidate_that_often_fails(stage: Stage, monkeypatch: pytest.MonkeyPatc
 
 
 def test_budget_is_for_each_flow(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without --rounds and --budget, the gate has ten minutes for each flow, and ends early when all is told."""
+    """Without --rounds and --budget, a flow has ten minutes, and the gate ends early once all verdicts are in."""
     assert exit_code(stage, monkeypatch, *ON_CPU[:2], "--flow", str(stage.flow("second"))) == 0
     assert [record.requested.flow for record in stage.records()].count("second") >= 12
     assert stage.outside.runs < 2 * 600 / 8.6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 
 import pytest
@@ -14,7 +13,6 @@ from scripts.config.errors import NothingMeasuredError, VerificationError
 from scripts.config.matrix import Suite
 from scripts.environments.candidates import Arm
 from scripts.host.process import System
-from scripts.measure import digests
 from scripts.selftest import recorded, simulation, slowdowns
 from scripts.selftest.slowdowns import Slowdown
 from tests.fakes import stage as stages
@@ -23,7 +21,6 @@ from tests.fakes.stage import Stage
 
 ROUNDS = ("--profile", values.PROFILE.name, "--rounds", "4", "--aa-comparisons", "2")
 SLOWDOWNS = slowdowns.SLOWDOWNS[:2]  # fewer runs; the first shows in CPU time
-installed = functools.cache(digests._installed)  # reads the metadata of all tools, for every run
 RUNS = 4 * (1 + len(SLOWDOWNS)) + 2 * 4 * 2
 
 
@@ -43,7 +40,6 @@ def stage(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(self_test, "RealSystem", lambda: stage.outside)
     monkeypatch.setattr(self_test, "terminate_as_exception", lambda: None)
     monkeypatch.setattr(self_test, "_injected", made)
-    monkeypatch.setattr(digests, "_installed", installed)
     monkeypatch.setattr(self_test, "SLOWDOWNS", SLOWDOWNS)
     monkeypatch.setattr(recorded, "SLOWDOWNS", SLOWDOWNS)
     monkeypatch.setattr(simulation, "tables", lambda **_options: "(simulated)")

@@ -1,4 +1,4 @@
-"""Loads: how users start, the same load by other users, and what a search for the highest one is told."""
+"""Loads: how users start, the same load by other users, and the settings of a search for the highest one."""
 
 from __future__ import annotations
 

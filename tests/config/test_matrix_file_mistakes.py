@@ -1,4 +1,4 @@
-"""Every kind of mistake in suite.toml, and how it is told."""
+"""Every kind of mistake in suite.toml, and how it is reported."""
 
 from __future__ import annotations
 

@@ -115,7 +115,8 @@ def test_flow_that_the_release_cannot_serve() -> None:
     suite = dataclasses.replace(MATRIX, unsupported=(entry,))
     with pytest.raises(UsageError, match=r"promptflow 1.12.0 cannot serve flex_async: it ends") as caught:
         plan.make(suite, **ASKED | {"flow_names": ["flex_async"]})
-    assert "static_sync, static_async" in caught.value.then
+    assert "; it serves static_sync, static_async" in str(caught.value)
+    assert caught.value.then == "nox -s bench-1.12.0-fastapi -- --flow static_sync"
 
 
 def test_workers_and_threads_that_a_release_fixes() -> None:
@@ -134,7 +135,7 @@ def test_own_flow_with_a_name_of_the_suite(tmp_path: Path) -> None:
 
 
 def test_two_own_flows_of_the_same_name(tmp_path: Path) -> None:
-    """Two flow directories of the same name are refused: their runs could not be told apart; one twice is not."""
+    """Two flow directories of the same name are refused: their runs would be mixed. One twice is not."""
     first, second = (str(values.write_flow(tmp_path / place / "mine")) for place in ("here", "there"))
     with pytest.raises(UsageError, match="two flow directories are called 'mine'"):
         plan.make(MATRIX, **ASKED | {"flow_names": [first, second]})
@@ -148,7 +149,7 @@ def test_engine_without_scenarios() -> None:
         NothingMeasuredError, match=r"no scenario of fastapi that promptflow 1.12.0 can serve"
     ) as caught:
         plan.make(suite, **ASKED)
-    assert caught.value.then == "--flow with a flow of flows/ or one of yours, or add a [[scenario]]"
+    assert caught.value.then == "add a [[scenario]] to suite.toml"
     assert plan.make(suite, **ASKED | {"flow_names": ["static_sync"]}).runs
 
 

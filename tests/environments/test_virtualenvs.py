@@ -110,7 +110,7 @@ def test_built(root: Path) -> None:
 
 
 def test_hashes_are_required(root: Path) -> None:
-    """The installer is told to require hashes, and to install no more than the lock."""
+    """The installer must require hashes, and to install no more than the lock."""
     installer = Installer()
     build(root, installer)
     venv, install, _compile = installer.commands
@@ -145,7 +145,7 @@ def test_built_once(root: Path) -> None:
     assert second.commands == []
 
 
-def test_torso_is_built_again(root: Path) -> None:
+def test_unfinished_virtualenv_is_built_again(root: Path) -> None:
     """A virtualenv without its stamp was left by a build that was killed: it is built from nothing."""
     path = build(root, Installer()).path
     (path / virtualenvs._STAMP).unlink()

@@ -80,7 +80,7 @@ def test_build_that_fails(root: Path, checkout: Path) -> None:
 )
 @pytest.mark.usefixtures("root")
 def test_repository(address: str, url: str, ref: str) -> None:
-    """One commit is fetched, options shut off before the address; its id and not the address is told."""
+    """One commit is fetched, options shut off before the address; its id and not the address is reported."""
     tools = Toolbox()
     collected = collect(f"git+{address}", tools)
     fetch = next(argv for argv in tools.commands if "fetch" in argv)

@@ -124,6 +124,6 @@ FAILURES = {
         events=[*LOADED, "GET mock /counts", *STOPPED],
         error=InvalidMeasurementError,
         outcome="invalid",
-        reason="the mock API did not tell its counts",
+        reason="the mock API did not report its counts",
     ),
 }

@@ -1,4 +1,4 @@
-"""A fake of nox's session, as far as the noxfile uses one: what was asked for, and a log of what was run."""
+"""A fake of nox's session, as far as the noxfile uses one: what was requested, and a log of what was run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FakeConfig:
 class FakeRunner:
     """What a session knows of the others."""
 
-    manifest: tuple[str, ...]  # names of the sessions asked for, and of those that they need
+    manifest: tuple[str, ...]  # names of the sessions requested, and of those that they need
     global_config: FakeConfig
 
 
@@ -28,17 +28,17 @@ class FakeSession:
     """A session that runs nothing."""
 
     posargs: tuple[str, ...] = ()
-    asked: tuple[str, ...] = ("tools", "it")
+    requested: tuple[str, ...] = ("tools", "it")
     install_only: bool = False
     code: int = 0  # with which every command ends
     ran: list[tuple[str, ...]] = field(default_factory=list)  # from the verb on
 
     @property
     def _runner(self) -> FakeRunner:
-        return FakeRunner(manifest=self.asked, global_config=FakeConfig(install_only=self.install_only))
+        return FakeRunner(manifest=self.requested, global_config=FakeConfig(install_only=self.install_only))
 
     def run(self, *command: str, **_options: Any) -> None:  # noqa: ANN401 - nox's own keywords
-        """Run a command, unless only installing was asked for."""
+        """Run a command, unless only installing was requested."""
         if not self.install_only:
             self.run_install(*command)
 

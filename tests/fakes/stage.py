@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from scripts.campaign import runner
-from scripts.campaign.runner import CampaignResult, StoppingRule
+from scripts.campaign.runner import CampaignResult
+from scripts.campaign.stopping_rule import StoppingRule
 from scripts.commands import attribute, campaign_options, compare, find, gate
 from scripts.config import matrix_file
 from scripts.config.matrix import Release, Suite
@@ -80,7 +81,7 @@ class FakeArms(FakeSystem):
 
 @dataclass(kw_only=True, slots=True)
 class Stage:
-    """Arms to compare, and where their records are kept."""
+    """Arms to compare, and where their records go."""
 
     outside: FakeArms
     at: Path
@@ -89,7 +90,7 @@ class Stage:
 
     @property
     def results(self) -> Path:
-        """Where records are kept."""
+        """The directory of the records."""
         return self.at / "results"
 
     def flow(self, name: str = "example") -> Path:

@@ -209,7 +209,7 @@ def record(
         requested=r.RequestedConfig(
             release=release, engine=engine, flow=flow, profile=load, python="3.11", round=number, seed=42
         ),
-        observed=None if mock or outcome == "cannot-install" else observed,
+        observed=None if mock else observed,
         digests=dataclasses.replace(DIGESTS, profile=(load.name.encode().hex()[-12:] + DIGESTS.profile)[:64]),
         machine=MACHINE,
         python="3.11.9",

@@ -142,11 +142,8 @@ def request(
         start_s=end_s - response_time_ms / 1000,
         response_time_ms=response_time_ms,
         outcome=outcome,
-        response_bytes=100,
         backend_s=backend_s if good else None,
         node_s=node_s if good else None,
-        idle_s=None,
-        user=1,
         port=None,
     )
 

@@ -30,12 +30,20 @@ def here(tmp_path: Path) -> Checkout:
         (["--release", "1.21.0", "--engine", "flask"], "unknown release '1.21.0'; did you mean '1.2.0'?", "nox -l"),
         (["--release", "1.12.0", "--engine", "fastap"], "unknown engine 'fastap'; did you mean 'fastapi'?", "nox -l"),
         ([*TARGET, "--profile", "smokes"], "unknown profile 'smokes'; did you mean 'smoke'?", "nox -l"),
-        ([*TARGET, "--flow", "static_asink"], "did you mean 'static_async'?", "--flow with a name from flows/"),
-        ([*TARGET, "--profil", "smoke"], "did you mean '--profile'?", "python -m scripts bench --help"),
-        ([*TARGET, "--python", "3.13"], "does not cover Python 3.13; did you mean '3.1", "--python with one of 3.9"),
-        ([*TARGET, "--rounds", "0"], "--rounds 0: from 1 to 1000", "--rounds 1"),
-        ([*TARGET, "--rounds", "many"], "invalid int value: 'many'", "python -m scripts bench --help"),
-        (["--release", "1.12.0"], "name --release and --engine, or --mock", "python -m scripts bench --help"),
+        (
+            [*TARGET, "--flow", "static_asink"],
+            "did you mean 'static_async'?",
+            "repeat this command with --flow and a name",
+        ),
+        ([*TARGET, "--profil", "smoke"], "did you mean '--profile'?", "nox -s bench-1.12.0-fastapi -- --help"),
+        (
+            [*TARGET, "--python", "3.13"],
+            "does not cover Python 3.13; it covers 3.9",
+            "nox -s bench-1.12.0-fastapi -- --python 3.11",
+        ),
+        ([*TARGET, "--rounds", "0"], "--rounds 0: from 1 to 1000", "nox -s bench-1.12.0-fastapi -- --rounds 1"),
+        ([*TARGET, "--rounds", "many"], "invalid int value: 'many'", "nox -s bench-1.12.0-fastapi -- --help"),
+        (["--release", "1.12.0"], "name --release and --engine, or --mock", "nox -s bench-1.12.0-fastapi -- --help"),
     ],
     ids=["release", "engine", "profile", "flow", "option", "python", "rounds", "number", "target"],
 )
@@ -71,7 +79,7 @@ def test_an_engine_that_the_release_never_had_is_refused(tmp_path: Path) -> None
     ended = checkout.call("bench", *TARGET)
     assert ended.code == 2
     assert "promptflow 1.12.0 has no fastapi engine: it came with 1.17.0" in ended.err
-    assert "next: nox -s bench-1.12.0-flask, or a release from 1.17.0 on" in ended.err
+    assert "next: nox -s bench-1.12.0-flask\n" in ended.err
 
 
 def test_the_exit_code_passes_through_nox(tmp_path: Path) -> None:

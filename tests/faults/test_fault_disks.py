@@ -33,13 +33,13 @@ def small_scratch(world: World) -> Iterator[World]:
 
 
 def test_a_full_disk_of_results_loses_nothing_earlier(small_results: World) -> None:
-    """A run that cannot be kept ends with exit code 3 and no torso, and says what to do."""
+    """A run that cannot be recorded ends with exit code 3 and leaves nothing unfinished, and says what to do."""
     small_results.behave(answer="wrong")
     fill(small_results.results)
     ended = small_results.run()
     assert ended.code == 3, ended.err
-    assert "the run could not be kept: No space left on device; the runs before it are kept" in ended.err
-    assert "next: make room on the disk of results/, then repeat this command" in ended.err
+    assert "the run could not be recorded: No space left on device; the runs before it are recorded" in ended.err
+    assert f"next: make room on the disk of {small_results.results}, then repeat this command" in ended.err
     assert small_results.records() == []
     assert small_results.left() == []
 

@@ -87,7 +87,7 @@ def test_an_interrupt_just_after_a_start_misses_no_process(world: World) -> None
     assert world.left() == []
 
 
-def test_an_interrupt_while_a_record_is_kept_leaves_no_torso(world: World) -> None:
+def test_an_interrupt_while_a_record_is_written_waits_for_it(world: World) -> None:
     """Ctrl-C between the writing of a record and its move to its place waits for the record."""
     world.behave(answer="wrong")
     ended = world.run("--interrupt-at", "keep")
@@ -111,7 +111,7 @@ def test_finished_runs_survive_an_interrupt(world: World) -> None:
 
 @pytest.mark.parametrize("phase", [to_boot, to_load])
 def test_what_a_killed_session_left_is_ended_by_the_next(world: World, phase: Callable[[World, str], Session]) -> None:
-    """After kill -9 the next session ends the leftovers, removes the torso, and succeeds."""
+    """After kill -9 the next session ends the leftovers, removes the unfinished record, and succeeds."""
     session = phase(world, "ignore")
     session.signal(signal.SIGKILL)
     assert session.end().code == -signal.SIGKILL
@@ -150,7 +150,7 @@ def test_a_killed_campaign_goes_on(world: World) -> None:
     kept = world.record_bytes()
     ended = world.run("--campaign", "--rounds", "2")
     assert ended.code == 0, ended.err
-    assert "1 round(s) of this campaign are there already" in ended.out
+    assert "1 round(s) of this campaign are measured already" in ended.out
     assert kept.items() <= world.record_bytes().items()
     assert sorted(record.requested.round for record in world.records()) == [1, 1, 2, 2, 2]
     assert len({record.requested.round_id for record in world.records()}) == 3

@@ -89,7 +89,7 @@ class World:
 
     @property
     def results(self) -> Path:
-        """Where records are kept."""
+        """The directory of the records."""
         return self.at / "results"
 
     @property
@@ -164,7 +164,7 @@ class World:
         return any(f.read_text().count("\n") > 1 for f in self.at.glob("scratch/*/recorded/progress.csv"))
 
     def records(self) -> list[RunRecord]:
-        """The records of the runs kept here, oldest first."""
+        """The records of the runs here, oldest first."""
         found = sorted(self.results.glob("runs/fault/*/*/*/record.json"))
         return [storage.read_record(path.parent) for path in found if path.parent.suffix != UNFINISHED]
 
@@ -174,9 +174,9 @@ class World:
         return {str(path.relative_to(self.results)): path.read_bytes() for path in sorted(files)}
 
     def left(self) -> list[str]:
-        """What should not be there after a session: processes, torsos, a changed earlier record."""
+        """What should not be there after a session: processes, unfinished records, a changed earlier record."""
         left = [f"process {process.cmdline()}" for process in self.processes()]
-        left += [f"torso {path.name}" for path in self.results.rglob(f"*{UNFINISHED}")]
+        left += [f"unfinished {path.name}" for path in self.results.rglob(f"*{UNFINISHED}")]
         earlier = self.results / _EARLIER
         if not earlier.is_file() or earlier.read_bytes() != b'{"schema_version": 1, "kept": true}\n':
             left.append("the earlier record has changed")

@@ -1,4 +1,4 @@
-"""The machine: one measurement at a time, enough open files, and what is told about it."""
+"""The machine: one measurement at a time, enough open files, and what is recorded about it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ with machine.exclusive(Path(sys.argv[1])):
 
 
 def test_second_holder_is_refused(tmp_path: Path) -> None:
-    """While one measurement holds the machine, another is refused and told to wait."""
+    """While one measurement holds the machine, another is refused with the advice to wait."""
     with (
         machine.exclusive(tmp_path / "lock"),
         pytest.raises(UsageError, match="another measurement runs on this machine") as caught,
@@ -135,8 +135,8 @@ def test_too_few_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is told of a machine can be compared, and names neither host nor user."""
-    monkeypatch.setattr(machine, "_CPU_LOOK_S", 0.01)
+    """The description of a machine can be compared, and names neither host nor user."""
+    monkeypatch.setattr(machine, "_CPU_SAMPLE_S", 0.01)
     found = machine.describe()
     assert found.cpu_model
     assert 1 <= found.cores <= (os.cpu_count() or 1)

@@ -99,7 +99,7 @@ def test_rate_is_of_the_last_five_seconds(tmp_path: Path) -> None:
 
 
 def test_command_of_a_release(tmp_path: Path) -> None:
-    """Locust is told the profile, the seed and the flow's request, and cuts requests off at the end."""
+    """Locust gets the profile, the seed and the flow's request, and cuts requests off at the end."""
     command = " ".join(loadgen.command(values.spec(tmp_path), 4242, "DIR"))
     assert "--host http://127.0.0.1:4242 --users 2 --spawn-rate 2 --run-time 4s" in command
     assert "--wait-min-s 0.1 --wait-max-s 0.2 --seed 42 --record-to DIR" in command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,15 @@ def test_locustfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) 
     assert digests.of(spec, LOCK).locustfile != before
 
 
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    """Versions are read anew, and what a test makes of them is not remembered."""
+    digests._installed.cache_clear()
+    yield
+    digests._installed.cache_clear()
+
+
+@pytest.mark.usefixtures("forgetful")
 @pytest.mark.parametrize(("name", "same"), [("gevent", False), ("starlette", False), ("matplotlib", True)])
 def test_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, same: bool) -> None:
     """Another version of what locust or the mock needs changes the tools' digest; one of what draws charts does not."""
@@ -69,4 +79,5 @@ def test_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, same:
         return Newer(found._path) if wanted == name else found  # type: ignore[attr-defined]
 
     monkeypatch.setattr(importlib.metadata, "distribution", other)
+    digests._installed.cache_clear()
     assert (digests.of(spec, LOCK).tools == before) is same

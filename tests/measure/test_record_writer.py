@@ -26,7 +26,7 @@ def full(*_arguments: object) -> NoReturn:
 
 
 def test_kept(tmp_path: Path) -> None:
-    """A run is kept in its own directory and reads back as it was; no torso is left beside it."""
+    """A run is written to its own directory and reads back as it was; nothing unfinished is left beside it."""
     directory = record_writer.write_run(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
     assert directory == tmp_path / run_path(values.RECORD)
     assert read_record(directory) == values.RECORD
@@ -45,25 +45,27 @@ def test_same_run_twice(tmp_path: Path) -> None:
     """A record is never written over: the first stays, byte for byte."""
     record_writer.write_run(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
     before = everything(tmp_path)
-    with pytest.raises(NothingMeasuredError, match="could not be kept"):
+    with pytest.raises(NothingMeasuredError, match="could not be recorded"):
         record_writer.write_run(tmp_path, values.RECORD, None, [])
     assert everything(tmp_path) == before
 
 
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that fills up while a run is written costs this run only, and leaves no torso."""
+    """A disk that fills up while a run is written costs this run only, and leaves nothing unfinished."""
     earlier = record_writer.write_run(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
     earlier.rename(earlier.with_name("20261116T110000Z-0a1b2c"))
     before = everything(tmp_path)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(NothingMeasuredError, match="No space left on device; the runs before it are kept") as caught:
+    with pytest.raises(
+        NothingMeasuredError, match="No space left on device; the runs before it are recorded"
+    ) as caught:
         record_writer.write_run(tmp_path, values.RECORD, values.HISTOGRAMS, values.TIMELINE)
     assert str(tmp_path) not in caught.value.message
     assert everything(tmp_path) == before
     assert not list(tmp_path.rglob(f"*{UNFINISHED}"))
 
 
-def test_torsos_are_removed(tmp_path: Path) -> None:
+def test_unfinished_records_are_removed(tmp_path: Path) -> None:
     """What a harness that was killed while writing left is removed; runs stay."""
     directory = record_writer.write_run(tmp_path, values.RECORD, None, [])
     unfinished = directory.with_name(f"20261116T130000Z-ffffff{UNFINISHED}")
@@ -87,7 +89,7 @@ def test_torsos_are_removed(tmp_path: Path) -> None:
     ],
 )
 def test_foreign_files_are_not_removed(tmp_path: Path, name: str) -> None:
-    """What only looks like a torso, by its name or by its place, stays."""
+    """What only looks like an unfinished record, by its name or by its place, stays."""
     mine = tmp_path / "runs" / name
     mine.mkdir(parents=True)
     record_writer.remove_unfinished(tmp_path)

@@ -48,7 +48,7 @@ def test_bad_request_log(tmp_path: Path, content: bytes | None) -> None:
 
 
 def test_load() -> None:
-    """Times are told on the timeline's clock, which starts with the load."""
+    """Times are on the timeline's clock, which starts with the load."""
     load = recording.load(RECORDED, [request(102.0, 1000.0)])
     assert (load.started_s, load.all_users_at_s, load.stopped_s) == (0.0, 1.0, 4.0)
     assert (load.recorded, load.in_flight_at_stop, load.users_reached) == (1, 1, 2)

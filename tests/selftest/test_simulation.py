@@ -121,10 +121,8 @@ def test_a_trial_has_the_interval_of_a_single_comparison(rng: np.random.Generato
 
 
 def test_a_trial_has_the_verdicts_of_the_shipped_comparison(rng: np.random.Generator) -> None:
-    """`comparison.effects` on the same figures gives every verdict that the simulation gives, Holm's method included.
-
-    The metrics are those that follow the speed and of which less is better, with one threshold for all.
-    """
+    """`comparison.effects` on the same figures gives every verdict that the simulation gives, Holm's included."""
+    # The metrics are those that follow the speed and of which less is better, with one threshold for all.
     metrics = [metric for metric in COMPARED if metric.follows_speed and metric.better == "lower"]
     limit, rounds, trials, seen = math.log(1.01), 6, 20, set()
     state = rng.bit_generator.state

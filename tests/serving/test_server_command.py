@@ -61,13 +61,13 @@ def read(script: str, tmp_path: Path) -> tuple[str, ...]:
     ],
 )
 def test_shipped_command(tmp_path: Path, name: str, engine: str, command: tuple[str, ...]) -> None:
-    """Each era's own script tells its own command, with the workers and threads that it lets itself be told."""
+    """Each era's own script gives its own command, with the workers and threads that it lets be set."""
     assert shipped(name, tmp_path, **server_command.settings(engine, 2, 4)) == ("gunicorn", *command)
 
 
 @pytest.mark.process
 def test_defaults_of_the_script(tmp_path: Path) -> None:
-    """What is not told is the script's own choice."""
+    """What is not set is the script's own choice."""
     command = shipped("two-engines", tmp_path)
     assert (server_command.workers_of(command), server_command.threads_of(command)) == (8, 1)
 
@@ -264,12 +264,12 @@ def test_wrong_version(outside: FakeSystem, tmp_path: Path, answer: Reply | None
     outside.start("server", ["x", "127.0.0.1:1"], env=env, cwd=tmp_path, log=tmp_path / "server.log")
     with pytest.raises(VerificationError, match=f"promptflow {version}, not 1.12.0") as caught:
         server_command.require_version(server_command.live_version(outside, "http://127.0.0.1:1"), "1.12.0")
-    assert ("see the server's log" in caught.value.then) is (version == r"\(nothing\)")
+    assert ("read the server's log" in caught.value.then) is (version == r"\(nothing\)")
 
 
 @pytest.mark.parametrize(("code", "how"), [(3, "ended with exit code 3"), (-9, "was killed by signal 9")])
 def test_require_alive(outside: FakeSystem, tmp_path: Path, code: int, how: str) -> None:
-    """A child that has ended is told with how, the last lines of its log, and where that lies."""
+    """The error about a child that has ended has how it ended, the last lines of its log, and its path."""
     outside.scripts["server"] = [Script(ends_s=0.0, code=code, says="".join(f"line {n}\n" for n in range(20)))]
     log = tmp_path / "server.log"
     child = outside.start("server", ["x"], env={"HOME": str(tmp_path)}, cwd=tmp_path, log=log)

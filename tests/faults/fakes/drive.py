@@ -18,7 +18,7 @@ from unittest import mock
 
 from scripts.analysis import validity
 from scripts.campaign import runner
-from scripts.campaign.runner import StoppingRule
+from scripts.campaign.stopping_rule import StoppingRule
 from scripts.commands import bench, cli
 from scripts.config import flows, matrix_file
 from scripts.config.load_profiles import Profile

@@ -7,7 +7,6 @@ from pathlib import Path
 from scripts.analysis.grouping import cells
 from scripts.analysis.run_reader import Run
 from scripts.inference import comparison, paired_rounds
-from scripts.report.charts import svg
 from scripts.report.pages import comparison_index, overview, site, templates
 from tests.fakes import synthetic_runs
 from tests.fakes.synthetic_runs import campaign, spoilt
@@ -25,8 +24,7 @@ def render(runs: list[Run]) -> dict[str, bytes]:
         if isinstance(found, bytes):
             files[name] = found
         else:
-            picture = svg.draw(found)
-            files |= {f"{name}.svg": picture.light, f"{name}-dark.svg": picture.dark}
+            files |= {f"{name}.svg": b"drawn later", f"{name}-dark.svg": b"drawn later"}
     return files
 
 

@@ -48,7 +48,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         synthetic_runs.record(number=3, outcome="failed", reasons=("the server died | signal 9",)),
         elsewhere(synthetic_runs.record(number=4, outcome="failed", reasons=("no memory",))),
         synthetic_runs.record(number=7, flow="flex_async", outcome="verify-failed", reasons=("wrong type",)),
-        synthetic_runs.record(number=8, release="1.17.2", outcome="cannot-install", reasons=("no wheel",)),
+        synthetic_runs.record(number=8, release="1.17.2", outcome="failed", reasons=("no wheel",)),
         elsewhere(synthetic_runs.record(number=9, release="1.18.5")),
         synthetic_runs.record(number=10, release="mock", engine="uvicorn", flow="mock_api"),
         synthetic_runs.record(number=11, profile="smoke"),
@@ -157,8 +157,8 @@ def test_scenario_without_figures_shows_its_outcome(files: dict[str, str]) -> No
     """A scenario without figures has its outcome in the table, and its reason."""
     page = files["v1.17.2/README.md"]
     row = next(line for line in page.splitlines() if line.startswith("| POST"))
-    assert row.count("cannot-install") == 20
-    assert "cannot-install: `no wheel`" in page
+    assert row.count("failed") == 20
+    assert "failed: `no wheel`" in page
 
 
 def test_invalid_run_is_shown_and_marked(files: dict[str, str]) -> None:
@@ -227,7 +227,7 @@ def test_overview_separates_conditions(files: dict[str, str]) -> None:
 def test_overview_gives_reasons_for_missing_figures(files: dict[str, str]) -> None:
     """Runs without figures have their reasons; declared releases without a run are named."""
     page = files["README.md"]
-    assert "- 1.17.2, run 20261101T000800Z-000008: cannot-install: `no wheel`" in page
+    assert "- 1.17.2, run 20261101T000800Z-000008: failed: `no wheel`" in page
     assert re.search(r"^Not measured: .*\b1\.11\.0\b", page, re.MULTILINE)
 
 
@@ -260,7 +260,7 @@ def test_summary_is_tidy(files: dict[str, str]) -> None:
     assert ranked == {"ready_s": "yes", "overhead_p50_ms": "no"}
     late = found["1.11.0", "flex_async", "invalid", "ready_s"]
     assert [late[name] for name in ("value", "bound", "ranked")] == ["NA", "generator-bound", "no"]
-    entry = found["1.17.2", "static_async", "cannot-install", "ready_s"]
+    entry = found["1.17.2", "static_async", "failed", "ready_s"]
     assert [entry[name] for name in ("value", "low", "high", "runs")] == ["NA", "NA", "NA", "0"]
 
 

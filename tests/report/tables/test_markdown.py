@@ -46,8 +46,8 @@ def test_published_form_repeats_the_published_text() -> None:
 
 def test_published_form_without_figures_shows_the_outcome_everywhere() -> None:
     """A run without figures has its outcome in each of the 20 figures, and no number."""
-    line = squeezed(markdown.published_without_figures("cannot-install"))[2]
-    assert line == "| POST | /score |" + " cannot-install |" * 20
+    line = squeezed(markdown.published_without_figures("failed"))[2]
+    assert line == "| POST | /score |" + " failed |" * 20
 
 
 def test_side_by_side() -> None:
@@ -78,7 +78,7 @@ def test_side_by_side_without_figures() -> None:
 OVERVIEW = """
 | Release | Runs | Bound | throughput (rps) \u2191 | ceiling use | failure ratio \u2193 | response time p50 (ms) \u2193 | response time p99 (ms) \u2193 | overhead p50 (ms) \u2193 | overhead p99 (ms) \u2193 | CPU per request (ms) \u2193 | memory end \u2193 | ready (s) \u2193 | reference loop (ms) |
 | [1.18.5](v1.18.5/README.md) | 1 | load-bound | 166.0 | 0.9906 | 0.0005099 | 1285 | 1320 | 34.60 | 69.60 | 6.400 | 880.0 MiB | 1.500 | 10.50 |
-| [1.17.2](v1.17.2/README.md) | 1 cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install | cannot-install |
+| [1.17.2](v1.17.2/README.md) | 1 failed | failed | failed | failed | failed | failed | failed | failed | failed | failed | failed | failed | failed |
 | [1.12.0](v1.12.0/README.md) | 1 ok and 1 failed | server-bound | 166.0 | 0.7040 | 0.0005099 | 1251 | \u2013 | 1.000 | \u2013 | 6.400 | 880.0 MiB | 1.500 | 10.50 |
 | [1.11.2](v1.11.2/README.md) | 1 invalid | generator-bound | (166.0) | (0.9906) | (0.0005099) | (1285) | (1320) | (34.60) | (69.60) | (6.400) | (880.0 MiB) | (1.500) | (10.50) |
 | [1.11.1](v1.11.1/README.md) | 2 | mixed | 166.0 | 0.7739 | 0.0005099 | (1285) | (1320) | (34.60) | (69.60) | 6.400 | 880.0 MiB | 1.500 | 10.50 |
@@ -98,7 +98,7 @@ def test_releases_side_by_side() -> None:
     )
     found = [
         cell(release="1.18.5"),
-        cell(release="1.17.2", outcome="cannot-install", reasons=("no wheel",)),
+        cell(release="1.17.2", outcome="failed", reasons=("no wheel",)),
         Cell(
             runs=(
                 run(synthetic_runs.record(measured=short), few),
