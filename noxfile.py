@@ -71,7 +71,11 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, with a short real benchmark of promptflow; quick: `-- -m "not e2e"`."""
     install_locked(session, "dev")
-    session.run("pytest", *session.posargs)
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("pytest", "-n", "logical", "-m", "not process and not e2e")
+    session.run("pytest", "-m", "process or e2e")  # these start servers, which must have the machine to themselves
 
 
 @nox.session(venv_backend="none")
