@@ -1,6 +1,6 @@
 """A fake outside: its own clock, children that do as scripted, scripted replies, and a log of all that was done.
 
-`FakeSystem` stands for `scripts.measure.process.System`, and for the looks of `telemetry` at process trees.
+`FakeSystem` stands for `scripts.host.process.System`, and for the samples that `telemetry` takes of process trees.
 """
 
 from __future__ import annotations

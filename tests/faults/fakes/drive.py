@@ -1,6 +1,6 @@
 """A bench session whose release is the fake beside this file: what `python -m scripts bench` does after planning.
 
-Run as `python -m tests.faults.fakes.drive`; it ends with the exit codes of `scripts.bench`.
+Run as `python -m tests.faults.fakes.drive`; it ends with the exit codes of `bench`.
 """
 
 from __future__ import annotations
