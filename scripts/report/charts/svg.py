@@ -61,6 +61,7 @@ _STYLE: Any = {  # matplotlib's types want every key spelt out
     "xtick.labelcolor": LIGHT["text"],
     "ytick.labelcolor": LIGHT["text"],
     "figure.facecolor": LIGHT["background"],
+    "patch.facecolor": LIGHT["first"],  # by default the first of a cycle, which is looked up anew for every patch
     "legend.frameon": False,
     "lines.linewidth": 1.6,
 }
