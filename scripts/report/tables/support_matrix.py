@@ -12,7 +12,7 @@ from scripts.report.tables.formatting import code, span
 
 NOT_TRIED = "not tried"
 
-Pair = tuple[str, str]  # engine and flow
+EngineAndFlow = tuple[str, str]
 Answered = dict[tuple[str, str, str], str]  # by release, engine and flow
 
 
@@ -21,7 +21,7 @@ def pairs(suite: Suite) -> list[tuple[Engine, str]]:
     return [(engine, flow) for engine in suite.engines for flow in suite.flows]
 
 
-def words(suite: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> dict[str, dict[Pair, str]]:
+def words(suite: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> dict[str, dict[EngineAndFlow, str]]:
     """By release, by engine and flow: `measured`, `serves`, the outcome of an unsupported pair, or `not tried`.
 
     `tabled`: the runs whose figures are in tables of releases.
