@@ -13,7 +13,7 @@ from scripts.config.matrix import ROOT
 from tests.faults.checkout import Checkout, copied
 from tests.faults.world import started
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.fault]
 
 TARGET = ("--release", "1.12.0", "--engine", "fastapi")
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.world import World, fill, make_read_only, small_disk
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.fault]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.checkout import Checkout, copied, resealed
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.fault]
 
 TARGET = ("--release", "1.12.0", "--engine", "fastapi")
 TINY = """

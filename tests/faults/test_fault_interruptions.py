@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.world import Session, World
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.fault]
 
 EXIT_CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 WORDS = {130: "interrupted", 143: "terminated"}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.world import World
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.fault]
 
 
 class Healthy(BaseHTTPRequestHandler):
