@@ -63,7 +63,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--metric",
         required=True,
         metavar="NAME",
-        help="what changed, e.g. cpu_per_request; results/README.md lists them",
+        help="what changed, e.g. cpu_per_request; docs/glossary.md lists them",
     )
     parser.add_argument("--flow", required=True, metavar="NAME|DIR", help="the flow that shows the change")
     parser.add_argument(
@@ -137,7 +137,7 @@ def _report(suite: Suite, metric: Metric, found: Bisection | None, paired: dict[
     if found is None:
         raise InvalidMeasurementError(
             f"a run has no value of {metric.words}, so there is nothing to bisect by",
-            then="repeat this command with another --metric; results/README.md lists them",
+            then="repeat this command with another --metric; docs/glossary.md lists them",
         )
     days = {release.version: release.as_of for release in suite.releases}
     print(bisection_page.render(found, paired[found.last.releases], days))
