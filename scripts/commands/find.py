@@ -7,6 +7,7 @@ goes on where it stopped.
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from scripts.analysis.metrics import Metric
 from scripts.campaign import request, runner
@@ -106,7 +107,8 @@ def _releases(suite: Suite, args: argparse.Namespace, engine: Engine, wanted: Fl
 
 def _command(args: argparse.Namespace, releases: str) -> str:
     """The same search over these releases."""
-    return f"nox -s find -- --metric {args.metric} --flow {args.flow} {releases}"
+    engine = ["--engine", args.engine] if args.engine else []
+    return shlex.join(["nox", "-s", "find", "--", "--metric", args.metric, "--flow", args.flow, *engine, releases])
 
 
 def _planned(suite: Suite, args: argparse.Namespace, names: tuple[str, ...] | list[str], system: System) -> Campaign:

@@ -62,6 +62,12 @@ def test_backward_range(stage: Stage) -> None:
     assert refused.value.then == "repeat this command with 1.11.0..1.14.0"
 
 
+def test_range_with_an_unknown_end(stage: Stage) -> None:
+    """A range of which one end is no release is refused by that end."""
+    with pytest.raises(UsageError, match=r"unknown release '1\.99\.0'"):
+        compare.main(stage.arguments("1.11.0..1.99.0", "--dry-run"))
+
+
 def test_unlike_servers(stage: Stage) -> None:
     """Releases whose own command fixes the workers are not compared with others under a profile with others."""
     with pytest.raises(NotComparableError, match=r"1\.9\.0 serves with 8 workers of 1 threads and 1\.10\.0 with 2"):
