@@ -218,7 +218,7 @@ def test_refused_connection(tmp_path: Path) -> None:
 
 
 def test_mock_api(tmp_path: Path) -> None:
-    """The control arm loads the real mock API, and the books of both sides balance."""
+    """The mock locustfile loads the real mock API, and the counts of both sides agree."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = ["-m", "uvicorn", "scripts.measure.mock_api_app:app", "--host", "127.0.0.1", "--port", str(port)]

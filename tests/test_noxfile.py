@@ -128,7 +128,7 @@ def test_target_calls_its_verb_once(
     assert session.ran == [(verb, "--release", "1.12.0", "--engine", "fastapi", *options)]
 
 
-def test_bench_self_is_told_of_nox(sessions: Mapping[str, Any]) -> None:
+def test_bench_self_gets_the_python_of_nox(sessions: Mapping[str, Any]) -> None:
     """The suite measures itself with the nox that runs the session."""
     session = FakeSession()
     sessions["bench-self"].func(session)

@@ -50,7 +50,7 @@ RACE: dict[str, Any] = {"error": CLOSED, "status": 0, "response_time_ms": 1.9, "
     ],
 )
 def test_failure_kind(change: dict[str, Any], kind: str | None) -> None:
-    """A keep-alive race is told from every other failure by all of its marks."""
+    """A keep-alive race is distinguished from every other failure by all of its marks."""
     assert answers.failure_kind(**{**RACE, **change}) == kind
 
 
@@ -65,7 +65,7 @@ EXPECTED = answers.Expected(answer_in="answer", fields={"type": "static_sync"})
     ],
 )
 def test_good_answer(reply: str, backend_s: float | None, node_s: float | None) -> None:
-    """A good answer tells its times, if they are numbers."""
+    """A good answer reports its times, if they are numbers."""
     assert EXPECTED.check(reply.encode()) == answers.Answer(backend_s=backend_s, node_s=node_s)
 
 

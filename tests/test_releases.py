@@ -97,7 +97,7 @@ UNSUPPORTED_OUTCOMES = [
 @pytest.mark.parametrize(
     ("release", "engine", "flow"), UNSUPPORTED_OUTCOMES, ids=lambda part: getattr(part, "version", part)
 )
-def test_holes_were_found_by_trying(release: Release, engine: str, flow: str) -> None:
+def test_unsupported_flows_were_found_by_trying(release: Release, engine: str, flow: str) -> None:
     """Where suite.toml says that a release cannot serve a flow, a committed trial ended with that word and reason."""
     entry = MATRIX.why_unsupported(release, flow)
     assert entry is not None

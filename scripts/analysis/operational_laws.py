@@ -1,8 +1,8 @@
 """Operational laws of a closed loop: what the load alone allows, and what the workers allow.
 
-The laws are those of Denning and Buzen, "The Operational
-Analysis of Queueing Network Models", ACM Computing Surveys 10 (1978): Little's law applied to a closed loop
-of N users who think for Z seconds and wait R seconds for an answer gives X = N / (R + Z).
+The laws are those of Denning and Buzen, "The Operational Analysis of Queueing Network Models", ACM Computing Surveys 10
+(1978). Little's law gives X = N / (R + Z) for a closed loop of N users who think for Z seconds and wait R seconds for
+an answer.
 """
 
 from __future__ import annotations
@@ -92,10 +92,10 @@ def steady_from_s(record: RunRecord) -> float | None:
 
 
 def standard_error_s(profile: Profile, rps: float, completed: int) -> float:
-    """By how much N / X - Z strays from the mean response time by chance alone, as one standard deviation.
+    """By how much N / X - Z strays from the mean response time at random, as one standard deviation.
 
     Two things are random in a run that obeys the law. `completed` thinking times were drawn, uniformly. And where the
-    window cuts a user's cycles is chance: that moves the number of requests of each by a variance of 1/6 (the
+    window cuts a user's cycles is random: that moves the number of requests of each by a variance of 1/6 (the
     constant term of a renewal process in equilibrium; Cox, Renewal Theory, 1962), and dR = N / X * dX / X.
     """
     drawn = (profile.wait_max_s - profile.wait_min_s) / math.sqrt(12 * completed)

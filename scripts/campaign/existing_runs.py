@@ -49,7 +49,7 @@ def _is_measured(spec: RunSpec, lock: Lock | None, results: Path, here: Machine)
 
 
 def _recorded(spec: RunSpec, results: Path) -> Iterator[Run]:
-    """The runs of a cell, newest first; one that cannot be read is not there."""
+    """The runs of one release, scenario and profile, newest first; one that cannot be read is not there."""
     directories = run_directories(
         results, profile=spec.profile.name, release=spec.release, scenario=f"{spec.engine}-{spec.flow}"
     )

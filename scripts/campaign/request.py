@@ -33,8 +33,15 @@ def expanded(suite: Suite, text: str) -> list[str]:
     """The releases that FIRST..LAST stands for, in order; the text itself when it is no range."""
     first, _, last = text.partition("..")
     versions = [release.version for release in suite.releases]
-    if first not in versions or last not in versions:  # a release, or a path
+    if not (first and last) or {first, last}.isdisjoint(versions):  # a release, or a path
         return [text]
+    for end in (first, last):
+        suite.release(end)
+    if versions.index(first) > versions.index(last):
+        raise UsageError(
+            f"{text} is a range whose first release is newer than its last",
+            then=f"repeat this command with {last}..{first}",
+        )
     return versions[versions.index(first) : versions.index(last) + 1]
 
 

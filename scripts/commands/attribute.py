@@ -43,12 +43,18 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser(
         "attribute", "Measure one release on two locks: separates promptflow's effect from its dependencies'."
     )
-    parser.add_argument("release", help="a release of suite.toml")
+    parser.add_argument(
+        "release",
+        metavar="RELEASE|PATH|git+URL",
+        help="a release of suite.toml, or a candidate: see docs/candidates.md",
+    )
     parser.add_argument(
         "--as-of", action="append", required=True, type=_day, metavar="YYYY-MM-DD",
         help="resolve its dependencies as of this day; name two days, the older first",
     )  # fmt: skip
-    parser.add_argument("--to", metavar="RELEASE", help="also divide the change to this release into the two effects")
+    parser.add_argument(
+        "--to", metavar="RELEASE|PATH|git+URL", help="also divide the change to this release into the two effects"
+    )
     campaign_options.add_options(parser)
     args = parser.parse_args(argv)
     if len(args.as_of) != 2 or args.as_of[0] >= args.as_of[1]:  # noqa: PLR2004 - two locks

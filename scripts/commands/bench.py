@@ -113,7 +113,8 @@ def _describe(suite: Suite, chosen: Plan) -> str:
         lines.append(f"[{number}/{len(chosen.runs)}] {spec.release} {spec.engine} {spec.flow}: {spec.profile.name}")
         lines += [f"    {line}" for line in _commands(suite, spec)]
     total = chosen.expected_s
-    lines.append(f"{len(chosen.runs)} run(s), about {total / 60:.1f} minutes, and the virtualenv if it is not built")
+    install = ", and the virtualenv if it is not built" if chosen.runs[0].target is not None else ""
+    lines.append(f"{len(chosen.runs)} run(s), about {total / 60:.1f} minutes{install}")
     return "\n".join(lines)
 
 

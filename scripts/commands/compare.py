@@ -37,7 +37,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("compare", "Measure releases in interleaved rounds on this machine, and report what changed.")
     parser.add_argument(
         "target", nargs="+", metavar="RELEASE|PATH|git+URL",
-        help="the baseline first; FIRST..LAST stands for both and all releases between; README.md describes candidates",
+        help="the baseline first; FIRST..LAST stands for both and all releases between; see docs/candidates.md",
     )  # fmt: skip
     parser.add_argument(
         "--aa", action="store_true", help="compare one release with itself, which shows the noise floor of this machine"

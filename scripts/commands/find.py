@@ -7,6 +7,7 @@ goes on where it stopped.
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from scripts.analysis.metrics import Metric
 from scripts.campaign import request, runner
@@ -63,7 +64,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--metric",
         required=True,
         metavar="NAME",
-        help="what changed, e.g. cpu_per_request; results/README.md lists them",
+        help="what changed, e.g. cpu_per_request; docs/glossary.md lists them",
     )
     parser.add_argument("--flow", required=True, metavar="NAME|DIR", help="the flow that shows the change")
     parser.add_argument(
@@ -106,7 +107,8 @@ def _releases(suite: Suite, args: argparse.Namespace, engine: Engine, wanted: Fl
 
 def _command(args: argparse.Namespace, releases: str) -> str:
     """The same search over these releases."""
-    return f"nox -s find -- --metric {args.metric} --flow {args.flow} {releases}"
+    engine = ["--engine", args.engine] if args.engine else []
+    return shlex.join(["nox", "-s", "find", "--", "--metric", args.metric, "--flow", args.flow, *engine, releases])
 
 
 def _planned(suite: Suite, args: argparse.Namespace, names: tuple[str, ...] | list[str], system: System) -> Campaign:
@@ -137,7 +139,7 @@ def _report(suite: Suite, metric: Metric, found: Bisection | None, paired: dict[
     if found is None:
         raise InvalidMeasurementError(
             f"a run has no value of {metric.words}, so there is nothing to bisect by",
-            then="repeat this command with another --metric; results/README.md lists them",
+            then="repeat this command with another --metric; docs/glossary.md lists them",
         )
     days = {release.version: release.as_of for release in suite.releases}
     print(bisection_page.render(found, paired[found.last.releases], days))

@@ -58,12 +58,12 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--candidate",
         required=True,
         metavar="RELEASE|PATH|git+URL",
-        help="the release or candidate to judge; README.md describes candidates",
+        help="the release or candidate to judge; see docs/candidates.md",
     )
     parser.add_argument(
         "--max", action="append", default=[], metavar="METRIC=+N%",
         help="judge this metric, and let it pass when it is worse by at most N %%; repeatable "
-        "(default: judge every compared metric by its own threshold, see results/README.md)",
+        "(default: judge every compared metric by its own threshold, see docs/comparing.md)",
     )  # fmt: skip
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
     campaign_options.add_options(parser, f"a budget of {BUDGET_S / 60:.0f}m for each flow")

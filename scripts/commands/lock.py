@@ -25,6 +25,8 @@ def main(argv: list[str]) -> int:
         help="write nothing; fail for a missing, stale or altered lock (default: all locks)",
     )
     args = parser.parse_args(argv)
+    if args.all and args.names:
+        parser.error("--all means every lock: leave out the names, or leave out --all")
     suite = matrix_file.load()
     everything = [release.version for release in suite.releases] + ["tools"]
     names = everything if args.all or (args.check and not args.names) else args.names

@@ -21,6 +21,7 @@ def main(argv: list[str]) -> int:
     """Print one row for each session, and the time that all of them take."""
     args = _arguments(argv)
     suite = matrix_file.load()
+    suite.profile(args.profile)  # an unknown one concerns all sessions
     here = machine.describe()
     rows: list[list[str]] = []
     runs = done = 0

@@ -1,4 +1,4 @@
-"""Errors that end a command: what happened, what to type next, and the exit code (stable, listed in README.md).
+"""Errors that end a command: what happened, what to type next, and the exit code (stable, listed in docs/commands.md).
 
 Python's own exceptions stay for programming mistakes.
 """

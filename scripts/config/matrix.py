@@ -168,4 +168,7 @@ def _find(rows: tuple[Row, ...], key: str, wanted: str, what: str) -> Row:
         if getattr(row, key) == wanted:
             return row
     names = [str(getattr(row, key)) for row in rows]
-    raise UsageError(f"unknown {what} {wanted!r}; {did_you_mean(wanted, names)}", then="nox -l")
+    raise UsageError(
+        f"unknown {what} {wanted!r}; {did_you_mean(wanted, names)}",
+        then="nox -l" if what != "profile" else "repeat this command with another --profile; suite.toml has them all",
+    )

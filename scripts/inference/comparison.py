@@ -150,7 +150,7 @@ def rounds_until_regression(one: ArmComparison, metric: str) -> int | None:
 def noise_floors(found: Iterable[PairedRounds]) -> dict[tuple[str, str, str, str], float]:
     """From all A/A rounds under the same conditions: how large a change they could not exclude, as log ratio.
 
-    It is the far end of the interval over all of them, so it includes chance and the order of runs. A campaign with a
+    It is the far end of the interval over all of them, so it includes noise and the order of runs. A campaign with a
     run that lacks the metric is left out of that metric's floor.
     """
     paired: dict[tuple[str, str, str], list[Pair]] = {}

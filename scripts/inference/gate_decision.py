@@ -77,7 +77,7 @@ def named_metric(name: str, example: str) -> Metric:
         raise UsageError(
             f"{example.split(maxsplit=1)[0]}: there is no metric {name!r} that can be better or worse; "
             f"{did_you_mean(name, known)}",
-            then=f"for example {example}; results/README.md has a glossary",
+            then=f"for example {example}; docs/glossary.md has all metrics",
         )
     return known[name]
 

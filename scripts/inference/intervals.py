@@ -24,7 +24,7 @@ from scipy import stats
 
 Figures = NDArray[np.float64]
 
-STEEPEST_SLOPE = 1.5  # a covariate that moves by 1 % explains no more than that; more is chance in few runs
+STEEPEST_SLOPE = 1.5  # a covariate that moves by 1 % explains no more than that; more is noise in few runs
 WIDEST_USEFUL = 2.0  # standard deviations of a difference: a wider half width decides nothing
 _FEWEST = 3  # the mean and the slope take up to two degrees of freedom
 
@@ -84,10 +84,7 @@ def p_values(estimates: Figures, halves: Figures, level: float, freedom: Figures
 
 
 def holm(p_values: ArrayLike) -> Figures:
-    """P values along the last axis, adjusted so that all tests hold together.
-
-    Holm, Scandinavian Journal of Statistics 6 (1979).
-    """
+    """P values along the last axis, adjusted so that all tests hold together (Holm, Scand. J. Stat. 6, 1979)."""
     found = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(found, axis=-1, kind="stable")
     tests_left = found.shape[-1] - np.arange(found.shape[-1])

@@ -1,12 +1,12 @@
-"""The run record: what one run asked for, what really ran, where, how it ended, and what was measured.
+"""The run record: what was requested, what was observed, where, how it ended, and what was measured.
 
 The only thing that the measuring and the reporting half share; `storage` writes and reads it.
 
 Schema history
   1  the first.
-  2  adds to Asked the place in a campaign, to Profile the warm-up, to Server the first answers and the requests of
-     each worker, to Disturbance the harness's own CPU time, suspension and clock steps, to Counts its own number of
-     significant digits, with values stored as steps. Version 1 is still read: what it lacks has the default given here.
+  2  adds the place in a campaign, the warm-up of a profile, the first answers and the requests of each worker, the
+     harness's own CPU time, suspension, clock changes, and each distribution's own number of significant digits. Its
+     values are stored as increments. Version 1 is still read: what it lacks has the default given here.
   3  stores distributions in HdrHistogram's own packed form.
   4  renames `asked` to `requested` and `ran` to `observed`. Older versions are still read.
 """
@@ -34,7 +34,7 @@ Outcome = Literal["ok", "invalid", "failed", "verify-failed"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestedConfig:
-    """What the run was asked to do."""
+    """What the run was to do."""
 
     release: str  # or "mock"
     engine: str

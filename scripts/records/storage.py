@@ -101,7 +101,7 @@ def read_record(directory: Path) -> RunRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _StoredCounts:
-    """As Counts, but with one of three forms of the values, by schema: 1 plain, 2 steps, 3 packed."""
+    """As HistogramCounts, with one of three forms of the values, by schema: 1 plain, 2 increments, 3 packed."""
 
     total_us: int
     max_us: int

@@ -29,7 +29,7 @@ IDEAL_S = 1.25  # of the published flows
 RECORDER_ROUNDS = 2
 COLLATE_SIZES = (100, 1000, 10_000)
 _TIMEOUT_S = 1800.0
-_LOOK_S = 0.2  # between two looks at a command's memory
+_SAMPLE_S = 0.2  # between two samples of a command's memory
 _MIB = 1024**2
 
 
@@ -270,7 +270,7 @@ def _peak(system: System, argv: Sequence[str], scratch: Path) -> tuple[float, in
     try:
         while (code := child.code()) is None:
             most = max(most, telemetry.memory(child.pid)[0])
-            system.sleep(_LOOK_S)
+            system.sleep(_SAMPLE_S)
     finally:
         child.stop(0.0)
     if code != 0:

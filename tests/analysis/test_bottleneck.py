@@ -40,7 +40,7 @@ def test_bound(data: RunData, verdict: str) -> None:
     assert bottleneck.verdict(data) == verdict
 
 
-def test_bound_that_cannot_be_told() -> None:
+def test_bound_that_is_unknown() -> None:
     """Without a declared ideal time or without a steady state nobody knows what the load allows."""
     made = synthetic_runs.record()
     measured = synthetic_runs.measurements()

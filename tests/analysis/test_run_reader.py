@@ -24,7 +24,7 @@ def test_good_runs_are_read_oldest_first(tmp_path: Path) -> None:
 
 
 def test_run_that_measured_nothing_needs_no_other_files(tmp_path: Path) -> None:
-    """A typed hole is a record alone."""
+    """A run without measurements is a record alone."""
     synthetic_runs.write(tmp_path, synthetic_runs.record(outcome="failed", reasons=("no wheel",)))
     (run,) = run_reader.read(tmp_path).runs
     assert (run.outcome, run.reasons) == ("failed", ("no wheel",))
@@ -110,7 +110,7 @@ def test_ok_run_whose_figures_cannot_be_believed_is_invalid(tmp_path: Path) -> N
 
 
 def test_truncated_run_stays_ok_and_says_what_to_distrust(tmp_path: Path) -> None:
-    """A saturated run counts for all but its latencies, and its bound is told."""
+    """A saturated run counts for all but its latencies, and its bound is given."""
     measured = synthetic_runs.measurements(mean_ms=15600, rps=24.9, number=1480, in_flight=462)
     made = synthetic_runs.record(engine="flask", flow="static_sync", measured=measured)
     run = run_reader.read_run(synthetic_runs.write(tmp_path, made, synthetic_runs.histograms(1270, 205, 5, 15600)))

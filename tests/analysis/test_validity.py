@@ -122,7 +122,7 @@ def test_no_success_is_a_reason() -> None:
         ("flask", {"threads": 3}, "3 threads a worker ran, 4 were requested"),
     ],
 )
-def test_other_server_than_asked_is_a_reason(engine: str, observed: dict[str, Any], reason: str) -> None:
+def test_other_server_than_requested_is_a_reason(engine: str, observed: dict[str, Any], reason: str) -> None:
     """A server that did not run what was asked for is not what was measured; an event loop has no threads to ask."""
     made = synthetic_runs.record(engine=engine)
     changed = made.observed and dataclasses.replace(made.observed, **observed)
@@ -155,7 +155,7 @@ def test_throughput_above_the_ceiling_is_a_reason(steady: int, reasons: int) -> 
 
 @pytest.mark.parametrize(("share", "reasons"), [(1.0297, 0), (1.0298, 1), (0.9703, 0), (0.96, 1)])
 def test_unlawful_response_time_is_a_reason(share: float, reasons: int) -> None:
-    """The mean is N / X - Z within 2 % and what chance does (here 1 %); too fast is one that nothing explains."""
+    """The mean is N / X - Z within 2 % and what randomness adds (here 1 %); too fast is one that nothing explains."""
     found = reasons_of(with_mean(good(), LAW_S * share))
     assert [one.partition(":")[0] for one in found] == ["the response-time law does not hold"] * reasons
     assert validity.distrusted(with_mean(good(), LAW_S * share)) == ()
@@ -205,7 +205,7 @@ def compared(ok: HistogramCounts, stopped_s: float = 14.0) -> RunData:
 
 
 @pytest.mark.parametrize(("low_us", "number"), [(503_500, 0), (502_000, 1), (559_000, 0), (560_500, 1)])
-def test_short_run_may_stray_from_the_law_by_chance(low_us: int, number: int) -> None:
+def test_short_run_may_stray_from_the_law_at_random(low_us: int, number: int) -> None:
     """1064 thinking times and the window's edges move N / X - Z = 0.534 s by 1.1 % in one standard deviation."""
     found = reasons_of(compared(synthetic_runs.spread_counts(1064, low_us, 100, 50)))
     assert [one.partition(":")[0] for one in found if "law" in one] == ["the response-time law does not hold"] * number
@@ -213,7 +213,7 @@ def test_short_run_may_stray_from_the_law_by_chance(low_us: int, number: int) ->
 
 @pytest.mark.parametrize(("stopped_s", "number"), [(13.0, 0), (13.1, 2)])
 def test_window_too_short_for_ten_cycles_is_held_against_nothing(stopped_s: float, number: int) -> None:
-    """From 10 cycles of 1.005 s on, 150 requests/s of 100 users break both ceiling and law; before, neither tells."""
+    """From 10 cycles of 1.005 s on, 150 requests/s of 100 users break both ceiling and law; before, neither applies."""
     crowd = compared(synthetic_runs.spread_counts(1500, 505_000, 100, 50), stopped_s)
     load = dataclasses.replace(crowd.measured.load, recorded=1500)
     backend = dataclasses.replace(crowd.measured.backend, received=1501)

@@ -13,6 +13,7 @@ import pytest
 from scripts.campaign import existing_runs
 from scripts.commands import bench, status
 from scripts.config import matrix_file, plan
+from scripts.config.errors import UsageError
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks
 from scripts.host import machine
@@ -143,10 +144,16 @@ def test_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert f"nox -t bench -- --profile report --missing --results {tmp_path}" in out
 
 
+def test_status_of_an_unknown_profile(tmp_path: Path) -> None:
+    """An unknown profile is refused once, and not repeated in every row."""
+    with pytest.raises(UsageError, match="unknown profile 'nope'"):
+        status.main(["--results", str(tmp_path), "--profile", "nope"])
+
+
 def test_status_of_another_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A session that cannot be made so is a row with its reason; the command says all that was asked for."""
+    """A session that cannot be made so is a row with its reason; the command says all that was requested."""
     monkeypatch.setattr(machine, "describe", lambda: HERE)
     assert status.main(["--results", str(tmp_path), "--python", "3.9", "--rounds", "2"]) == 0
     out = capsys.readouterr().out

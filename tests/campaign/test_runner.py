@@ -68,7 +68,7 @@ def test_serpentine(stage: Stage) -> None:
     assert placed == [(number, 41 + number, arm) for number in (1, 2, 3, 4) for arm in (1, 2, 3)]
 
 
-def test_standing_is_told_after_each_round(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_standing_is_printed_after_each_round(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """After each round a line says what has changed so far, and how many verdicts are inconclusive."""
     stage.outside.cpu = {CANDIDATE: (1.05,)}
     stage.measure(stage.campaign(), FOUR)
@@ -141,7 +141,7 @@ def test_disturbed_runs_do_not_count(stage: Stage, monkeypatch: pytest.MonkeyPat
 
 
 def test_disturbed_run_is_made_again_in_its_round(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One disturbed run costs no round: it is made again at once, and the page tells of it."""
+    """One disturbed run costs no round: it is made again at once, and the page says so."""
     disturb(stage, monkeypatch, 2)
     found = stage.measure(stage.campaign(), FOUR)
     assert stage.outside.runs == 9

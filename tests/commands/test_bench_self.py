@@ -19,7 +19,7 @@ from tests.fakes.system import FakeSystem
 
 
 def test_listing() -> None:
-    """`nox -l` is timed with the Python that it is told of, so nox need not be on the path."""
+    """`nox -l` is timed with the Python that it is given, so nox need not be on the path."""
     system = FakeSystem()
     (row,) = suite_cost.listing(system, "py/python")
     assert set(system.commands) == {("py/python", "-m", "nox", "-l")}

@@ -254,6 +254,13 @@ def test_lock_needs_a_name() -> None:
         lock.main([])
 
 
+def test_lock_of_all_takes_no_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name beside --all is refused, before anything is resolved."""
+    with pytest.raises(SystemExit):
+        lock.main(["1.12.0", "--all"])
+    assert "leave out the names, or leave out --all" in capsys.readouterr().err
+
+
 def test_lock_check(capsys: pytest.CaptureFixture[str]) -> None:
     """`lock --check` looks at every lock and writes nothing."""
     assert lock.main(["--check"]) == 0

@@ -55,6 +55,19 @@ def test_range(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     assert arms == [f"arm {n}: promptflow {v}" for n, v in enumerate(("1.11.0", "1.12.0", "1.13.0", "1.14.0"), 1)]
 
 
+def test_backward_range(stage: Stage) -> None:
+    """A range whose first release is the newer one is refused, and the next step names it the right way round."""
+    with pytest.raises(UsageError, match="newer than its last") as refused:
+        compare.main(stage.arguments("1.14.0..1.11.0", "--dry-run"))
+    assert refused.value.then == "repeat this command with 1.11.0..1.14.0"
+
+
+def test_range_with_an_unknown_end(stage: Stage) -> None:
+    """A range of which one end is no release is refused by that end."""
+    with pytest.raises(UsageError, match=r"unknown release '1\.99\.0'"):
+        compare.main(stage.arguments("1.11.0..1.99.0", "--dry-run"))
+
+
 def test_unlike_servers(stage: Stage) -> None:
     """Releases whose own command fixes the workers are not compared with others under a profile with others."""
     with pytest.raises(NotComparableError, match=r"1\.9\.0 serves with 8 workers of 1 threads and 1\.10\.0 with 2"):

@@ -147,7 +147,7 @@ def test_all_final_releases_are_there() -> None:
     assert (len(versions), versions[0], versions[-1]) == (33, "1.0.0", "1.18.5")
 
 
-def test_hole(tmp_path: Path) -> None:
+def test_unsupported(tmp_path: Path) -> None:
     """A flow that a release cannot serve has a reason; of a flow that nobody knows nothing is said."""
     suite = matrix_file.load(write(tmp_path, WHOLE))
     old, new = suite.releases
@@ -214,7 +214,7 @@ def test_values_are_typed(tmp_path: Path) -> None:
     assert suite.profile("report").ramp_s == 9
 
 
-def test_least_steady_window(tmp_path: Path) -> None:
+def test_shortest_steady_window(tmp_path: Path) -> None:
     """Three seconds with all users are enough for a profile."""
     assert (
         matrix_file.load(write(tmp_path, WHOLE.replace("run_time_s = 60", "run_time_s = 12", 1))).profiles[0].ramp_s

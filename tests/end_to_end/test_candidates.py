@@ -109,8 +109,8 @@ def test_installed_is_the_candidate(built: Environment) -> None:
     assert set(built.distributions) == {"promptflow", "promptflow-core", "six"}
 
 
-def test_told(arm: Arm, repository: Path) -> None:
-    """The candidate is told by its version and its commit, and resolved as of the day of the release it changes."""
+def test_label(arm: Arm, repository: Path) -> None:
+    """The candidate is named by its version and its commit, and resolved as of the day of the release it changes."""
     assert arm.about == f"promptflow 1.12.0 from git commit {git(repository, 'rev-parse', 'HEAD')[:12]} (2 wheels)"
     assert arm.version == "1.12.0"
     assert arm.release.as_of == MATRIX.release("1.12.0").as_of

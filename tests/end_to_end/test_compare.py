@@ -1,4 +1,4 @@
-"""Real promptflow compared with itself: real rounds, really paired, judged and told."""
+"""Real promptflow compared with itself: real rounds, really paired, judged and printed."""
 
 from __future__ import annotations
 

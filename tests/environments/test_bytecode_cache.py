@@ -60,7 +60,7 @@ def test_one_file(tmp_path: Path) -> None:
 
 
 def test_own_path(tmp_path: Path) -> None:
-    """A module that came from another virtualenv still tells its own path, so tracebacks lead to the right place."""
+    """A module that came from another virtualenv still names its own path, so tracebacks lead to the right place."""
     module, store = cached(tmp_path / "cache", WHERE), tmp_path / "store"
     for name in ("a", "b"):
         compiled(installed(tmp_path / name, module), store)

@@ -96,7 +96,7 @@ def test_none_of_these(spec: str) -> None:
 
 
 def test_directory_of_wheels(root: Path, dist: Path) -> None:
-    """Wheels stand in the place of the released ones; the label is a legal version that tells their content."""
+    """Wheels stand in the place of the released ones; the label is a legal version that identifies their content."""
     tools = Toolbox()
     arm = resolve(dist, tools)
     assert Version(arm.release.version).public == "1.12.0"
@@ -133,7 +133,7 @@ def test_other_wheels(dist: Path) -> None:
     assert second.lock.path != first.lock.path
 
 
-def test_kept_wheels_are_restored(dist: Path) -> None:
+def test_altered_wheels_are_restored(dist: Path) -> None:
     """What was changed in the kept copies does not reach the next measurement."""
     kept = resolve(dist).lock.wheels
     assert kept is not None

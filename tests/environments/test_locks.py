@@ -125,7 +125,7 @@ def test_written_lock_names_no_index_and_no_path() -> None:
     assert "# written by: nox -s lock -- 2.0.0" in text
 
 
-def test_resolver_is_asked_for_hashes_and_the_date(root: Path) -> None:
+def test_resolver_gets_the_options_for_hashes_and_the_date(root: Path) -> None:
     """The resolver is asked for hashes, for all covered Pythons, and for nothing newer than the date."""
     _, system = write()
     command = " ".join(system.commands[0])

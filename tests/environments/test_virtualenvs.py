@@ -40,7 +40,7 @@ SATISFIED = {"promptflow": "1.12.0", "keyrings-alt": "5.0.1", "gunicorn": "20.1.
 
 @dataclass(kw_only=True, slots=True)
 class Installer(FakeSystem):
-    """A fake uv: makes a virtualenv with these distributions, or fails as told."""
+    """A fake uv: makes a virtualenv with these distributions, or fails on request."""
 
     distributions: Mapping[str, str] = field(default_factory=lambda: dict(SATISFIED))
     fails: Mapping[str, str] = field(default_factory=dict)  # by "venv" or "pip": what it says then
@@ -100,7 +100,7 @@ def build(root: Path, installer: Installer, lock: Lock | None = None) -> Environ
 
 
 def test_built(root: Path) -> None:
-    """A built virtualenv tells its Python with patch version, its distributions by canonical name, and its commands."""
+    """A built virtualenv gives its Python with patch version, its distributions by canonical name, and its commands."""
     built = build(root, Installer(distributions=SATISFIED | {"Keyrings.Alt": "5.0.1"}))
     assert built.path == root / ".envs" / "1.12.0-py3.11-abcdef012345"
     assert built.built

@@ -23,7 +23,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def collect(spec: str | Path, tools: Toolbox | None = None) -> CandidateWheels:
-    """Gather with a fake uv and a fake git."""
+    """Collect with a fake uv and a fake git."""
     return wheel_builds.collect(str(spec), uv="uv", system=tools or Toolbox())
 
 

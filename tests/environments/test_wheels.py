@@ -14,7 +14,7 @@ from tests.fakes.wheels import write
 
 
 def test_read(tmp_path: Path) -> None:
-    """A wheel tells its canonical name, its version as its metadata spells it, and the hash of its file."""
+    """A wheel gives its canonical name, its version as its metadata spells it, and the hash of its file."""
     path = write(tmp_path, "promptflow-core", "1.13.0.dev1", said=("PromptFlow_Core", "1.13.0-dev1"))
     wheel = wheels.read(path)
     assert (wheel.name, wheel.version, wheel.path) == ("promptflow-core", "1.13.0-dev1", path)

@@ -57,7 +57,7 @@ class FakeArms(FakeSystem):
         return child
 
     def sample(self, root: int, at_s: float) -> TreeSample:
-        """A tree that uses as much CPU time as its arm is told to."""
+        """A tree that uses as much CPU time as its arm is set to."""
         usual = FakeSystem.sample(self, root, at_s)
         label = self.labels.get(root, "")
         factors, earlier = self.cpu.get(label, (1.0,)), [pid for pid in self.labels if pid < root]
@@ -65,7 +65,7 @@ class FakeArms(FakeSystem):
         return TreeSample(at_s=at_s, cpu_s={pid: cpu_s * factor for pid, cpu_s in usual.cpu_s.items()})
 
     def request(self, url: str, *, body: bytes | None = None, timeout_s: float = 5.0) -> Reply | None:
-        """A good reply, with the version that the arm is told to say."""
+        """A good reply, with the version that the arm is set to report."""
         label = self.labels.get(self.children[-1].pid, "")
         if url.endswith("/version") and label in self.versions:
             return reply({"version": self.versions[label]})

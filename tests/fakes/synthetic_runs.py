@@ -235,7 +235,7 @@ def write(results: Path, made: RunRecord, found: Histograms | None = None, secon
 def run_data(
     made: RunRecord | None = None, found: Histograms | None = None, seconds: list[Second] | None = None
 ) -> RunData:
-    """What verdicts are computed from, without files: of a good run unless told otherwise."""
+    """What verdicts are computed from, without files: of a good run unless set otherwise."""
     made = made or record()
     assert made.measurements is not None
     return RunData(

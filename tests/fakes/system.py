@@ -65,7 +65,7 @@ class FakeChild:
         self.stopped = True
 
     def has_port(self, port: int | None) -> bool:
-        """Whether it was told to listen there."""
+        """Whether it is set to listen there."""
         return bool({str(port), f"127.0.0.1:{port}"} & set(self.argv))
 
     def answers(self) -> bool:

@@ -136,7 +136,7 @@ def request(
     backend_s: float | None = 1.0,
     node_s: float | None = 1.004,
 ) -> Request:
-    """A request that completed at `end_s`; one that failed tells nothing of the backend."""
+    """A request that completed at `end_s`; one that failed says nothing of the backend."""
     good = outcome == "ok"
     return Request(
         start_s=end_s - response_time_ms / 1000,

@@ -34,7 +34,7 @@ def write(
 
 @dataclass(kw_only=True, slots=True)
 class Toolbox(FakeSystem):
-    """A fake uv and a fake git: what is asked is kept, and answered well unless told otherwise."""
+    """A fake uv and a fake git: requests are recorded, and answered well unless set otherwise."""
 
     project: str = "1.12.0"  # the version of what is built
     fails: Mapping[str, str] = field(default_factory=dict)  # by the tool's command, what it says: {"build": "..."}

@@ -49,7 +49,7 @@ def test_phase(progress: Progress, clock: Clock, out: io.StringIO) -> None:
 
 
 def test_long_phase_in_a_log(progress: Progress, clock: Clock, out: io.StringIO) -> None:
-    """A long phase tells a log every ten seconds that it lives, and no more often."""
+    """A long phase writes a line to a log every ten seconds, and no more often."""
     progress.phase("load")
     for _ in range(25):
         clock.now += 1.0

@@ -99,7 +99,7 @@ def test_no_false_positive_below_a_floor() -> None:
 
 
 def test_outliers_give_no_false_positives() -> None:
-    """Runs far off, as when one worker got all connections, widen the intervals and make no change points by chance."""
+    """Runs far off, as when one worker got all connections, widen the intervals and make no false change points."""
     one = matrix(9, {}, minimum_effect=0.0)
     one.values[[0, 1, 2, 3], [4, 8, 11, 17]] += 0.5
     name, floors = one.metric.name, {one.metric.name: 0.0}

@@ -296,7 +296,7 @@ def test_rounds_can_be_cut_off() -> None:
     assert dataclasses.replace(found, rounds=found.rounds[:4]) == found.first(4)
 
 
-def test_a_change_by_chance_among_many_metrics_is_inconclusive() -> None:
+def test_a_random_change_among_many_metrics_is_inconclusive() -> None:
     """A change that is significant as the only metric is inconclusive among ten."""
     moved = [1.00, 1.06, 1.01, 1.07, 1.02, 1.06]
     runs = campaign(TWO, 6, {MEMORY: ([1e8] * 6, times(moved, 1e8))})

@@ -129,7 +129,7 @@ def test_third_arm_makes_the_slope_cheaper() -> None:
     assert slope_cost(base, ours, [base, ours, other]) == SlopeCost(freedom=2 / 40, variance=9 / 40)
 
 
-def test_rounds_needed_is_the_least_that_is_enough() -> None:
+def test_rounds_needed_is_the_smallest_number_that_is_enough() -> None:
     """At the same deviation, that many rounds reach the half width and one fewer does not."""
     found = paired_t_interval(SLEEP, 0.95)
     assert found is not None
@@ -151,7 +151,7 @@ def test_rounds_needed_for_what_is_there() -> None:
 
 
 @pytest.mark.parametrize("level", [0.95, 0.99])
-def test_rounds_needed_is_never_less_than_the_least(level: float) -> None:
+def test_rounds_needed_is_never_below_the_fewest(level: float) -> None:
     """Even without any noise the fewest rounds are needed."""
     found = paired_t_interval([0.25] * 10, level)
     assert found is not None
@@ -165,14 +165,14 @@ def test_rounds_needed_refuses_the_impossible(half_width: float) -> None:
         rounds_needed(Interval(estimate=0, low=-1, high=1, level=0.95, number=6), half_width)
 
 
-def test_looks_share_the_error() -> None:
+def test_interim_looks_share_the_error() -> None:
     """One look has the level itself; five at 99 % hold at once at 95 %."""
     assert bonferroni_level(0.95, 1) == pytest.approx(0.95)
     assert bonferroni_level(0.95, 5) == pytest.approx(0.99)
 
 
 @pytest.mark.parametrize(("metric", "measured", "left"), [(CPU, 0.062, 0.010), (OVERHEAD, 0.118, 0.029)])
-def test_control_explains_the_recorded_noise(metric: list[float], measured: float, left: float) -> None:
+def test_covariate_explains_the_recorded_noise(metric: list[float], measured: float, left: float) -> None:
     """Of 6 % between recorded runs 1 % is left for CPU, and of 12 % 3 % for overhead."""
     slope = pooled_slope([metric], [COVARIATE])
     residuals = [value - slope * covariate for value, covariate in zip(metric, COVARIATE, strict=True)]
@@ -196,7 +196,7 @@ def test_five_percent_are_found_in_the_recorded_runs(level: float) -> None:
     assert found.estimate > math.log(1.02)
 
 
-def test_five_percent_are_lost_without_the_control() -> None:
+def test_five_percent_are_lost_without_the_covariate() -> None:
     """The same 5 % drown in the speed of the machine when nothing is adjusted."""
     differences = [b + math.log(1.05) - a for a, b in zip(CPU[::2], CPU[1::2], strict=True)]
     found = paired_t_interval(differences, 0.95)

@@ -21,7 +21,7 @@ def holding(**distributions: str) -> RunRecord:
     return dataclasses.replace(made, observed=dataclasses.replace(made.observed, distributions=distributions))
 
 
-def test_moved_new_and_gone_are_told_promptflow_first() -> None:
+def test_moved_new_and_gone_are_listed_promptflow_first() -> None:
     """Each with its versions, by name; what is the same is left out."""
     before = holding(aiohttp="3.9.5", flask="3.0.3", orjson="3.10.5", promptflow="1.12.0")
     after = holding(aiohttp="3.13.5", flask="3.0.3", jiter="0.14.0", promptflow="1.18.5")

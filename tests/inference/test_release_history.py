@@ -125,13 +125,13 @@ def test_which_campaigns_are_over_releases(releases: tuple[str, ...], rounds: in
     assert bool(release_history.newest(paired_rounds.pair(campaign(releases, rounds)), synthetic_runs.SUITE)) == chosen
 
 
-def test_an_engine_that_left_is_not_told() -> None:
+def test_an_engine_that_left_is_passed_over() -> None:
     """Campaigns of an engine or flow that suite.toml no longer has, or that releases cannot serve, are passed over."""
     suite = dataclasses.replace(synthetic_runs.SUITE, engines=synthetic_runs.SUITE.engines[:1])
     assert release_history.newest(paired_rounds.pair(campaign(RELEASES, 5)), suite) == {}
 
 
-def test_a_control_that_steps_is_told() -> None:
+def test_a_change_of_the_covariate_is_listed() -> None:
     """Adjusted figures leave out the change of a release's own covariate, so that stands beside the changes."""
     covariate = [[1.3] * ROUNDS, [1.3] * ROUNDS, [1.6] * ROUNDS, [1.6] * ROUNDS]
     noisy: list[list[float | None]] = [[v * (1 + 0.001 * n) for n, v in enumerate(arm)] for arm in covariate]
@@ -142,7 +142,7 @@ def test_a_control_that_steps_is_told() -> None:
     )
 
 
-def test_the_campaign_with_most_releases_is_told() -> None:
+def test_the_campaign_with_most_releases_is_shown() -> None:
     """Of several campaigns of a scenario the one with most releases, and of equals the newest."""
     small = campaign(RELEASES[:3], 5, name="small", first=60)
     older = campaign(RELEASES, 5, name="older")
@@ -151,7 +151,7 @@ def test_the_campaign_with_most_releases_is_told() -> None:
     assert found.campaign == "newer"
 
 
-def test_jumps_are_told() -> None:
+def test_jumps_are_listed() -> None:
     """A jump of a package that serves a request is listed by its release, and beside a change of that release."""
     figures = {comparison.COVARIATE: moving({}, noise=0.02), CPU: moving({"1.11.0": 1.2})}
     runs = []
@@ -170,7 +170,7 @@ def test_jumps_are_told() -> None:
     assert sentence.endswith(" %). Also in this release: gunicorn 20.1.0 to 22.0.0")
 
 
-def test_behaviours_are_told_beside_steps() -> None:
+def test_behaviours_stand_beside_changes() -> None:
     """What is known to have changed in promptflow stands beside the changes of that release, and of no other."""
     found = release_history.history(paired(), {}, synthetic_runs.SUITE)
     for since, there in (("1.11.0", True), ("1.12.0", False)):
@@ -180,7 +180,7 @@ def test_behaviours_are_told_beside_steps() -> None:
         assert sentence.endswith(" %). Also in this release: tracing is off by default") == there
 
 
-def test_why_it_stepped_is_told_where_that_is_known() -> None:
+def test_why_it_changed_is_said_where_that_is_known() -> None:
     """The cause of a change ends its sentence; a release without a change has none."""
     releases = tuple(
         dataclasses.replace(one, explained=f"Because of {one.version}") for one in synthetic_runs.SUITE.releases

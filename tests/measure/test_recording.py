@@ -134,7 +134,7 @@ def test_overhead() -> None:
         (None, None, None, {"ok"}),
     ],
 )
-def test_what_is_not_told_is_left_out(
+def test_what_is_not_reported_is_left_out(
     own_wait_s: float | None, backend_s: float | None, node_s: float | None, kinds: set[str]
 ) -> None:
     """An answer or a flow that does not tell its waits has no overhead, rather than a wrong one."""

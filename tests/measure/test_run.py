@@ -150,7 +150,7 @@ def test_failure(context: RunContext, outside: FakeSystem, name: str) -> None:
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_reasons_are_public(context: RunContext, outside: FakeSystem, name: str) -> None:
-    """No reason in a record tells where on this machine something lies; the message to the user does."""
+    """No reason in a record says where on this machine something lies; the message to the user does."""
     for key, value in FAILURES[name].outside.items():
         setattr(outside, key, value)
     done = made(context)

@@ -150,7 +150,7 @@ def test_a_full_table_has_as_many_metrics_as_a_comparison(table: Drawn) -> None:
 
 
 def test_metrics_are_drawn_independently(table: Drawn) -> None:
-    """No two metrics of a trial are correlated beyond chance."""
+    """No two metrics of a trial are correlated beyond noise."""
     correlations = np.corrcoef(table[8, LEVEL].estimates / table[8, LEVEL].halves, rowvar=False)
     assert np.abs(correlations - np.eye(METRICS)).max() < 5 / math.sqrt(FEWER)
 

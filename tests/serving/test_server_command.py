@@ -258,7 +258,7 @@ def test_verified_as_under_load(tmp_path: Path, body: bytes) -> None:
     ],
 )
 def test_wrong_version(outside: FakeSystem, tmp_path: Path, answer: Reply | None, version: str) -> None:
-    """A server of another version, or of none that it tells, is refused; the next step depends on which."""
+    """A server of another version, or of none that it reports, is refused; the next step depends on which."""
     outside.replies["server /version"] = answer
     env = {"HOME": str(tmp_path)}
     outside.start("server", ["x", "127.0.0.1:1"], env=env, cwd=tmp_path, log=tmp_path / "server.log")

@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
         self._reply(200, {"status": "Healthy", "version": self.server.behaviour["version"]})
 
     def do_POST(self) -> None:
-        """Answer as told, and fall over under load if told so."""
+        """Answer as set, and fall over under load if set so."""
         self.rfile.read(int(self.headers["Content-Length"]))
         note(self.server.behaviour, "score")
         answer = self.server.behaviour["answer"]
@@ -119,7 +119,7 @@ def bound(address: str) -> socket.socket:
 
 
 def main() -> None:
-    """Boot as told, then serve until SIGTERM."""
+    """Boot as set, then serve until SIGTERM."""
     parser = argparse.ArgumentParser()
     parser.add_argument("-w", type=int, required=True)
     parser.add_argument("-b", required=True)

@@ -32,7 +32,7 @@ def picture() -> Picture:
     return svg.draw(DRAWN)
 
 
-def test_every_look_is_said_once(picture: Picture) -> None:
+def test_every_style_is_written_once(picture: Picture) -> None:
     """No element has a style of its own, every class has one rule, and no two rules are alike."""
     light = picture.light.decode()
     rules = dict(re.findall(r"^\.(c\d+){(.*)}$", light, re.MULTILINE))

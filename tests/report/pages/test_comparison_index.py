@@ -48,7 +48,7 @@ def test_pages_show_the_pictures_that_there_are() -> None:
 
 
 def test_index_names_scenario_and_arms_the_newest_first() -> None:
-    """Campaigns of different flows can be told apart before they are opened."""
+    """Campaigns of different flows can be distinguished before they are opened."""
     lines = render([*OLDER, *NEWER])["comparisons/README.md"].decode().splitlines()
     assert lines[:3] == [templates.MARKER, "", "# Comparisons"]
     assert "[glossary](../../docs/glossary.md)" in lines[4]
