@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from scripts.analysis import operational_laws
+from scripts.analysis import distribution, operational_laws
 from scripts.analysis.run_data import RunData
 from scripts.config.flows import CLOCK_SLACK_S
 from scripts.records.schema import Disturbance
@@ -142,8 +142,8 @@ def _run_queue_wait(data: RunData) -> Iterator[Reason]:
 
 def _server(data: RunData) -> Iterator[Reason]:
     measured, observed, profile = data.measured, data.record.observed, data.record.requested.profile
-    if measured.load.recorded == sum(failure.count for failure in measured.load.failures):
-        yield Reason(code="nothing-succeeded", text="no request succeeded")
+    if not distribution.size(data.counts("ok")):
+        yield Reason(code="nothing-succeeded", text="no request succeeded in steady state")
     if measured.server is not None and measured.server.workers_lost:
         yield Reason(
             code="workers-ended", text=f"{measured.server.workers_lost} of the server's workers ended under load"

@@ -20,6 +20,11 @@ def reasons_of(data: RunData) -> tuple[str, ...]:
     return tuple(reason.text for reason in validity.reasons(data))
 
 
+def codes_of(data: RunData) -> tuple[str, ...]:
+    """Why a run is not valid, for programs."""
+    return tuple(reason.code for reason in validity.reasons(data))
+
+
 def good(part: str = "", **changes: Any) -> RunData:  # noqa: ANN401 - any field of any part
     """A good run, but for one part of what was measured."""
     measured = synthetic_runs.measurements()
@@ -105,6 +110,13 @@ def test_users_must_be_held_in_steady_state(second: int, reasons: int) -> None:
     assert found == (f"the users were not held: 499 of 500 in second {second}",) * reasons
 
 
+def test_success_in_the_ramp_alone_is_a_reason() -> None:
+    """A server that answers in the ramp and never in steady state measured nothing, though nothing failed."""
+    made = synthetic_runs.record(measured=synthetic_runs.measurements(number=800, failed=0))
+    ramp_alone = Histograms(windows={"ramp": synthetic_runs.histograms().windows["ramp"]})
+    assert codes_of(synthetic_runs.run_data(made, ramp_alone)) == ("nothing-succeeded",)
+
+
 def test_no_success_is_a_reason() -> None:
     """A run in which every request failed measured nothing of promptflow."""
     measured = synthetic_runs.measurements(number=5)
@@ -112,7 +124,7 @@ def test_no_success_is_a_reason() -> None:
     nothing = synthetic_runs.run_data(
         made, Histograms(windows={"steady": {"failed": synthetic_runs.counts([640] * 5)}})
     )
-    assert "no request succeeded" in reasons_of(nothing)
+    assert "no request succeeded in steady state" in reasons_of(nothing)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""A load goes wrong while it runs, and nothing ends: the run is recorded, and its record is invalid."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.analysis import run_reader
+from tests.faults.world import World
+
+pytestmark = pytest.mark.process
+
+
+def reasons(world: World) -> str:
+    """Why the only run of a world is not valid."""
+    (path,) = world.results.glob("runs/fault/*/*/*/record.json")
+    return "; ".join(run_reader.read_run(path.parent).reasons)
+
+
+def test_a_server_that_falls_silent_makes_the_run_invalid(world: World) -> None:
+    """A server that answers in the warm-up and never again measured nothing, though no request failed."""
+    session = world.start("--run-time-s", "4", "--warm-up-s", "2")
+    session.wait_until(world.loads)
+    for process in world.processes("gunicorn"):
+        process.suspend()
+    assert session.end().code == 0
+    assert world.records()[0].outcome == "ok"
+    assert "no request succeeded in steady state" in reasons(world)
