@@ -92,6 +92,12 @@ def test_unfit_run_has_its_reason(part: str, within: dict[str, object], beyond: 
     assert reason in found
 
 
+@pytest.mark.parametrize(("stopped_s", "reasons"), [(59.4, 1), (59.6, 0), (60.4, 0), (60.6, 1)])
+def test_load_must_run_for_as_long_as_requested(stopped_s: float, reasons: int) -> None:
+    """A load that ended early or late is another load, whatever its exit code."""
+    assert codes_of(good("load", stopped_s=stopped_s)).count("other-run-time") == reasons
+
+
 @pytest.mark.parametrize(("waited_s", "reasons"), [(1.2, 0), (1.21, 1)])
 def test_short_wait_for_a_core_is_no_reason(waited_s: float, reasons: int) -> None:
     """With few requests the generator's own clocks wait longest: up to 2 % of the time that is nothing."""
@@ -209,6 +215,8 @@ def compared(ok: HistogramCounts, stopped_s: float = 14.0) -> RunData:
     load = dataclasses.replace(made.load, users_reached=100, all_users_at_s=1.0, stopped_s=stopped_s)
     measured = dataclasses.replace(made, load=load)
     record = synthetic_runs.record(profile="compare", measured=measured)
+    profile = dataclasses.replace(record.requested.profile, run_time_s=round(stopped_s))
+    record = dataclasses.replace(record, requested=dataclasses.replace(record.requested, profile=profile))
     observed = record.observed and dataclasses.replace(record.observed, workers=2)
     windows = Histograms(windows={"steady": {"ok": ok}})
     return synthetic_runs.run_data(

@@ -25,3 +25,15 @@ def test_a_server_that_falls_silent_makes_the_run_invalid(world: World) -> None:
     assert session.end().code == 0
     assert world.records()[0].outcome == "ok"
     assert "no request succeeded in steady state" in reasons(world)
+
+
+def test_a_load_that_is_ended_early_makes_the_run_invalid(world: World) -> None:
+    """A load generator that gets SIGTERM ends well, with a whole recording of a part of the load."""
+    session = world.start("--run-time-s", "6")
+    session.wait_until(world.loads)
+    assert session.runs_on(2)  # a steady window has two samples
+    (locust,) = world.processes("-m locust")
+    locust.terminate()
+    assert session.end().code == 0
+    assert world.records()[0].outcome == "ok"
+    assert "6 s were requested" in reasons(world)
