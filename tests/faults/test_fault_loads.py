@@ -37,3 +37,16 @@ def test_a_load_that_is_ended_early_makes_the_run_invalid(world: World) -> None:
     assert session.end().code == 0
     assert world.records()[0].outcome == "ok"
     assert "6 s were requested" in reasons(world)
+
+
+def test_a_load_generator_that_stands_still_makes_the_run_invalid(world: World) -> None:
+    """A load generator that is stopped for 0.6 s adds that to response times, though its p99 may be good."""
+    session = world.start("--run-time-s", "4")
+    session.wait_until(world.loads)
+    (locust,) = world.processes("-m locust")
+    locust.suspend()
+    assert session.runs_on(0.6)
+    locust.resume()
+    assert session.end().code == 0
+    assert world.records()[0].outcome == "ok"
+    assert "the generator stood still" in reasons(world)
