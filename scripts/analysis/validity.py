@@ -36,8 +36,8 @@ CLOCK_STEP_S = 1.0
 Code = Literal[
     "other-run-time", "users-not-reached", "users-not-held",
     "generator-late", "generator-stalled", "generator-waited", "generator-busy", "locustfile-raised",
-    "nothing-succeeded", "workers-ended", "other-workers", "other-threads", "below-floor", "above-ceiling",
-    "response-time-law", "books", "other-processes", "suspended", "clock-set",
+    "nothing-succeeded", "workers-ended", "workers-changed", "other-workers", "other-threads",
+    "below-floor", "above-ceiling", "response-time-law", "books", "other-processes", "suspended", "clock-set",
 ]  # fmt: skip
 """What is wrong with a run; the text beside it is for people, and may be reworded."""
 
@@ -180,6 +180,11 @@ def _server(data: RunData) -> Iterator[Reason]:
         return
     if observed.workers != profile.workers:
         yield Reason(code="other-workers", text=f"{observed.workers} workers ran, {profile.workers} were requested")
+    at_end = measured.server.workers_at_end if measured.server is not None else None
+    if at_end is not None and at_end != observed.workers:
+        yield Reason(
+            code="workers-changed", text=f"{at_end} workers ran at the end, {observed.workers} before the load"
+        )
     if operational_laws.held_at_once(observed) is not None and observed.threads != profile.threads:
         yield Reason(
             code="other-threads", text=f"{observed.threads} threads a worker ran, {profile.threads} were requested"

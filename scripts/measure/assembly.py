@@ -99,6 +99,7 @@ def _server(
     inside = window(samples.trees[child.name], recorded, steady_s)
     first, last = inside[0], inside[-1]
     memory_after, kind = telemetry.memory(child.pid)
+    shape = telemetry.shape(child.pid)
     workers = sorted(pid for pid in last.cpu_s if pid != child.pid)
     in_window = [request for request in requests if first.at_s < request.end_s <= last.at_s]
     served = Counter(samples.owners.get(request.port or 0) for request in in_window if request.outcome == recording.OK)
@@ -114,10 +115,11 @@ def _server(
         memory_start_bytes=live.memory_bytes,
         memory_end_bytes=memory_after,
         memory_kind=kind,
-        threads_seen=telemetry.shape(child.pid).threads,
+        threads_seen=shape.threads,
         first_answer_s=round(live.first_answer_s, 6),
         first_answers_s=tuple(round(firsts[pid], 6) if pid in firsts else None for pid in workers),
         worker_requests=tuple(served[pid] for pid in workers),
+        workers_at_end=shape.children,
     )
 
 

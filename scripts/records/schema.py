@@ -8,7 +8,8 @@ Schema history
      each worker, to Disturbance the harness's own CPU time, suspension and clock steps, to Counts its own number of
      significant digits, with values stored as steps. Version 1 is still read: what it lacks has the default given here.
   3  stores distributions in HdrHistogram's own packed form.
-  4  renames `asked` to `requested` and `ran` to `observed`. Older versions are still read.
+  4  renames `asked` to `requested` and `ran` to `observed`; adds to Server the workers at the end.
+     Older versions are still read, and what a record lacks has the default given here.
 """
 
 from __future__ import annotations
@@ -163,6 +164,7 @@ class Server:
     first_answer_s: float | None = None  # of the server, cold, on an idle machine: the verification
     first_answers_s: tuple[float | None, ...] = ()  # each worker's first under load; None: unknown
     worker_requests: tuple[int, ...] = ()  # each worker's successes in the steady window, as first_answers_s
+    workers_at_end: int | None = None  # children of the live master process after the load; None: not counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

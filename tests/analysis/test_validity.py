@@ -79,6 +79,8 @@ def test_good_run_of_the_mock_api_alone_has_no_reasons() -> None:
         ("generator", {"run_queue_wait_s": None}, {"run_queue_wait_s": 59.0}, "waited for a core"),
         ("generator", {"cpu_s": 53.9}, {"cpu_s": 54.0}, "the generator used 90% of a core"),
         ("server", {"workers_lost": 0}, {"workers_lost": 1}, "1 of the server's workers ended under load"),
+        ("server", {"workers_at_end": 8}, {"workers_at_end": 9}, "9 workers ran at the end, 8 before the load"),
+        ("server", {"workers_at_end": None}, {"workers_at_end": 7}, "7 workers ran at the end, 8 before the load"),
         ("backend", {"received": 9801}, {"received": 9800}, "9800 requests succeeded, but the backend received 9799"),
         ("backend", {"received": 10036}, {"received": 10037}, "received 10036 requests for 9805 recorded and 230"),
         ("disturbance", {"other_s": 20.0}, {"other_s": 20.1}, "other processes took 5.0%"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from scripts.analysis import run_reader
@@ -50,3 +52,15 @@ def test_a_load_generator_that_stands_still_makes_the_run_invalid(world: World) 
     assert session.end().code == 0
     assert world.records()[0].outcome == "ok"
     assert "the generator stood still" in reasons(world)
+
+
+def test_a_server_that_gets_another_worker_makes_the_run_invalid(world: World) -> None:
+    """A worker that a master starts under load pays for its start out of the requests' CPU time."""
+    session = world.start()
+    session.wait_until(world.loads)
+    servers = world.processes("gunicorn")
+    (master,) = (process for process in servers if process.ppid() not in {other.pid for other in servers})
+    master.send_signal(signal.SIGTTIN)
+    assert session.end().code == 0
+    assert world.records()[0].outcome == "ok"
+    assert "3 workers ran at the end, 2 before the load" in reasons(world)

@@ -103,6 +103,7 @@ def test_server_figures(context: RunContext) -> None:
     assert measured.server.cpu_s == pytest.approx((last - first) * 0.02, abs=0.0011)
     assert measured.server.worker_cpu_s == pytest.approx([(last - first) * 0.01] * 2, abs=0.0011)
     assert measured.server.completed == 2
+    assert measured.server.workers_at_end == 2
 
 
 def test_disturbance(context: RunContext) -> None:

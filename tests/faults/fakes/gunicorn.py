@@ -138,9 +138,10 @@ def main() -> None:
 
 
 def serve(listener: socket.socket, count: int, behaviour: dict[str, str]) -> None:
-    """Fork the workers, and end them on SIGTERM unless they are to outlive the master."""
+    """Fork the workers, one more on SIGTTIN, and end them on SIGTERM unless they are to outlive the master."""
     workers: list[int] = []
-    for _ in range(count):
+
+    def fork() -> None:
         pid = os.fork()
         if pid == 0:
             if behaviour["sigterm"] == "workers_stay":
@@ -153,6 +154,9 @@ def serve(listener: socket.socket, count: int, behaviour: dict[str, str]) -> Non
             os.kill(pid, signal.SIGTERM)
         sys.exit(0)
 
+    for _ in range(count):
+        fork()
+    signal.signal(signal.SIGTTIN, lambda _number, _frame: fork())
     if behaviour["sigterm"] != "ignore":
         signal.signal(signal.SIGTERM, end)
     while True:
