@@ -37,7 +37,8 @@ Code = Literal[
     "other-run-time", "users-not-reached", "users-not-held",
     "generator-late", "generator-stalled", "generator-waited", "generator-busy", "locustfile-raised",
     "nothing-succeeded", "workers-ended", "workers-changed", "other-workers", "other-threads",
-    "below-floor", "above-ceiling", "response-time-law", "books", "other-processes", "suspended", "clock-set",
+    "below-floor", "impossible-times", "above-ceiling", "response-time-law", "books",
+    "other-processes", "suspended", "clock-set",
 ]  # fmt: skip
 """What is wrong with a run; the text beside it is for people, and may be reworded."""
 
@@ -74,6 +75,7 @@ def reasons(data: RunData) -> tuple[Reason, ...]:
         *generator(data),
         *_server(data),
         *_floor(data),
+        *_impossible_times(data),
         *_ceiling(data),
         *_law(data),
         *_books(data),
@@ -201,6 +203,19 @@ def _floor(data: RunData) -> Iterator[Reason]:
         yield Reason(
             code="below-floor",
             text=f"a success took {fastest_us / 1e6:.4f} s, less than its ideal time of {floor_s:g} s",
+        )
+
+
+def _impossible_times(data: RunData) -> Iterator[Reason]:
+    """What answers say of the backend can be: overhead is what is left of the response time without it."""
+    number, profile = data.measured.load.impossible_times, data.record.requested.profile
+    if number:
+        yield Reason(
+            code="impossible-times",
+            text=(
+                f"{number} answers give a time of the backend that cannot be: the profile lets it wait for "
+                f"{profile.backend_wait_min_s:g} to {profile.backend_wait_max_s:g} s, and no call outlasts its request"
+            ),
         )
 
 

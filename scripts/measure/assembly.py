@@ -51,13 +51,15 @@ def after_load(
 ) -> AssembledRun:
     """Read the recording, and sample the servers once more before they are stopped."""
     recorded = recording.read_load(recorder_files)
-    requests = recording.read_requests(recorder_files)
     own_wait = spec.target.flow.own_wait_s if spec.target else 0.0
+    requests, impossible_times = recording.without_impossible_times(
+        recording.read_requests(recorder_files), own_wait, spec.profile
+    )
     loaded = samples.trees[(live.booted if live else mock).child.name]
     steady_s = recording.steady_from_s(recorded, spec.profile.warm_up_s)
     return AssembledRun(
         measurements=Measurements(
-            load=recording.load(recorded, requests),
+            load=recording.load(recorded, requests, impossible_times),
             generator=recording.generator(recorded),
             server=_server(recorded, steady_s, requests, samples, live) if live else None,
             backend=_backend(system, mock, window(samples.trees[mock.child.name], recorded, steady_s)),

@@ -8,8 +8,8 @@ Schema history
      each worker, to Disturbance the harness's own CPU time, suspension and clock steps, to Counts its own number of
      significant digits, with values stored as steps. Version 1 is still read: what it lacks has the default given here.
   3  stores distributions in HdrHistogram's own packed form.
-  4  renames `asked` to `requested` and `ran` to `observed`; adds to Server the workers at the end.
-     Older versions are still read, and what a record lacks has the default given here.
+  4  renames `asked` to `requested` and `ran` to `observed`; adds to Load the impossible times, to Server
+     the workers at the end. Older versions are still read, and what a record lacks has the default given here.
 """
 
 from __future__ import annotations
@@ -129,6 +129,7 @@ class Load:
     in_flight_at_stop: int
     failures: tuple[Failure, ...]
     locust_rows: tuple[LocustRow, ...]  # POST /score, then Aggregated
+    impossible_times: int | None = None  # good answers whose times of the backend cannot be; None: not counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

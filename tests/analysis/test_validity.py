@@ -74,6 +74,7 @@ def test_good_run_of_the_mock_api_alone_has_no_reasons() -> None:
         ("load", {"users_reached": 500}, {"users_reached": 499}, "only 499 of 500 users were reached"),
         ("generator", {"lag_p99_ms": 9.99}, {"lag_p99_ms": 10.0}, "p99 10.0 ms, limit 10 ms"),
         ("generator", {"lag_max_ms": 99.9}, {"lag_max_ms": 100.0}, "was 100 ms late, limit 100 ms"),
+        ("load", {"impossible_times": None}, {"impossible_times": 1}, "1 answers give a time of the backend"),
         ("generator", {"exceptions": 0}, {"exceptions": 2}, "raised 2 exceptions"),
         ("generator", {"run_queue_wait_s": 9.8}, {"run_queue_wait_s": 9.81}, "16.4% of the time, 1.00 ms a request"),
         ("generator", {"run_queue_wait_s": None}, {"run_queue_wait_s": 59.0}, "waited for a core"),

@@ -64,3 +64,16 @@ def test_a_server_that_gets_another_worker_makes_the_run_invalid(world: World) -
     assert session.end().code == 0
     assert world.records()[0].outcome == "ok"
     assert "3 workers ran at the end, 2 before the load" in reasons(world)
+
+
+@pytest.mark.parametrize("answer", ["long_ago", "not_a_number"])
+def test_a_flow_that_tells_impossible_times_makes_the_run_invalid(world: World, answer: str) -> None:
+    """A flow that says that its backend waited for -1e9 s or for NaN s gets no overhead from that."""
+    world.behave(answer=answer)
+    ended = world.run()
+    assert ended.code == 0, ended.err
+    (record,) = world.records()
+    assert record.outcome == "ok"
+    assert record.measurements is not None
+    assert record.measurements.load.impossible_times == record.measurements.load.recorded > 0
+    assert "answers give a time of the backend that cannot be" in reasons(world)

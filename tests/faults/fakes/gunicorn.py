@@ -40,6 +40,8 @@ class Handler(BaseHTTPRequestHandler):
     server: Worker
     bodies: ClassVar[dict[str, object]] = {
         "ok": {"answer": {"type": "fake", "total_time_sec": 0.0, "pf_node_time_sec": 0.0}},
+        "long_ago": {"answer": {"type": "fake", "total_time_sec": -1e9, "pf_node_time_sec": 0.0}},
+        "not_a_number": {"answer": {"type": "fake", "total_time_sec": float("nan"), "pf_node_time_sec": 0.0}},
         "wrong": {"answer": {"type": "something else"}},
         "status500": {"error": {"message": "the flow raised"}},
     }
