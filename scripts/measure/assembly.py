@@ -51,16 +51,20 @@ def after_load(
 ) -> AssembledRun:
     """Read the recording, and sample the servers once more before they are stopped."""
     recorded = recording.read_load(recorder_files)
-    requests = recording.read_requests(recorder_files)
     own_wait = spec.target.flow.own_wait_s if spec.target else 0.0
+    requests, impossible_times = recording.without_impossible_times(
+        recording.read_requests(recorder_files), own_wait, spec.profile
+    )
     loaded = samples.trees[(live.booted if live else mock).child.name]
     steady_s = recording.steady_from_s(recorded, spec.profile.warm_up_s)
     return AssembledRun(
         measurements=Measurements(
-            load=recording.load(recorded, requests),
+            load=recording.load(recorded, requests, impossible_times),
             generator=recording.generator(recorded),
             server=_server(recorded, steady_s, requests, samples, live) if live else None,
-            backend=_backend(system, mock, window(samples.trees[mock.child.name], recorded, steady_s)),
+            backend=_backend(
+                system, mock, window(samples.trees[mock.child.name], recorded, steady_s), stall_s(samples, recorded)
+            ),
             disturbance=_disturbance(samples, recorded, steady_s),
         ),
         histograms=recording.histograms(recorded, requests, own_wait, spec.profile.warm_up_s),
@@ -92,6 +96,16 @@ def cpu_by_second(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list
     return [cpu if inside and cpu >= 0 else None for cpu, inside in zip(used, covered, strict=True)]
 
 
+def stall_s(samples: Samples, recorded: RecordedLoad) -> float | None:
+    """How long the mock API took at most for an answer that needs no wait, while the load ran."""
+    under_load = [
+        probe.took_s
+        for probe in samples.probes
+        if probe.sent_s + probe.took_s >= recorded.started_s and probe.sent_s <= recorded.stopped_s
+    ]
+    return round(max(under_load), 4) if under_load else None
+
+
 def _server(
     recorded: RecordedLoad, steady_s: float, requests: Sequence[Request], samples: Samples, live: Live
 ) -> Server:
@@ -99,6 +113,7 @@ def _server(
     inside = window(samples.trees[child.name], recorded, steady_s)
     first, last = inside[0], inside[-1]
     memory_after, kind = telemetry.memory(child.pid)
+    shape = telemetry.shape(child.pid)
     workers = sorted(pid for pid in last.cpu_s if pid != child.pid)
     in_window = [request for request in requests if first.at_s < request.end_s <= last.at_s]
     served = Counter(samples.owners.get(request.port or 0) for request in in_window if request.outcome == recording.OK)
@@ -114,10 +129,11 @@ def _server(
         memory_start_bytes=live.memory_bytes,
         memory_end_bytes=memory_after,
         memory_kind=kind,
-        threads_seen=telemetry.shape(child.pid).threads,
+        threads_seen=shape.threads,
         first_answer_s=round(live.first_answer_s, 6),
         first_answers_s=tuple(round(firsts[pid], 6) if pid in firsts else None for pid in workers),
         worker_requests=tuple(served[pid] for pid in workers),
+        workers_at_end=shape.children,
     )
 
 
@@ -141,7 +157,7 @@ def _disturbance(samples: Samples, recorded: RecordedLoad, steady_s: float) -> D
     )
 
 
-def _backend(system: System, mock: Booted, inside: Sequence[TreeSample]) -> Backend:
+def _backend(system: System, mock: Booted, inside: Sequence[TreeSample], longest_s: float | None) -> Backend:
     reply = system.request(f"{mock.base}/counts")
     try:
         counts = msgspec.json.decode(reply.body if reply else b"", type=dict[str, int])
@@ -154,4 +170,5 @@ def _backend(system: System, mock: Booted, inside: Sequence[TreeSample]) -> Back
         received=received,
         answered=answered,
         cpu_s=round(inside[-1].total_cpu_s - inside[0].total_cpu_s, 3),
+        stall_max_s=longest_s,
     )

@@ -8,7 +8,9 @@ Schema history
      harness's own CPU time, suspension, clock changes, and each distribution's own number of significant digits. Its
      values are stored as increments. Version 1 is still read: what it lacks has the default given here.
   3  stores distributions in HdrHistogram's own packed form.
-  4  renames `asked` to `requested` and `ran` to `observed`. Older versions are still read.
+  4  renames `asked` to `requested` and `ran` to `observed`; adds to Load the impossible times, to Server
+     the workers at the end, to Backend the largest stall. Older versions are still read, and what a record lacks has
+     the default given here.
 """
 
 from __future__ import annotations
@@ -128,6 +130,7 @@ class Load:
     in_flight_at_stop: int
     failures: tuple[Failure, ...]
     locust_rows: tuple[LocustRow, ...]  # POST /score, then Aggregated
+    impossible_times: int | None = None  # good answers whose times of the backend cannot be; None: not counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,6 +166,7 @@ class Server:
     first_answer_s: float | None = None  # of the server, cold, on an idle machine: the verification
     first_answers_s: tuple[float | None, ...] = ()  # each worker's first under load; None: unknown
     worker_requests: tuple[int, ...] = ()  # each worker's successes in the steady window, as first_answers_s
+    workers_at_end: int | None = None  # children of the live master process after the load; None: not counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,6 +176,7 @@ class Backend:
     received: int
     answered: int
     cpu_s: float  # over the steady window
+    stall_max_s: float | None = None  # the longest that it left an immediate answer undone; None: not measured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,6 +20,11 @@ def reasons_of(data: RunData) -> tuple[str, ...]:
     return tuple(reason.text for reason in validity.reasons(data))
 
 
+def codes_of(data: RunData) -> tuple[str, ...]:
+    """Why a run is not valid, for programs."""
+    return tuple(reason.code for reason in validity.reasons(data))
+
+
 def good(part: str = "", **changes: Any) -> RunData:  # noqa: ANN401 - any field of any part
     """A good run, but for one part of what was measured."""
     measured = synthetic_runs.measurements()
@@ -68,11 +73,21 @@ def test_good_run_of_the_mock_api_alone_has_no_reasons() -> None:
     [
         ("load", {"users_reached": 500}, {"users_reached": 499}, "only 499 of 500 users were reached"),
         ("generator", {"lag_p99_ms": 9.99}, {"lag_p99_ms": 10.0}, "p99 10.0 ms, limit 10 ms"),
+        ("generator", {"lag_max_ms": 99.9}, {"lag_max_ms": 100.0}, "was 100 ms late, limit 100 ms"),
+        ("load", {"impossible_times": None}, {"impossible_times": 1}, "1 answers give a time of the backend"),
         ("generator", {"exceptions": 0}, {"exceptions": 2}, "raised 2 exceptions"),
         ("generator", {"run_queue_wait_s": 9.8}, {"run_queue_wait_s": 9.81}, "16.4% of the time, 1.00 ms a request"),
         ("generator", {"run_queue_wait_s": None}, {"run_queue_wait_s": 59.0}, "waited for a core"),
         ("generator", {"cpu_s": 53.9}, {"cpu_s": 54.0}, "the generator used 90% of a core"),
         ("server", {"workers_lost": 0}, {"workers_lost": 1}, "1 of the server's workers ended under load"),
+        ("server", {"workers_at_end": 8}, {"workers_at_end": 9}, "9 workers ran at the end, 8 before the load"),
+        ("server", {"workers_at_end": None}, {"workers_at_end": 7}, "7 workers ran at the end, 8 before the load"),
+        (
+            "backend",
+            {"stall_max_s": 0.249},
+            {"stall_max_s": 0.25},
+            "the mock API stood still: an immediate answer took",
+        ),
         ("backend", {"received": 9801}, {"received": 9800}, "9800 requests succeeded, but the backend received 9799"),
         ("backend", {"received": 10036}, {"received": 10037}, "received 10036 requests for 9805 recorded and 230"),
         ("disturbance", {"other_s": 20.0}, {"other_s": 20.1}, "other processes took 5.0%"),
@@ -85,6 +100,12 @@ def test_unfit_run_has_its_reason(part: str, within: dict[str, object], beyond: 
     assert reasons_of(good(part, **within)) == ()
     (found,) = reasons_of(good(part, **beyond))
     assert reason in found
+
+
+@pytest.mark.parametrize(("stopped_s", "reasons"), [(59.4, 1), (59.6, 0), (60.4, 0), (60.6, 1)])
+def test_load_must_run_for_as_long_as_requested(stopped_s: float, reasons: int) -> None:
+    """A load that ended early or late is another load, whatever its exit code."""
+    assert codes_of(good("load", stopped_s=stopped_s)).count("other-run-time") == reasons
 
 
 @pytest.mark.parametrize(("waited_s", "reasons"), [(1.2, 0), (1.21, 1)])
@@ -105,6 +126,13 @@ def test_users_must_be_held_in_steady_state(second: int, reasons: int) -> None:
     assert found == (f"the users were not held: 499 of 500 in second {second}",) * reasons
 
 
+def test_success_in_the_ramp_alone_is_a_reason() -> None:
+    """A server that answers in the ramp and never in steady state measured nothing, though nothing failed."""
+    made = synthetic_runs.record(measured=synthetic_runs.measurements(number=800, failed=0))
+    ramp_alone = Histograms(windows={"ramp": synthetic_runs.histograms().windows["ramp"]})
+    assert codes_of(synthetic_runs.run_data(made, ramp_alone)) == ("nothing-succeeded",)
+
+
 def test_no_success_is_a_reason() -> None:
     """A run in which every request failed measured nothing of promptflow."""
     measured = synthetic_runs.measurements(number=5)
@@ -112,7 +140,7 @@ def test_no_success_is_a_reason() -> None:
     nothing = synthetic_runs.run_data(
         made, Histograms(windows={"steady": {"failed": synthetic_runs.counts([640] * 5)}})
     )
-    assert "no request succeeded" in reasons_of(nothing)
+    assert "no request succeeded in steady state" in reasons_of(nothing)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +225,8 @@ def compared(ok: HistogramCounts, stopped_s: float = 14.0) -> RunData:
     load = dataclasses.replace(made.load, users_reached=100, all_users_at_s=1.0, stopped_s=stopped_s)
     measured = dataclasses.replace(made, load=load)
     record = synthetic_runs.record(profile="compare", measured=measured)
+    profile = dataclasses.replace(record.requested.profile, run_time_s=round(stopped_s))
+    record = dataclasses.replace(record, requested=dataclasses.replace(record.requested, profile=profile))
     observed = record.observed and dataclasses.replace(record.observed, workers=2)
     windows = Histograms(windows={"steady": {"ok": ok}})
     return synthetic_runs.run_data(

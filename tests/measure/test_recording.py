@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 from pathlib import Path
 
@@ -49,15 +50,16 @@ def test_bad_request_log(tmp_path: Path, content: bytes | None) -> None:
 
 def test_load() -> None:
     """Times are on the timeline's clock, which starts with the load."""
-    load = recording.load(RECORDED, [request(102.0, 1000.0)])
+    load = recording.load(RECORDED, [request(102.0, 1000.0)], 3)
     assert (load.started_s, load.all_users_at_s, load.stopped_s) == (0.0, 1.0, 4.0)
     assert (load.recorded, load.in_flight_at_stop, load.users_reached) == (1, 1, 2)
+    assert load.impossible_times == 3
     assert load.locust_rows == RECORDED.locust_rows
 
 
 def test_load_whose_ramp_never_ended() -> None:
     """When not all users came to start, there is no such time."""
-    assert recording.load(dataclasses.replace(RECORDED, all_users_at_s=None), []).all_users_at_s is None
+    assert recording.load(dataclasses.replace(RECORDED, all_users_at_s=None), [], 0).all_users_at_s is None
 
 
 def test_generator() -> None:
@@ -140,6 +142,38 @@ def test_what_is_not_reported_is_left_out(
     """An answer or a flow that does not tell its waits has no overhead, rather than a wrong one."""
     row = request(103.0, 1260.0, backend_s=backend_s, node_s=node_s)
     assert set(recording.histograms(RECORDED, [row], own_wait_s, 0).windows["steady"]) == kinds
+
+
+@pytest.mark.parametrize(
+    ("own_wait_s", "backend_s", "node_s", "possible"),
+    [
+        (0.25, 1.0, 1.004, True),
+        (0.25, 0.9991, 0.9982, True),  # a clock tick early
+        (0.25, -1e9, 1.004, False),
+        (0.25, 0.99, 1.004, False),  # below the profile's 1 s
+        (0.25, 1.002, 1.004, False),  # above the profile's 1 s
+        (0.25, math.nan, 1.004, False),
+        (0.27, 1.0, 1.004, False),  # both waits are longer than the request
+        (None, 1.2, 1.204, True),  # it may have asked twice
+        (None, -1e9, 1.004, False),
+        (0.25, 1.0, 0.9, False),  # the call is shorter than the backend's wait
+        (0.25, 1.0, 1.262, False),  # the call is longer than the request
+        (0.25, 1.0, math.nan, False),
+        (0.25, None, -5.0, False),
+        (0.25, None, None, True),
+    ],
+)
+def test_impossible_times_enter_no_histogram(
+    own_wait_s: float | None, backend_s: float | None, node_s: float | None, *, possible: bool
+) -> None:
+    """A time of the backend that cannot be is counted, and gives neither an overhead nor a backend call."""
+    rows = [request(103.0, 1260.0, backend_s=backend_s, node_s=node_s)]
+    checked, impossible = recording.without_impossible_times(rows, own_wait_s, values.PROFILE)
+    assert impossible == (not possible)
+    if not possible:
+        assert set(recording.histograms(RECORDED, checked, own_wait_s, 0).windows["steady"]) == {"ok"}
+    else:
+        assert checked == rows
 
 
 def test_counts_by_hand() -> None:

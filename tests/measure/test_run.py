@@ -89,6 +89,7 @@ def test_record_of_success(context: RunContext) -> None:
     assert list(record.phases_s) == ["boot", "verify", "load", "collect", "stop"]
     assert record.measurements is not None
     assert record.measurements.backend.received == 4
+    assert record.measurements.backend.stall_max_s == pytest.approx(0.01)
     assert read_histograms(done.directory).windows["steady"]["ok"].counts.tolist() == [1, 1]
     assert [row.requests for row in read_timeline(done.directory)] == [1, 0, 1, 1]
 
@@ -103,6 +104,7 @@ def test_server_figures(context: RunContext) -> None:
     assert measured.server.cpu_s == pytest.approx((last - first) * 0.02, abs=0.0011)
     assert measured.server.worker_cpu_s == pytest.approx([(last - first) * 0.01] * 2, abs=0.0011)
     assert measured.server.completed == 2
+    assert measured.server.workers_at_end == 2
 
 
 def test_disturbance(context: RunContext) -> None:

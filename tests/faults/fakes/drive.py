@@ -93,6 +93,8 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--at", type=Path, required=True, help="holds flow, environment, results and scratch")
     parser.add_argument("--boot-s", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--run-time-s", type=int, default=3)
+    parser.add_argument("--warm-up-s", type=int, default=0)
     parser.add_argument("--campaign", action="store_true", help="against itself in so many rounds")
     parser.add_argument("--taken", type=int, nargs="*", default=[], metavar="PORT")
     parser.add_argument("--interrupt-at", default="", metavar="CHILD|keep")
@@ -105,7 +107,8 @@ def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
         name=PROFILE,
         users=USERS,
         spawn_rate=USERS,
-        run_time_s=3,
+        run_time_s=args.run_time_s,
+        warm_up_s=args.warm_up_s,
         wait_min_s=0.05,
         wait_max_s=0.1,
         backend_wait_min_s=0.0,

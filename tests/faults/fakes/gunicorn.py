@@ -40,6 +40,8 @@ class Handler(BaseHTTPRequestHandler):
     server: Worker
     bodies: ClassVar[dict[str, object]] = {
         "ok": {"answer": {"type": "fake", "total_time_sec": 0.0, "pf_node_time_sec": 0.0}},
+        "long_ago": {"answer": {"type": "fake", "total_time_sec": -1e9, "pf_node_time_sec": 0.0}},
+        "not_a_number": {"answer": {"type": "fake", "total_time_sec": float("nan"), "pf_node_time_sec": 0.0}},
         "wrong": {"answer": {"type": "something else"}},
         "status500": {"error": {"message": "the flow raised"}},
     }
@@ -138,9 +140,10 @@ def main() -> None:
 
 
 def serve(listener: socket.socket, count: int, behaviour: dict[str, str]) -> None:
-    """Fork the workers, and end them on SIGTERM unless they are to outlive the master."""
+    """Fork the workers, one more on SIGTTIN, and end them on SIGTERM unless they are to outlive the master."""
     workers: list[int] = []
-    for _ in range(count):
+
+    def fork() -> None:
         pid = os.fork()
         if pid == 0:
             if behaviour["sigterm"] == "workers_stay":
@@ -153,6 +156,9 @@ def serve(listener: socket.socket, count: int, behaviour: dict[str, str]) -> Non
             os.kill(pid, signal.SIGTERM)
         sys.exit(0)
 
+    for _ in range(count):
+        fork()
+    signal.signal(signal.SIGTTIN, lambda _number, _frame: fork())
     if behaviour["sigterm"] != "ignore":
         signal.signal(signal.SIGTERM, end)
     while True:
