@@ -25,6 +25,11 @@ def command(python: Path, site_packages: Path) -> list[str]:
     return [str(python), "-I", "-S", "-m", "compileall", "-qq", "-j", "0", "-x", passed_over, "-s", place, place]
 
 
+def passed_over(source: Path) -> bool:
+    """Whether it is nothing that is compiled when a virtualenv is built."""
+    return _TESTS in source.parts[:-1]
+
+
 @contextlib.contextmanager
 def shared(site_packages: Path, digests: Mapping[Path, str], tag: str, store: Path) -> Iterator[None]:
     """Link from the store what was compiled before, and into it what is compiled within.
@@ -43,6 +48,6 @@ def _places(site_packages: Path, digests: Mapping[Path, str], tag: str, store: P
     """Where each source's compiled file lies here, and where in the store."""
     for source, digest in digests.items():
         inside = source.relative_to(site_packages)
-        if source.suffix == ".py" and _TESTS not in inside.parts[:-1]:
+        if source.suffix == ".py" and not passed_over(inside):
             key = hashlib.sha256(f"{inside}\0{int(source.stat().st_mtime)}\0{digest}".encode()).hexdigest()
             yield source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc", store / tag / key[:2] / f"{key[2:]}.pyc"

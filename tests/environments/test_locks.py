@@ -116,6 +116,17 @@ def test_write_then_read() -> None:
 
 
 @pytest.mark.usefixtures("root")
+def test_markers_select_one_version() -> None:
+    """For one Python the markers of a lock select one version of each name."""
+    write()
+    lock = locks.read(INPUTS)
+    assert [lock.selected({"python_full_version": python})["numpy"] for python in ("3.11.7", "3.12.1")] == [
+        "1.26.4",
+        "2.1.0",
+    ]
+
+
+@pytest.mark.usefixtures("root")
 def test_written_lock_names_no_index_and_no_path() -> None:
     """Index addresses, local paths and comments of the resolver do not reach the lock; hashes do."""
     path, _ = write()
