@@ -124,6 +124,7 @@ def _create(path: Path, python: str, uv: str, system: System, log: Path) -> None
 def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None:
     argv = [
         *(uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps"),
+        *("--link-mode", "copy"),  # a link would let a write in a virtualenv reach uv's cache, and every other project
         *("--python", str(path / "bin" / "python"), "--requirements", str(lock.path)),
         *(("--find-links", str(lock.wheels)) if lock.wheels else ()),  # the hashes choose it over the index's own
     ]
@@ -167,8 +168,9 @@ def _read(path: Path, python: str, lock: Lock, *, built: bool) -> Environment:
         _refuse(path, lock, "holds no packages")
     site_packages = _site_packages(path)
     found = [
-        (canonicalize_name(str(distribution.metadata["Name"])), str(distribution.version))
+        (canonicalize_name(distribution.metadata["Name"]), str(distribution.version))
         for distribution in importlib.metadata.distributions(path=[str(site_packages)])
+        if distribution.metadata["Name"]  # without its metadata it counts as missing
     ]
     settings = path / "pyvenv.cfg"
     about = settings.read_text(encoding="utf-8", errors="replace") if settings.is_file() else ""

@@ -148,6 +148,14 @@ def test_hashes_are_required(root: Path) -> None:
     assert install[-2:] == ("--requirements", str(root / "locks" / "1.12.0.txt"))
 
 
+def test_nothing_is_shared_with_the_cache_of_the_installer(root: Path) -> None:
+    """The installer must copy: a write into a virtualenv reaches neither its cache nor what else is made from that."""
+    installer = Installer()
+    build(root, installer)
+    install = installer.commands[1]
+    assert install[install.index("--link-mode") + 1] == "copy"
+
+
 def test_compiled_by_its_own_python(root: Path) -> None:
     """Bytecode is compiled by the virtualenv's own Python, after everything is installed."""
     installer = Installer()
@@ -354,6 +362,14 @@ def test_only_the_first_changes_are_named(root: Path) -> None:
     assert installer.commands == []
 
 
+def test_emptied_metadata_is_refused(root: Path) -> None:
+    """A distribution whose metadata was emptied counts as missing."""
+    file = build(root, Installer()).site_packages / "gunicorn-20.1.0.dist-info" / "METADATA"
+    file.unlink()
+    file.touch()
+    assert refused(root).message == "the virtualenv of 1.12.0 lacks what its lock holds: gunicorn 20.1.0"
+
+
 def test_packages_that_are_gone_altogether_are_refused(root: Path) -> None:
     """A virtualenv without its packages ends with the command that removes it."""
     shutil.rmtree(build(root, Installer()).path / "lib")
@@ -366,6 +382,20 @@ def test_an_altered_cache_of_the_installer_is_refused(root: Path) -> None:
     assert error.message == "uv's cache holds altered files:\n  - gunicorn: gunicorn/serving.py"
     assert error.then == "uv cache clean gunicorn, then repeat this command"
     assert build(root, Installer()).built
+
+
+def test_an_altered_shared_file_does_not_reach_a_new_virtualenv(root: Path) -> None:
+    """A write in place reaches what shares the file, which is refused; removing the virtualenv heals it."""
+    path = build(root, Installer()).path
+    for name in SATISFIED:
+        file = path / "lib/python3.11/site-packages" / module(name)
+        (stored,) = (one for one in (root / ".envs" / "files").rglob("*") if one.samefile(file))
+        stored.chmod(0o644)
+        stored.write_text("", encoding="utf-8")
+    assert refused(root).message.count(" changed") == len(SATISFIED)
+    shutil.rmtree(path)
+    assert build(root, Installer()).built
+    assert not build(root, Installer()).built
 
 
 def test_a_virtualenv_without_its_list_is_built_again(root: Path) -> None:
