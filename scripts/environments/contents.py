@@ -12,7 +12,7 @@ import base64
 import csv
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,19 +53,23 @@ def changes(path: Path, site_packages: Path) -> list[str]:
 
     New counts only directly in site-packages, where Python takes up what nobody imports: `sitecustomize.py`, `*.pth`.
     """
-    said, tops = [], {site_packages / "__pycache__"}
     lines = [line.partition("  ")[::2] for line in (path / LIST).read_text("utf-8", errors="replace").splitlines()]
     files = [path / name for _, name in lines]
     with ThreadPoolExecutor(_AT_ONCE) as executor:  # strips, as a task for each file takes longer than its reading
         strips = executor.map(_digests, [files[start::_AT_ONCE] for start in range(_AT_ONCE)])
     digests = {file: digest for strip in strips for file, digest in strip.items()}
-    for file, (digest, name) in zip(files, lines, strict=True):
-        if file.is_relative_to(site_packages) and file != site_packages:
-            tops.add(site_packages / file.relative_to(site_packages).parts[0])
-        if digests[file] != digest:
-            said.append(f"{_owner(site_packages, file)}{name} {'changed' if digests[file] else 'is gone'}")
-    new = sorted(set(site_packages.iterdir()) - tops)
-    return [*said, *(f"{file.relative_to(path)} is new" for file in new if file.is_file() or any(file.iterdir()))]
+    changed = [file for file, (digest, _) in zip(files, lines, strict=True) if digests[file] != digest]
+    owners = {recorded: f"{name}: " for name, recorded, _ in _records(site_packages)} if changed else {}
+    within = [file.relative_to(site_packages) for file in files if site_packages in file.parents]
+    known = {"__pycache__", *(file.parts[0] for file in within)}
+    new = sorted(file for file in site_packages.iterdir() if file.name not in known)
+    return [
+        *(
+            f"{_owner(owners, site_packages, file)}{file.relative_to(path)} {'changed' if digests[file] else 'is gone'}"
+            for file in changed
+        ),
+        *(f"{file.relative_to(path)} is new" for file in new if file.is_file() or any(file.iterdir())),
+    ]
 
 
 def _records(site_packages: Path) -> Iterator[tuple[str, str, str]]:
@@ -77,14 +81,13 @@ def _records(site_packages: Path) -> Iterator[tuple[str, str, str]]:
                 yield _name(folder), row[0], row[1]
 
 
-def _owner(site_packages: Path, file: Path) -> str:
+def _owner(owners: Mapping[str, str], site_packages: Path, file: Path) -> str:
     """The distribution that a file came with, or its source; nothing for one of no distribution."""
-    if file.suffix == ".pyc" and file.parent.name == "__pycache__":
-        file = file.parent.parent / f"{file.name.split('.')[0]}.py"
     if file.parent.suffix == ".dist-info":
         return f"{_name(file.parent)}: "
-    wanted = os.path.relpath(file, site_packages)
-    return next((f"{name}: " for name, recorded, _ in _records(site_packages) if recorded == wanted), "")
+    if file.suffix == ".pyc" and file.parent.name == "__pycache__":
+        file = file.parent.parent / f"{file.name.split('.')[0]}.py"
+    return owners.get(os.path.relpath(file, site_packages), "")
 
 
 def _name(dist_info: Path) -> str:

@@ -120,10 +120,19 @@ def of_group(suite: Suite, group: str, pyproject: Path = ROOT / "pyproject.toml"
 
 def read(inputs: Inputs) -> Lock:
     """Read a lock and check both of its seals; EnvironmentBuildError says which one is broken."""
+    if inputs.path.is_symlink():  # to the lock of another release, that would be written in its place
+        _refuse(inputs, "is a link, and a lock must be a file of its own")
     try:
         text = inputs.path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError as error:
         raise EnvironmentBuildError(f"there is no lock for {inputs.name}", then=inputs.command) from error
+    except UnicodeDecodeError:
+        _refuse(inputs, "is not a lock that this suite wrote")
+    except OSError as error:
+        raise EnvironmentBuildError(
+            f"{inputs.path.relative_to(ROOT)} cannot be read: {error.strerror}",
+            then=f"rm -r {inputs.path.relative_to(ROOT)}, then {inputs.command}",
+        ) from error
     head = _HEAD.match(text)
     if head is None:
         _refuse(inputs, "is not a lock that this suite wrote")
@@ -160,6 +169,8 @@ def write(inputs: Inputs, *, uv: str, env: Mapping[str, str], system: System) ->
         f"# content sha256 {hashlib.sha256(body.encode()).hexdigest()}\n{body}"
     )
     inputs.path.parent.mkdir(parents=True, exist_ok=True)
+    if inputs.path.is_symlink():  # what it leads to is not this lock's
+        inputs.path.unlink()
     inputs.path.write_text(text, encoding="utf-8")
     return inputs.path
 
