@@ -1,7 +1,7 @@
 """Installed files: one on disk for all virtualenvs that hold the same content.
 
-The installer links files from its cache, where every version of a distribution is unpacked by itself, though most of
-its files are those of the version before.
+Most files of a distribution are those of the version before. A stored file is named after its content, which is read
+again before the file is used once more. None may be written to, as a write in place would reach every virtualenv.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import os
 import stat
 from pathlib import Path
 
+_READ_ONLY = ~0o222
+
 
 def share(folder: Path, store: Path) -> dict[Path, str]:
     """Link every file of the folder into the store, or from it what is there already; SHA-256 of each by its path.
 
-    Files are one only if their permissions agree, too. Their time is that of the first.
+    Files are one only if their permissions agree, too, without those to write. Their time is that of the first.
     """
     digests = {}
     for path in folder.rglob("*"):
@@ -25,7 +27,8 @@ def share(folder: Path, store: Path) -> dict[Path, str]:
             continue
         digests[path] = digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if status.st_size > 0:  # an empty one takes no room, and there are more of them than a file may have links
-            _share_file(path, store / digest[:2] / f"{digest[2:]}-{stat.S_IMODE(status.st_mode):o}")
+            mode = stat.S_IMODE(status.st_mode) & _READ_ONLY
+            _share_file(path, store / digest[:2] / f"{digest[2:]}-{mode:o}", digest, mode)
     return digests
 
 
@@ -44,8 +47,26 @@ def link(existing: Path, new: Path) -> None:
         os.link(existing, new)
 
 
-def _share_file(path: Path, stored: Path) -> None:
-    link(path, stored)
+def whole(stored: Path, digest: str) -> bool:
+    """Whether a stored file is there and still what it was."""
+    try:
+        return hashlib.sha256(stored.read_bytes()).hexdigest() == digest
+    except OSError:
+        return False
+
+
+def protect(path: Path) -> None:
+    """Take away the permission to write into it; the folder's decides about deleting it."""
+    path.chmod(stat.S_IMODE(path.stat().st_mode) & _READ_ONLY)
+
+
+def _share_file(path: Path, stored: Path, digest: str, mode: int) -> None:
+    if whole(stored, digest):
+        stored.chmod(mode)
+    else:
+        stored.unlink(missing_ok=True)  # altered: what has it already is refused by its own list of files
+        protect(path)
+        link(path, stored)
     if stored.exists() and not stored.samefile(path):
         new = path.with_name(f"{path.name}.new")
         link(stored, new)

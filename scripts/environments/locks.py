@@ -26,7 +26,7 @@ from scripts.host.process import System
 LOCKS = ROOT / "locks"
 GROUPS = ("nox", "tools", "dev")  # of pyproject.toml: what the harness itself runs on
 _RESOLVE_S = 600
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==(\S+)", re.MULTILINE)
+_PIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[^\\\n]+", re.MULTILINE)  # with its marker, without its hashes
 _WHEEL = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*) @ file:\S+", re.MULTILINE)
 _HEAD = re.compile(
     r"# (?P<title>.+)\n# written by: (?P<command>.+)\n# inputs sha256 (?P<inputs>[0-9a-f]{64})\n"
@@ -73,8 +73,25 @@ class Lock:
 
     path: Path
     digest: str  # sha256 of the file
-    pins: Mapping[str, tuple[str, ...]]  # canonical name to versions; several where markers divide them
+    requirements: tuple[Requirement, ...]  # one version each, some with a marker
     wheels: Path | None = None  # the folder of a candidate's wheels, which no index has
+
+    @property
+    def pins(self) -> dict[str, tuple[str, ...]]:
+        """Canonical name to versions; several where markers divide them."""
+        pins: dict[str, tuple[str, ...]] = {}
+        for requirement in self.requirements:
+            name = canonicalize_name(requirement.name)
+            pins[name] = (*pins.get(name, ()), _version(requirement))
+        return pins
+
+    def selected(self, python: Mapping[str, str]) -> dict[str, str]:
+        """Canonical name to the version that the markers select for a Python, given as the variables of markers."""
+        return {
+            canonicalize_name(requirement.name): _version(requirement)
+            for requirement in self.requirements
+            if requirement.marker is None or requirement.marker.evaluate(dict(python))
+        }
 
 
 def of_release(suite: Suite, release: Release) -> Inputs:
@@ -103,10 +120,19 @@ def of_group(suite: Suite, group: str, pyproject: Path = ROOT / "pyproject.toml"
 
 def read(inputs: Inputs) -> Lock:
     """Read a lock and check both of its seals; EnvironmentBuildError says which one is broken."""
+    if inputs.path.is_symlink():  # to the lock of another release, that would be written in its place
+        _refuse(inputs, "is a link, and a lock must be a file of its own")
     try:
         text = inputs.path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError as error:
         raise EnvironmentBuildError(f"there is no lock for {inputs.name}", then=inputs.command) from error
+    except UnicodeDecodeError:
+        _refuse(inputs, "is not a lock that this suite wrote")
+    except OSError as error:
+        raise EnvironmentBuildError(
+            f"{inputs.path.relative_to(ROOT)} cannot be read: {error.strerror}",
+            then=f"rm -r {inputs.path.relative_to(ROOT)}, then {inputs.command}",
+        ) from error
     head = _HEAD.match(text)
     if head is None:
         _refuse(inputs, "is not a lock that this suite wrote")
@@ -114,13 +140,10 @@ def read(inputs: Inputs) -> Lock:
         _refuse(inputs, "was altered after it was written")
     if head["inputs"] != inputs.digest:
         _refuse(inputs, "is stale: what it was made from has changed since")
-    pins: dict[str, tuple[str, ...]] = {}
-    for name, version in _PIN.findall(head["body"]):
-        pins[canonicalize_name(name)] = (*pins.get(canonicalize_name(name), ()), version)
     return Lock(
         path=inputs.path,
         digest=hashlib.sha256(text.encode()).hexdigest(),
-        pins=pins,
+        requirements=tuple(Requirement(line) for line in _PIN.findall(head["body"])),
         wheels=inputs.wheels[0].path.parent if inputs.wheels else None,
     )
 
@@ -146,6 +169,8 @@ def write(inputs: Inputs, *, uv: str, env: Mapping[str, str], system: System) ->
         f"# content sha256 {hashlib.sha256(body.encode()).hexdigest()}\n{body}"
     )
     inputs.path.parent.mkdir(parents=True, exist_ok=True)
+    if inputs.path.is_symlink():  # what it leads to is not this lock's
+        inputs.path.unlink()
     inputs.path.write_text(text, encoding="utf-8")
     return inputs.path
 
@@ -200,6 +225,10 @@ def _body(inputs: Inputs, output: str) -> str:
             then=inputs.command,
         )
     return f"{body}\n"
+
+
+def _version(requirement: Requirement) -> str:
+    return next(iter(requirement.specifier)).version
 
 
 def _refuse(inputs: Inputs, why: str) -> NoReturn:

@@ -12,14 +12,16 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
+from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from scripts.config.errors import EnvironmentBuildError, quoted
 from scripts.config.matrix import ROOT
-from scripts.environments import bytecode_cache, file_dedup
+from scripts.environments import bytecode_cache, contents, file_dedup
 from scripts.environments.locks import Lock
 from scripts.host.process import Finished, System
 
@@ -27,6 +29,7 @@ ENVIRONMENTS = ROOT / ".envs"
 _FILES, _BYTECODE = "files", "bytecode"  # beside the virtualenvs: what they share
 _STAMP = "built.txt"  # written last: without it the directory is unfinished, and is built again
 _INSTALL_S = 1800
+_NAMED = 5  # files in one error
 _IMAGE_PIN = re.compile(r"pip install '?([A-Za-z][A-Za-z0-9._-]*(?:[=<>!~][^'\s]*)?)'?(?= |$)", re.MULTILINE)
 _IMAGE = Path("promptflow/_sdk/data/docker/Dockerfile.jinja2")
 
@@ -70,12 +73,14 @@ def directory(label: str, lock: Lock, python: str) -> Path:
 def build(label: str, lock: Lock, python: str, *, uv: str, system: System, log: Path) -> Environment:
     """Build the virtualenv unless it stands; EnvironmentBuildError says what failed and quotes its last lines."""
     path = directory(label, lock, python)
-    built = not (path / _STAMP).is_file()
+    built = not ((path / _STAMP).is_file() and (path / contents.LIST).is_file())
     if built:
         shutil.rmtree(path, ignore_errors=True)
         _create(path, python, uv, system, log)
         _install(path, lock, uv, system, log)
         _compile(path, python, system, log)
+        _require_as_recorded(path)
+        contents.write_list(path, _site_packages(path))
         (path / _STAMP).write_text(f"{lock.digest}\n", encoding="utf-8")
     return _read(path, python, lock, built=built)
 
@@ -119,6 +124,7 @@ def _create(path: Path, python: str, uv: str, system: System, log: Path) -> None
 def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None:
     argv = [
         *(uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps"),
+        *("--link-mode", "copy"),  # a link would let a write in a virtualenv reach uv's cache, and every other project
         *("--python", str(path / "bin" / "python"), "--requirements", str(lock.path)),
         *(("--find-links", str(lock.wheels)) if lock.wheels else ()),  # the hashes choose it over the index's own
     ]
@@ -136,9 +142,20 @@ def _compile(path: Path, python: str, system: System, log: Path) -> None:
     site_packages, tag = _site_packages(path), f"cpython-{python.replace('.', '')}"
     digests = file_dedup.share(site_packages, path.parent / _FILES)
     with bytecode_cache.shared(site_packages, digests, tag, path.parent / _BYTECODE):
-        _run(
-            bytecode_cache.command(path / "bin" / "python", site_packages), system, log
-        )  # some wheels hold broken modules
+        command = bytecode_cache.command(path / "bin" / "python", site_packages)
+        _run(command, system, log)  # some wheels hold broken modules
+
+
+def _require_as_recorded(path: Path) -> None:
+    """Refuse what the installer took from a cache that was altered: it checks hashes only as it downloads."""
+    wrong = contents.unlike_records(_site_packages(path))
+    if wrong:
+        shutil.rmtree(path)
+        files = [f"{name}: {file}" for name, file in wrong]
+        raise EnvironmentBuildError(
+            f"uv's cache holds altered files:\n{_listed(files)}",
+            then=f"uv cache clean {' '.join(sorted({name for name, _ in wrong}))}, then repeat this command",
+        )
 
 
 def _site_packages(path: Path) -> Path:
@@ -146,29 +163,71 @@ def _site_packages(path: Path) -> Path:
 
 
 def _read(path: Path, python: str, lock: Lock, *, built: bool) -> Environment:
+    """Hold what is installed against the lock, in both directions, and every file against what was built."""
+    if not list(path.glob("lib/python3.*/site-packages")):
+        _refuse(path, lock, "holds no packages")
     site_packages = _site_packages(path)
-    found = {
-        canonicalize_name(distribution.metadata["Name"]): distribution.version
+    found = [
+        (canonicalize_name(distribution.metadata["Name"]), str(distribution.version))
         for distribution in importlib.metadata.distributions(path=[str(site_packages)])
-    }
-    foreign = [f"{name} {v}" for name, v in found.items() if not _pinned(v, lock.pins.get(name, ()))]
+        if distribution.metadata["Name"]  # without its metadata it counts as missing
+    ]
+    settings = path / "pyvenv.cfg"
+    about = settings.read_text(encoding="utf-8", errors="replace") if settings.is_file() else ""
+    version = _setting(about, "version_info", python)
+    selected = lock.selected(_as_markers_name_it(version, _setting(about, "implementation", "CPython")))
+    foreign = [f"{name} {v}" for name, v in found if name not in selected or not _same(v, selected[name])]
     if foreign:
-        raise EnvironmentBuildError(
-            f"the virtualenv of {lock.path.stem} holds what its lock does not: {', '.join(sorted(foreign)[:5])}",
-            then=f"rm -r {path.relative_to(ROOT)}, then repeat this command",
-        )
-    version = re.search(r"^version_info = (\S+)$", (path / "pyvenv.cfg").read_text(encoding="utf-8"), re.MULTILINE)
+        _refuse(path, lock, f"holds what its lock does not: {', '.join(sorted(foreign)[:5])}")
+    missing = [f"{name} {selected[name]}" for name in sorted(selected.keys() - dict(found).keys())]
+    if missing:
+        _refuse(path, lock, f"lacks what its lock holds: {', '.join(missing[:5])}")
+    changes = [] if built else contents.changes(path, site_packages)
+    if changes:
+        _refuse(path, lock, f"was altered after it was built:\n{_listed(changes)}")
     return Environment(
         path=path,
-        python=version[1] if version else python,
+        python=version,
         site_packages=site_packages,
-        distributions=dict(sorted(found.items())),
+        distributions=dict(sorted(found)),
         built=built,
     )
 
 
-def _pinned(version: str, pins: tuple[str, ...]) -> bool:
-    return any(Version(version) == Version(pin) for pin in pins)
+def _refuse(path: Path, lock: Lock, why: str) -> NoReturn:
+    raise EnvironmentBuildError(
+        f"the virtualenv of {lock.path.stem} {why}", then=f"rm -r {path.relative_to(ROOT)}, then repeat this command"
+    )
+
+
+def _listed(lines: Sequence[str]) -> str:
+    more = [f"and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else []
+    return "\n".join(f"  - {line}" for line in [*lines[:_NAMED], *more])
+
+
+def _setting(about: str, name: str, otherwise: str) -> str:
+    """A setting of pyvenv.cfg."""
+    found = re.search(rf"^{name} = (\S+)$", about, re.MULTILINE)
+    return found[1] if found else otherwise
+
+
+def _as_markers_name_it(version: str, implementation: str) -> dict[str, str]:
+    """The virtualenv's own Python; the platform is that of this one."""
+    return {
+        **{name: str(value) for name, value in default_environment().items()},
+        "implementation_name": implementation.lower(),
+        "implementation_version": version,
+        "platform_python_implementation": implementation,
+        "python_full_version": version,
+        "python_version": ".".join(version.split(".")[:2]),
+    }
+
+
+def _same(version: str, pin: str) -> bool:
+    try:
+        return Version(version) == Version(pin)
+    except InvalidVersion:
+        return False
 
 
 def _run(argv: Sequence[str], system: System, log: Path) -> Finished:

@@ -103,7 +103,17 @@ def boot_release(
         return (str(environment.command("gunicorn")), *rest)
 
     path = f"{environment.path / 'bin'}{os.pathsep}{variables.get('PATH', os.defpath)}"
-    return _boot(system, stack, "server", command, {**variables, "PATH": path}, flow_copy, log, limits)
+    try:
+        return _boot(system, stack, "server", command, {**variables, "PATH": path}, flow_copy, log, limits)
+    except OSError as error:
+        script = environment.command("gunicorn")
+        if error.filename != str(script):
+            raise
+        place = os.path.relpath(environment.path, ROOT)
+        raise ServerError(
+            f"the virtualenv is damaged: bin/{script.name} cannot be started: {error.strerror}",
+            then=f"rm -r {place}, then repeat this command",
+        ) from error
 
 
 def copy_flow(flow: flows.Flow, into: Path) -> Path:

@@ -96,7 +96,7 @@ def made(options: session.Options, outside: Knee) -> CompletedSearch:
     template.parent.mkdir(parents=True)
     template.write_text("gunicorn -w 2 -b 0.0.0.0:8080 app\n", encoding="utf-8")
     built = Environment(path=folder, python="3.11.9", site_packages=folder / "venv", distributions={}, built=False)
-    lock = Lock(path=folder / "1.12.0.txt", digest="1" * 64, pins={})
+    lock = Lock(path=folder / "1.12.0.txt", digest="1" * 64, requirements=())
 
     def prepare(_matrix: Suite, _spec: RunSpec, _system: System, _progress: Progress) -> Prepared:
         return Prepared(environment=built, lock=lock)

@@ -96,6 +96,26 @@ def test_another_time(tmp_path: Path) -> None:
     assert answer(tmp_path / "b", "module.where()") == str(tmp_path / "b" / "package" / "module.py")
 
 
+@pytest.mark.parametrize("kept_bytes", [0, 20, None])
+def test_an_altered_stored_file_is_compiled_anew(tmp_path: Path, kept_bytes: int | None) -> None:
+    """A stored compiled file that was emptied, cut short or exchanged is not used again: a good one takes its place."""
+    module, store = cached(tmp_path / "cache", WHERE), tmp_path / "store"
+    good = compiled(installed(tmp_path / "a", module), store).read_bytes()
+    (stored,) = (store / "bytecode").rglob("*.pyc")
+    stored.chmod(0o644)
+    stored.write_bytes(good[:kept_bytes] if kept_bytes is not None else good[:-1] + bytes([good[-1] ^ 1]))
+    for name in ("b", "c"):
+        assert compiled(installed(tmp_path / name, module), store).read_bytes() == good
+    (stored,) = (store / "bytecode").rglob("*.pyc")
+    assert stored.samefile(compiled(tmp_path / "c", store))
+
+
+def test_shared_compiled_files_are_read_only(tmp_path: Path) -> None:
+    """Nobody may write into a compiled file that others share."""
+    file = compiled(installed(tmp_path / "a", cached(tmp_path / "cache", WHERE)), tmp_path / "store")
+    assert file.stat().st_mode & 0o777 == 0o444
+
+
 def test_broken_module(tmp_path: Path) -> None:
     """A module that is no Python, as templates in wheels are, does not keep the others from being compiled."""
     site_packages = installed(tmp_path / "a", cached(tmp_path / "cache", WHERE))

@@ -37,18 +37,46 @@ def test_permissions(tmp_path: Path) -> None:
     for name, mode in (("a", 0o755), ("b", 0o644)):
         (installed(tmp_path / name, script="text") / "script").chmod(mode)
         file_dedup.share(tmp_path / name, tmp_path / "store")
-    assert [(tmp_path / name / "script").stat().st_mode & 0o777 for name in "ab"] == [0o755, 0o644]
+    assert [(tmp_path / name / "script").stat().st_mode & 0o777 for name in "ab"] == [0o555, 0o444]
 
 
-def test_the_cache_of_the_installer_stays_as_it_was(tmp_path: Path) -> None:
-    """A file that the installer linked from its cache is put in another's place here, and not there."""
+def stored(store: Path) -> Path:
+    """The one file of a store."""
+    (file,) = (path for path in store.rglob("*") if path.is_file())
+    return file
+
+
+@pytest.mark.parametrize("text", ["", "text altered", "TEXT"])
+def test_an_altered_stored_file_is_replaced_by_the_good_one(tmp_path: Path, text: str) -> None:
+    """A stored file that was emptied or altered in place reaches no new folder: the good one takes its place."""
+    first = installed(tmp_path / "a", module="text")
+    file_dedup.share(first, tmp_path / "store")
+    stored(tmp_path / "store").chmod(0o644)
+    stored(tmp_path / "store").write_text(text, encoding="utf-8")
+    assert (first / "module").read_text(encoding="utf-8") == text
+    for name in ("b", "c"):
+        file_dedup.share(installed(tmp_path / name, module="text"), tmp_path / "store")
+    assert (tmp_path / "b" / "module").read_text(encoding="utf-8") == "text"
+    assert (tmp_path / "b" / "module").samefile(tmp_path / "c" / "module")
+    assert (tmp_path / "b" / "module").samefile(stored(tmp_path / "store"))
+
+
+def test_shared_files_are_read_only(tmp_path: Path) -> None:
+    """Nobody may write into a file that others share; the folder with it can be deleted all the same."""
+    for name in ("a", "b"):
+        file_dedup.share(installed(tmp_path / name, module="text"), tmp_path / "store")
+    for file in (tmp_path / "a" / "module", tmp_path / "b" / "module", stored(tmp_path / "store")):
+        assert file.stat().st_mode & 0o777 == 0o444
+    shutil.rmtree(tmp_path / "a")
+    assert (tmp_path / "b" / "module").read_text(encoding="utf-8") == "text"
+
+
+def test_a_stored_file_that_may_be_written_again_is_protected_again(tmp_path: Path) -> None:
+    """Whoever made a stored file writable has not made that so for good."""
     file_dedup.share(installed(tmp_path / "a", module="text"), tmp_path / "store")
-    cached = installed(tmp_path / "cache", module="text") / "module"
-    folder = installed(tmp_path / "b")
-    os.link(cached, folder / "module")
-    file_dedup.share(folder, tmp_path / "store")
-    assert not cached.samefile(folder / "module")
-    assert cached.read_text(encoding="utf-8") == "text"
+    stored(tmp_path / "store").chmod(0o644)
+    file_dedup.share(installed(tmp_path / "b", module="text"), tmp_path / "store")
+    assert (tmp_path / "b" / "module").stat().st_mode & 0o777 == 0o444
 
 
 def test_digests(tmp_path: Path) -> None:

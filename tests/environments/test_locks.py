@@ -115,6 +115,42 @@ def test_write_then_read() -> None:
     assert lock.digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize("leads_to", ["2.0.0.txt", "nowhere.txt", "1.0.0.txt"], ids=["itself", "nothing", "another"])
+def test_a_lock_that_is_a_link_is_refused_and_replaced(root: Path, leads_to: str) -> None:
+    """A link in a lock's place is named as one; the error's command puts a file there, and spares what it led to."""
+    (root / "locks").mkdir()
+    (root / "locks" / "1.0.0.txt").write_text("another lock", encoding="utf-8")
+    (root / "locks" / "2.0.0.txt").symlink_to(leads_to)
+    with pytest.raises(EnvironmentBuildError) as caught:
+        locks.read(INPUTS)
+    assert caught.value.message == "locks/2.0.0.txt is a link, and a lock must be a file of its own"
+    assert caught.value.then == "nox -s lock -- 2.0.0"
+    write()
+    assert locks.read(INPUTS).pins
+    assert sorted(path.name for path in (root / "locks").iterdir()) == ["1.0.0.txt", "2.0.0.txt"]
+    assert (root / "locks" / "1.0.0.txt").read_text(encoding="utf-8") == "another lock"
+
+
+def test_a_lock_that_cannot_be_read_is_not_called_missing(root: Path) -> None:
+    """A directory in a lock's place is refused with the system's own words, and how to remove it."""
+    (root / "locks" / "2.0.0.txt").mkdir(parents=True)
+    with pytest.raises(EnvironmentBuildError) as caught:
+        locks.read(INPUTS)
+    assert caught.value.message == "locks/2.0.0.txt cannot be read: Is a directory"
+    assert caught.value.then == "rm -r locks/2.0.0.txt, then nox -s lock -- 2.0.0"
+
+
+@pytest.mark.usefixtures("root")
+def test_markers_select_one_version() -> None:
+    """For one Python the markers of a lock select one version of each name."""
+    write()
+    lock = locks.read(INPUTS)
+    assert [lock.selected({"python_full_version": python})["numpy"] for python in ("3.11.7", "3.12.1")] == [
+        "1.26.4",
+        "2.1.0",
+    ]
+
+
 @pytest.mark.usefixtures("root")
 def test_written_lock_names_no_index_and_no_path() -> None:
     """Index addresses, local paths and comments of the resolver do not reach the lock; hashes do."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import io
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from rich.console import Console
 
 from scripts.config import matrix_file
 from scripts.config.errors import EnvironmentBuildError
-from scripts.environments import locks, virtualenvs
+from scripts.environments import contents, locks, virtualenvs
 from scripts.environments.locks import Lock
 from scripts.environments.virtualenvs import Environment
 from scripts.host.process import Finished
@@ -44,6 +48,7 @@ class Installer(FakeSystem):
 
     distributions: Mapping[str, str] = field(default_factory=lambda: dict(SATISFIED))
     fails: Mapping[str, str] = field(default_factory=dict)  # by "venv" or "pip": what it says then
+    spoilt: Sequence[str] = ()  # distributions whose module is not what their record says
 
     def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float) -> Finished:
         """Answer for uv."""
@@ -59,6 +64,8 @@ class Installer(FakeSystem):
             site_packages = Path(argv[argv.index("--python") + 1]).parent.parent / "lib/python3.11/site-packages"
             for name, version in self.distributions.items():
                 _install(site_packages, name, version)
+            for name in self.spoilt:
+                (site_packages / module(name)).write_text("spoilt = True\n", encoding="utf-8")
             template = site_packages / virtualenvs._IMAGE
             template.parent.mkdir(parents=True)
             template.write_text(DOCKERFILE, encoding="utf-8")
@@ -71,9 +78,24 @@ def _make(path: Path) -> None:
 
 
 def _install(site_packages: Path, name: str, version: str) -> None:
-    info = site_packages / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+    info = Path(f"{name.replace('-', '_')}-{version}.dist-info")
+    files = {
+        module(name): f"version = {version!r}\n",
+        Path("../../../bin") / name: "#!/bin/sh\n",
+        info / "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+    }
+    record = f"{info}/RECORD,,\n"
+    for path, text in files.items():
+        (site_packages / path).parent.mkdir(parents=True, exist_ok=True)
+        (site_packages / path).write_text(text, encoding="utf-8")
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        record += f"{path},sha256={digest},{len(text)}\n"
+    (site_packages / info / "RECORD").write_text(record, encoding="utf-8")
+
+
+def module(name: str) -> Path:
+    """The one module of a distribution that the fake uv installs, within site-packages."""
+    return Path(name.replace("-", "_")) / "serving.py"
 
 
 @pytest.fixture
@@ -88,8 +110,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def a_lock(root: Path, **pins: tuple[str, ...]) -> Lock:
     """A lock of what the fake uv installs, some pins changed."""
-    whole = {name: (version,) for name, version in SATISFIED.items()}
-    return Lock(path=root / "locks" / "1.12.0.txt", digest="abcdef0123456789", pins=whole | pins)
+    whole = {name: (version,) for name, version in SATISFIED.items()} | pins
+    lines = [f"{name}=={version}" for name, versions in whole.items() for version in versions]
+    return a_lock_of(root, *lines)
+
+
+def a_lock_of(root: Path, *lines: str) -> Lock:
+    """A lock with these lines."""
+    requirements = tuple(Requirement(line) for line in lines)
+    return Lock(path=root / "locks" / "1.12.0.txt", digest="abcdef0123456789", requirements=requirements)
 
 
 def build(root: Path, installer: Installer, lock: Lock | None = None) -> Environment:
@@ -117,6 +146,14 @@ def test_hashes_are_required(root: Path) -> None:
     assert "--no-python-downloads" in venv
     assert {"--require-hashes", "--no-deps"} < set(install)
     assert install[-2:] == ("--requirements", str(root / "locks" / "1.12.0.txt"))
+
+
+def test_nothing_is_shared_with_the_cache_of_the_installer(root: Path) -> None:
+    """The installer must copy: a write into a virtualenv reaches neither its cache nor what else is made from that."""
+    installer = Installer()
+    build(root, installer)
+    install = installer.commands[1]
+    assert install[install.index("--link-mode") + 1] == "copy"
 
 
 def test_compiled_by_its_own_python(root: Path) -> None:
@@ -158,7 +195,7 @@ def test_unfinished_virtualenv_is_built_again(root: Path) -> None:
 def test_another_lock_is_another_virtualenv(root: Path) -> None:
     """The directory's name changes with the lock and with the Python."""
     lock = a_lock(root)
-    other = Lock(path=lock.path, digest="fedcba9876543210", pins=lock.pins)
+    other = Lock(path=lock.path, digest="fedcba9876543210", requirements=lock.requirements)
     places = {virtualenvs.directory("1.12.0", some, python) for some in (lock, other) for python in ("3.11", "3.12")}
     assert len(places) == 4
 
@@ -203,9 +240,169 @@ def test_foreign_content(root: Path, pins: dict[str, tuple[str, ...]]) -> None:
     assert caught.value.then.startswith("rm -r .envs/1.12.0-py3.11-")
 
 
-def test_divided_pin(root: Path) -> None:
-    """Where markers divide a pin, any of its versions is the lock's."""
-    assert build(root, Installer(), a_lock(root, gunicorn=("20.1.0", "22.0.0"))).built
+@pytest.mark.parametrize(
+    ("marker", "selected"),
+    [
+        ("python_full_version < '3.11'", False),
+        ("python_full_version >= '3.11'", True),
+        ("sys_platform == 'win32'", False),
+        ("platform_python_implementation != 'PyPy'", True),
+    ],
+)
+def test_markers_decide_what_must_be_there(root: Path, marker: str, *, selected: bool) -> None:
+    """What the markers of the lock select for the virtualenv's own Python must be there, and nothing else."""
+    lock = a_lock_of(root, *(f"{name}=={version}" for name, version in SATISFIED.items()), f"tomli==2.0.1 ; {marker}")
+    if not selected:
+        assert build(root, Installer(), lock).built
+        with pytest.raises(EnvironmentBuildError, match="holds what its lock does not: tomli"):
+            rebuilt(root, Installer(distributions=SATISFIED | {"tomli": "2.0.1"}), lock)
+    else:
+        with pytest.raises(EnvironmentBuildError, match=r"lacks what its lock holds: tomli 2\.0\.1"):
+            build(root, Installer(), lock)
+        assert rebuilt(root, Installer(distributions=SATISFIED | {"tomli": "2.0.1"}), lock).built
+
+
+def rebuilt(root: Path, installer: Installer, lock: Lock) -> Environment:
+    """Build it from nothing."""
+    shutil.rmtree(root / ".envs")
+    return build(root, installer, lock)
+
+
+def refused(root: Path, installer: Installer | None = None) -> EnvironmentBuildError:
+    """The error of a session before which the virtualenv was changed."""
+    with pytest.raises(EnvironmentBuildError) as caught:
+        build(root, installer or Installer())
+    return caught.value
+
+
+def test_a_file_edited_in_place_is_refused(root: Path) -> None:
+    """An edit is found that leaves size and time as they were; the error names distribution, file and what to type."""
+    built = build(root, Installer())
+    file = built.site_packages / module("keyrings-alt")
+    before = file.stat()
+    file.chmod(0o644)
+    file.write_text(file.read_text(encoding="utf-8").replace("5.0.1", "9.9.9"), encoding="utf-8")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_size == before.st_size
+    error = refused(root)
+    assert error.message == (
+        "the virtualenv of 1.12.0 was altered after it was built:\n"
+        "  - keyrings-alt: lib/python3.11/site-packages/keyrings_alt/serving.py changed"
+    )
+    assert error.then == "rm -r .envs/1.12.0-py3.11-abcdef012345, then repeat this command"
+
+
+@pytest.mark.parametrize("place", ["bin/gunicorn", "pyvenv.cfg", "lib/python3.11/site-packages/gunicorn/serving.py"])
+def test_a_file_that_is_gone_or_cut_short_is_refused(root: Path, place: str) -> None:
+    """A console script, a module or the virtualenv's own settings: emptied or deleted, each is named."""
+    path = build(root, Installer()).path
+    (path / place).chmod(0o644)
+    (path / place).write_text("", encoding="utf-8")
+    assert f"{place} changed" in refused(root).message
+    (path / place).unlink()
+    assert f"{place} is gone" in refused(root).message
+
+
+def test_a_distribution_removed_with_its_metadata_is_refused(root: Path) -> None:
+    """What the lock holds and the virtualenv no longer has is named, though no trace of it is left."""
+    site_packages = build(root, Installer()).site_packages
+    for folder in ("gunicorn", "gunicorn-20.1.0.dist-info", "uvicorn", "uvicorn-0.30.1.dist-info"):
+        shutil.rmtree(site_packages / folder)
+    error = refused(root)
+    assert error.message == "the virtualenv of 1.12.0 lacks what its lock holds: gunicorn 20.1.0, uvicorn 0.30.1"
+    assert error.then == "rm -r .envs/1.12.0-py3.11-abcdef012345, then repeat this command"
+
+
+@pytest.mark.parametrize("version", ["19.0.0", "0.1"])
+def test_an_extra_distribution_is_refused(root: Path, version: str) -> None:
+    """A distribution that somebody installed is named, also beside another version of the same."""
+    name = "gunicorn" if version == "19.0.0" else "debugger"
+    _install(build(root, Installer()).site_packages, name, version)
+    assert refused(root).message == f"the virtualenv of 1.12.0 holds what its lock does not: {name} {version}"
+
+
+@pytest.mark.parametrize("name", ["sitecustomize.py", "slow.pth"])
+def test_a_file_that_python_takes_up_by_itself_is_refused(root: Path, name: str) -> None:
+    """A file of no distribution that Python runs as it starts is named."""
+    (build(root, Installer()).site_packages / name).write_text("import time; time.sleep(0.3)\n", encoding="utf-8")
+    assert f"lib/python3.11/site-packages/{name} is new" in refused(root).message
+
+
+def test_a_compiled_module_that_was_exchanged_is_refused(root: Path) -> None:
+    """Python runs the compiled file, so that one is held against the build too; one compiled since is not."""
+    site_packages = build(root, Compiling()).site_packages
+    folder = site_packages / "gunicorn" / "__pycache__"
+    (folder / "later.cpython-311.pyc").touch()
+    assert not build(root, Installer()).built
+    (folder / "serving.cpython-311.pyc").unlink()
+    (folder / "serving.cpython-311.pyc").write_bytes(b"another")
+    assert "gunicorn: lib/python3.11/site-packages/gunicorn/__pycache__/serving" in refused(root).message
+
+
+@dataclass(kw_only=True, slots=True)
+class Compiling(Installer):
+    """It compiles one module, too."""
+
+    def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float) -> Finished:
+        """Answer for uv and for the compiler."""
+        if "compileall" in argv:
+            folder = Path(argv[-1]) / "gunicorn" / "__pycache__"
+            folder.mkdir(exist_ok=True)
+            (folder / "serving.cpython-311.pyc").write_bytes(b"compiled")
+        return Installer.run(self, argv, env=env, cwd=cwd, timeout_s=timeout_s)
+
+
+def test_only_the_first_changes_are_named(root: Path) -> None:
+    """Of many changes the error names five, and says how many more there are."""
+    shutil.rmtree(build(root, Installer()).path / "bin")
+    installer = Installer()
+    for name in SATISFIED:
+        (root / ".envs/1.12.0-py3.11-abcdef012345/lib/python3.11/site-packages" / module(name)).unlink()
+    assert refused(root, installer).message.endswith("\n  - and 3 more")
+    assert installer.commands == []
+
+
+def test_emptied_metadata_is_refused(root: Path) -> None:
+    """A distribution whose metadata was emptied counts as missing."""
+    file = build(root, Installer()).site_packages / "gunicorn-20.1.0.dist-info" / "METADATA"
+    file.unlink()
+    file.touch()
+    assert refused(root).message == "the virtualenv of 1.12.0 lacks what its lock holds: gunicorn 20.1.0"
+
+
+def test_packages_that_are_gone_altogether_are_refused(root: Path) -> None:
+    """A virtualenv without its packages ends with the command that removes it."""
+    shutil.rmtree(build(root, Installer()).path / "lib")
+    assert refused(root).message == "the virtualenv of 1.12.0 holds no packages"
+
+
+def test_an_altered_cache_of_the_installer_is_refused(root: Path) -> None:
+    """What is installed unlike its own record is not used: the error names it and the command that cleans the cache."""
+    error = refused(root, Installer(spoilt=["gunicorn"]))
+    assert error.message == "uv's cache holds altered files:\n  - gunicorn: gunicorn/serving.py"
+    assert error.then == "uv cache clean gunicorn, then repeat this command"
+    assert build(root, Installer()).built
+
+
+def test_an_altered_shared_file_does_not_reach_a_new_virtualenv(root: Path) -> None:
+    """A write in place reaches what shares the file, which is refused; removing the virtualenv heals it."""
+    path = build(root, Installer()).path
+    for name in SATISFIED:
+        file = path / "lib/python3.11/site-packages" / module(name)
+        (stored,) = (one for one in (root / ".envs" / "files").rglob("*") if one.samefile(file))
+        stored.chmod(0o644)
+        stored.write_text("", encoding="utf-8")
+    assert refused(root).message.count(" changed") == len(SATISFIED)
+    shutil.rmtree(path)
+    assert build(root, Installer()).built
+    assert not build(root, Installer()).built
+
+
+def test_a_virtualenv_without_its_list_is_built_again(root: Path) -> None:
+    """A virtualenv of which it cannot be said what it held, as one of an older version of the suite, is built again."""
+    path = build(root, Installer()).path
+    (path / contents.LIST).unlink()
+    assert build(root, Installer()).built
 
 
 @pytest.mark.parametrize(
@@ -220,7 +417,7 @@ def test_divided_pin(root: Path) -> None:
 def test_image_pins(root: Path, change: dict[str, str | None], mismatches: list[str]) -> None:
     """The pins of the release's own image template are compared with what is installed; its own name is not."""
     installed = {name: version for name, version in (SATISFIED | change).items() if version is not None}
-    lock = a_lock(root, **{name: (version,) for name, version in installed.items()})
+    lock = a_lock_of(root, *(f"{name}=={version}" for name, version in installed.items()))
     assert virtualenvs.image_mismatches(build(root, Installer(distributions=installed), lock)) == mismatches
 
 

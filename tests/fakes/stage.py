@@ -149,7 +149,7 @@ class Stage:
 def arm(label: str) -> Arm:
     """Something to measure; its label may have a local part."""
     release: Release = dataclasses.replace(values.RELEASE, version=label)
-    lock = Lock(path=Path(f"{label}.txt"), digest=label.encode().hex().ljust(64, "0"), pins={})
+    lock = Lock(path=Path(f"{label}.txt"), digest=label.encode().hex().ljust(64, "0"), requirements=())
     return Arm(release=release, version=label.partition("+")[0], lock=lock, about=f"promptflow {label}")
 
 

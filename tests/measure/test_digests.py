@@ -13,7 +13,7 @@ from scripts.environments.locks import Lock
 from scripts.measure import digests, loadgen
 from tests.fakes import values
 
-LOCK = Lock(path=Path("1.12.0.txt"), digest="1" * 64, pins={})
+LOCK = Lock(path=Path("1.12.0.txt"), digest="1" * 64, requirements=())
 
 
 def test_of_a_release(tmp_path: Path) -> None:

@@ -47,7 +47,9 @@ def context(outside: FakeSystem, tmp_path: Path) -> RunContext:
         results=tmp_path / "results",
         scratch=tmp_path / "scratch",
         marker="marker",
-        prepared=Prepared(environment=environment, lock=Lock(path=tmp_path / "1.12.0.txt", digest="1" * 64, pins={})),
+        prepared=Prepared(
+            environment=environment, lock=Lock(path=tmp_path / "1.12.0.txt", digest="1" * 64, requirements=())
+        ),
         limits=Limits(boot_s=10.0, verify_s=5.0),
     )
 

@@ -149,7 +149,7 @@ def _prepared(path: Path) -> Prepared:
         distributions={},
         built=False,
     )
-    return Prepared(environment=environment, lock=Lock(path=Path(sys.executable), digest="0" * 64, pins={}))
+    return Prepared(environment=environment, lock=Lock(path=Path(sys.executable), digest="0" * 64, requirements=()))
 
 
 if __name__ == "__main__":
