@@ -179,7 +179,7 @@ def clocks() -> Clocks:
 def end_leftovers(marker: str) -> None:
     """Kill what a killed harness has left: processes of this user that carry its marker.
 
-    Call it only while holding the machine's lock: then no live harness owns such a process.
+    Call it only while holding the lock whose marker it is: then no live harness owns such a process.
     """
     for process in psutil.process_iter():
         with contextlib.suppress(*_GONE, OSError):

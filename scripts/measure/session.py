@@ -48,16 +48,15 @@ def opened(options: Options, users: int, system: System, progress: Progress) -> 
     """Hold the machine for runs of up to so many users, and remove what a killed session has left."""
     record_writer.require_writable(options.results)
     machine.raise_open_files(users)
-    lock_file = machine.lock_file()
-    with machine.exclusive(lock_file), progress:
-        telemetry.end_leftovers(str(lock_file))
+    with machine.exclusive(machine.lock_file()) as marker, progress:
+        telemetry.end_leftovers(marker)
         record_writer.remove_unfinished(options.results)
         yield RunContext(
             system=system,
             progress=progress,
             results=options.results,
             scratch=options.scratch,
-            marker=str(lock_file),
+            marker=marker,
             prepared=None,
             keep_logs=options.keep_logs,
             limits=options.limits,

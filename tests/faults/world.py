@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from scripts.config.matrix import ROOT
+from scripts.host import machine
 from scripts.host.telemetry import MARKER
 from scripts.records import storage
 from scripts.records.schema import RunRecord
@@ -94,7 +95,7 @@ class World:
 
     @property
     def lock(self) -> Path:
-        """The machine's lock of this world; also its marker."""
+        """The machine's lock of this world."""
         return self.at / "machine.lock"
 
     def build(self) -> None:
@@ -146,10 +147,13 @@ class World:
 
     def processes(self, word: str = "") -> list[psutil.Process]:
         """What carries this world's marker, and the word in its command line."""
-        found = []
+        found: list[psutil.Process] = []
+        if not self.lock.exists():
+            return found
+        marker = machine.marker(self.lock)
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                marked = process.environ().get(MARKER) == str(self.lock)
+                marked = process.environ().get(MARKER) == marker
                 if marked and process.status() != psutil.STATUS_ZOMBIE and word in shlex.join(process.cmdline()):
                     found.append(process)
         return found
