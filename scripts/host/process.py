@@ -28,7 +28,7 @@ from scripts.config.errors import Terminated
 logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _LIBC = ctypes.CDLL(None)  # loaded here, since little is safe between fork and exec
 
 
@@ -191,6 +191,20 @@ def _end_with_parent() -> None:
     """Let the kernel send this process SIGTERM when its parent dies, even of SIGKILL. Linux only."""
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def adopting_orphans() -> Iterator[bool]:
+    """While it is open, a descendant whose parent ends becomes a child of this process; yields False where it cannot.
+
+    So a process that leaves its session and its parent can still be found. Linux only.
+    """
+    adopts = sys.platform == "linux" and _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    try:
+        yield adopts
+    finally:
+        if adopts:
+            _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> None:

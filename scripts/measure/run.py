@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,6 +55,7 @@ class RunContext:
     results: Path
     scratch: Path  # every run makes a private folder in it
     marker: str  # in the environment of all children, for finding leftovers
+    sweep: Callable[[], str]  # ends what outlives a run; says whether nothing is left
     prepared: Prepared | None  # None: the mock API alone
     keep_logs: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -77,6 +78,7 @@ class _RunState:
     phases_s: dict[str, float] = field(default_factory=dict)
     observed: ObservedConfig | None = None
     assembled: AssembledRun | None = None
+    left: str = ""  # what is known of processes after the run
 
 
 def run(context: RunContext, spec: RunSpec) -> CompletedRun:
@@ -94,9 +96,10 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
     error: SuiteError | None = None
     try:
         with ExitStack() as stack:
+            stack.callback(_sweep, context, state)  # first in, so last out
             _measure(context, spec, stack, scratch, state)
             context.progress.phase("stop")
-        state.phases_s["stop"] = context.progress.done("nothing left running")
+        state.phases_s["stop"] = context.progress.done(state.left)
     except (ServerError, InvalidMeasurementError, OSError) as caught:
         error = _explained(caught, scratch)
         context.progress.abandon()
@@ -116,6 +119,12 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
     if not keeps_logs:
         shutil.rmtree(scratch, ignore_errors=True)
     return CompletedRun(record=record, directory=directory, scratch=scratch if keeps_logs else None, error=error)
+
+
+def _sweep(context: RunContext, state: _RunState) -> None:
+    """End what outlives the servers, undisturbed by Ctrl-C."""
+    with shielded():
+        state.left = context.sweep()
 
 
 def _explained(error: SuiteError | OSError, scratch: Path) -> SuiteError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from scripts.config.matrix import ROOT, Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks, virtualenvs
 from scripts.environments.locks import Lock
-from scripts.host import machine, telemetry
-from scripts.host.process import System
+from scripts.host import leftovers, machine
+from scripts.host.process import System, adopting_orphans
 from scripts.host.progress import Progress
 from scripts.measure import record_writer
 from scripts.measure.run import CompletedRun, Prepared, RunContext, run
@@ -48,8 +49,9 @@ def opened(options: Options, users: int, system: System, progress: Progress) -> 
     """Hold the machine for runs of up to so many users, and remove what a killed session has left."""
     record_writer.require_writable(options.results)
     machine.raise_open_files(users)
-    with machine.exclusive(machine.lock_file()) as marker, progress:
-        telemetry.end_leftovers(marker)
+    spared = leftovers.children()
+    with machine.exclusive(machine.lock_file()) as marker, adopting_orphans() as adopts, progress:
+        leftovers.end_marked(marker)
         record_writer.remove_unfinished(options.results)
         yield RunContext(
             system=system,
@@ -57,6 +59,7 @@ def opened(options: Options, users: int, system: System, progress: Progress) -> 
             results=options.results,
             scratch=options.scratch,
             marker=marker,
+            sweep=functools.partial(leftovers.sweep, marker, spared, adopts=adopts),
             prepared=None,
             keep_logs=options.keep_logs,
             limits=options.limits,

@@ -67,6 +67,18 @@ def test_an_interrupted_session_stops_everything(
     assert world.left() == []
 
 
+def test_an_interrupt_ends_what_left_its_session(world: World) -> None:
+    """Ctrl-C also ends the processes that a flow has started in sessions of their own."""
+    world.behave(answer="hang", strays="two")
+    session = world.start()
+    session.wait_until(lambda: world.came_to("score"))
+    assert len(world.strays()) == 2
+    session.signal(signal.SIGINT)
+    ended = session.end()
+    assert ended.code == 130, ended.err
+    assert world.left() == []
+
+
 def test_a_second_interrupt_does_not_disturb_the_cleaning_up(world: World) -> None:
     """Somebody who presses Ctrl-C again and again still leaves no server that ignores SIGTERM."""
     session = to_verify(world, sigterm="ignore", FORCE_COLOR="1")  # with a live line, as on a terminal: it has a thread

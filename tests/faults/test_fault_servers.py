@@ -103,6 +103,18 @@ def test_a_worker_that_outlives_its_master_is_killed(world: World) -> None:
     assert world.left() == []
 
 
+@pytest.mark.parametrize(("answer", "code"), [("ok", 0), ("wrong", 5)])
+def test_processes_that_left_their_session_are_ended(world: World, answer: str, code: int) -> None:
+    """What a flow starts in a session of its own is ended after the run, good or not, whatever its environment."""
+    world.behave(strays="two", answer=answer)
+    session = world.start()
+    session.wait_until(lambda: len(world.strays()) == 2)
+    ended = session.end()
+    assert ended.code == code, ended.err
+    assert ("nothing left running" in ended.out) == (code == 0)
+    assert world.left() == []
+
+
 def test_a_mock_api_that_dies_under_load_is_noticed(world: World) -> None:
     """Without its backend a run is recorded as failed, and the error names the mock and not the server."""
     session = world.start()

@@ -121,13 +121,14 @@ class World:
         (self.results / _EARLIER).write_bytes(b'{"schema_version": 1, "kept": true}\n')
 
     def behave(self, **settings: str) -> None:
-        """Say how the fake release behaves: boot, answer, load, sigterm, version, fail_at_request."""
+        """Say how the fake release behaves: boot, answer, load, sigterm, strays, version, fail_at_request."""
         usual = {
             "boot": "ok",
             "answer": "ok",
             "load": "ok",
             "fail_at_request": "10",  # of one worker; the first verifies
             "sigterm": "ok",
+            "strays": "none",
             "version": drive.RELEASE,
             "events": str(self.at / "events.txt"),
         }
@@ -163,6 +164,18 @@ class World:
         events = self.at / "events.txt"
         return events.is_file() and event in events.read_text(encoding="utf-8").split()
 
+    def strays(self) -> list[psutil.Process]:
+        """The processes that left the fake release's session, and still run."""
+        events = self.at / "events.txt"
+        words = events.read_text(encoding="utf-8").split() if events.is_file() else []
+        found = []
+        for pid in [int(word.removeprefix("stray:")) for word in words if word.startswith("stray:")]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                if process.status() != psutil.STATUS_ZOMBIE and process.name() == "sleep":
+                    found.append(process)
+        return found
+
     def loads(self) -> bool:
         """Whether users ask."""
         return any(f.read_text().count("\n") > 1 for f in self.at.glob("scratch/*/recorded/progress.csv"))
@@ -179,7 +192,7 @@ class World:
 
     def left(self) -> list[str]:
         """What should not be there after a session: processes, unfinished records, a changed earlier record."""
-        left = [f"process {process.cmdline()}" for process in self.processes()]
+        left = [f"process {process.cmdline()}" for process in (*self.processes(), *self.strays())]
         left += [f"unfinished {path.name}" for path in self.results.rglob(f"*{UNFINISHED}")]
         earlier = self.results / _EARLIER
         if not earlier.is_file() or earlier.read_bytes() != b'{"schema_version": 1, "kept": true}\n':

@@ -14,6 +14,7 @@ from rich.console import Console
 from scripts.config.errors import Terminated
 from scripts.environments.locks import Lock
 from scripts.environments.virtualenvs import Environment
+from scripts.host import leftovers
 from scripts.host.progress import Progress
 from scripts.measure import run
 from scripts.measure.run import CompletedRun, Prepared, RunContext
@@ -47,6 +48,7 @@ def context(outside: FakeSystem, tmp_path: Path) -> RunContext:
         results=tmp_path / "results",
         scratch=tmp_path / "scratch",
         marker="marker",
+        sweep=lambda: leftovers.NOTHING_LEFT,
         prepared=Prepared(environment=environment, lock=Lock(path=tmp_path / "1.12.0.txt", digest="1" * 64, pins={})),
         limits=Limits(boot_s=10.0, verify_s=5.0),
     )

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -134,7 +135,17 @@ def main() -> None:
         sys.exit(3)
     if behaviour["boot"] == "never_ready":
         time.sleep(60)
+    if behaviour["strays"] == "two":
+        leave_strays(behaviour)
     serve(bound(args.b), args.w, behaviour)
+
+
+def leave_strays(behaviour: dict[str, str]) -> None:
+    """Start two processes that leave session and parent, as a daemon does; one clears its environment too."""
+    for words in ("setsid sleep 600", "env -i setsid sleep 600"):
+        shell = ["sh", "-c", f"{words} > /dev/null 2>&1 & echo $!"]
+        pid = subprocess.run(shell, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        note(behaviour, f"stray:{pid}")
 
 
 def serve(listener: socket.socket, count: int, behaviour: dict[str, str]) -> None:
