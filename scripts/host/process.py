@@ -212,8 +212,11 @@ def _terminated(_number: int, _frame: FrameType | None) -> None:
 
 
 def terminate_as_exception() -> None:
-    """Turn SIGTERM and SIGHUP into `Terminated`, so that clean-up runs as it does for Ctrl-C."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    """Turn SIGTERM and SIGHUP into `Terminated`, so that clean-up runs as it does for Ctrl-C.
+
+    What was ignored before stays ignored: under `nohup` a closed terminal ends nothing.
+    """
+    for number in _heeded(signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
     if "NOX_CURRENT_SESSION" in os.environ:  # nox does not pass SIGTERM on to what it has started
         _end_with_parent()
@@ -227,7 +230,7 @@ def shielded() -> Iterator[None]:
     Python then raises in the main thread all the same.
     """
     held: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in _heeded(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         for number in before:
             signal.signal(number, lambda number, _frame: held.append(number))
@@ -237,6 +240,11 @@ def shielded() -> Iterator[None]:
             signal.signal(number, handler)
         if held:
             signal.raise_signal(held[0])
+
+
+def _heeded(*numbers: signal.Signals) -> tuple[signal.Signals, ...]:
+    """Those of the signals that are not ignored."""
+    return tuple(number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN)
 
 
 def wait_until(

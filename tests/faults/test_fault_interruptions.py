@@ -79,6 +79,17 @@ def test_an_interrupt_ends_what_left_its_session(world: World) -> None:
     assert world.left() == []
 
 
+def test_a_closed_terminal_does_not_end_what_nohup_started(world: World) -> None:
+    """A session under nohup that gets SIGHUP, as when its terminal closes, goes on to its record."""
+    session = world.start(first="trap '' HUP")  # what nohup does
+    session.wait_until(world.loads)
+    session.signal(signal.SIGHUP)
+    ended = session.end()
+    assert ended.code == 0, ended.err
+    assert [record.outcome for record in world.records()] == ["ok"]
+    assert world.left() == []
+
+
 def test_a_second_interrupt_does_not_disturb_the_cleaning_up(world: World) -> None:
     """Somebody who presses Ctrl-C again and again still leaves no server that ignores SIGTERM."""
     session = to_verify(world, sigterm="ignore", FORCE_COLOR="1")  # with a live line, as on a terminal: it has a thread
