@@ -115,7 +115,7 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
         assembled.histograms if assembled else None,
         assembled.timeline if assembled else [],
     )
-    keeps_logs = context.keep_logs or error is not None
+    keeps_logs = (context.keep_logs or error is not None) and scratch.is_dir()
     if not keeps_logs:
         shutil.rmtree(scratch, ignore_errors=True)
     return CompletedRun(record=record, directory=directory, scratch=scratch if keeps_logs else None, error=error)
@@ -128,8 +128,13 @@ def _sweep(context: RunContext, state: _RunState) -> None:
 
 
 def _explained(error: SuiteError | OSError, scratch: Path) -> SuiteError:
-    """The error with its cause, where a full disk shows as any error, and with what to do next."""
+    """The error with its cause, where a full disk or a removed folder shows as any error, and with what to do next."""
     message = error.message if isinstance(error, SuiteError) else str(error)
+    if not (scratch / "home").is_dir():
+        return NothingMeasuredError(
+            f"the folder of the run's logs was removed while it ran: {scratch}",
+            then="leave .scratch alone while a session runs, and repeat this command",
+        )
     if shutil.disk_usage(scratch).free < _FULL_BYTES:
         return NothingMeasuredError(
             f"the disk of the logs is full: {message}",

@@ -41,6 +41,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Worker
     bodies: ClassVar[dict[str, object]] = {
         "ok": {"answer": {"type": "fake", "total_time_sec": 0.0, "pf_node_time_sec": 0.0}},
+        "slow": {"answer": {"type": "fake"}},
         "wrong": {"answer": {"type": "something else"}},
         "status500": {"error": {"message": "the flow raised"}},
     }
@@ -56,6 +57,9 @@ class Handler(BaseHTTPRequestHandler):
         answer = self.server.behaviour["answer"]
         if answer == "hang":
             time.sleep(60)
+        if answer == "slow" and not Path("asked").exists():  # the first request
+            Path("asked").touch()
+            time.sleep(2)
         self.server.scored += 1
         if self.server.scored == int(self.server.behaviour["fail_at_request"]):
             UNDER_LOAD[self.server.behaviour["load"]]()
