@@ -226,4 +226,4 @@ def test_no_steady_window(context: RunContext, outside: FakeSystem) -> None:
     outside.ramp_ends = False
     done = made(context)
     assert done.record.outcome == "invalid"
-    assert "only 2 users had started when the load ended" in done.record.reasons[0]
+    assert "the load ended before its ramp, with 2 of 2 users; there is no steady window" in done.record.reasons[0]
