@@ -158,7 +158,7 @@ def _measure(context: RunContext, spec: RunSpec, stack: ExitStack, scratch: Path
         booted, settled_s, state.observed = _boot(context, spec, spec.target, stack, mock, env, scratch)
         state.phases_s["boot"] = progress.done(f"{state.observed.workers} workers ready")
         progress.phase("verify")
-        server_command.require_version(state.observed.promptflow, spec.target.version)
+        server_command.require_version(state.observed.promptflow, spec.target.version, booted.child.log)
         flow, backend_wait_s = spec.target.flow, spec.profile.backend_wait_min_s
         live = Live(
             booted=booted,

@@ -142,10 +142,14 @@ def test_a_port_taken_before_it_is_bound_is_exchanged(world: World) -> None:
     ("behaviour", "said"),
     [
         ({"version": "1.11.0"}, "the server says that it is promptflow 1.11.0, not 1.12.0"),
+        (
+            {"version": ""},
+            "the server does not answer /version; its last lines:\n    [INFO] Starting gunicorn (a fake)",
+        ),
         ({"answer": "wrong"}, "type is 'something else', not 'fake'"),
         ({"answer": "status500"}, 'HTTP status 500: {"error": {"message": "the flow raised"}}'),
     ],
-    ids=["version", "answer", "status"],
+    ids=["version", "no version", "answer", "status"],
 )
 def test_a_server_that_does_not_verify_is_not_loaded(world: World, behaviour: dict[str, str], said: str) -> None:
     """A server of the wrong version, or one that answers wrongly, is recorded as that and never loaded."""
