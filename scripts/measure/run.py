@@ -6,6 +6,7 @@ promptflow.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -31,10 +32,12 @@ from scripts.host.progress import Progress
 from scripts.measure import assembly, digests, loadgen, record_writer
 from scripts.measure.assembly import AssembledRun, Live
 from scripts.records.schema import SCHEMA_VERSION, Machine, ObservedConfig, Outcome, RequestedConfig, RunRecord
+from scripts.records.storage import RUN_ID
 from scripts.serving import launch, redaction, server_command
 from scripts.serving.launch import Booted, Limits
 
 _OUTCOMES: dict[type[SuiteError], Outcome] = {VerificationError: "verify-failed", InvalidMeasurementError: "invalid"}
+_UNFINISHED_FILE = "unfinished"  # in a run's folder in scratch while it runs; holds the marker of its session
 _FULL_BYTES = 65_536  # with less free, a disk cannot take a log or a recording
 
 
@@ -86,7 +89,6 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
     now = datetime.now(UTC)
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     scratch = context.scratch / run_id
-    (scratch / "home").mkdir(parents=True)
     before = machine.describe()
     if before.cpu_busy_before > machine.BUSY:
         context.progress.note(
@@ -94,7 +96,10 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
         )
     state = _RunState()
     error: SuiteError | None = None
+    (scratch / "home").mkdir(parents=True)
     try:
+        if not context.keep_logs:
+            (scratch / _UNFINISHED_FILE).write_text(context.marker, encoding="utf-8")
         with ExitStack() as stack:
             stack.callback(_sweep, context, state)  # first in, so last out
             _measure(context, spec, stack, scratch, state)
@@ -104,8 +109,7 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
         error = _explained(caught, scratch)
         context.progress.abandon()
     except BaseException:  # interrupted: the logs explain nothing
-        if not context.keep_logs:
-            shutil.rmtree(scratch, ignore_errors=True)
+        _leave(scratch, keep=context.keep_logs)
         raise
     record = _record(context, spec, run_id, now, before, state, error)
     assembled = state.assembled
@@ -116,9 +120,28 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
         assembled.timeline if assembled else [],
     )
     keeps_logs = (context.keep_logs or error is not None) and scratch.is_dir()
-    if not keeps_logs:
-        shutil.rmtree(scratch, ignore_errors=True)
+    _leave(scratch, keep=keeps_logs)
     return CompletedRun(record=record, directory=directory, scratch=scratch if keeps_logs else None, error=error)
+
+
+def remove_unfinished(scratch: Path, marker: str) -> None:
+    """Remove the folders of runs that a killed session has left, but not those whose logs were kept.
+
+    Call it only while holding the lock whose marker it is: sessions on other locks may share the directory.
+    """
+    for unfinished in scratch.glob(f"*/{_UNFINISHED_FILE}"):
+        with contextlib.suppress(OSError):
+            if RUN_ID.fullmatch(unfinished.parent.name) and unfinished.read_text(encoding="utf-8") == marker:
+                shutil.rmtree(unfinished.parent)
+
+
+def _leave(scratch: Path, *, keep: bool) -> None:
+    """Remove a run's folder, or mark that it is kept."""
+    if keep:
+        with contextlib.suppress(OSError):
+            (scratch / _UNFINISHED_FILE).unlink()
+    else:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _sweep(context: RunContext, state: _RunState) -> None:

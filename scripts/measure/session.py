@@ -17,7 +17,7 @@ from scripts.host import leftovers, machine
 from scripts.host.process import System, adopting_orphans
 from scripts.host.progress import Progress
 from scripts.measure import record_writer
-from scripts.measure.run import CompletedRun, Prepared, RunContext, run
+from scripts.measure.run import CompletedRun, Prepared, RunContext, remove_unfinished, run
 from scripts.serving.launch import Limits
 
 SCRATCH = ROOT / ".scratch"
@@ -53,6 +53,7 @@ def opened(options: Options, users: int, system: System, progress: Progress) -> 
     with machine.exclusive(machine.lock_file()) as marker, adopting_orphans() as adopts, progress:
         leftovers.end_marked(marker)
         record_writer.remove_unfinished(options.results)
+        remove_unfinished(options.scratch, marker)
         yield RunContext(
             system=system,
             progress=progress,

@@ -134,7 +134,7 @@ def test_finished_runs_survive_an_interrupt(world: World) -> None:
 
 @pytest.mark.parametrize("phase", [to_boot, to_load])
 def test_what_a_killed_session_left_is_ended_by_the_next(world: World, phase: Callable[[World, str], Session]) -> None:
-    """After kill -9 the next session ends the leftovers, removes the unfinished record, and succeeds."""
+    """After kill -9 the next session ends the leftovers, removes the unfinished record and folder, and succeeds."""
     session = phase(world, "ignore")
     session.signal(signal.SIGKILL)
     assert session.end().code == -signal.SIGKILL
@@ -142,12 +142,25 @@ def test_what_a_killed_session_left_is_ended_by_the_next(world: World, phase: Ca
     assert leftovers  # a server that ignores the SIGTERM which the kernel sent in the session's name
     unfinished = world.results / "runs" / "fault" / "1.12.0" / "flask-flow" / "20240101T000000Z-abcdef.tmp"
     unfinished.mkdir(parents=True)
+    assert len(world.folders()) == 1
     world.behave()
     ended = world.run()
     assert ended.code == 0, ended.err
+    assert world.folders() == []
     assert not [process for process in leftovers if process.is_running()]
     assert [record.outcome for record in world.records()] == ["ok"]
     assert world.left() == []
+
+
+def test_logs_that_were_kept_outlive_the_next_session(world: World) -> None:
+    """The folder of a failed run, which names its logs, is none of a killed session: the next session keeps it."""
+    world.behave(answer="wrong")
+    assert world.run().code == 5
+    kept = world.folders()
+    world.behave()
+    assert world.run().code == 0
+    assert len(kept) == 1
+    assert world.folders() == kept
 
 
 def test_a_second_session_on_the_machine_is_refused(world: World) -> None:

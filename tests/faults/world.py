@@ -176,6 +176,10 @@ class World:
                     found.append(process)
         return found
 
+    def folders(self) -> list[str]:
+        """The runs' folders in scratch."""
+        return sorted(path.name for path in self.at.glob("scratch/*"))
+
     def loads(self) -> bool:
         """Whether users ask."""
         return any(f.read_text().count("\n") > 1 for f in self.at.glob("scratch/*/recorded/progress.csv"))

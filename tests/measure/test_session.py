@@ -79,6 +79,24 @@ def test_machine_that_is_taken(options: session.Options, outside: FakeSystem) ->
     assert outside.events == []
 
 
+def test_folders_of_killed_sessions(options: session.Options, outside: FakeSystem) -> None:
+    """A session removes the folders of runs that a killed session on its lock left, and nothing else in scratch."""
+    with machine.exclusive(machine.lock_file()) as marker:
+        pass
+    folders = {
+        "20240101T000000Z-aaaaaa": marker,
+        "20240101T000000Z-bbbbbb": "of another lock",
+        "20240101T000000Z-cccccc": None,  # its logs were kept
+        "mine": marker,
+    }
+    for name, held_by in folders.items():
+        (options.scratch / name / "home").mkdir(parents=True)
+        if held_by is not None:
+            (options.scratch / name / "unfinished").write_text(held_by, encoding="utf-8")
+    make(options, outside)
+    assert {path.name for path in options.scratch.iterdir()} == folders.keys() - {"20240101T000000Z-aaaaaa"}
+
+
 @pytest.mark.process
 def test_session_on_another_lock_is_left_alone(
     options: session.Options, outside: FakeSystem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
