@@ -126,24 +126,44 @@ def add_results_option(parser: Parser) -> None:
 def run(main: Callable[[list[str]], int]) -> NoReturn:
     """Call `main` with the command line and leave the process with its exit code."""
     try:
+        try:
+            code = _code(main)
+        finally:  # also after --help: at the end of the interpreter it is too late for an exit code
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the output has ended, as with `| head`
+        _give_up_output()
+        code = EXIT_BROKEN_PIPE
+    sys.exit(code)
+
+
+def _code(main: Callable[[list[str]], int]) -> int:
+    """The exit code of `main`, or of its error, which is printed."""
+    try:
         logging.basicConfig(level=_log_level(), format="%(levelname)s: %(message)s")
-        code = main(sys.argv[1:])
-        sys.stdout.flush()
+        return main(sys.argv[1:])
     except SuiteError as error:
-        code = _reported(error)
+        return _reported(error)
     except KeyboardInterrupt:
         print("interrupted: everything that was started has been stopped", file=sys.stderr)
-        code = EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
     except Terminated:
         print("terminated: everything that was started has been stopped", file=sys.stderr)
-        code = EXIT_TERMINATED
-    except BrokenPipeError:  # the reader of the output has ended, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_BROKEN_PIPE
+        return EXIT_TERMINATED
+    except BrokenPipeError:
+        raise
     except OSError as error:
         logger.debug("where it happened:", exc_info=True)
-        code = _reported(_of_the_system(error))
-    sys.exit(code)
+        return _reported(_of_the_system(error))
+
+
+def _give_up_output() -> None:
+    """Send what nobody reads to nowhere, so that the end of the interpreter does not fail on it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
 
 
 def _reported(error: SuiteError) -> int:

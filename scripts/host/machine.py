@@ -19,6 +19,7 @@ from scripts.records.schema import Machine
 _CPU_SAMPLE_S = 0.3
 _SPARE_FILES = 128  # beside one connection for each user: logs, libraries, listening sockets
 BUSY = 0.10  # share of all cores beyond which a measurement is disturbed
+_LOCK_VARIABLE = "PROMPTFLOW_SERVE_BENCH_LOCK"
 # One file for all users and all checkouts, wherever TMPDIR points. It is only ever locked, never written.
 _LOCK_FILE = Path("/tmp/promptflow-serve-bench.lock")  # noqa: S108 - a link there is refused
 
@@ -56,15 +57,39 @@ def raise_open_files(users: int) -> None:
 
 
 def lock_file() -> Path:
-    """The lock that everybody on this machine shares. PROMPTFLOW_SERVE_BENCH_LOCK names another one."""
-    return Path(os.environ.get("PROMPTFLOW_SERVE_BENCH_LOCK", _LOCK_FILE))
+    """The lock that everybody on this machine shares. PROMPTFLOW_SERVE_BENCH_LOCK names another one.
+
+    Its path is absolute, and its directory has no links; UsageError when the variable is set and names nothing.
+    """
+    named = os.environ.get(_LOCK_VARIABLE)
+    if named is None:
+        return _LOCK_FILE
+    if not named.strip():
+        raise UsageError(
+            f"{_LOCK_VARIABLE} is set, and names no file",
+            then=f"unset {_LOCK_VARIABLE}, or set it to a file, then repeat this command",
+        )
+    path = Path(named)
+    return path.parent.resolve() / path.name
+
+
+def marker(lock: Path) -> str:
+    """What marks the processes of whoever holds a lock.
+
+    It tells the file and not its name: two locks never share it, and one lock under two names has one.
+    """
+    return _marker(lock.stat())
+
+
+def _marker(lock: os.stat_result) -> str:
+    return f"{lock.st_dev:x}-{lock.st_ino:x}"
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[str]:
     """Hold the machine for one measurement; UsageError when another one runs. Death drops it.
 
-    OSError when the lock file can be neither made nor opened.
+    Yields the marker of the lock that is held. OSError when the lock file can be neither made nor opened.
     """
     descriptor = _lock_descriptor(path)
     try:
@@ -75,7 +100,7 @@ def exclusive(path: Path) -> Iterator[None]:
                 "another measurement runs on this machine; two would disturb each other",
                 then="wait until it has ended, then repeat this command",
             ) from error
-        yield
+        yield _marker(os.fstat(descriptor))
     finally:
         os.close(descriptor)
 

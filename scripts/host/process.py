@@ -28,7 +28,7 @@ from scripts.config.errors import Terminated
 logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _LIBC = ctypes.CDLL(None)  # loaded here, since little is safe between fork and exec
 
 
@@ -193,13 +193,30 @@ def _end_with_parent() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+@contextlib.contextmanager
+def adopting_orphans() -> Iterator[bool]:
+    """While it is open, a descendant whose parent ends becomes a child of this process; yields False where it cannot.
+
+    So a process that leaves its session and its parent can still be found. Linux only.
+    """
+    adopts = sys.platform == "linux" and _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    try:
+        yield adopts
+    finally:
+        if adopts:
+            _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
 def _terminated(_number: int, _frame: FrameType | None) -> None:
     raise Terminated
 
 
 def terminate_as_exception() -> None:
-    """Turn SIGTERM and SIGHUP into `Terminated`, so that clean-up runs as it does for Ctrl-C."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    """Turn SIGTERM and SIGHUP into `Terminated`, so that clean-up runs as it does for Ctrl-C.
+
+    What was ignored before stays ignored: under `nohup` a closed terminal ends nothing.
+    """
+    for number in _heeded(signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminated)
     if "NOX_CURRENT_SESSION" in os.environ:  # nox does not pass SIGTERM on to what it has started
         _end_with_parent()
@@ -213,7 +230,7 @@ def shielded() -> Iterator[None]:
     Python then raises in the main thread all the same.
     """
     held: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in _heeded(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         for number in before:
             signal.signal(number, lambda number, _frame: held.append(number))
@@ -223,6 +240,11 @@ def shielded() -> Iterator[None]:
             signal.signal(number, handler)
         if held:
             signal.raise_signal(held[0])
+
+
+def _heeded(*numbers: signal.Signals) -> tuple[signal.Signals, ...]:
+    """Those of the signals that are not ignored."""
+    return tuple(number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN)
 
 
 def wait_until(

@@ -9,14 +9,27 @@ from typing import Self
 from rich.console import Console
 from rich.status import Status
 
+from scripts.config.errors import EXIT_BROKEN_PIPE
+
 _PLAIN_EVERY_S = 10.0  # between two lines of a long phase in a log
+
+
+class _Console(Console):
+    """rich's console; when its reader goes away, e.g. `| head`, the command ends as others do then, not with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Send the rest to nowhere, and leave as an interrupted command does."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            raise SystemExit(EXIT_BROKEN_PIPE) from None
 
 
 class Progress:
     """Use as a context manager around the work, so that the live line is gone before anything else prints."""
 
     def __init__(self, clock: Callable[[], float], console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = console or _Console(highlight=False, soft_wrap=True)
         self._clock = clock
         self._live: Status | None = None
         self._name = ""

@@ -1,12 +1,11 @@
 """What process trees use: CPU time, memory, threads, ports. Read through psutil.
 
-Starts nothing, and ends only what a killed harness has left.
+Starts nothing, and ends nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import statistics
 import time
 from collections.abc import Iterable, Iterator
@@ -174,17 +173,6 @@ def clocks() -> Clocks:
     """The system's clocks now."""
     boot = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
     return Clocks(monotonic_s=time.monotonic(), boot_s=boot, wall_s=time.time())
-
-
-def end_leftovers(marker: str) -> None:
-    """Kill what a killed harness has left: processes of this user that carry its marker.
-
-    Call it only while holding the machine's lock: then no live harness owns such a process.
-    """
-    for process in psutil.process_iter():
-        with contextlib.suppress(*_GONE, OSError):
-            if process.pid != os.getpid() and process.environ().get(MARKER) == marker:
-                process.kill()
 
 
 def _tree(root: int) -> list[psutil.Process]:

@@ -24,6 +24,8 @@ from scripts.measure.recording import RecordedLoad, Request
 from scripts.records.schema import Backend, Disturbance, Histograms, Measurements, Second, Server
 from scripts.serving.launch import Booted
 
+_EARLY_S = 1.0  # a load that ends by so much before its run time was ended by something else
+
 Timed = TypeVar("Timed", TreeSample, MachineSample)
 
 
@@ -76,11 +78,31 @@ def window(samples: Sequence[Timed], recorded: RecordedLoad, steady_s: float) ->
     """The samples of the steady window, which begins at `steady_s`; InvalidMeasurementError with fewer than two."""
     inside = [sample for sample in samples if steady_s <= sample.at_s <= recorded.stopped_s]
     if len(inside) < 2:  # noqa: PLR2004 - a difference needs two
-        raise InvalidMeasurementError(
-            f"only {recorded.users_reached} users had started when the load ended; there is no steady window",
-            then="give the profile a longer run_time_s or a higher spawn_rate in suite.toml, then repeat this command",
-        )
+        raise _no_window(recorded, steady_s, len(inside))
     return inside
+
+
+def _no_window(recorded: RecordedLoad, steady_s: float, inside: int) -> InvalidMeasurementError:
+    """Why a load has no steady window: it ended early, or with its ramp, or left too little time or too few samples."""
+    lasted_s, run_time_s = recorded.stopped_s - recorded.started_s, recorded.options.get("run_time_s", "")
+    if run_time_s and lasted_s < float(run_time_s) - _EARLY_S:
+        return InvalidMeasurementError(
+            f"the load ended after {lasted_s:.1f} s of {run_time_s} s; there is no steady window",
+            then="repeat this command with --keep-logs, then read locust.log",
+        )
+    longer = "give the profile a longer run_time_s or a higher spawn_rate in suite.toml, then repeat this command"
+    if recorded.all_users_at_s is None:
+        users = recorded.options.get("users", "all")
+        return InvalidMeasurementError(
+            f"the load ended before its ramp, with {recorded.users_reached} of {users} users; "
+            "there is no steady window",
+            then=longer,
+        )
+    return InvalidMeasurementError(
+        f"all users had started, and the steady window of {recorded.stopped_s - steady_s:.1f} s has too few samples "
+        f"of CPU time: {inside}, and it needs 2",
+        then=longer,
+    )
 
 
 def cpu_by_second(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list[float | None]:

@@ -6,10 +6,11 @@ promptflow.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,10 +32,12 @@ from scripts.host.progress import Progress
 from scripts.measure import assembly, digests, loadgen, record_writer
 from scripts.measure.assembly import AssembledRun, Live
 from scripts.records.schema import SCHEMA_VERSION, Machine, ObservedConfig, Outcome, RequestedConfig, RunRecord
+from scripts.records.storage import RUN_ID
 from scripts.serving import launch, redaction, server_command
 from scripts.serving.launch import Booted, Limits
 
 _OUTCOMES: dict[type[SuiteError], Outcome] = {VerificationError: "verify-failed", InvalidMeasurementError: "invalid"}
+_UNFINISHED_FILE = "unfinished"  # in a run's folder in scratch while it runs; holds the marker of its session
 _FULL_BYTES = 65_536  # with less free, a disk cannot take a log or a recording
 
 
@@ -55,6 +58,7 @@ class RunContext:
     results: Path
     scratch: Path  # every run makes a private folder in it
     marker: str  # in the environment of all children, for finding leftovers
+    sweep: Callable[[], str]  # ends what outlives a run; says whether nothing is left
     prepared: Prepared | None  # None: the mock API alone
     keep_logs: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -77,6 +81,7 @@ class _RunState:
     phases_s: dict[str, float] = field(default_factory=dict)
     observed: ObservedConfig | None = None
     assembled: AssembledRun | None = None
+    left: str = ""  # what is known of processes after the run
 
 
 def run(context: RunContext, spec: RunSpec) -> CompletedRun:
@@ -84,7 +89,6 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
     now = datetime.now(UTC)
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     scratch = context.scratch / run_id
-    (scratch / "home").mkdir(parents=True)
     before = machine.describe()
     if before.cpu_busy_before > machine.BUSY:
         context.progress.note(
@@ -92,17 +96,20 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
         )
     state = _RunState()
     error: SuiteError | None = None
+    (scratch / "home").mkdir(parents=True)
     try:
+        if not context.keep_logs:
+            (scratch / _UNFINISHED_FILE).write_text(context.marker, encoding="utf-8")
         with ExitStack() as stack:
+            stack.callback(_sweep, context, state)  # first in, so last out
             _measure(context, spec, stack, scratch, state)
             context.progress.phase("stop")
-        state.phases_s["stop"] = context.progress.done("nothing left running")
+        state.phases_s["stop"] = context.progress.done(state.left)
     except (ServerError, InvalidMeasurementError, OSError) as caught:
         error = _explained(caught, scratch)
         context.progress.abandon()
     except BaseException:  # interrupted: the logs explain nothing
-        if not context.keep_logs:
-            shutil.rmtree(scratch, ignore_errors=True)
+        _leave(scratch, keep=context.keep_logs)
         raise
     record = _record(context, spec, run_id, now, before, state, error)
     assembled = state.assembled
@@ -112,15 +119,45 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
         assembled.histograms if assembled else None,
         assembled.timeline if assembled else [],
     )
-    keeps_logs = context.keep_logs or error is not None
-    if not keeps_logs:
-        shutil.rmtree(scratch, ignore_errors=True)
+    keeps_logs = (context.keep_logs or error is not None) and scratch.is_dir()
+    _leave(scratch, keep=keeps_logs)
     return CompletedRun(record=record, directory=directory, scratch=scratch if keeps_logs else None, error=error)
 
 
+def remove_unfinished(scratch: Path, marker: str) -> None:
+    """Remove the folders of runs that a killed session has left, but not those whose logs were kept.
+
+    Call it only while holding the lock whose marker it is: sessions on other locks may share the directory.
+    """
+    for unfinished in scratch.glob(f"*/{_UNFINISHED_FILE}"):
+        with contextlib.suppress(OSError):
+            if RUN_ID.fullmatch(unfinished.parent.name) and unfinished.read_text(encoding="utf-8") == marker:
+                shutil.rmtree(unfinished.parent)
+
+
+def _leave(scratch: Path, *, keep: bool) -> None:
+    """Remove a run's folder, or mark that it is kept."""
+    if keep:
+        with contextlib.suppress(OSError):
+            (scratch / _UNFINISHED_FILE).unlink()
+    else:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sweep(context: RunContext, state: _RunState) -> None:
+    """End what outlives the servers, undisturbed by Ctrl-C."""
+    with shielded():
+        state.left = context.sweep()
+
+
 def _explained(error: SuiteError | OSError, scratch: Path) -> SuiteError:
-    """The error with its cause, where a full disk shows as any error, and with what to do next."""
+    """The error with its cause, where a full disk or a removed folder shows as any error, and with what to do next."""
     message = error.message if isinstance(error, SuiteError) else str(error)
+    if not (scratch / "home").is_dir():
+        return NothingMeasuredError(
+            f"the folder of the run's logs was removed while it ran: {scratch}",
+            then="leave .scratch alone while a session runs, and repeat this command",
+        )
     if shutil.disk_usage(scratch).free < _FULL_BYTES:
         return NothingMeasuredError(
             f"the disk of the logs is full: {message}",
@@ -144,7 +181,7 @@ def _measure(context: RunContext, spec: RunSpec, stack: ExitStack, scratch: Path
         booted, settled_s, state.observed = _boot(context, spec, spec.target, stack, mock, env, scratch)
         state.phases_s["boot"] = progress.done(f"{state.observed.workers} workers ready")
         progress.phase("verify")
-        server_command.require_version(state.observed.promptflow, spec.target.version)
+        server_command.require_version(state.observed.promptflow, spec.target.version, booted.child.log)
         flow, backend_wait_s = spec.target.flow, spec.profile.backend_wait_min_s
         live = Live(
             booted=booted,

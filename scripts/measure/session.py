@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,11 +13,11 @@ from scripts.config.matrix import ROOT, Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks, virtualenvs
 from scripts.environments.locks import Lock
-from scripts.host import machine, telemetry
-from scripts.host.process import System
+from scripts.host import leftovers, machine
+from scripts.host.process import System, adopting_orphans
 from scripts.host.progress import Progress
 from scripts.measure import record_writer
-from scripts.measure.run import CompletedRun, Prepared, RunContext, run
+from scripts.measure.run import CompletedRun, Prepared, RunContext, remove_unfinished, run
 from scripts.serving.launch import Limits
 
 SCRATCH = ROOT / ".scratch"
@@ -48,16 +49,18 @@ def opened(options: Options, users: int, system: System, progress: Progress) -> 
     """Hold the machine for runs of up to so many users, and remove what a killed session has left."""
     record_writer.require_writable(options.results)
     machine.raise_open_files(users)
-    lock_file = machine.lock_file()
-    with machine.exclusive(lock_file), progress:
-        telemetry.end_leftovers(str(lock_file))
+    spared = leftovers.children()
+    with machine.exclusive(machine.lock_file()) as marker, adopting_orphans() as adopts, progress:
+        leftovers.end_marked(marker)
         record_writer.remove_unfinished(options.results)
+        remove_unfinished(options.scratch, marker)
         yield RunContext(
             system=system,
             progress=progress,
             results=options.results,
             scratch=options.scratch,
-            marker=str(lock_file),
+            marker=marker,
+            sweep=functools.partial(leftovers.sweep, marker, spared, adopts=adopts),
             prepared=None,
             keep_logs=options.keep_logs,
             limits=options.limits,

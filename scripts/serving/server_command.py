@@ -112,14 +112,16 @@ def last_lines(log: Path, lines: int = 12) -> str:
     return "    (no log)"
 
 
-def require_version(live: str, requested: str) -> None:
-    """VerificationError when the server is not the requested release."""
+def require_version(live: str, requested: str, log: Path) -> None:
+    """VerificationError when the server is not the requested release, or does not say what it is."""
+    if not live:
+        raise VerificationError(
+            f"the server does not answer /version; its last lines:\n{last_lines(log)}", then=f"see {log}"
+        )
     if live != requested:
         raise VerificationError(
-            f"the server says that it is promptflow {live or '(nothing)'}, not {requested}",
-            then=f"nox -s lock -- {requested}, then repeat this command"
-            if live
-            else "repeat this command with --keep-logs, then read the server's log",
+            f"the server says that it is promptflow {live}, not {requested}",
+            then=f"nox -s lock -- {requested}, then repeat this command",
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -144,6 +146,40 @@ def test_reader_that_goes_away() -> None:
         writer.stdout.close()
         assert writer.stderr.read() == b""
         assert writer.wait(20) == 141
+
+
+PROGRESS = """
+import time
+from scripts.commands import cli
+from scripts.host.progress import Progress
+def main(argv):
+    with Progress(time.monotonic) as progress:
+        progress.note("x")
+    return 0
+cli.run(main)
+"""
+BENCH = "-m scripts bench --release 1.12.0 --engine fastapi"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "-m scripts status",
+        "-m scripts status --help",
+        "-m scripts collate --check",
+        f"{BENCH} --dry-run",
+        f"{BENCH} --rounds 0 2>&1",
+        f"-c {shlex.quote(PROGRESS)}",
+    ],
+    ids=["status", "help", "collate", "dry-run", "error", "progress"],
+)
+def test_shell_sees_that_the_reader_went_away(arguments: str) -> None:
+    """In a shell, a command whose reader has gone ends with 141 and quietly, whenever its output is written."""
+    line = f"{shlex.quote(sys.executable)} {arguments} | head -n 0; exit ${{PIPESTATUS[0]}}"
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, env=env, capture_output=True, text=True, check=False)  # noqa: S607 - the user's shell
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize(

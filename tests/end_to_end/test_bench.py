@@ -20,7 +20,7 @@ from scripts.config import matrix_file
 from scripts.config.matrix import ROOT
 from scripts.environments import locks, virtualenvs
 from scripts.environments.virtualenvs import Environment
-from scripts.host import telemetry
+from scripts.host import machine, telemetry
 from scripts.records.schema import RunRecord
 from scripts.records.storage import RECORD_FILE, read_histograms, read_record, read_timeline
 
@@ -147,9 +147,10 @@ def test_records_are_public(session: tuple[str, Path, str]) -> None:
 def test_nothing_is_left(session: tuple[str, Path, str]) -> None:
     """No process of the session outlives it, and the flow's own directory is as it was."""
     left = []
+    marker = machine.marker(lock_file())
     for process in psutil.process_iter():
         try:
-            if process.environ().get(telemetry.MARKER) == str(lock_file()):
+            if process.environ().get(telemetry.MARKER) == marker:
                 left.append(process.name())
         except (psutil.Error, OSError):
             continue

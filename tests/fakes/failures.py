@@ -74,6 +74,13 @@ FAILURES = {
         error=VerificationError,
         reason="the server says that it is promptflow 1.11.0, not 1.12.0",
     ),
+    "no version": Failing(
+        outside={"replies": {"server /version": None}},
+        events=[*VERIFIED[:-1], "stop server", "stop mock"],
+        outcome="verify-failed",
+        error=VerificationError,
+        reason="the server does not answer /version; its last lines:\n    starting",
+    ),
     "wrong answer": Failing(
         outside={"replies": {"server /score": reply({"answer": {"type": "another"}})}},
         events=[*VERIFIED, "stop server", "stop mock"],

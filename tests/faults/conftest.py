@@ -18,6 +18,6 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(at=tmp_path)
     made.build()
     yield made
-    for process in made.processes():
+    for process in (*made.processes(), *made.strays()):
         with contextlib.suppress(psutil.Error):
             process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -67,6 +68,36 @@ def test_a_scratch_disk_that_is_full_from_the_start_is_recorded(small_scratch: W
     assert "next: make room on the disk of " in ended.err
     assert [record.outcome for record in small_scratch.records()] == ["failed"]
     assert small_scratch.left() == []
+
+
+def test_a_scratch_directory_that_is_removed_under_load_is_recorded(world: World) -> None:
+    """A load whose folder somebody removes is a failed run that says so, with exit code 3 and without a traceback."""
+    session = world.start()
+    session.wait_until(world.loads)
+    shutil.rmtree(world.at / "scratch")
+    ended = session.end()
+    assert ended.code == 3, ended.err
+    assert "the folder of the run's logs was removed while it ran: " in ended.err
+    assert "next: leave .scratch alone while a session runs, and repeat this command" in ended.err
+    assert "Traceback" not in ended.out + ended.err
+    (record,) = world.records()
+    assert record.outcome == "failed"
+    assert record.reasons[0].startswith("the folder of the run's logs was removed while it ran")
+    assert str(world.at) not in record.reasons[0]
+    assert world.left() == []
+
+
+def test_a_scratch_directory_that_is_removed_at_boot_is_recorded(world: World) -> None:
+    """A run whose folder somebody removes before its load is recorded as failed too, and the next run is made."""
+    world.behave(answer="slow")
+    session = world.start("--rounds", "2")
+    session.wait_until(lambda: world.came_to("score"))
+    shutil.rmtree(world.at / "scratch")
+    ended = session.end()
+    assert ended.code == 3, ended.err
+    assert "Traceback" not in ended.out + ended.err
+    assert [record.outcome for record in world.records()] == ["failed", "ok"]
+    assert world.left() == []
 
 
 def test_results_on_a_read_only_disk_are_refused_before_anything_starts(small_results: World) -> None:

@@ -67,6 +67,29 @@ def test_an_interrupted_session_stops_everything(
     assert world.left() == []
 
 
+def test_an_interrupt_ends_what_left_its_session(world: World) -> None:
+    """Ctrl-C also ends the processes that a flow has started in sessions of their own."""
+    world.behave(answer="hang", strays="two")
+    session = world.start()
+    session.wait_until(lambda: world.came_to("score"))
+    assert len(world.strays()) == 2
+    session.signal(signal.SIGINT)
+    ended = session.end()
+    assert ended.code == 130, ended.err
+    assert world.left() == []
+
+
+def test_a_closed_terminal_does_not_end_what_nohup_started(world: World) -> None:
+    """A session under nohup that gets SIGHUP, as when its terminal closes, goes on to its record."""
+    session = world.start(first="trap '' HUP")  # what nohup does
+    session.wait_until(world.loads)
+    session.signal(signal.SIGHUP)
+    ended = session.end()
+    assert ended.code == 0, ended.err
+    assert [record.outcome for record in world.records()] == ["ok"]
+    assert world.left() == []
+
+
 def test_a_second_interrupt_does_not_disturb_the_cleaning_up(world: World) -> None:
     """Somebody who presses Ctrl-C again and again still leaves no server that ignores SIGTERM."""
     session = to_verify(world, sigterm="ignore", FORCE_COLOR="1")  # with a live line, as on a terminal: it has a thread
@@ -111,7 +134,7 @@ def test_finished_runs_survive_an_interrupt(world: World) -> None:
 
 @pytest.mark.parametrize("phase", [to_boot, to_load])
 def test_what_a_killed_session_left_is_ended_by_the_next(world: World, phase: Callable[[World, str], Session]) -> None:
-    """After kill -9 the next session ends the leftovers, removes the unfinished record, and succeeds."""
+    """After kill -9 the next session ends the leftovers, removes the unfinished record and folder, and succeeds."""
     session = phase(world, "ignore")
     session.signal(signal.SIGKILL)
     assert session.end().code == -signal.SIGKILL
@@ -119,12 +142,25 @@ def test_what_a_killed_session_left_is_ended_by_the_next(world: World, phase: Ca
     assert leftovers  # a server that ignores the SIGTERM which the kernel sent in the session's name
     unfinished = world.results / "runs" / "fault" / "1.12.0" / "flask-flow" / "20240101T000000Z-abcdef.tmp"
     unfinished.mkdir(parents=True)
+    assert len(world.folders()) == 1
     world.behave()
     ended = world.run()
     assert ended.code == 0, ended.err
+    assert world.folders() == []
     assert not [process for process in leftovers if process.is_running()]
     assert [record.outcome for record in world.records()] == ["ok"]
     assert world.left() == []
+
+
+def test_logs_that_were_kept_outlive_the_next_session(world: World) -> None:
+    """The folder of a failed run, which names its logs, is none of a killed session: the next session keeps it."""
+    world.behave(answer="wrong")
+    assert world.run().code == 5
+    kept = world.folders()
+    world.behave()
+    assert world.run().code == 0
+    assert len(kept) == 1
+    assert world.folders() == kept
 
 
 def test_a_second_session_on_the_machine_is_refused(world: World) -> None:

@@ -103,6 +103,18 @@ def test_a_worker_that_outlives_its_master_is_killed(world: World) -> None:
     assert world.left() == []
 
 
+@pytest.mark.parametrize(("answer", "code"), [("ok", 0), ("wrong", 5)])
+def test_processes_that_left_their_session_are_ended(world: World, answer: str, code: int) -> None:
+    """What a flow starts in a session of its own is ended after the run, good or not, whatever its environment."""
+    world.behave(strays="two", answer=answer)
+    session = world.start()
+    session.wait_until(lambda: len(world.strays()) == 2)
+    ended = session.end()
+    assert ended.code == code, ended.err
+    assert ("nothing left running" in ended.out) == (code == 0)
+    assert world.left() == []
+
+
 def test_a_mock_api_that_dies_under_load_is_noticed(world: World) -> None:
     """Without its backend a run is recorded as failed, and the error names the mock and not the server."""
     session = world.start()
@@ -130,10 +142,14 @@ def test_a_port_taken_before_it_is_bound_is_exchanged(world: World) -> None:
     ("behaviour", "said"),
     [
         ({"version": "1.11.0"}, "the server says that it is promptflow 1.11.0, not 1.12.0"),
+        (
+            {"version": ""},
+            "the server does not answer /version; its last lines:\n    [INFO] Starting gunicorn (a fake)",
+        ),
         ({"answer": "wrong"}, "type is 'something else', not 'fake'"),
         ({"answer": "status500"}, 'HTTP status 500: {"error": {"message": "the flow raised"}}'),
     ],
-    ids=["version", "answer", "status"],
+    ids=["version", "no version", "answer", "status"],
 )
 def test_a_server_that_does_not_verify_is_not_loaded(world: World, behaviour: dict[str, str], said: str) -> None:
     """A server of the wrong version, or one that answers wrongly, is recorded as that and never loaded."""

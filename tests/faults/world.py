@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from scripts.config.matrix import ROOT
+from scripts.host import machine
 from scripts.host.telemetry import MARKER
 from scripts.records import storage
 from scripts.records.schema import RunRecord
@@ -94,7 +95,7 @@ class World:
 
     @property
     def lock(self) -> Path:
-        """The machine's lock of this world; also its marker."""
+        """The machine's lock of this world."""
         return self.at / "machine.lock"
 
     def build(self) -> None:
@@ -120,13 +121,14 @@ class World:
         (self.results / _EARLIER).write_bytes(b'{"schema_version": 1, "kept": true}\n')
 
     def behave(self, **settings: str) -> None:
-        """Say how the fake release behaves: boot, answer, load, sigterm, version, fail_at_request."""
+        """Say how the fake release behaves: boot, answer, load, sigterm, strays, version, fail_at_request."""
         usual = {
             "boot": "ok",
             "answer": "ok",
             "load": "ok",
             "fail_at_request": "10",  # of one worker; the first verifies
             "sigterm": "ok",
+            "strays": "none",
             "version": drive.RELEASE,
             "events": str(self.at / "events.txt"),
         }
@@ -146,10 +148,13 @@ class World:
 
     def processes(self, word: str = "") -> list[psutil.Process]:
         """What carries this world's marker, and the word in its command line."""
-        found = []
+        found: list[psutil.Process] = []
+        if not self.lock.exists():
+            return found
+        marker = machine.marker(self.lock)
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                marked = process.environ().get(MARKER) == str(self.lock)
+                marked = process.environ().get(MARKER) == marker
                 if marked and process.status() != psutil.STATUS_ZOMBIE and word in shlex.join(process.cmdline()):
                     found.append(process)
         return found
@@ -158,6 +163,22 @@ class World:
         """Whether the fake release has come to `boot` or `score`."""
         events = self.at / "events.txt"
         return events.is_file() and event in events.read_text(encoding="utf-8").split()
+
+    def strays(self) -> list[psutil.Process]:
+        """The processes that left the fake release's session, and still run."""
+        events = self.at / "events.txt"
+        words = events.read_text(encoding="utf-8").split() if events.is_file() else []
+        found = []
+        for pid in [int(word.removeprefix("stray:")) for word in words if word.startswith("stray:")]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                if process.status() != psutil.STATUS_ZOMBIE and process.name() == "sleep":
+                    found.append(process)
+        return found
+
+    def folders(self) -> list[str]:
+        """The runs' folders in scratch."""
+        return sorted(path.name for path in self.at.glob("scratch/*"))
 
     def loads(self) -> bool:
         """Whether users ask."""
@@ -175,7 +196,7 @@ class World:
 
     def left(self) -> list[str]:
         """What should not be there after a session: processes, unfinished records, a changed earlier record."""
-        left = [f"process {process.cmdline()}" for process in self.processes()]
+        left = [f"process {process.cmdline()}" for process in (*self.processes(), *self.strays())]
         left += [f"unfinished {path.name}" for path in self.results.rglob(f"*{UNFINISHED}")]
         earlier = self.results / _EARLIER
         if not earlier.is_file() or earlier.read_bytes() != b'{"schema_version": 1, "kept": true}\n':

@@ -103,6 +103,35 @@ def test_lock_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert machine.lock_file() == tmp_path / "mine"
 
 
+def test_lock_of_another_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A lock that is named relatively is the file in the working directory, whatever link leads there."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.chdir(tmp_path)
+    for name in ("real/lock", "link/lock", str(tmp_path / "link" / "lock"), "real/../real/lock"):
+        monkeypatch.setenv("PROMPTFLOW_SERVE_BENCH_LOCK", name)
+        assert machine.lock_file() == (tmp_path / "real" / "lock").resolve()
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_lock_that_names_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """An empty name of the lock is refused with what to do, and does not mean the working directory."""
+    monkeypatch.setenv("PROMPTFLOW_SERVE_BENCH_LOCK", name)
+    with pytest.raises(UsageError, match="PROMPTFLOW_SERVE_BENCH_LOCK is set, and names no file") as caught:
+        machine.lock_file()
+    assert "unset PROMPTFLOW_SERVE_BENCH_LOCK" in caught.value.then
+
+
+def test_locks_have_markers_of_their_own(tmp_path: Path) -> None:
+    """Two locks never share a marker, and a lock that two names lead to has one."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    with machine.exclusive(tmp_path / "a") as first, machine.exclusive(tmp_path / "b") as second:
+        assert first != second
+        assert first == machine.marker(tmp_path / "link" / "a")
+    with machine.exclusive(tmp_path / "link" / "a") as again:
+        assert again == first
+
+
 Limits = tuple[int, int]
 UNLIMITED = resource.RLIM_INFINITY
 

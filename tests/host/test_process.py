@@ -4,16 +4,55 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from scripts.config.matrix import ROOT
 from scripts.host.process import RealSystem, wait_until
 
 IGNORES_SIGTERM = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 )
+
+
+HEEDS = """
+import os, signal, time
+from scripts.config.errors import Terminated
+from scripts.host.process import shielded, terminate_as_exception
+terminate_as_exception()
+try:
+    with shielded():
+        os.kill(os.getpid(), signal.SIGHUP)
+        print("in", flush=True)
+    os.kill(os.getpid(), signal.SIGHUP)
+    time.sleep(0.1)
+    print("went on", flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.1)
+    print("not terminated", flush=True)
+except Terminated:
+    print("terminated", flush=True)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("first", "printed"), [("nohup", ["in", "went on", "terminated"]), ("env", ["in", "terminated"])]
+)
+def test_ignored_signal_stays_ignored(first: str, printed: list[str]) -> None:
+    """Under nohup a closed terminal ends nothing, in what is shielded and after it; SIGTERM still does."""
+    done = subprocess.run(
+        [first, sys.executable, "-c", HEEDS],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[:-1] == printed
 
 
 @pytest.mark.process

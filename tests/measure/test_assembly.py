@@ -35,16 +35,26 @@ def test_window(times: list[float], inside: list[float]) -> None:
 
 @pytest.mark.parametrize("times", [[], [100.0, 102.0, 105.0], [100.0, 100.5]])
 def test_no_window(times: list[float]) -> None:
-    """Fewer than two samples in the window are no measurement."""
-    with pytest.raises(InvalidMeasurementError, match="there is no steady window"):
+    """Fewer than two samples in the window are no measurement, and the message does not blame the users."""
+    said = (
+        r"all users had started, and the steady window of 3.0 s has too few samples of CPU time: [01], and it needs 2"
+    )
+    with pytest.raises(InvalidMeasurementError, match=said):
         assembly.window(samples(*((at_s, 0.0) for at_s in times)), RECORDED, 101.0)
 
 
 def test_window_of_a_ramp_that_never_ended() -> None:
     """When not all users came to start, there is no window, and the message says how many did."""
     recorded = dataclasses.replace(RECORDED, all_users_at_s=None, users_reached=1)
-    with pytest.raises(InvalidMeasurementError, match="only 1 users had started"):
+    with pytest.raises(InvalidMeasurementError, match="the load ended before its ramp, with 1 of 2 users"):
         assembly.window(samples((101.0, 0.0), (102.0, 0.0)), recorded, 104.0)
+
+
+def test_window_of_a_load_that_ended_early() -> None:
+    """When all users had started and the load then ended early, the message says after how long of how long."""
+    recorded = dataclasses.replace(RECORDED, options={"users": "2", "run_time_s": "60"})
+    with pytest.raises(InvalidMeasurementError, match=r"the load ended after 4.0 s of 60 s; there is no steady"):
+        assembly.window(samples((100.0, 0.0), (102.0, 0.0)), recorded, 103.5)
 
 
 @pytest.mark.parametrize(

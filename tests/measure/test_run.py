@@ -14,6 +14,7 @@ from rich.console import Console
 from scripts.config.errors import Terminated
 from scripts.environments.locks import Lock
 from scripts.environments.virtualenvs import Environment
+from scripts.host import leftovers
 from scripts.host.progress import Progress
 from scripts.measure import run
 from scripts.measure.run import CompletedRun, Prepared, RunContext
@@ -47,6 +48,7 @@ def context(outside: FakeSystem, tmp_path: Path) -> RunContext:
         results=tmp_path / "results",
         scratch=tmp_path / "scratch",
         marker="marker",
+        sweep=lambda: leftovers.NOTHING_LEFT,
         prepared=Prepared(
             environment=environment, lock=Lock(path=tmp_path / "1.12.0.txt", digest="1" * 64, requirements=())
         ),
@@ -158,7 +160,7 @@ def test_reasons_are_public(context: RunContext, outside: FakeSystem, name: str)
     for key, value in FAILURES[name].outside.items():
         setattr(outside, key, value)
     done = made(context)
-    assert not re.search(r"(?<!\w)/(?!health\b)\w+", done.record.reasons[0])
+    assert not re.search(r"(?<!\w)/(?!(?:health|version)\b)\w+", done.record.reasons[0])
     assert str(context.scratch) not in (done.directory / "record.json").read_text(encoding="utf-8")
     assert done.scratch is not None
     assert (done.scratch / "mock.log").is_file()
@@ -228,4 +230,4 @@ def test_no_steady_window(context: RunContext, outside: FakeSystem) -> None:
     outside.ramp_ends = False
     done = made(context)
     assert done.record.outcome == "invalid"
-    assert "only 2 users had started when the load ended" in done.record.reasons[0]
+    assert "the load ended before its ramp, with 2 of 2 users; there is no steady window" in done.record.reasons[0]

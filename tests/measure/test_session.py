@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from scripts.config import matrix_file
 from scripts.config.errors import EnvironmentBuildError, UsageError
 from scripts.config.matrix import Suite
 from scripts.config.plan import Plan, RunSpec
-from scripts.host import machine
+from scripts.host import machine, telemetry
 from scripts.host.process import System
 from scripts.host.progress import Progress
 from scripts.measure import session
@@ -74,6 +77,42 @@ def test_machine_that_is_taken(options: session.Options, outside: FakeSystem) ->
     with machine.exclusive(machine.lock_file()), pytest.raises(UsageError, match="another measurement runs"):
         make(options, outside)
     assert outside.events == []
+
+
+def test_folders_of_killed_sessions(options: session.Options, outside: FakeSystem) -> None:
+    """A session removes the folders of runs that a killed session on its lock left, and nothing else in scratch."""
+    with machine.exclusive(machine.lock_file()) as marker:
+        pass
+    folders = {
+        "20240101T000000Z-aaaaaa": marker,
+        "20240101T000000Z-bbbbbb": "of another lock",
+        "20240101T000000Z-cccccc": None,  # its logs were kept
+        "mine": marker,
+    }
+    for name, held_by in folders.items():
+        (options.scratch / name / "home").mkdir(parents=True)
+        if held_by is not None:
+            (options.scratch / name / "unfinished").write_text(held_by, encoding="utf-8")
+    make(options, outside)
+    assert {path.name for path in options.scratch.iterdir()} == folders.keys() - {"20240101T000000Z-aaaaaa"}
+
+
+@pytest.mark.process
+def test_session_on_another_lock_is_left_alone(
+    options: session.Options, outside: FakeSystem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two sessions whose locks have one relative name in two directories end nothing of each other."""
+    monkeypatch.setenv("PROMPTFLOW_SERVE_BENCH_LOCK", "lock")
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    with machine.exclusive(machine.lock_file()) as marker:
+        argv = [sys.executable, "-c", "import time; time.sleep(60)"]
+        with subprocess.Popen(argv, env={**os.environ, telemetry.MARKER: marker}) as child:
+            monkeypatch.chdir(tmp_path / "other")
+            make(options, outside)
+            assert child.poll() is None
+            child.kill()
 
 
 def test_results_that_cannot_be_kept(options: session.Options, outside: FakeSystem) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class Handler(BaseHTTPRequestHandler):
         "ok": {"answer": {"type": "fake", "total_time_sec": 0.0, "pf_node_time_sec": 0.0}},
         "long_ago": {"answer": {"type": "fake", "total_time_sec": -1e9, "pf_node_time_sec": 0.0}},
         "not_a_number": {"answer": {"type": "fake", "total_time_sec": float("nan"), "pf_node_time_sec": 0.0}},
+        "slow": {"answer": {"type": "fake"}},
         "wrong": {"answer": {"type": "something else"}},
         "status500": {"error": {"message": "the flow raised"}},
     }
@@ -57,6 +59,9 @@ class Handler(BaseHTTPRequestHandler):
         answer = self.server.behaviour["answer"]
         if answer == "hang":
             time.sleep(60)
+        if answer == "slow" and not Path("asked").exists():  # the first request
+            Path("asked").touch()
+            time.sleep(2)
         self.server.scored += 1
         if self.server.scored == int(self.server.behaviour["fail_at_request"]):
             UNDER_LOAD[self.server.behaviour["load"]]()
@@ -136,7 +141,17 @@ def main() -> None:
         sys.exit(3)
     if behaviour["boot"] == "never_ready":
         time.sleep(60)
+    if behaviour["strays"] == "two":
+        leave_strays(behaviour)
     serve(bound(args.b), args.w, behaviour)
+
+
+def leave_strays(behaviour: dict[str, str]) -> None:
+    """Start two processes that leave session and parent, as a daemon does; one clears its environment too."""
+    for words in ("setsid sleep 600", "env -i setsid sleep 600"):
+        shell = ["sh", "-c", f"{words} > /dev/null 2>&1 & echo $!"]
+        pid = subprocess.run(shell, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        note(behaviour, f"stray:{pid}")
 
 
 def serve(listener: socket.socket, count: int, behaviour: dict[str, str]) -> None:
