@@ -68,7 +68,7 @@ def changes(path: Path, site_packages: Path) -> list[str]:
             f"{_owner(owners, site_packages, file)}{file.relative_to(path)} {'changed' if digests[file] else 'is gone'}"
             for file in changed
         ),
-        *(f"{file.relative_to(path)} is new" for file in new if file.is_file() or any(file.iterdir())),
+        *(f"{file.relative_to(path)} is new" for file in new if not file.is_dir() or any(file.iterdir())),
     ]
 
 

@@ -328,6 +328,12 @@ def test_a_file_that_python_takes_up_by_itself_is_refused(root: Path, name: str)
     assert f"lib/python3.11/site-packages/{name} is new" in refused(root).message
 
 
+def test_a_new_link_is_refused(root: Path) -> None:
+    """A link beside the packages is named, wherever it leads."""
+    (build(root, Installer()).site_packages / "package").symlink_to(root / "nowhere")
+    assert "lib/python3.11/site-packages/package is new" in refused(root).message
+
+
 def test_a_compiled_module_that_was_exchanged_is_refused(root: Path) -> None:
     """Python runs the compiled file, so that one is held against the build too; one compiled since is not."""
     site_packages = build(root, Compiling()).site_packages
