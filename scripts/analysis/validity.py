@@ -26,6 +26,9 @@ LAG_P99_MS = 10.0  # of the generator's event loop: beyond it, response times in
 # Of the 1024 good committed runs half have a largest lag of at most 4 ms, 99 % of at most 26 ms, and all of at most
 # 45 ms. The recorder measures it with sleeps of 50 ms, so a stop of 150 ms or more is always seen.
 LAG_MAX_MS = 100.0
+# Four processes that took all of 2 cores delayed an answer by 24 ms at most. With four probes a second, a stop of 0.5 s
+# or more is always seen.
+BACKEND_STALL_S = 0.25
 QUEUE_WAIT_SHARE = 0.02  # of wall time
 QUEUE_WAIT_MS = 1.0  # a request
 BUSY_CORE = 0.9  # a process of one thread that uses this much of a core has none left for a burst
@@ -36,7 +39,7 @@ CLOCK_STEP_S = 1.0
 Code = Literal[
     "other-run-time", "users-not-reached", "users-not-held",
     "generator-late", "generator-stalled", "generator-waited", "generator-busy", "locustfile-raised",
-    "nothing-succeeded", "workers-ended", "workers-changed", "other-workers", "other-threads",
+    "backend-stalled", "nothing-succeeded", "workers-ended", "workers-changed", "other-workers", "other-threads",
     "below-floor", "impossible-times", "above-ceiling", "response-time-law", "books",
     "other-processes", "suspended", "clock-set",
 ]  # fmt: skip
@@ -48,6 +51,7 @@ _DISTURBANCES: frozenset[Code] = frozenset(
         "generator-late",
         "generator-stalled",
         "generator-waited",
+        "backend-stalled",
         "other-processes",
         "suspended",
         "clock-set",
@@ -73,6 +77,7 @@ def reasons(data: RunData) -> tuple[Reason, ...]:
     return (
         *_run_time(data),
         *generator(data),
+        *_backend(data),
         *_server(data),
         *_floor(data),
         *_impossible_times(data),
@@ -167,6 +172,16 @@ def _run_queue_wait(data: RunData) -> Iterator[Reason]:
                 f"the generator waited for a core: {waited_s / data.load_s:.1%} of the time, {each_ms:.2f} ms "
                 f"a request, limit {QUEUE_WAIT_MS:g} ms"
             ),
+        )
+
+
+def _backend(data: RunData) -> Iterator[Reason]:
+    """The mock API did not stand still, which would count as promptflow's overhead. Alone, its time is its own."""
+    stall_s = data.measured.backend.stall_max_s
+    if data.measured.server is not None and stall_s is not None and stall_s >= BACKEND_STALL_S:
+        yield Reason(
+            code="backend-stalled",
+            text=f"the mock API stood still: an immediate answer took {stall_s:.2f} s, limit {BACKEND_STALL_S:g} s",
         )
 
 

@@ -62,7 +62,9 @@ def after_load(
             load=recording.load(recorded, requests, impossible_times),
             generator=recording.generator(recorded),
             server=_server(recorded, steady_s, requests, samples, live) if live else None,
-            backend=_backend(system, mock, window(samples.trees[mock.child.name], recorded, steady_s)),
+            backend=_backend(
+                system, mock, window(samples.trees[mock.child.name], recorded, steady_s), stall_s(samples, recorded)
+            ),
             disturbance=_disturbance(samples, recorded, steady_s),
         ),
         histograms=recording.histograms(recorded, requests, own_wait, spec.profile.warm_up_s),
@@ -92,6 +94,16 @@ def cpu_by_second(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list
     covered = [at[0] <= begin and end <= at[-1] for begin, end in itertools.pairwise(edges)]
     used = [round(float(value), 3) for value in np.diff(total)]
     return [cpu if inside and cpu >= 0 else None for cpu, inside in zip(used, covered, strict=True)]
+
+
+def stall_s(samples: Samples, recorded: RecordedLoad) -> float | None:
+    """How long the mock API took at most for an answer that needs no wait, while the load ran."""
+    under_load = [
+        probe.took_s
+        for probe in samples.probes
+        if probe.sent_s + probe.took_s >= recorded.started_s and probe.sent_s <= recorded.stopped_s
+    ]
+    return round(max(under_load), 4) if under_load else None
 
 
 def _server(
@@ -145,7 +157,7 @@ def _disturbance(samples: Samples, recorded: RecordedLoad, steady_s: float) -> D
     )
 
 
-def _backend(system: System, mock: Booted, inside: Sequence[TreeSample]) -> Backend:
+def _backend(system: System, mock: Booted, inside: Sequence[TreeSample], longest_s: float | None) -> Backend:
     reply = system.request(f"{mock.base}/counts")
     try:
         counts = msgspec.json.decode(reply.body if reply else b"", type=dict[str, int])
@@ -158,4 +170,5 @@ def _backend(system: System, mock: Booted, inside: Sequence[TreeSample]) -> Back
         received=received,
         answered=answered,
         cpu_s=round(inside[-1].total_cpu_s - inside[0].total_cpu_s, 3),
+        stall_max_s=longest_s,
     )

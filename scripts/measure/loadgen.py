@@ -23,17 +23,28 @@ _PROGRESS_FILE = "progress.csv"
 _POLL_S = 0.1
 _RATE_ROWS = 6  # the rate shown is over the last five seconds
 _SAMPLE_S = 1.0
+_PROBE_S = 0.25  # a probe costs 0.8 ms here and 0.6 ms in the mock
+_PROBE_TIMEOUT_S = 1.0  # beyond it, how long the mock stood still does not matter
 _LATE_S = 60.0  # beyond run time and drain: start of locust, and writing what it recorded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """A question to the mock API that needs no wait: it takes as long as the mock's event loop stands still."""
+
+    sent_s: float  # monotonic
+    took_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Samples:
-    """CPU time, sampled once a second while the load ran."""
+    """CPU time, sampled once a second while the load ran, and how soon the mock API answered meanwhile."""
 
     trees: dict[str, list[TreeSample]]  # of each server and of locust, by its name
     machine: list[MachineSample]
     owners: dict[int, int]  # which process holds the connection to a client's port
     clocks: tuple[Clocks, Clocks]  # before the load, and after it
+    probes: list[Probe]  # of the mock API
 
 
 def locustfile(spec: RunSpec) -> Path:
@@ -63,16 +74,21 @@ def watch(
     spec: RunSpec,
     locust: Child,
     servers: Sequence[Child],
+    backend: str,
     record_to: Path,
     progress: Progress,
 ) -> Samples:
-    """Wait for the load's end, sampling the servers; an error as soon as one of them or locust has died."""
+    """Wait for the load's end, sampling the servers; an error as soon as one of them or locust has died.
+
+    `backend` is the mock API's URL without a path.
+    """
     profile = spec.profile
     deadline = system.monotonic() + profile.run_time_s + profile.drain_s + _LATE_S
     trees: dict[str, list[TreeSample]] = {child.name: [] for child in (*servers, locust)}
     machine: list[MachineSample] = []
     owners: dict[int, int] = {}
     before = telemetry.clocks()
+    probes: list[Probe] = []
     next_sample, ramping = system.monotonic(), True
     while locust.code() is None:
         for server in servers:
@@ -91,6 +107,8 @@ def watch(
                 progress.done(f"{users} users")
                 progress.phase("load")
             progress.update(text)
+        if not probes or system.monotonic() >= probes[-1].sent_s + _PROBE_S:
+            probes.append(_probe(system, backend))
         system.sleep(_POLL_S)
     if locust.code() != 0:
         raise InvalidMeasurementError(
@@ -98,7 +116,13 @@ def watch(
             then=f"see {locust.log}",
         )
     _sample(system, servers, trees, machine)  # so that the last second is covered
-    return Samples(trees=trees, machine=machine, owners=owners, clocks=(before, telemetry.clocks()))
+    return Samples(trees=trees, machine=machine, owners=owners, clocks=(before, telemetry.clocks()), probes=probes)
+
+
+def _probe(system: System, backend: str) -> Probe:
+    sent_s = system.monotonic()
+    system.request(f"{backend}/health", timeout_s=_PROBE_TIMEOUT_S)
+    return Probe(sent_s=sent_s, took_s=system.monotonic() - sent_s)
 
 
 def _sample(

@@ -220,7 +220,7 @@ def _load(
         locust = context.system.start("locust", argv, env=env, cwd=scratch / "home", log=scratch / "locust.log")
         stack.callback(launch.stop, locust)
     children = [live.booted.child, mock.child] if live else [mock.child]
-    samples = loadgen.watch(context.system, spec, locust, children, into, context.progress)
+    samples = loadgen.watch(context.system, spec, locust, children, mock.base, into, context.progress)
     context.progress.done("ended")
     state.phases_s["load"] = context.system.monotonic() - began
     return samples

@@ -9,7 +9,8 @@ Schema history
      significant digits, with values stored as steps. Version 1 is still read: what it lacks has the default given here.
   3  stores distributions in HdrHistogram's own packed form.
   4  renames `asked` to `requested` and `ran` to `observed`; adds to Load the impossible times, to Server
-     the workers at the end. Older versions are still read, and what a record lacks has the default given here.
+     the workers at the end, to Backend the largest stall. Older versions are still read, and what a record lacks has
+     the default given here.
 """
 
 from __future__ import annotations
@@ -175,6 +176,7 @@ class Backend:
     received: int
     answered: int
     cpu_s: float  # over the steady window
+    stall_max_s: float | None = None  # the longest that it left an immediate answer undone; None: not measured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

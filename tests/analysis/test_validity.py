@@ -82,6 +82,12 @@ def test_good_run_of_the_mock_api_alone_has_no_reasons() -> None:
         ("server", {"workers_lost": 0}, {"workers_lost": 1}, "1 of the server's workers ended under load"),
         ("server", {"workers_at_end": 8}, {"workers_at_end": 9}, "9 workers ran at the end, 8 before the load"),
         ("server", {"workers_at_end": None}, {"workers_at_end": 7}, "7 workers ran at the end, 8 before the load"),
+        (
+            "backend",
+            {"stall_max_s": 0.249},
+            {"stall_max_s": 0.25},
+            "the mock API stood still: an immediate answer took",
+        ),
         ("backend", {"received": 9801}, {"received": 9800}, "9800 requests succeeded, but the backend received 9799"),
         ("backend", {"received": 10036}, {"received": 10037}, "received 10036 requests for 9805 recorded and 230"),
         ("disturbance", {"other_s": 20.0}, {"other_s": 20.1}, "other processes took 5.0%"),

@@ -54,6 +54,19 @@ def test_a_load_generator_that_stands_still_makes_the_run_invalid(world: World) 
     assert "the generator stood still" in reasons(world)
 
 
+def test_a_mock_api_that_stands_still_makes_the_run_invalid(world: World) -> None:
+    """A mock API that is stopped for 0.6 s adds that to every answer that waits for it."""
+    session = world.start("--run-time-s", "4")
+    session.wait_until(world.loads)
+    (mock,) = world.processes("mock_api_app")
+    mock.suspend()
+    assert session.runs_on(0.6)
+    mock.resume()
+    assert session.end().code == 0
+    assert world.records()[0].outcome == "ok"
+    assert "the mock API stood still" in reasons(world)
+
+
 def test_a_server_that_gets_another_worker_makes_the_run_invalid(world: World) -> None:
     """A worker that a master starts under load pays for its start out of the requests' CPU time."""
     session = world.start()

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from scripts.config.errors import InvalidMeasurementError
-from scripts.host.telemetry import TreeSample
+from scripts.host.telemetry import Clocks, TreeSample
 from scripts.measure import assembly, loadgen
+from scripts.measure.loadgen import Probe, Samples
 from tests.fakes import values
 from tests.fakes.values import RECORDED
 
@@ -61,6 +62,23 @@ def test_window_of_a_ramp_that_never_ended() -> None:
 def test_cpu_by_second(looks: list[tuple[float, float]], cpu_s: list[float | None]) -> None:
     """CPU is interpolated between looks; a second without looks, or one in which a process ended, has none."""
     assert assembly.cpu_by_second(samples(*looks), RECORDED) == cpu_s
+
+
+@pytest.mark.parametrize(
+    ("probes", "stall_s"),
+    [
+        ([(99.0, 0.9), (101.0, 0.01), (102.0, 0.3), (104.1, 0.8)], 0.3),
+        ([(99.5, 0.6), (101.0, 0.01)], 0.6),  # still waited for when the load began
+        ([(98.0, 0.5)], None),
+        ([], None),
+    ],
+)
+def test_stall(probes: list[tuple[float, float]], stall_s: float | None) -> None:
+    """The mock API's largest stall is that of the load; how slow it was before or after does not matter."""
+    clocks = Clocks(monotonic_s=0.0, boot_s=0.0, wall_s=0.0)
+    found = [Probe(sent_s=sent_s, took_s=took_s) for sent_s, took_s in probes]
+    taken = Samples(trees={}, machine=[], owners={}, clocks=(clocks, clocks), probes=found)
+    assert assembly.stall_s(taken, RECORDED) == stall_s
 
 
 def test_tree_total() -> None:
