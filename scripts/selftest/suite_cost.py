@@ -248,7 +248,7 @@ def session(system: System, nox_python: str, scratch: Path) -> Iterator[Cost]:
         yield Cost(what=f"of it, phase {phase}", figures=(Figure(text=f"{seconds} s"),))
     shares = [run_reader.read_run(directory).values["harness_cpu_ratio"] or 0.0 for directory in directories]
     text = " and ".join(f"{share:.2%}" for share in shares)
-    figure = Figure(text=text, value=max(shares), limit=CostLimit(most=0.005, text="<= 0.5 %"))
+    figure = Figure(text=text, value=max(shares), limit=CostLimit(most=0.007, text="<= 0.7 %"))
     yield Cost(what="telemetry and progress, share of the machine's CPU", figures=(figure,))
     rest = took - sum(sum(record.phases_s.values()) for record in records)
     yield Cost(what="of it, nox, imports, looking at the machine, tables", figures=(Figure(text=f"{rest:.1f} s"),))
