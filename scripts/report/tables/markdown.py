@@ -15,7 +15,7 @@ from scripts.analysis.metrics import METRICS, Metric
 from scripts.analysis.run_reader import Run
 from scripts.config.matrix import MOCK
 from scripts.records.schema import LocustRow
-from scripts.report.tables.formatting import DASH, deviation, listed, marked, quantity
+from scripts.report.tables.formatting import DASH, deviation, listed, marked, plain, quantity
 
 PUBLISHED_HEADERS = (
     "Type", "Name", "Request Count", "Failure Count", "Median Response Time", "Average Response Time",
@@ -101,7 +101,7 @@ def all_metrics(cell: Cell) -> str:
 
 
 def _published_cells(row: LocustRow, doubtful: Collection[str] = ()) -> list[str]:
-    first = [row.type, row.name, str(row.request_count), str(row.failure_count)]
+    first = [plain(row.type), plain(row.name), str(row.request_count), str(row.failure_count)]
     figures = [repr(float(value)) for value in _figures(row)[2:9]]
     texts = [*first, *figures, *(map(_whole, row.percentiles) if row.percentiles else [DASH] * _PERCENTILES)]
     return [marked(text, counts=header not in doubtful) for header, text in zip(PUBLISHED_HEADERS, texts, strict=True)]
