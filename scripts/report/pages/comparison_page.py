@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import shlex
 from collections.abc import Sequence
 
@@ -117,7 +116,7 @@ def _locks(one: ArmComparison) -> str:
     if not moved:
         return "Both ran with the same installed packages, in the same versions."
     differ = f"{_counted(len(moved), 'installed package')} differ{'' if len(moved) > 1 else 's'}"
-    return f"<details><summary>{differ}.</summary>{html.escape(lock_diff.text(moved))}</details>"
+    return f"<details><summary>{differ}.</summary>{plain(lock_diff.text(moved))}</details>"
 
 
 def _noise_notes(one: ArmComparison) -> list[str]:

@@ -10,6 +10,7 @@ from scripts.records import storage
 from scripts.report.pages import site
 from tests.fakes import synthetic_runs
 
+MARK = "@@NUMBER@@"  # differs from run to run
 EVIL = "x\n\n# H1\n<script>alert(1)</script> | `a` [b](javascript:c)"
 
 
@@ -20,7 +21,7 @@ def spoilt(value: Any, path: str = "") -> Any:  # noqa: ANN401 - JSON
         return {
             key: inner if key in names or path + key == "requestedprofilename" else spoilt(inner, path + key)
             for key, inner in value.items()
-        } | ({EVIL: EVIL} if path.endswith(("distributions", "options", "environment")) else {})
+        } | ({EVIL: EVIL + MARK} if path.endswith(("distributions", "options", "environment")) else {})
     if path.endswith("command"):  # which says whether threads bound the server
         return [*value, EVIL]
     if isinstance(value, list):
@@ -36,9 +37,9 @@ def test_text_of_a_record_is_never_markup(tmp_path: Path) -> None:
         synthetic_runs.record(release="1.18.5"),
         synthetic_runs.record(release="1.13.0", outcome="failed", reasons=("no wheel",)),
     ]
-    for made in runs:
+    for number, made in enumerate(runs):
         file = synthetic_runs.write(tmp_path, made) / storage.RECORD_FILE
-        file.write_text(json.dumps(spoilt(json.loads(file.read_bytes()))), encoding="utf-8")
+        file.write_text(json.dumps(spoilt(json.loads(file.read_bytes()))).replace(MARK, str(number)), encoding="utf-8")
     derived = site.derive(tmp_path, synthetic_runs.SUITE)
     assert derived.skipped == ()
     pages = {name: content.decode() for name, content in derived.files.items() if name.endswith(".md")}
