@@ -6,6 +6,7 @@ Writes nothing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from scripts.records.storage import (
     run_path,
 )
 
+_LOG = logging.getLogger(__name__)
+_LONGEST_REASON = 300  # characters
 _NO_HISTOGRAMS = Histograms(windows={})
 
 
@@ -86,6 +89,10 @@ def _read(directory: Path) -> Run | RecordError:
         return read_run(directory)
     except RecordError as error:
         return error
+    except Exception as error:  # noqa: BLE001 - a record comes from anywhere, and one that breaks a formula must not
+        # keep the others from being reported: this is the only place where any error of one run ends with that run
+        _LOG.debug("%s", directory, exc_info=True)
+        return RecordError(f"its figures cannot be derived: {type(error).__name__}: {error}"[:_LONGEST_REASON])
 
 
 def read_run(directory: Path) -> Run:

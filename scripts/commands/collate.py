@@ -6,11 +6,11 @@ The only module of the reporting side that writes.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from scripts.commands import cli
 from scripts.config import matrix_file
-from scripts.config.errors import EXIT_OK, NotComparableError
+from scripts.config.errors import EXIT_OK, NotComparableError, UsageError
 from scripts.config.matrix import ROOT
 from scripts.host import cores
 from scripts.report.pages import glossary_page, site
@@ -27,11 +27,14 @@ def main(argv: list[str]) -> int:
     for one in derived.skipped:
         print(f"skipped {one.path}: {one.reason}")
     files = derived.files | (_glossary(results) if results == ROOT / "results" else {})
+    removed = leftovers(results, files)
+    for name in (*removed, *files):
+        require_inside(results, name)
     if args.check:
         _check(results, files)
         print(f"{len(files)} derived files are up to date")
         return EXIT_OK
-    for name in leftovers(results, files):
+    for name in removed:
         (results / name).unlink()
         print(f"removed {name}")
     for name, content in files.items():
@@ -76,6 +79,24 @@ def leftovers(results: Path, files: dict[str, bytes]) -> list[str]:
     return [name for name in found if name not in files]
 
 
+def require_inside(results: Path, name: str) -> None:
+    """Raise unless a derived file lies in results/, or is the glossary, and no link is on the way to it.
+
+    Through a link, collate would write or remove what is not its own.
+    """
+    root, inside = (results.parent, glossary_page.PATH) if name == f"../{glossary_page.PATH}" else (results, name)
+    path = root
+    for part in PurePosixPath(inside).parts:
+        path = path / part
+        if part == ".." or not path.is_relative_to(root):
+            raise UsageError(f"{name} is not in {results}", then="take the record with that name out of the results")
+        if path.is_symlink():
+            raise UsageError(
+                f"{path} is a link to {path.readlink()}; collate writes and removes nothing through links",
+                then=f"rm {path}, then repeat this command",
+            )
+
+
 def _current(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
@@ -94,5 +115,5 @@ def _write(path: Path, content: bytes) -> None:
 def _remove_empty(results: Path) -> None:
     """Folders of releases whose last file has gone."""
     for folder in results.glob(f"{site.RELEASE_FOLDERS}/"):
-        if not any(folder.iterdir()):
+        if not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()

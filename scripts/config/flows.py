@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.errors import UsageError, did_you_mean
 from scripts.config.matrix import ROOT
 from scripts.config.toml_tables import NAME
@@ -20,6 +20,8 @@ from scripts.config.toml_tables import NAME
 FLOWS = ROOT / "flows"
 CLOCK_SLACK_S = 0.001  # by which an answer may beat its ideal time: asyncio may wake a sleeper one clock tick early
 REQUEST_FILE, BENCH_FILE = "request.json", "bench.toml"
+_MOST_REQUEST_BYTES, _MOST_BENCH_BYTES = 16 * MIB, MIB
+_LONGEST_WAIT_S = 100_000  # more than a day
 _DEFINITIONS = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
 _NOT_OF_THE_FLOW = "__pycache__"  # beside hidden names, such as promptflow's own .promptflow and .runs
 
@@ -80,9 +82,9 @@ def read(path: Path) -> Flow:
     own_wait = bench.get("own_wait_s")
     answer_in, answer = bench.get("answer_in"), bench.get("answer", {})
     if own_wait is not None and (
-        isinstance(own_wait, bool) or not isinstance(own_wait, int | float) or not 0 <= own_wait < math.inf
+        isinstance(own_wait, bool) or not isinstance(own_wait, int | float) or not 0 <= own_wait <= _LONGEST_WAIT_S
     ):
-        raise _wrong(path, "own_wait_s must be a number of seconds, not negative")
+        raise _wrong(path, f"own_wait_s must be a number of seconds, not negative, and at most {_LONGEST_WAIT_S}")
     if answer_in is not None and not isinstance(answer_in, str):
         raise _wrong(path, "answer_in must be the name of an output")
     if not isinstance(answer, dict):
@@ -111,7 +113,7 @@ def files(path: Path) -> Iterator[Path]:
 
 def _request(path: Path) -> bytes:
     try:
-        body = (path / REQUEST_FILE).read_bytes()
+        body = read_bounded(path / REQUEST_FILE, _MOST_REQUEST_BYTES)
         if not isinstance(json.loads(body), dict):
             raise UsageError(
                 f"{path / REQUEST_FILE} is not a JSON object",
@@ -122,7 +124,7 @@ def _request(path: Path) -> bytes:
             f"flow {path.name!r} has no {REQUEST_FILE}",
             then=f"write the body of a POST /score into {path / REQUEST_FILE}",
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path / REQUEST_FILE} cannot be read: {error}", then="correct that file") from error
     return body
 
@@ -132,8 +134,8 @@ def _bench(path: Path) -> dict[str, object]:
     if not file.exists():
         return {}
     try:
-        bench = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        bench = tomllib.loads(read_bounded(file, _MOST_BENCH_BYTES).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{file} cannot be read: {error}", then="correct that file") from error
     known = ("own_wait_s", "answer_in", "answer")
     for key in bench:
@@ -149,6 +151,12 @@ def _wrong(path: Path, what: str) -> UsageError:
 def _digest(path: Path) -> str:
     total = hashlib.sha256()
     for file in files(path):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        try:
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise UsageError(
+                f"{file} cannot be read: {error.strerror}", then="correct that file, or take it out of the flow"
+            ) from error
         total.update(f"{file.relative_to(path).as_posix()} {content}\n".encode())
     return total.hexdigest()

@@ -13,20 +13,22 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from scripts.config import toml_tables
+from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.errors import UsageError, did_you_mean
 from scripts.config.load_profiles import CAPACITY, Capacity, Profile
 from scripts.config.matrix import ROOT, Engine, Release, ReleaseLine, Scenario, Suite, Tools
 from scripts.config.support import UNSUPPORTED_OUTCOMES, Behaviour, Unsupported
 
 SUITE_FILE = ROOT / "suite.toml"
+_MOST_BYTES = 4 * MIB
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
 
 def load(path: Path = SUITE_FILE) -> Suite:
     """Read and check the whole file; raise one UsageError that lists everything wrong with it."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        data = tomllib.loads(read_bounded(path, _MOST_BYTES).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, or a number of 5000 digits
         raise UsageError(
             f"{path.name} cannot be read: {error}", then=f"correct {path.name}, then repeat this command"
         ) from error

@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 from scripts.config.errors import did_you_mean
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+MOST_INTEGER = 2**63 - 1  # what TOML itself promises
+_SHOWN = 60  # characters of a value in a message
 _WANTED: dict[object, str] = {tuple[str, ...]: "a list of strings", float: "a finite number"}
 
 
@@ -61,7 +63,7 @@ def build(cls: type, row: Mapping[str, object], where: str, problems: list[str])
             continue
         values[key] = _typed(row[key], hint)
         if values[key] is None:
-            problems.append(f"{where} {key}: {row[key]!r} is not {_WANTED.get(hint, hint.__name__)}")
+            problems.append(f"{where} {key}: {_short(row[key])} is not {_WANTED.get(hint, hint.__name__)}")
     return cls(**values) if len(problems) == before else None
 
 
@@ -71,6 +73,17 @@ def _typed(value: object, hint: object) -> object:
         fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
         return tuple(typing.cast("list[str]", value)) if fits else None
     if hint is float:
-        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        number = float(value) if isinstance(value, float) or _is_integer(value) else math.nan
         return number if math.isfinite(number) else None
+    if hint is int:
+        return value if _is_integer(value) else None
     return value if type(value) is hint else None
+
+
+def _is_integer(value: object) -> typing.TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST_INTEGER
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

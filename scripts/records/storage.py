@@ -9,21 +9,24 @@ import csv
 import dataclasses
 import glob
 import io
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import msgspec
 import numpy as np
 
-from scripts.records import histogram_codec
+from scripts.config.bounded_files import MIB, read_bounded
+from scripts.records import histogram_codec, limits
 from scripts.records.schema import READABLE, RENAMED, RENAMED_IN, HistogramCounts, Histograms, RunRecord, Second, Window
 
 RUNS = Path("results") / "runs"
 RECORD_FILE, HISTOGRAMS_FILE, TIMELINE_FILE = "record.json", "histograms.json", "timeline.csv"
+_MOST_RECORD_BYTES, _MOST_BYTES = 4 * MIB, 64 * MIB  # a record of 100 packages has 10 kB
+_UNREADABLE = (OSError, UnicodeDecodeError, msgspec.DecodeError, RecursionError)
 _EXACT = ("total_us", "max_us", "min_us", "significant_digits")  # what the buckets do not hold
+RUN_ID = limits.RUN_ID
 UNFINISHED = ".tmp"  # suffix of a run that is being written; readers pass it over
-RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 
 
 class RecordError(Exception):
@@ -82,7 +85,9 @@ def encode_timeline(seconds: list[Second]) -> bytes:
 def read_record(directory: Path) -> RunRecord:
     """Read `record.json`; RecordError says what is wrong with it, without the path."""
     try:
-        fields = msgspec.json.decode((directory / RECORD_FILE).read_bytes(), type=dict[str, msgspec.Raw])
+        fields = msgspec.json.decode(
+            read_bounded(directory / RECORD_FILE, _MOST_RECORD_BYTES), type=dict[str, msgspec.Raw]
+        )
         version = fields.get("schema_version")
         if version is None:
             raise RecordError("not a run record: it has no schema_version")
@@ -92,10 +97,11 @@ def read_record(directory: Path) -> RunRecord:
         if int(bytes(version)) < RENAMED_IN:
             fields = {RENAMED.get(name, name): value for name, value in fields.items()}
         record = msgspec.json.decode(msgspec.json.encode(fields), type=RunRecord)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+    except _UNREADABLE as error:
         raise RecordError(f"{RECORD_FILE} cannot be read: {_plain(error)}") from error
     if record.run_id != directory.name or not RUN_ID.fullmatch(record.run_id):
-        raise RecordError(f"run_id {record.run_id!r} is not the name of its directory")
+        raise RecordError(f"run_id {record.run_id[:60]!r} is not the name of its directory")
+    _require_none(RECORD_FILE, limits.problems(record))
     return record
 
 
@@ -128,19 +134,21 @@ class _HistogramsFile:
 def read_histograms(directory: Path) -> Histograms:
     """Read `histograms.json`; RecordError when it cannot be."""
     try:
-        found = msgspec.json.decode((directory / HISTOGRAMS_FILE).read_bytes(), type=_HistogramsFile)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        found = msgspec.json.decode(read_bounded(directory / HISTOGRAMS_FILE, _MOST_BYTES), type=_HistogramsFile)
+    except _UNREADABLE as error:
         raise RecordError(f"{HISTOGRAMS_FILE} cannot be read: {_plain(error)}") from error
     windows: dict[Window, dict[str, HistogramCounts]] = {"ramp": {}, "steady": {}, "drain": {}}
     for row in found.distributions:
         try:
             counts = _counts(row.counts)
-        except histogram_codec.PackedError as error:
+        except (histogram_codec.PackedError, OverflowError) as error:
             raise RecordError(f"{HISTOGRAMS_FILE}: {row.window} {row.kind} cannot be read: {error}") from error
         if len(counts.values_us) != len(counts.counts):
             raise RecordError(f"{HISTOGRAMS_FILE}: {row.window} {row.kind} has values without counts")
         windows[row.window][row.kind] = counts
-    return Histograms(windows=windows)
+    found_whole = Histograms(windows=windows)
+    _require_none(HISTOGRAMS_FILE, limits.histogram_problems(found_whole))
+    return found_whole
 
 
 def _counts(stored: _StoredCounts) -> HistogramCounts:
@@ -166,11 +174,20 @@ def _counts(stored: _StoredCounts) -> HistogramCounts:
 def read_timeline(directory: Path) -> list[Second]:
     """Read `timeline.csv`; RecordError when it cannot be."""
     try:
-        with (directory / TIMELINE_FILE).open(encoding="utf-8", newline="") as stream:
-            rows = [{k: v or None for k, v in row.items()} for row in csv.DictReader(stream)]
-        return msgspec.convert(rows, type=list[Second], strict=False)
-    except (OSError, UnicodeDecodeError, csv.Error, msgspec.ValidationError) as error:
+        text = read_bounded(directory / TIMELINE_FILE, _MOST_BYTES).decode("utf-8")
+        rows = [{k: v or None for k, v in row.items()} for row in csv.DictReader(io.StringIO(text, newline=""))]
+        seconds = msgspec.convert(rows, type=list[Second], strict=False)
+    except (*_UNREADABLE, csv.Error) as error:
         raise RecordError(f"{TIMELINE_FILE} cannot be read: {_plain(error)}") from error
+    _require_none(TIMELINE_FILE, limits.timeline_problems(seconds))
+    return seconds
+
+
+def _require_none(file: str, problems: Iterator[str]) -> None:
+    """Raise RecordError with the first problem."""
+    problem = next(problems, None)
+    if problem is not None:
+        raise RecordError(f"{file} is out of limits: {problem}")
 
 
 def _plain(error: Exception) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import pytest
 
 from scripts.commands import collate
-from scripts.config.errors import NotComparableError, NothingMeasuredError
+from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError
+from scripts.report.pages import templates
 from tests.fakes import synthetic_runs
 
 
@@ -136,3 +138,85 @@ def test_no_records_derive_nothing_and_remove_nothing(results: Path) -> None:
     with pytest.raises(NothingMeasuredError):
         run(results)
     assert listing(results) == before
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder with its content."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["v0.9", "v1.12.0", "comparisons"])
+def test_link_to_a_folder_is_refused(tmp_path: Path, name: str) -> None:
+    """A folder of results/ that is a link elsewhere stops the command before it writes or removes anything."""
+    results, outside = tmp_path / "results", tmp_path / "outside"
+    for made in synthetic_runs.campaign(("1.12.0", "1.18.5"), 4, profile="report"):
+        synthetic_runs.write(results, made.record)
+    synthetic_runs.write(results, synthetic_runs.record())
+    outside.mkdir()
+    (outside / "README.md").write_text(f"{templates.MARKER}\nmine", encoding="utf-8")
+    (outside / "picture.svg").write_text("mine", encoding="utf-8")
+    (results / name).symlink_to(outside)
+    before, within = tree(outside), sorted(results.iterdir())
+    with pytest.raises(UsageError, match=f"{name} is a link to .*outside") as caught:
+        run(results)
+    assert caught.value.then == f"rm {results / name}, then repeat this command"
+    assert (tree(outside), sorted(results.iterdir())) == (before, within)
+
+
+def test_link_to_a_file_is_refused(results: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A derived file that is a link is not replaced, and what it leads to stays as it is."""
+    mine = tmp_path_factory.mktemp("outside") / "mine.md"
+    mine.write_text("mine", encoding="utf-8")
+    (results / "README.md").unlink()
+    (results / "README.md").symlink_to(mine)
+    with pytest.raises(UsageError, match=r"README\.md is a link to"):
+        run(results)
+    assert mine.read_text(encoding="utf-8") == "mine"
+
+
+def test_no_name_leads_out_of_the_results(tmp_path: Path) -> None:
+    """A file beside results/ is refused, but for the glossary."""
+    collate.require_inside(tmp_path, "../docs/glossary.md")
+    for name in ("../outside.md", "comparisons/../../outside.md", "/outside.md", "../docs/other.md"):
+        with pytest.raises(UsageError, match="is not in"):
+            collate.require_inside(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("campaign", "../../../outside/evil"), ("campaign", "README"), ("flow", "f" * 240)]
+)
+def test_record_with_a_path_for_a_name_is_skipped(tmp_path: Path, name: str, value: str) -> None:
+    """A record whose campaign is a path, or whose flow has 240 characters, is skipped; nothing is written outside."""
+    results = tmp_path / "base" / "results"
+    synthetic_runs.write(results, synthetic_runs.record())
+    for made in synthetic_runs.campaign(("1.12.0", "1.18.5"), 4, profile="report"):
+        requested = dataclasses.replace(made.record.requested, **{name: value})  # type: ignore[arg-type]
+        synthetic_runs.write(results, dataclasses.replace(made.record, requested=requested))
+    assert run(results) == 0
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if "runs" not in path.parts}
+    assert written == {"base", "base/results"} | {
+        f"base/results/{path}"
+        for path in (
+            "README.md",
+            "summary.csv",
+            "v1.12.0",
+            "v1.12.0/README.md",
+            "v1.12.0/report-fastapi-static_async.svg",
+            "v1.12.0/report-fastapi-static_async-dark.svg",
+        )
+    }
+    assert (results / "README.md").read_text(encoding="utf-8").count(f"requested.{name} is ") == 8
+
+
+def test_campaign_of_two_machines_is_skipped_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A campaign with one run of another machine is named as left out, and everything else is derived."""
+    good = synthetic_runs.campaign(("1.12.0", "1.18.5"), 4, name="0123456789ab", profile="report", first=10)
+    bad = [one.record for one in synthetic_runs.campaign(("1.12.0", "1.18.5"), 4, profile="report")]
+    bad[3] = dataclasses.replace(bad[3], machine=dataclasses.replace(bad[3].machine, cores=2))
+    for record in [*bad, *(one.record for one in good), synthetic_runs.record()]:
+        synthetic_runs.write(tmp_path, record)
+    assert run(tmp_path) == 0
+    assert "skipped campaign c0ffee123456: runs 2026" in capsys.readouterr().out
+    assert (tmp_path / "comparisons" / "0123456789ab.md").is_file()
+    assert not (tmp_path / "comparisons" / "c0ffee123456.md").exists()
+    assert "- `campaign c0ffee123456`: `runs " in (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,3 +154,44 @@ def test_digest_is_of_the_content_alone(tmp_path: Path) -> None:
     """The same files elsewhere have the same digest."""
     first, second = (flows.read(write_flow(tmp_path / place / "mine", a__py="1")) for place in ("here", "there"))
     assert first.digest == second.digest
+
+
+def test_pipe_or_device_in_a_flow_is_refused(tmp_path: Path) -> None:
+    """A pipe as request.json or bench.toml would wait for ever; it is named instead, and so is a device."""
+    for name in (flows.REQUEST_FILE, flows.BENCH_FILE):
+        for device in ("", "/dev/zero"):
+            path = tmp_path / f"{name}-{bool(device)}"
+            shutil.copytree(flows.FLOWS / "static_async", path)
+            (path / name).unlink()
+            (path / name).symlink_to(device) if device else os.mkfifo(path / name)
+            with pytest.raises(UsageError, match="it is a pipe, a device or a socket, not a file"):
+                flows.read(path)
+
+
+def test_deep_nesting_in_a_flow_is_refused(tmp_path: Path) -> None:
+    """Nesting that no parser can follow, and a number that overflows, are mistakes of that file."""
+    path = tmp_path / "deep"
+    shutil.copytree(flows.FLOWS / "static_async", path)
+    bench = (path / flows.BENCH_FILE).read_text(encoding="utf-8")
+    for text in (f"answer = {'[' * 50_000}", f"own_wait_s = 1{'0' * 400}", f"own_wait_s = 1{'0' * 5000}"):
+        (path / flows.BENCH_FILE).write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError, match=r"bench\.toml"):
+            flows.read(path)
+    (path / flows.BENCH_FILE).write_text(bench, encoding="utf-8")
+    (path / flows.REQUEST_FILE).write_text("[" * 200_000, encoding="utf-8")
+    with pytest.raises(UsageError, match=r"request\.json cannot be read"):
+        flows.read(path)
+
+
+def test_large_file_of_a_flow_is_read_in_pieces(tmp_path: Path) -> None:
+    """The digest of a flow with a file of 300 MB takes a few MB of memory."""
+    path = tmp_path / "large"
+    shutil.copytree(flows.FLOWS / "static_async", path)
+    with (path / "model.bin").open("wb") as stream:
+        stream.truncate(300 * 2**20)  # sparse
+    tracemalloc.start()
+    try:
+        flows.read(path)
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()

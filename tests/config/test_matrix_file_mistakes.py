@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -113,4 +114,27 @@ def test_unreadable(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "suite.toml").write_bytes(content)
     with pytest.raises(UsageError, match=r"suite.toml cannot be read"):
+        matrix_file.load(tmp_path / "suite.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("users = 1" + "0" * 5000, "cannot be read: Exceeds the limit"),
+        ("a = " + "[" * 50_000, "cannot be read: "),
+        ("[capacity]\ngrowth = 1" + "0" * 400, r"\[capacity\] growth: 1000*\.\.\. is not a finite number"),
+        ("[capacity]\nstart_users = 1" + "0" * 400, r"\[capacity\] start_users: 1000*\.\.\. is not int"),
+    ],
+)
+def test_absurd_content_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    """A number of thousands of digits and nesting without end are mistakes in the file, not tracebacks."""
+    (tmp_path / "suite.toml").write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError, match=message):
+        matrix_file.load(tmp_path / "suite.toml")
+
+
+def test_pipe_is_no_suite_file(tmp_path: Path) -> None:
+    """A pipe in the place of suite.toml is named; nothing waits for a writer."""
+    os.mkfifo(tmp_path / "suite.toml")
+    with pytest.raises(UsageError, match="it is a pipe, a device or a socket, not a file"):
         matrix_file.load(tmp_path / "suite.toml")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import shlex
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.report.charts import svg
 from scripts.report.pages import templates
 from scripts.report.tables import effect_text, markdown
-from scripts.report.tables.formatting import DASH, code, listed, percent, quantity
+from scripts.report.tables.formatting import DASH, code, listed, percent, plain, quantity
 
 DEFAULT_PROFILE = "compare"  # of the session of that name
 
@@ -68,7 +67,7 @@ def about(paired: PairedRounds) -> str:
         f"{_counted(len(paired.rounds), 'interleaved round')} of profile `{profile.name}` ({profile.users} users, "
         f"{profile.workers} workers, {profile.run_time_s} s a run), "
         f"from {record.started_at[:16].replace('T', ' ')} UTC on. "
-        f"Machine: {record.machine.cpu_model}, {record.machine.cores} cores, Python {record.python}. "
+        f"Machine: {plain(record.machine.cpu_model)}, {record.machine.cores} cores, Python {plain(record.python)}. "
         f"Campaign `{paired.campaign}`."
     )
 
@@ -117,7 +116,7 @@ def _locks(one: ArmComparison) -> str:
     if not moved:
         return "Both ran with the same installed packages, in the same versions."
     differ = f"{_counted(len(moved), 'installed package')} differ{'' if len(moved) > 1 else 's'}"
-    return f"<details><summary>{differ}.</summary>{html.escape(lock_diff.text(moved))}</details>"
+    return f"<details><summary>{differ}.</summary>{plain(lock_diff.text(moved))}</details>"
 
 
 def _noise_notes(one: ArmComparison) -> list[str]:

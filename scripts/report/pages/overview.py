@@ -18,7 +18,7 @@ from scripts.report.charts.release_chart import Reported
 from scripts.report.charts.svg import Chart, Files
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import history_text, markdown, notes, support_matrix
-from scripts.report.tables.formatting import code, listed, span
+from scripts.report.tables.formatting import code, listed, plain, span
 from scripts.report.tables.published import Published
 
 PICTURES = ("history-", "releases-")  # how the files beside the page begin
@@ -118,7 +118,7 @@ def _picture(suite: Suite, one: ReleaseHistory) -> Chart:
 def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published]) -> ProfileTables:
     profile = group[0].requested.profile
     sections = [_section(suite, same, reports) for same in grouping.by_scenario(suite, group)]
-    return ProfileTables(profile=profile.name, description=profile.description, sections=sections)
+    return ProfileTables(profile=profile.name, description=plain(profile.description), sections=sections)
 
 
 def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published]) -> ScenarioTables:

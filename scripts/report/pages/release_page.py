@@ -16,7 +16,7 @@ from scripts.report.charts.svg import Chart, Files
 from scripts.report.pages import templates
 from scripts.report.tables import markdown, notes
 from scripts.report.tables.findings import Finding, findings
-from scripts.report.tables.formatting import code
+from scripts.report.tables.formatting import code, plain
 from scripts.report.tables.published import Published, PublishedScenario
 
 
@@ -121,7 +121,7 @@ def _part(suite: Suite, group: Sequence[tuple[Cell, list[Cell]]]) -> ProfileRepo
     profile = group[0][0].requested.profile
     return ProfileReport(
         profile=profile.name,
-        description=profile.description,
+        description=plain(profile.description),
         config=notes.config(profile),
         sections=[_section(suite, cell, others) for cell, others in group],
     )

@@ -12,17 +12,20 @@ from pathlib import Path
 from scripts.analysis import run_reader
 from scripts.analysis.grouping import Cell, cells, release_key
 from scripts.analysis.run_reader import Run, Skipped
+from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.concurrency import Map, serial
-from scripts.config.errors import NothingMeasuredError
+from scripts.config.errors import NotComparableError, NothingMeasuredError
 from scripts.config.load_profiles import SERVES
 from scripts.config.matrix import MOCK, Suite
 from scripts.inference import comparison, paired_rounds, release_history
+from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.charts import svg
 from scripts.report.charts.svg import Chart, Files, Picture
 from scripts.report.pages import comparison_index, overview, release_page, templates
 from scripts.report.tables import published, summary_csv
 
 RELEASE_FOLDERS = "v[0-9]*"
+_MOST_PICTURE_BYTES = 16 * MIB
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +45,8 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
             f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
         )
     reports = published.read(results)
-    campaigns = paired_rounds.pair(found.runs)
+    campaigns, unpaired = _campaigns(found.runs)
+    skipped = (*found.skipped, *unpaired)
     floors = comparison.noise_floors(campaigns)
     newest = release_history.newest(campaigns, suite)
     histories = [release_history.history(one, floors, suite) for one in newest.values()]
@@ -51,7 +55,7 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     page = overview.render(
         suite,
         grouped,
-        skipped=found.skipped,
+        skipped=skipped,
         reports=reports,
         served=found.runs,
         compared=bool(compared),
@@ -65,7 +69,22 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     own = _by_release(grouped)
     for release in own:
         files |= release_page.render(suite, release, own, reports.get(release))
-    return Derived(files=_drawn(results, files, spread), skipped=found.skipped)
+    return Derived(files=_drawn(results, files, spread), skipped=skipped)
+
+
+def _campaigns(runs: Iterable[Run]) -> tuple[list[PairedRounds], list[Skipped]]:
+    """All campaigns whose runs may be compared, and the others: their runs differ in their conditions."""
+    by_campaign: dict[str, list[Run]] = {}
+    for run in runs:
+        by_campaign.setdefault(run.record.requested.campaign, []).append(run)
+    campaigns: list[PairedRounds] = []
+    skipped = []
+    for campaign, group in sorted(by_campaign.items()):
+        try:
+            campaigns += paired_rounds.pair(group)
+        except NotComparableError as error:
+            skipped.append(Skipped(path=f"campaign {campaign}", reason=error.message))
+    return campaigns, skipped
 
 
 def _drawn(results: Path, files: Files, spread: Map) -> dict[str, bytes]:
@@ -82,7 +101,7 @@ def _drawn(results: Path, files: Files, spread: Map) -> dict[str, bytes]:
 
 def _standing(results: Path, name: str, chart: Chart) -> Picture | None:
     try:
-        light, dark = ((results / f"{name}{theme}.svg").read_bytes() for theme in ("", "-dark"))
+        light, dark = (read_bounded(results / f"{name}{theme}.svg", _MOST_PICTURE_BYTES) for theme in ("", "-dark"))
     except OSError:
         return None
     return Picture(light=light, dark=dark) if svg.is_current(light, chart) and svg.is_current(dark, chart) else None
@@ -108,7 +127,7 @@ def of_releases(results: Path) -> Iterator[Path]:
     for page in sorted(
         [*results.glob(f"{RELEASE_FOLDERS}/README.md"), *results.glob(f"{comparison_index.FOLDER}/*.md")]
     ):
-        if page.read_bytes().startswith(templates.MARKER.encode()):
+        if page.is_file() and page.read_bytes().startswith(templates.MARKER.encode()):
             yield from sorted(page.parent.glob("*.svg" if page.name == "README.md" else f"{page.stem}-*.svg"))
             yield page
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 DASH = "\u2013"
 _MIB = 2**20
+_MARKUP = str.maketrans({"<": "&lt;", ">": "&gt;", "`": "'", "|": "¦", "[": "\\[", "]": "\\]", "#": "\\#", "*": "\\*"})
 _MANY_PERCENT = 1000  # from here on a decimal says nothing
 
 
@@ -52,6 +53,11 @@ def code(text: str) -> str:
     """Foreign text as a code span that cannot break out of its line, its cell or its span."""
     line = " ".join(text.split()).replace("`", "'").replace("|", "¦")
     return f"`{line}`" if line else "(no text)"
+
+
+def plain(text: str) -> str:
+    """Foreign text within a sentence or a cell, which stays text: one line without markup."""
+    return " ".join(text.split()).translate(_MARKUP)
 
 
 def span(versions: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from scripts.inference import lock_diff
 from scripts.inference.change_points import ChangePoint
 from scripts.inference.paired_rounds import BASELINE
 from scripts.inference.release_history import ReleaseHistory
+from scripts.report.tables.formatting import plain
 
 
 def title(suite: Suite, history: ReleaseHistory) -> str:
@@ -28,7 +29,7 @@ def sentences(suite: Suite, history: ReleaseHistory) -> list[str]:
 
 def jumps(history: ReleaseHistory) -> list[str]:
     """Packages that serve a request and came in another major version, by release in their order."""
-    return [f"{release}: {lock_diff.text(moved)}" for release, moved in history.jumps.items()]
+    return [f"{release}: {plain(lock_diff.text(moved))}" for release, moved in history.jumps.items()]
 
 
 def behaviours(suite: Suite) -> dict[str, str]:
@@ -43,7 +44,7 @@ def _sentence(suite: Suite, history: ReleaseHistory, release: str) -> str:
     explained = {one.version: one.explained for one in suite.releases if one.explained}
     moved = "; ".join(map(_change, changes))
     new = [known[release]] if release in known else []
-    new += [lock_diff.text(history.jumps[release])] if release in history.jumps else []
+    new += [plain(lock_diff.text(history.jumps[release]))] if release in history.jumps else []
     also = f". Also in this release: {'; '.join(new)}" if new else ""
     why = f". {explained[release]}" if release in explained else ""
     return f"**{release}**: against {changes[0].before} {moved}{also}{why}"

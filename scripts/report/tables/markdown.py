@@ -15,7 +15,7 @@ from scripts.analysis.metrics import METRICS, Metric
 from scripts.analysis.run_reader import Run
 from scripts.config.matrix import MOCK
 from scripts.records.schema import LocustRow
-from scripts.report.tables.formatting import DASH, deviation, listed, marked, quantity
+from scripts.report.tables.formatting import DASH, deviation, listed, marked, plain, quantity
 
 PUBLISHED_HEADERS = (
     "Type", "Name", "Request Count", "Failure Count", "Median Response Time", "Average Response Time",
@@ -23,6 +23,7 @@ PUBLISHED_HEADERS = (
     "50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%",
 )  # fmt: skip
 _LABELS = 2  # the first two of them are text
+_PERCENTILES = 11  # the last of them; a row without a request has none
 _LATENCIES = frozenset({*PUBLISHED_HEADERS[4:8], *PUBLISHED_HEADERS[11:]})
 
 
@@ -100,9 +101,9 @@ def all_metrics(cell: Cell) -> str:
 
 
 def _published_cells(row: LocustRow, doubtful: Collection[str] = ()) -> list[str]:
-    first = [row.type, row.name, str(row.request_count), str(row.failure_count)]
+    first = [plain(row.type), plain(row.name), str(row.request_count), str(row.failure_count)]
     figures = [repr(float(value)) for value in _figures(row)[2:9]]
-    texts = [*first, *figures, *(_whole(value) for value in row.percentiles)]
+    texts = [*first, *figures, *(map(_whole, row.percentiles) if row.percentiles else [DASH] * _PERCENTILES)]
     return [marked(text, counts=header not in doubtful) for header, text in zip(PUBLISHED_HEADERS, texts, strict=True)]
 
 

@@ -17,7 +17,7 @@ from scripts.records import conditions
 from scripts.records.conditions import Difference
 from scripts.records.schema import Measurements, ObservedConfig, RequestedConfig, RunRecord
 from scripts.records.storage import RECORD_FILE, run_path
-from scripts.report.tables.formatting import code, listed, marked, quantity, significant
+from scripts.report.tables.formatting import code, listed, marked, plain, quantity, significant
 
 _GIB = 2**30
 _NOT_DECLARED = "It cannot be repeated: suite.toml no longer declares it."
@@ -32,7 +32,8 @@ def machines(shown: Iterable[Cell]) -> list[str]:
 def _machine(record: RunRecord) -> str:
     found = record.machine
     memory = f"{found.memory_bytes / _GIB:.0f} GiB"
-    return f"{found.cpu_model}, {found.cores} cores, {memory} memory, {found.system}, Python {record.python}"
+    model, system, python = map(plain, (found.cpu_model, found.system, record.python))
+    return f"{model}, {found.cores} cores, {memory} memory, {system}, Python {python}"
 
 
 def config(profile: Profile) -> str:
@@ -189,7 +190,8 @@ def _generator(measured: Measurements, values: dict[str, float | None]) -> str:
     own = measured.generator
     waited = "" if own.run_queue_wait_s is None else f" and waited {significant(own.run_queue_wait_s)} s for a core"
     return (
-        f"Load generator: locust {own.locust}, {own.user_class}. It used {significant(own.cpu_s)} s of CPU "
+        f"Load generator: locust {plain(own.locust)}, {plain(own.user_class)}. "
+        f"It used {significant(own.cpu_s)} s of CPU "
         f"({quantity(values['generator_cpu_per_request_ms'], 'ms')} ms a request){waited}. "
         f"Its event loop woke {significant(own.lag_p99_ms)} ms late (p99). It raised {own.exceptions} exceptions."
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.errors import UsageError
 from scripts.records.schema import LocustRow
 
@@ -69,8 +70,8 @@ def read(results: Path) -> dict[str, Published]:
     found = {}
     for path in sorted((results / "published").glob("*.json")):
         try:
-            one = msgspec.json.decode(path.read_bytes(), type=Published)
-        except (OSError, msgspec.DecodeError) as error:
+            one = msgspec.json.decode(read_bounded(path, MIB), type=Published)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(
                 f"published/{path.name} cannot be read: {error}", then=f"restore results/published/{path.name}"
             ) from error

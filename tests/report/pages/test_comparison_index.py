@@ -12,8 +12,8 @@ from tests.fakes import synthetic_runs
 from tests.fakes.synthetic_runs import campaign, spoilt
 
 TWO, SAME = ("1.12.0", "1.18.5"), ("1.12.0", "1.12.0")
-OLDER = campaign(TWO, 4, name="bbb", profile="report")
-NEWER = campaign(("1.11.0", *TWO), 4, name="aaa", flow="flex_async", first=20)
+OLDER = campaign(TWO, 4, name="bbbbbbbbbbbb", profile="report")
+NEWER = campaign(("1.11.0", *TWO), 4, name="aaaaaaaaaaaa", flow="flex_async", first=20)
 
 
 def render(runs: list[Run]) -> dict[str, bytes]:
@@ -31,10 +31,11 @@ def render(runs: list[Run]) -> dict[str, bytes]:
 def test_every_campaign_has_a_page_and_pictures_in_both_themes() -> None:
     """One page a campaign, two files an arm beside the baseline, and the index."""
     assert set(render([*OLDER, *NEWER])) == {
-        "comparisons/README.md", "comparisons/bbb.md", "comparisons/aaa.md",
-        "comparisons/bbb-fastapi-static_async-2.svg", "comparisons/bbb-fastapi-static_async-2-dark.svg",
-        "comparisons/aaa-fastapi-flex_async-2.svg", "comparisons/aaa-fastapi-flex_async-2-dark.svg",
-        "comparisons/aaa-fastapi-flex_async-3.svg", "comparisons/aaa-fastapi-flex_async-3-dark.svg",
+        "comparisons/README.md", "comparisons/bbbbbbbbbbbb.md", "comparisons/aaaaaaaaaaaa.md",
+        "comparisons/bbbbbbbbbbbb-fastapi-static_async-2.svg",
+        "comparisons/bbbbbbbbbbbb-fastapi-static_async-2-dark.svg",
+        "comparisons/aaaaaaaaaaaa-fastapi-flex_async-2.svg", "comparisons/aaaaaaaaaaaa-fastapi-flex_async-2-dark.svg",
+        "comparisons/aaaaaaaaaaaa-fastapi-flex_async-3.svg", "comparisons/aaaaaaaaaaaa-fastapi-flex_async-3-dark.svg",
     }  # fmt: skip
 
 
@@ -53,30 +54,30 @@ def test_index_names_scenario_and_arms_the_newest_first() -> None:
     assert lines[:3] == [templates.MARKER, "", "# Comparisons"]
     assert "[glossary](../../docs/glossary.md)" in lines[4]
     assert [line.partition(").")[0] for line in lines if line.startswith("- ")] == [
-        "- [fastapi flex_async: 1.12.0, 1.18.5 against 1.11.0](aaa.md",
-        "- [fastapi static_async: 1.18.5 against 1.12.0](bbb.md",
+        "- [fastapi flex_async: 1.12.0, 1.18.5 against 1.11.0](aaaaaaaaaaaa.md",
+        "- [fastapi static_async: 1.18.5 against 1.12.0](bbbbbbbbbbbb.md",
     ]
 
 
 def test_series_of_one_campaign_share_a_page() -> None:
     """Also when another campaign was made between them."""
     runs = [
-        *campaign(TWO, 4, name="aaa"),
+        *campaign(TWO, 4, name="aaaaaaaaaaaa"),
         *campaign(TWO, 4, first=10),
-        *campaign(TWO, 4, name="aaa", flow="x", first=20),
+        *campaign(TWO, 4, name="aaaaaaaaaaaa", flow="x", first=20),
     ]
     files = render(runs)
-    assert [line for line in files["comparisons/aaa.md"].decode().splitlines() if line.startswith("## ")] == [
+    assert [line for line in files["comparisons/aaaaaaaaaaaa.md"].decode().splitlines() if line.startswith("## ")] == [
         "## fastapi static_async: 1.18.5 against 1.12.0", "## fastapi x: 1.18.5 against 1.12.0",
     ]  # fmt: skip
-    assert files["comparisons/README.md"].count(b"(aaa.md)") == 1
+    assert files["comparisons/README.md"].count(b"(aaaaaaaaaaaa.md)") == 1
 
 
 def test_noise_floor_of_one_campaign_is_used_by_another() -> None:
     """An A/A campaign among the records raises the threshold, and the page says that it is noise."""
     moved: list[float | None] = [1e8, 1.3e8] * 4
     quiet = campaign(SAME, 8, {"memory_end_bytes": (moved, moved[::-1])}, name="aa", first=50, profile="report")
-    page = render([*OLDER, *quiet])["comparisons/bbb.md"].decode()
+    page = render([*OLDER, *quiet])["comparisons/bbbbbbbbbbbb.md"].decode()
     (row,) = [line for line in page.splitlines() if line.startswith("| memory end ")]
     assert " (noise) |" in row
     assert "No noise floor" not in page
@@ -108,7 +109,7 @@ def test_without_a_whole_round_there_is_nothing() -> None:
     """Single arms, excluded rounds and runs outside campaigns make no page and no index."""
     runs = campaign(TWO, 1)
     alone = [
-        *campaign(("1.12.0",), 4, name="aaa"),
+        *campaign(("1.12.0",), 4, name="aaaaaaaaaaaa"),
         runs[0],
         spoilt(runs[1]),
         synthetic_runs.run(synthetic_runs.record()),
