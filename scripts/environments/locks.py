@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.errors import EnvironmentBuildError, quoted
 from scripts.config.matrix import ROOT, Release, Suite
 from scripts.environments.wheels import Wheel
@@ -26,6 +27,7 @@ from scripts.host.process import System
 LOCKS = ROOT / "locks"
 GROUPS = ("nox", "tools", "dev")  # of pyproject.toml: what the harness itself runs on
 _RESOLVE_S = 600
+_MOST_BYTES = 4 * MIB  # of a lock; the largest that is committed has a quarter of a MiB
 _PIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[^\\\n]+", re.MULTILINE)  # with its marker, without its hashes
 _WHEEL = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*) @ file:\S+", re.MULTILINE)
 _HEAD = re.compile(
@@ -123,7 +125,7 @@ def read(inputs: Inputs) -> Lock:
     if inputs.path.is_symlink():  # to the lock of another release, that would be written in its place
         _refuse(inputs, "is a link, and a lock must be a file of its own")
     try:
-        text = inputs.path.read_text(encoding="utf-8")
+        text = read_bounded(inputs.path, _MOST_BYTES).decode()
     except FileNotFoundError as error:
         raise EnvironmentBuildError(f"there is no lock for {inputs.name}", then=inputs.command) from error
     except UnicodeDecodeError:

@@ -217,7 +217,7 @@ def recording(suite: matrix.Suite, system: System, scratch: Path) -> Iterator[Co
         what=f"recorder at {rate_rps:.0f} requests/s, share of the machine's CPU against a load without it",
         figures=(
             Figure(
-                text=f"{share:.2%} ({each} us a request)", value=share, limit=CostLimit(most=0.005, text="<= 0.5 %")
+                text=f"{share:.2%} ({each} us a request)", value=share, limit=CostLimit(most=0.003, text="<= 0.3 %")
             ),
         ),
     )

@@ -102,6 +102,7 @@ def test_unfit_run_has_its_reason(part: str, within: dict[str, object], beyond: 
     assert reason in found
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(("stopped_s", "reasons"), [(59.4, 1), (59.6, 0), (60.4, 0), (60.6, 1)])
 def test_load_must_run_for_as_long_as_requested(stopped_s: float, reasons: int) -> None:
     """A load that ended early or late is another load, whatever its exit code."""
@@ -126,6 +127,7 @@ def test_users_must_be_held_in_steady_state(second: int, reasons: int) -> None:
     assert found == (f"the users were not held: 499 of 500 in second {second}",) * reasons
 
 
+@pytest.mark.fault
 def test_success_in_the_ramp_alone_is_a_reason() -> None:
     """A server that answers in the ramp and never in steady state measured nothing, though nothing failed."""
     made = synthetic_runs.record(measured=synthetic_runs.measurements(number=800, failed=0))

@@ -161,6 +161,7 @@ cli.run(main)
 BENCH = "-m scripts bench --release 1.12.0 --engine fastapi"
 
 
+@pytest.mark.fault
 @pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",

@@ -145,6 +145,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", ["v0.9", "v1.12.0", "comparisons"])
 def test_link_to_a_folder_is_refused(tmp_path: Path, name: str) -> None:
     """A folder of results/ that is a link elsewhere stops the command before it writes or removes anything."""
@@ -163,6 +164,7 @@ def test_link_to_a_folder_is_refused(tmp_path: Path, name: str) -> None:
     assert (tree(outside), sorted(results.iterdir())) == (before, within)
 
 
+@pytest.mark.fault
 def test_link_to_a_file_is_refused(results: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A derived file that is a link is not replaced, and what it leads to stays as it is."""
     mine = tmp_path_factory.mktemp("outside") / "mine.md"
@@ -174,6 +176,7 @@ def test_link_to_a_file_is_refused(results: Path, tmp_path_factory: pytest.TempP
     assert mine.read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.fault
 def test_no_name_leads_out_of_the_results(tmp_path: Path) -> None:
     """A file beside results/ is refused, but for the glossary."""
     collate.require_inside(tmp_path, "../docs/glossary.md")
@@ -182,6 +185,7 @@ def test_no_name_leads_out_of_the_results(tmp_path: Path) -> None:
             collate.require_inside(tmp_path, name)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("name", "value"), [("campaign", "../../../outside/evil"), ("campaign", "README"), ("flow", "f" * 240)]
 )
@@ -208,6 +212,7 @@ def test_record_with_a_path_for_a_name_is_skipped(tmp_path: Path, name: str, val
     assert (results / "README.md").read_text(encoding="utf-8").count(f"requested.{name} is ") == 8
 
 
+@pytest.mark.fault
 def test_campaign_of_two_machines_is_skipped_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A campaign with one run of another machine is named as left out, and everything else is derived."""
     good = synthetic_runs.campaign(("1.12.0", "1.18.5"), 4, name="0123456789ab", profile="report", first=10)

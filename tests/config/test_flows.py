@@ -156,6 +156,7 @@ def test_digest_is_of_the_content_alone(tmp_path: Path) -> None:
     assert first.digest == second.digest
 
 
+@pytest.mark.fault
 def test_pipe_or_device_in_a_flow_is_refused(tmp_path: Path) -> None:
     """A pipe as request.json or bench.toml would wait for ever; it is named instead, and so is a device."""
     for name in (flows.REQUEST_FILE, flows.BENCH_FILE):
@@ -168,6 +169,7 @@ def test_pipe_or_device_in_a_flow_is_refused(tmp_path: Path) -> None:
                 flows.read(path)
 
 
+@pytest.mark.fault
 def test_deep_nesting_in_a_flow_is_refused(tmp_path: Path) -> None:
     """Nesting that no parser can follow, and a number that overflows, are mistakes of that file."""
     path = tmp_path / "deep"
@@ -183,6 +185,7 @@ def test_deep_nesting_in_a_flow_is_refused(tmp_path: Path) -> None:
         flows.read(path)
 
 
+@pytest.mark.fault
 def test_large_file_of_a_flow_is_read_in_pieces(tmp_path: Path) -> None:
     """The digest of a flow with a file of 300 MB takes a few MB of memory."""
     path = tmp_path / "large"

@@ -117,6 +117,7 @@ def test_unreadable(tmp_path: Path, content: bytes | None) -> None:
         matrix_file.load(tmp_path / "suite.toml")
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -133,6 +134,7 @@ def test_absurd_content_is_refused(tmp_path: Path, content: str, message: str) -
         matrix_file.load(tmp_path / "suite.toml")
 
 
+@pytest.mark.fault
 def test_pipe_is_no_suite_file(tmp_path: Path) -> None:
     """A pipe in the place of suite.toml is named; nothing waits for a writer."""
     os.mkfifo(tmp_path / "suite.toml")

@@ -96,6 +96,7 @@ def test_another_time(tmp_path: Path) -> None:
     assert answer(tmp_path / "b", "module.where()") == str(tmp_path / "b" / "package" / "module.py")
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("kept_bytes", [0, 20, None])
 def test_an_altered_stored_file_is_compiled_anew(tmp_path: Path, kept_bytes: int | None) -> None:
     """A stored compiled file that was emptied, cut short or exchanged is not used again: a good one takes its place."""
@@ -110,6 +111,7 @@ def test_an_altered_stored_file_is_compiled_anew(tmp_path: Path, kept_bytes: int
     assert stored.samefile(compiled(tmp_path / "c", store))
 
 
+@pytest.mark.fault
 def test_shared_compiled_files_are_read_only(tmp_path: Path) -> None:
     """Nobody may write into a compiled file that others share."""
     file = compiled(installed(tmp_path / "a", cached(tmp_path / "cache", WHERE)), tmp_path / "store")

@@ -46,6 +46,7 @@ def stored(store: Path) -> Path:
     return file
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("text", ["", "text altered", "TEXT"])
 def test_an_altered_stored_file_is_replaced_by_the_good_one(tmp_path: Path, text: str) -> None:
     """A stored file that was emptied or altered in place reaches no new folder: the good one takes its place."""
@@ -61,6 +62,7 @@ def test_an_altered_stored_file_is_replaced_by_the_good_one(tmp_path: Path, text
     assert (tmp_path / "b" / "module").samefile(stored(tmp_path / "store"))
 
 
+@pytest.mark.fault
 def test_shared_files_are_read_only(tmp_path: Path) -> None:
     """Nobody may write into a file that others share; the folder with it can be deleted all the same."""
     for name in ("a", "b"):
@@ -71,6 +73,7 @@ def test_shared_files_are_read_only(tmp_path: Path) -> None:
     assert (tmp_path / "b" / "module").read_text(encoding="utf-8") == "text"
 
 
+@pytest.mark.fault
 def test_a_stored_file_that_may_be_written_again_is_protected_again(tmp_path: Path) -> None:
     """Whoever made a stored file writable has not made that so for good."""
     file_dedup.share(installed(tmp_path / "a", module="text"), tmp_path / "store")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -115,6 +116,7 @@ def test_write_then_read() -> None:
     assert lock.digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("leads_to", ["2.0.0.txt", "nowhere.txt", "1.0.0.txt"], ids=["itself", "nothing", "another"])
 def test_a_lock_that_is_a_link_is_refused_and_replaced(root: Path, leads_to: str) -> None:
     """A link in a lock's place is named as one; the error's command puts a file there, and spares what it led to."""
@@ -131,6 +133,7 @@ def test_a_lock_that_is_a_link_is_refused_and_replaced(root: Path, leads_to: str
     assert (root / "locks" / "1.0.0.txt").read_text(encoding="utf-8") == "another lock"
 
 
+@pytest.mark.fault
 def test_a_lock_that_cannot_be_read_is_not_called_missing(root: Path) -> None:
     """A directory in a lock's place is refused with the system's own words, and how to remove it."""
     (root / "locks" / "2.0.0.txt").mkdir(parents=True)
@@ -140,6 +143,7 @@ def test_a_lock_that_cannot_be_read_is_not_called_missing(root: Path) -> None:
     assert caught.value.then == "rm -r locks/2.0.0.txt, then nox -s lock -- 2.0.0"
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("root")
 def test_markers_select_one_version() -> None:
     """For one Python the markers of a lock select one version of each name."""
@@ -252,3 +256,12 @@ def test_empty_answer() -> None:
     ) as caught:
         write("nothing to do")
     assert caught.value.then == "nox -s lock -- 2.0.0"
+
+
+@pytest.mark.fault
+def test_a_pipe_in_the_place_of_a_lock_is_refused(root: Path) -> None:
+    """A named pipe in a lock's place is named as one at once; nothing waits for somebody to write into it."""
+    (root / "locks").mkdir()
+    os.mkfifo(root / "locks" / "2.0.0.txt")
+    with pytest.raises(EnvironmentBuildError, match=r"locks/2\.0\.0\.txt cannot be read: it is a pipe"):
+        locks.read(INPUTS)

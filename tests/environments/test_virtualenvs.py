@@ -148,6 +148,7 @@ def test_hashes_are_required(root: Path) -> None:
     assert install[-2:] == ("--requirements", str(root / "locks" / "1.12.0.txt"))
 
 
+@pytest.mark.fault
 def test_nothing_is_shared_with_the_cache_of_the_installer(root: Path) -> None:
     """The installer must copy: a write into a virtualenv reaches neither its cache nor what else is made from that."""
     installer = Installer()
@@ -240,6 +241,7 @@ def test_foreign_content(root: Path, pins: dict[str, tuple[str, ...]]) -> None:
     assert caught.value.then.startswith("rm -r .envs/1.12.0-py3.11-")
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("marker", "selected"),
     [
@@ -275,6 +277,7 @@ def refused(root: Path, installer: Installer | None = None) -> EnvironmentBuildE
     return caught.value
 
 
+@pytest.mark.fault
 def test_a_file_edited_in_place_is_refused(root: Path) -> None:
     """An edit is found that leaves size and time as they were; the error names distribution, file and what to type."""
     built = build(root, Installer())
@@ -292,6 +295,7 @@ def test_a_file_edited_in_place_is_refused(root: Path) -> None:
     assert error.then == "rm -r .envs/1.12.0-py3.11-abcdef012345, then repeat this command"
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("place", ["bin/gunicorn", "pyvenv.cfg", "lib/python3.11/site-packages/gunicorn/serving.py"])
 def test_a_file_that_is_gone_or_cut_short_is_refused(root: Path, place: str) -> None:
     """A console script, a module or the virtualenv's own settings: emptied or deleted, each is named."""
@@ -303,6 +307,7 @@ def test_a_file_that_is_gone_or_cut_short_is_refused(root: Path, place: str) -> 
     assert f"{place} is gone" in refused(root).message
 
 
+@pytest.mark.fault
 def test_a_distribution_removed_with_its_metadata_is_refused(root: Path) -> None:
     """What the lock holds and the virtualenv no longer has is named, though no trace of it is left."""
     site_packages = build(root, Installer()).site_packages
@@ -313,6 +318,7 @@ def test_a_distribution_removed_with_its_metadata_is_refused(root: Path) -> None
     assert error.then == "rm -r .envs/1.12.0-py3.11-abcdef012345, then repeat this command"
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("version", ["19.0.0", "0.1"])
 def test_an_extra_distribution_is_refused(root: Path, version: str) -> None:
     """A distribution that somebody installed is named, also beside another version of the same."""
@@ -321,6 +327,7 @@ def test_an_extra_distribution_is_refused(root: Path, version: str) -> None:
     assert refused(root).message == f"the virtualenv of 1.12.0 holds what its lock does not: {name} {version}"
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", ["sitecustomize.py", "slow.pth"])
 def test_a_file_that_python_takes_up_by_itself_is_refused(root: Path, name: str) -> None:
     """A file of no distribution that Python runs as it starts is named."""
@@ -328,12 +335,14 @@ def test_a_file_that_python_takes_up_by_itself_is_refused(root: Path, name: str)
     assert f"lib/python3.11/site-packages/{name} is new" in refused(root).message
 
 
+@pytest.mark.fault
 def test_a_new_link_is_refused(root: Path) -> None:
     """A link beside the packages is named, wherever it leads."""
     (build(root, Installer()).site_packages / "package").symlink_to(root / "nowhere")
     assert "lib/python3.11/site-packages/package is new" in refused(root).message
 
 
+@pytest.mark.fault
 def test_a_compiled_module_that_was_exchanged_is_refused(root: Path) -> None:
     """Python runs the compiled file, so that one is held against the build too; one compiled since is not."""
     site_packages = build(root, Compiling()).site_packages
@@ -358,6 +367,7 @@ class Compiling(Installer):
         return Installer.run(self, argv, env=env, cwd=cwd, timeout_s=timeout_s)
 
 
+@pytest.mark.fault
 def test_only_the_first_changes_are_named(root: Path) -> None:
     """Of many changes the error names five, and says how many more there are."""
     shutil.rmtree(build(root, Installer()).path / "bin")
@@ -368,6 +378,7 @@ def test_only_the_first_changes_are_named(root: Path) -> None:
     assert installer.commands == []
 
 
+@pytest.mark.fault
 def test_emptied_metadata_is_refused(root: Path) -> None:
     """A distribution whose metadata was emptied counts as missing."""
     file = build(root, Installer()).site_packages / "gunicorn-20.1.0.dist-info" / "METADATA"
@@ -376,12 +387,14 @@ def test_emptied_metadata_is_refused(root: Path) -> None:
     assert refused(root).message == "the virtualenv of 1.12.0 lacks what its lock holds: gunicorn 20.1.0"
 
 
+@pytest.mark.fault
 def test_packages_that_are_gone_altogether_are_refused(root: Path) -> None:
     """A virtualenv without its packages ends with the command that removes it."""
     shutil.rmtree(build(root, Installer()).path / "lib")
     assert refused(root).message == "the virtualenv of 1.12.0 holds no packages"
 
 
+@pytest.mark.fault
 def test_an_altered_cache_of_the_installer_is_refused(root: Path) -> None:
     """What is installed unlike its own record is not used: the error names it and the command that cleans the cache."""
     error = refused(root, Installer(spoilt=["gunicorn"]))
@@ -390,6 +403,7 @@ def test_an_altered_cache_of_the_installer_is_refused(root: Path) -> None:
     assert build(root, Installer()).built
 
 
+@pytest.mark.fault
 def test_an_altered_shared_file_does_not_reach_a_new_virtualenv(root: Path) -> None:
     """A write in place reaches what shares the file, which is refused; removing the virtualenv heals it."""
     path = build(root, Installer()).path
@@ -404,6 +418,7 @@ def test_an_altered_shared_file_does_not_reach_a_new_virtualenv(root: Path) -> N
     assert not build(root, Installer()).built
 
 
+@pytest.mark.fault
 def test_a_virtualenv_without_its_list_is_built_again(root: Path) -> None:
     """A virtualenv of which it cannot be said what it held, as one of an older version of the suite, is built again."""
     path = build(root, Installer()).path

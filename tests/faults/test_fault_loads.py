@@ -9,7 +9,7 @@ import pytest
 from scripts.analysis import run_reader
 from tests.faults.world import World
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.fault]
 
 
 def reasons(world: World) -> str:

@@ -28,6 +28,7 @@ def orphan(words: str, marker: str) -> psutil.Process:
     return psutil.Process(int(subprocess.run(shell, env=env, capture_output=True, text=True, check=True).stdout))
 
 
+@pytest.mark.fault
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans on")
 def test_orphans_are_ended(tmp_path: Path) -> None:
     """Orphans in sessions of their own are ended with or without the marker, and then nothing is left."""
@@ -38,6 +39,7 @@ def test_orphans_are_ended(tmp_path: Path) -> None:
     assert not any(stray.is_running() for stray in strays)
 
 
+@pytest.mark.fault
 def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
     """Where orphans are not handed on, what carries the marker is ended, and the rest is said to be unseen."""
     stray = orphan("setsid sleep 60", str(tmp_path))
@@ -48,6 +50,7 @@ def test_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.fault
 def test_earlier_children_are_spared(tmp_path: Path) -> None:
     """A child that this process had before its session is none of a run's, and lives on."""
     with subprocess.Popen(SLEEP) as child:

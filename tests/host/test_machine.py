@@ -103,6 +103,7 @@ def test_lock_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert machine.lock_file() == tmp_path / "mine"
 
 
+@pytest.mark.fault
 def test_lock_of_another_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A lock that is named relatively is the file in the working directory, whatever link leads there."""
     (tmp_path / "real").mkdir()
@@ -113,6 +114,7 @@ def test_lock_of_another_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         assert machine.lock_file() == (tmp_path / "real" / "lock").resolve()
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", ["", " "])
 def test_lock_that_names_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """An empty name of the lock is refused with what to do, and does not mean the working directory."""
@@ -122,6 +124,7 @@ def test_lock_that_names_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> 
     assert "unset PROMPTFLOW_SERVE_BENCH_LOCK" in caught.value.then
 
 
+@pytest.mark.fault
 def test_locks_have_markers_of_their_own(tmp_path: Path) -> None:
     """Two locks never share a marker, and a lock that two names lead to has one."""
     (tmp_path / "link").symlink_to(tmp_path)

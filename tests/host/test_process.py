@@ -38,6 +38,7 @@ except Terminated:
 """
 
 
+@pytest.mark.fault
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("first", "printed"), [("nohup", ["in", "went on", "terminated"]), ("env", ["in", "terminated"])]

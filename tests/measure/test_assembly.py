@@ -50,6 +50,7 @@ def test_window_of_a_ramp_that_never_ended() -> None:
         assembly.window(samples((101.0, 0.0), (102.0, 0.0)), recorded, 104.0)
 
 
+@pytest.mark.fault
 def test_window_of_a_load_that_ended_early() -> None:
     """When all users had started and the load then ended early, the message says after how long of how long."""
     recorded = dataclasses.replace(RECORDED, options={"users": "2", "run_time_s": "60"})
@@ -74,6 +75,7 @@ def test_cpu_by_second(looks: list[tuple[float, float]], cpu_s: list[float | Non
     assert assembly.cpu_by_second(samples(*looks), RECORDED) == cpu_s
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("probes", "stall_s"),
     [

@@ -144,6 +144,7 @@ def test_what_is_not_reported_is_left_out(
     assert set(recording.histograms(RECORDED, [row], own_wait_s, 0).windows["steady"]) == kinds
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("own_wait_s", "backend_s", "node_s", "possible"),
     [

@@ -79,6 +79,7 @@ def test_machine_that_is_taken(options: session.Options, outside: FakeSystem) ->
     assert outside.events == []
 
 
+@pytest.mark.fault
 def test_folders_of_killed_sessions(options: session.Options, outside: FakeSystem) -> None:
     """A session removes the folders of runs that a killed session on its lock left, and nothing else in scratch."""
     with machine.exclusive(machine.lock_file()) as marker:
@@ -97,6 +98,7 @@ def test_folders_of_killed_sessions(options: session.Options, outside: FakeSyste
     assert {path.name for path in options.scratch.iterdir()} == folders.keys() - {"20240101T000000Z-aaaaaa"}
 
 
+@pytest.mark.fault
 @pytest.mark.process
 def test_session_on_another_lock_is_left_alone(
     options: session.Options, outside: FakeSystem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -32,6 +32,7 @@ def altered(directory: Path, path: str, value: object) -> None:
     file.write_text(json.dumps(whole), encoding="utf-8")
 
 
+@pytest.mark.fault
 def test_every_committed_record_is_within_limits() -> None:
     """No limit refuses what the suite has recorded."""
     records = [storage.read_record(one) for one in storage.run_directories(RESULTS)]
@@ -39,6 +40,7 @@ def test_every_committed_record_is_within_limits() -> None:
     assert [problem for record in records for problem in limits.problems(record)] == []
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -70,6 +72,7 @@ def test_field_out_of_limits_is_named(tmp_path: Path, path: str, value: object, 
     assert message in str(caught.value)
 
 
+@pytest.mark.fault
 def test_run_in_which_no_request_ended_is_on_its_page(tmp_path: Path) -> None:
     """A run whose load ended no request has dashes for percentiles, and the good run beside it is derived."""
     synthetic_runs.write(tmp_path, synthetic_runs.record(release="1.18.5"))
@@ -89,6 +92,7 @@ def test_run_in_which_no_request_ended_is_on_its_page(tmp_path: Path) -> None:
     assert "v1.18.5/README.md" in derived.files
 
 
+@pytest.mark.fault
 def test_run_that_breaks_a_formula_is_skipped_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose figures raise anything is left out with the kind of the error, and the others are read."""
     synthetic_runs.write(tmp_path, synthetic_runs.record(number=1))
@@ -105,6 +109,7 @@ def test_run_that_breaks_a_formula_is_skipped_by_name(tmp_path: Path, monkeypatc
     assert skipped.reason == "its figures cannot be derived: ZeroDivisionError: division by zero"
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("name", [storage.RECORD_FILE, storage.HISTOGRAMS_FILE, storage.TIMELINE_FILE])
 def test_record_that_is_a_pipe_or_a_device_is_refused(tmp_path: Path, name: str) -> None:
     """A pipe would wait for a writer for ever, and a device never ends: both are named, and nothing hangs."""
@@ -116,6 +121,7 @@ def test_record_that_is_a_pipe_or_a_device_is_refused(tmp_path: Path, name: str)
         assert skipped.reason == f"{name} cannot be read: it is a pipe, a device or a socket, not a file"
 
 
+@pytest.mark.fault
 def test_record_nested_too_deeply_is_refused(tmp_path: Path) -> None:
     """Nesting that no parser can follow is a reason like any other."""
     made = synthetic_runs.write(tmp_path, synthetic_runs.record())
@@ -124,6 +130,7 @@ def test_record_nested_too_deeply_is_refused(tmp_path: Path) -> None:
         storage.read_record(made)
 
 
+@pytest.mark.fault
 def test_record_larger_than_any_is_refused(tmp_path: Path) -> None:
     """A file is read up to a bound only."""
     made = synthetic_runs.write(tmp_path, synthetic_runs.record())

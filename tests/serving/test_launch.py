@@ -16,6 +16,7 @@ from scripts.serving.launch import Limits
 pytestmark = pytest.mark.process
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("script", "said"),
     [

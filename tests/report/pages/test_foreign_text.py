@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scripts.records import storage
 from scripts.report.pages import site
 from tests.fakes import synthetic_runs
@@ -29,6 +31,7 @@ def spoilt(value: Any, path: str = "") -> Any:  # noqa: ANN401 - JSON
     return EVIL if isinstance(value, str) else value
 
 
+@pytest.mark.fault
 def test_text_of_a_record_is_never_markup(tmp_path: Path) -> None:
     """No newline, heading, tag, cell or link of a record's texts is live on any page."""
     runs = [

@@ -96,6 +96,7 @@ def put(results: Path, files: dict[str, bytes]) -> Path:
     return directory
 
 
+@pytest.mark.fault
 def test_altered_run_is_read_or_skipped_by_name(results: Path) -> None:
     """A run with one field or byte altered is read, or skipped with a reason; it never raises, and takes no time."""
     outcomes = {"read": 0, "skipped": 0}
@@ -109,6 +110,7 @@ def test_altered_run_is_read_or_skipped_by_name(results: Path) -> None:
     assert min(outcomes.values()) > MUTATIONS / 20
 
 
+@pytest.mark.fault
 def test_good_run_is_on_its_page_beside_an_altered_one(results: Path) -> None:
     """All pages are derived beside an altered run, the good run is on them, and no file is named outside results/."""
     for files in mutations(random.Random(7), PAGES):  # noqa: S311 - nothing secret
