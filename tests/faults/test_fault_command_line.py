@@ -29,7 +29,11 @@ def here(tmp_path: Path) -> Checkout:
     [
         (["--release", "1.21.0", "--engine", "flask"], "unknown release '1.21.0'; did you mean '1.2.0'?", "nox -l"),
         (["--release", "1.12.0", "--engine", "fastap"], "unknown engine 'fastap'; did you mean 'fastapi'?", "nox -l"),
-        ([*TARGET, "--profile", "smokes"], "unknown profile 'smokes'; did you mean 'smoke'?", "nox -l"),
+        (
+            [*TARGET, "--profile", "smokes"],
+            "unknown profile 'smokes'; did you mean 'smoke'?",
+            "repeat this command with another --profile",
+        ),
         (
             [*TARGET, "--flow", "static_asink"],
             "did you mean 'static_async'?",
