@@ -9,14 +9,14 @@ import itertools
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripts.analysis import run_reader
 from scripts.analysis.run_reader import Run
 from scripts.campaign.stopping_rule import StoppingRule
-from scripts.config.errors import InvalidMeasurementError, NotComparableError, NothingMeasuredError, SuiteError
+from scripts.config.errors import InvalidMeasurementError, NothingMeasuredError, SuiteError
 from scripts.config.plan import RunSpec
 from scripts.host import machine
 from scripts.host.process import System
@@ -101,7 +101,9 @@ def measure(requested: Campaign, rule: StoppingRule, options: session.Options, s
     with session.opened(options, requested.profile.users, system, progress) as context:
         prepared = round_plan.prepare(requested, context)
         runs = _recorded(options.results, requested.profile.name, progress)
-        state = _CampaignState(requested=requested, rule=rule, floors=_floors(runs), runs=runs)
+        # A campaign of mixed conditions shows no floor; resuming that very campaign raises its error.
+        floors = comparison.noise_floors(paired_rounds.pair_each(itertools.chain.from_iterable(runs.values()))[0])
+        state = _CampaignState(requested=requested, rule=rule, floors=floors, runs=runs)
         _resume(state, prepared)
         before = sum(map(state.rounds, requested.scenarios))
         if before:
@@ -146,17 +148,6 @@ def _recorded(results: Path, profile: str, progress: Progress) -> defaultdict[st
     if unreadable:
         progress.note(f"passed over {unreadable} run(s) that cannot be read; nox -s collate names them")
     return runs
-
-
-def _floors(runs: Mapping[str, Iterable[Run]]) -> Floors:
-    """The noise floors that A/A runs have shown, by their conditions; a campaign of mixed conditions shows none."""
-    paired: list[PairedRounds] = []
-    for of_campaign in runs.values():
-        try:
-            paired += paired_rounds.pair(of_campaign)
-        except NotComparableError:  # raised again for whoever resumes that very campaign
-            continue
-    return comparison.noise_floors(paired)
 
 
 def _resume(state: _CampaignState, prepared: Mapping[str, Prepared]) -> None:

@@ -78,6 +78,21 @@ def pair(runs: Iterable[Run]) -> list[PairedRounds]:
     return [_pair(*names, list(group)) for names, group in itertools.groupby(placed, key)]
 
 
+def pair_each(runs: Iterable[Run]) -> tuple[list[PairedRounds], dict[str, NotComparableError]]:
+    """Every campaign by itself, and why some cannot be paired: one of mixed conditions keeps no other from it."""
+    by_campaign: dict[str, list[Run]] = {}
+    for run in runs:
+        by_campaign.setdefault(run.record.requested.campaign, []).append(run)
+    paired: list[PairedRounds] = []
+    mixed: dict[str, NotComparableError] = {}
+    for campaign, group in sorted(by_campaign.items()):
+        try:
+            paired += pair(group)
+        except NotComparableError as error:
+            mixed[campaign] = error
+    return paired, mixed
+
+
 def log_values(runs: Sequence[Run], metric: Metric) -> list[float] | None:
     """The log of the metric of each run; None when a run lacks it, must not be compared by it, or has no logarithm."""
     values = [run.values[metric.name] if run.counts(metric) else None for run in runs]

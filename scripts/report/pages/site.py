@@ -14,11 +14,10 @@ from scripts.analysis.grouping import Cell, cells, release_key
 from scripts.analysis.run_reader import Run, Skipped
 from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.concurrency import Map, serial
-from scripts.config.errors import NotComparableError, NothingMeasuredError
+from scripts.config.errors import NothingMeasuredError
 from scripts.config.load_profiles import SERVES
 from scripts.config.matrix import MOCK, Suite
 from scripts.inference import comparison, paired_rounds, release_history
-from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.charts import svg
 from scripts.report.charts.svg import Chart, Files, Picture
 from scripts.report.pages import comparison_index, overview, release_page, templates
@@ -45,7 +44,8 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
             f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
         )
     reports = published.read(results)
-    campaigns, unpaired = _campaigns(found.runs)
+    campaigns, mixed = paired_rounds.pair_each(found.runs)
+    unpaired = [Skipped(path=f"campaign {name}", reason=error.message) for name, error in mixed.items()]
     skipped = (*found.skipped, *unpaired)
     floors = comparison.noise_floors(campaigns)
     newest = release_history.newest(campaigns, suite)
@@ -70,21 +70,6 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     for release in own:
         files |= release_page.render(suite, release, own, reports.get(release))
     return Derived(files=_drawn(results, files, spread), skipped=skipped)
-
-
-def _campaigns(runs: Iterable[Run]) -> tuple[list[PairedRounds], list[Skipped]]:
-    """All campaigns whose runs may be compared, and the others: their runs differ in their conditions."""
-    by_campaign: dict[str, list[Run]] = {}
-    for run in runs:
-        by_campaign.setdefault(run.record.requested.campaign, []).append(run)
-    campaigns: list[PairedRounds] = []
-    skipped = []
-    for campaign, group in sorted(by_campaign.items()):
-        try:
-            campaigns += paired_rounds.pair(group)
-        except NotComparableError as error:
-            skipped.append(Skipped(path=f"campaign {campaign}", reason=error.message))
-    return campaigns, skipped
 
 
 def _drawn(results: Path, files: Files, spread: Map) -> dict[str, bytes]:
