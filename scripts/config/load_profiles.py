@@ -10,10 +10,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+COUNT = "count"  # the profile of runs that count work: no load, but requests one after the other
 CAPACITY = "capacity"  # the profile whose users the search replaces
 SERVES = "serves"  # the profile of trial runs: whether a release serves a flow, also one that is listed as unsupported
 _GROWTH_MAX = 10.0
 _PRECISION_MIN = 0.01  # finer than what runs of seconds can tell apart
+_FEWEST_WINDOWS = 5
 _STEADY_MIN_S = 3  # of run time after the ramp: the figures are taken there, second by second
 
 
@@ -36,6 +38,7 @@ class Profile:
     seed: int
     reported: bool  # whether its runs belong in a report
     warm_up_s: int = 0  # after the ramp, part of the run time, and in no figure of the steady state
+    at_once: int = 1  # arms that are loaded at the same time, each by so many users; 1 or 2
 
     @property
     def ramp_s(self) -> int:
@@ -51,6 +54,8 @@ class Profile:
         for key in ("users", "spawn_rate", "run_time_s", "workers", "threads"):
             if getattr(self, key) < 1:
                 yield f"{key} must be at least 1"
+        if self.at_once not in (1, 2):
+            yield "at_once must be 1 or 2"
         for key in ("wait_min_s", "backend_wait_min_s", "drain_s", "warm_up_s"):
             if getattr(self, key) < 0:
                 yield f"{key} must not be negative"
@@ -91,6 +96,24 @@ class Capacity:
             yield "failure_ratio_max must be at least 0, and below 1"
         if self.overhead_p99_max_ms <= 0:
             yield "overhead_p99_max_ms must be above 0"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counting:
+    """How work is counted: requests one after the other, of which windows are counted."""
+
+    warm_up_requests: int  # not counted; the first request, which is counted apart, is one of them
+    windows: int
+    window_requests: int  # of each window
+
+    def problems(self) -> Iterator[str]:
+        """Say what is inconsistent."""
+        if self.warm_up_requests < 1:
+            yield "warm_up_requests must be at least 1"
+        if self.windows < _FEWEST_WINDOWS:
+            yield f"windows must be at least {_FEWEST_WINDOWS}: their scatter is judged"
+        if self.window_requests < 1:
+            yield "window_requests must be at least 1"
 
 
 def ramp_s(users: int, spawn_rate: int) -> int:

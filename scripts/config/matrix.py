@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from scripts.config.errors import UsageError, did_you_mean
-from scripts.config.load_profiles import Capacity, Profile
+from scripts.config.load_profiles import COUNT, Capacity, Counting, Profile
 from scripts.config.support import Behaviour, Unsupported
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -85,6 +85,7 @@ class Suite:
     behaviours: tuple[Behaviour, ...]
     profiles: tuple[Profile, ...]
     capacity: Capacity
+    count: Counting
 
     @property
     def flows(self) -> tuple[str, ...]:
@@ -104,8 +105,13 @@ class Suite:
         return _find(self.profiles, "name", name, "profile")
 
     def load(self, release: Release, profile: str) -> Profile:
-        """The load profile as the release can be served: with the workers and threads that its own command fixes."""
+        """The load profile as the release can be served: with the workers and threads that its own command fixes.
+
+        Work is counted in one worker, which replaces those of the command, so that all releases share one profile.
+        """
         requested, line = self.profile(profile), self.line(release)
+        if profile == COUNT:
+            return requested
         return replace(requested, workers=line.workers or requested.workers, threads=line.threads or requested.threads)
 
     def line(self, release: Release) -> ReleaseLine:

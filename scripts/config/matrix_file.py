@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 from scripts.config import toml_tables
 from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.errors import UsageError, did_you_mean
-from scripts.config.load_profiles import CAPACITY, Capacity, Profile
+from scripts.config.load_profiles import CAPACITY, COUNT, Capacity, Counting, Profile
 from scripts.config.matrix import ROOT, Engine, Release, ReleaseLine, Scenario, Suite, Tools
 from scripts.config.support import UNSUPPORTED_OUTCOMES, Behaviour, Unsupported
 
@@ -48,7 +48,7 @@ def load(path: Path = SUITE_FILE) -> Suite:
 def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     tables = (
         "suite", "tools", "release", "release_line", "engine", "scenario", "unsupported", "behaviour",
-        "profile", "capacity",
+        "profile", "capacity", "count",
     )  # fmt: skip
     head = toml_tables.table(data.get("suite", {}))
     problems.extend(toml_tables.unknown(data, tables, "table"))
@@ -62,6 +62,7 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     parts = {
         "tools": [toml_tables.build(Tools, toml_tables.table(data.get("tools", {})), "[tools]", problems)],
         "capacity": [toml_tables.build(Capacity, toml_tables.table(data.get("capacity", {})), "[capacity]", problems)],
+        "count": [toml_tables.build(Counting, toml_tables.table(data.get("count", {})), "[count]", problems)],
         "releases": toml_tables.rows(Release, data, "release", problems),
         "lines": toml_tables.rows(ReleaseLine, data, "release_line", problems),
         "engines": toml_tables.named(Engine, data, "engine", problems),
@@ -73,7 +74,7 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     problems.extend(_bad_versions(parts))
     if problems:
         return None
-    single: dict[str, typing.Any] = {key: parts.pop(key)[0] for key in ("tools", "capacity")}
+    single: dict[str, typing.Any] = {key: parts.pop(key)[0] for key in ("tools", "capacity", "count")}
     whole: dict[str, typing.Any] = {key: tuple(rows) for key, rows in parts.items()}
     whole["releases"] = tuple(sorted(whole["releases"], key=lambda row: Version(row.version)))
     whole["unsupported"] = tuple(
@@ -126,10 +127,12 @@ def _contradictions(suite: Suite) -> Iterator[str]:
 
 
 def _bad_loads(suite: Suite) -> Iterator[str]:
-    found = {"capacity": suite.capacity.problems()} | {f"profile.{p.name}": p.problems() for p in suite.profiles}
+    found = {"capacity": suite.capacity.problems(), "count": suite.count.problems()} | {f"profile.{p.name}": p.problems() for p in suite.profiles}
     yield from (f"[{table}]: {problem}" for table, problems in found.items() for problem in problems)
     if CAPACITY not in [profile.name for profile in suite.profiles]:
         yield f"[capacity]: there is no [profile.{CAPACITY}], whose users it replaces"
+    if COUNT not in [profile.name for profile in suite.profiles]:
+        yield f"[count]: there is no [profile.{COUNT}], under which its runs are recorded"
 
 
 def _bad_releases(suite: Suite) -> Iterator[str]:

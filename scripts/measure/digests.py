@@ -21,7 +21,8 @@ from scripts.records.schema import Digests
 from scripts.serving import launch
 
 _TEXTS = ("description", "reported")  # of a profile: they change no number
-_NO_WARM_UP = ("warm_up_s", 0)  # as if there were no such field, which schema 1 did not have
+# As if there were no such field: schema 1 had no warm-up, schema 4 no arms at once.
+_NOT_THERE = (("warm_up_s", 0), ("at_once", 1))
 
 
 def of(spec: RunSpec, lock: Lock | None) -> Digests:
@@ -57,7 +58,7 @@ def _installed(*names: str) -> str:
 
 def _load(profile: Profile) -> Iterator[str]:
     fields: dict[str, object] = msgspec.to_builtins(profile)
-    unlike = {name: value for name, value in fields.items() if name not in _TEXTS and (name, value) != _NO_WARM_UP}
+    unlike = {name: value for name, value in fields.items() if name not in _TEXTS and (name, value) not in _NOT_THERE}
     yield from (f"{name}={value}" for name, value in sorted(unlike.items()))
 
 

@@ -11,6 +11,8 @@ Schema history
   4  renames `asked` to `requested` and `ran` to `observed`; adds to Load the impossible times, to Server
      the workers at the end, to Backend the largest stall. Older versions are still read, and what a record lacks has
      the default given here.
+  5  adds the counts of a run that counts work (measurements are then missing), and to Generator the requests of all
+     arms where it loaded two at once. Older versions are still read.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from numpy.typing import NDArray
 
 from scripts.config.load_profiles import Profile
 
-SCHEMA_VERSION = 4
-READABLE = (1, 2, 3, 4)
+SCHEMA_VERSION = 5
+READABLE = (1, 2, 3, 4, 5)
 RENAMED = {"asked": "requested", "ran": "observed"}
 RENAMED_IN = 4  # the fields above had the old names before
 
@@ -146,6 +148,7 @@ class Generator:
     cpu_s: float  # of the generator's process, from the first user to the stop
     run_queue_wait_s: float | None  # runnable but waiting for a core; None where the kernel does not report it
     exceptions: int  # raised in the locustfile's own code
+    recorded_in_all: int | None = None  # requests of both arms, where it loaded two at once; None: of this run alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,6 +209,27 @@ class Measurements:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CountedWindow:
+    """Work of the server's worker over some requests, one after the other."""
+
+    requests: int
+    instructions: int  # executed in user space
+    system_calls: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """What valgrind counted of the server with one worker, under requests one after the other."""
+
+    valgrind: str  # version
+    pinned: tuple[str, ...]  # what was held constant, in words
+    start_up_instructions: int | None  # of the server's processes until the first good /health; None: not counted
+    first_request_instructions: int | None  # None: not counted
+    warm_up_requests: int  # served before the first window, the first request included
+    windows: tuple[CountedWindow, ...]  # one after the other
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
     """One run."""
 
@@ -222,6 +246,7 @@ class RunRecord:
     reasons: tuple[str, ...]  # why the outcome is not ok
     phases_s: dict[str, float]  # wall time of each phase
     measurements: Measurements | None
+    counts: Counts | None = None  # of a run that counts work instead of measuring time
 
 
 Integers = NDArray[np.int64]

@@ -33,6 +33,24 @@ backend_wait_max_s = 0.5
 drain_s = 5
 seed = 42
 reported = false
+[count]
+warm_up_requests = 3
+windows = 5
+window_requests = 2
+[profile.count]
+description = "counted work"
+users = 1
+spawn_rate = 1
+run_time_s = 10
+workers = 1
+threads = 1
+wait_min_s = 0.0
+wait_max_s = 0.0
+backend_wait_min_s = 0.5
+backend_wait_max_s = 0.5
+drain_s = 5
+seed = 42
+reported = false
 """
 WHOLE = (
     """

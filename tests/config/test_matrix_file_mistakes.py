@@ -75,6 +75,10 @@ MISTAKES = {
     "a key of [capacity]": ("growth = 2", "grow = 2", "[capacity] grow: unknown key; did you mean 'growth'?"),
     "a start above the most": ("max_users = 100", "max_users = 9", "[capacity]: max_users is less than start_users"),
     "no profile to search with": ("[profile.capacity]", "[profile.capasity]", "there is no [profile.capacity]"),
+    "no profile to count under": ("[profile.count]", "[profile.cuont]", "there is no [profile.count]"),
+    "few windows": ("windows = 5", "windows = 4", "[count]: windows must be at least 5"),
+    "no warm-up": ("warm_up_requests = 3", "warm_up_requests = 0", "[count]: warm_up_requests must be at least 1"),
+    "three at once": ("run_time_s = 60", "run_time_s = 60\nat_once = 3", "at_once must be 1 or 2"),
     "a warm-up before its start": ("run_time_s = 60", "run_time_s = 60\nwarm_up_s = -1", "warm_up_s must not be"),
 }
 
