@@ -4,9 +4,11 @@ The model is two-way analysis of covariance, fitted by least squares (Searle, "L
 log metric = round + release + slope * log speed covariate + noise. Every release is in every round, so the fit is one
 of means. All releases share one estimate of the noise, so that few rounds suffice.
 
-A change point is a difference between neighbours that is significant and larger than the metric's threshold. The
-intervals of all neighbours and metrics hold together (Bonferroni), so that 33 releases give no more false positives
-than two. Noise has outliers. So the intervals are as wide as permuted noise requires, where that is more than Student's
+A change point is a difference between neighbours that is significant and larger than the metric's threshold. Drift is
+such a difference between the newest release and an earlier one: many changes that are too small to be seen add up. The
+intervals of all neighbours, of the newest release against every earlier one, and of all metrics hold together
+(Bonferroni). So 33 releases give no more false positives than two, and the best earlier release may be picked after
+looking. Noise has outliers. So the intervals are as wide as permuted noise requires, where that is more than Student's
 (max-T; Westfall and Young, "Resampling-Based Multiple Testing", 1993).
 """
 
@@ -114,16 +116,62 @@ def detect(
     `floor`: the noise floor as log ratio. `metrics`: how many the intervals hold together with, this one included.
     `critical`: half the intervals' width in standard errors, from `critical_value`; else Student's.
     """
-    pairs = len(model.releases) - 1
-    level = bonferroni_level(LEVEL, pairs * metrics)
-    limit = threshold(metric, floor)
-    points = []
-    for place in range(1, pairs + 1):
-        interval = model.difference(place, place - 1, level, critical)
-        if interval.exceeds(limit):
-            before, release = model.releases[place - 1 : place + 1]
-            points.append(ChangePoint(metric=metric, before=before, release=release, interval=interval))
-    return points
+    found = [_change(metric, model, pair, metrics, critical) for pair in neighbours(len(model.releases))]
+    return [change for change in found if change.interval.exceeds(threshold(metric, floor))]
+
+
+def drift(
+    metric: Metric, model: Fit, year_back: str | None, floor: float = 0.0, metrics: int = 1,
+    critical: float | None = None,
+) -> list[ChangePoint]:  # fmt: skip
+    """Where the newest release is worse than the best earlier one, and how it differs from the release of a year back.
+
+    Its neighbour is no earlier release here: `detect` compares them. The other arguments as in `detect`.
+    """
+    newest = len(model.releases) - 1
+    earlier = [place for _, place in against_newest(len(model.releases))]
+    if not earlier:
+        return []
+    worse = -1 if metric.better == "higher" else 1
+    best = min(earlier, key=lambda place: worse * model.effects[place])
+    places = {best: True} | ({place: False} if (place := _place(model, year_back)) in earlier else {})
+    found = [
+        (_change(metric, model, (newest, place), metrics, critical), only_worse) for place, only_worse in places.items()
+    ]
+    return [
+        change
+        for change, only_worse in found
+        if change.interval.exceeds(threshold(metric, floor))
+        and (worse * change.interval.estimate > 0 or not only_worse)
+    ]
+
+
+def _place(model: Fit, release: str | None) -> int:
+    return model.releases.index(release) if release in model.releases else -1
+
+
+def neighbours(releases: int) -> list[tuple[int, int]]:
+    """The places of every release but the first, and of the release before it."""
+    return [(place, place - 1) for place in range(1, releases)]
+
+
+def against_newest(releases: int) -> list[tuple[int, int]]:
+    """The places of the newest release and of every earlier one that is not its neighbour."""
+    return [(releases - 1, place) for place in range(releases - 2)]
+
+
+def _pairs(releases: int) -> list[tuple[int, int]]:
+    """All differences whose intervals hold together."""
+    return neighbours(releases) + against_newest(releases)
+
+
+def _change(
+    metric: Metric, model: Fit, pair: tuple[int, int], metrics: int, critical: float | None
+) -> ChangePoint:  # fmt: skip
+    level = bonferroni_level(LEVEL, len(_pairs(len(model.releases))) * metrics)
+    release, before = (model.releases[place] for place in pair)
+    interval = model.difference(*pair, level, critical)
+    return ChangePoint(metric=metric, before=before, release=release, interval=interval)
 
 
 def permutations(shape: tuple[int, ...], trials: int, seed: int) -> Permutations:
@@ -134,11 +182,11 @@ def permutations(shape: tuple[int, ...], trials: int, seed: int) -> Permutations
 
 
 def critical_value(one: LogMatrix, permuted: Permutations, metrics: int = 1) -> float:
-    """Standard errors by which neighbours must differ, for false positives in 5 % of trials over releases and metrics.
+    """Standard errors by which releases must differ, for false positives in 5 % of trials over releases and metrics.
 
     Student's value, or the one that this metric's own permuted noise requires where that is larger.
     """
-    pairs = len(one.releases) - 1
+    pairs = len(_pairs(len(one.releases)))
     student = _student(bonferroni_level(LEVEL, pairs * metrics), _freedom(one.values.shape, one.covariates))
     changes, deviations = _without_changes(one, permuted)
     largest = np.divide(np.abs(changes), deviations, out=np.zeros_like(changes), where=deviations > 0).max(axis=1)
@@ -163,7 +211,7 @@ def false_positives(
 
 
 def _without_changes(one: LogMatrix, permuted: Permutations) -> tuple[Figures, Figures]:
-    """Differences between neighbours and their standard errors where nothing changed: (trials, neighbours).
+    """Differences between releases and their standard errors where nothing changed: (trials, `_pairs`).
 
     Only the residuals are permuted. What the machine's speed explains stays where it is.
     """
@@ -173,8 +221,9 @@ def _without_changes(one: LogMatrix, permuted: Permutations) -> tuple[Figures, F
     shuffled = np.take_along_axis(np.broadcast_to(residuals, permuted.shape), permuted, axis=2) + explained
     effects, noise, _ = _model(shuffled, one.covariates)
     unit = _unit(one.values.shape, one.covariates)
-    spread = np.diag(unit)[1:] + np.diag(unit)[:-1] - 2 * np.diag(unit, 1)
-    return np.diff(effects, axis=-1), noise[:, None] * np.sqrt(spread)
+    first, second = np.array(_pairs(len(one.releases))).T
+    spread = unit[first, first] + unit[second, second] - 2 * unit[first, second]
+    return effects[..., first] - effects[..., second], noise[:, None] * np.sqrt(spread)
 
 
 def _model(values: Figures, covariates: Figures | None) -> tuple[Figures, Figures, Figures]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import statistics
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from scripts.inference.comparison import COVARIATE_METRIC, Floors, floor
 from scripts.inference.lock_diff import VersionChange
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
 
+_YEAR = datetime.timedelta(days=365)
 _FEWEST_RELEASES = 3
 TRIALS = 2000  # permutations
 _SEEDS = 20, 21  # of the permutations for critical values, and of those for the false-positive rate
@@ -47,7 +49,8 @@ class ReleaseHistory:
     metrics: tuple[MetricHistory, ...]
     jumps: Mapping[str, list[VersionChange]]  # of packages that serve a request, by release
     covariate_changes: tuple[ChangePoint, ...]  # of the speed covariate, which adjusts the figures
-    false_positives: float  # share of permuted campaigns with a change point in any metric
+    drift: tuple[ChangePoint, ...]  # of the newest release, since the best earlier one and since a year back
+    false_positives: float  # share of permuted campaigns with a change point or drift in any metric
 
     def changes(self, release: str) -> list[ChangePoint]:
         """What changed with a release."""
@@ -74,11 +77,13 @@ def history(paired: PairedRounds, floors: Floors, suite: Suite) -> ReleaseHistor
     shape = (len(paired.rounds), len(paired.arms))
     permuted, others = (change_points.permutations(shape, TRIALS, seed) for seed in _SEEDS)
     critical = {one.metric.name: change_points.critical_value(one, permuted, len(figures)) for one in figures}
-    metrics = []
+    metrics, drift = [], list[ChangePoint]()
+    year_back = _year_back(suite, paired.label(paired.arms[-1]))
     for one in figures:
         name = one.metric.name
         model = one.fit()
         changes = change_points.detect(one.metric, model, noise[name], len(figures), critical[name])
+        drift += change_points.drift(one.metric, model, year_back, noise[name], len(figures), critical[name])
         metrics.append(
             MetricHistory(metric=one.metric, figures=_figures(paired, one.metric, model), changes=tuple(changes))
         )
@@ -87,8 +92,18 @@ def history(paired: PairedRounds, floors: Floors, suite: Suite) -> ReleaseHistor
         metrics=tuple(metrics),
         jumps=lock_diff.jumps(paired, suite.watched),
         covariate_changes=_of_covariate(paired, permuted),
+        drift=tuple(drift),
         false_positives=change_points.false_positives(figures, others, critical, noise),
     )
+
+
+def _year_back(suite: Suite, newest: str) -> str | None:
+    """The newest release that was out a year before this one was; None where there is none."""
+    uploaded = {release.version: release.uploaded for release in suite.releases}
+    if newest not in uploaded:
+        return None
+    old_enough = [version for version, day in uploaded.items() if day <= uploaded[newest] - _YEAR]
+    return max(old_enough, key=lambda version: uploaded[version], default=None)
 
 
 def _of_covariate(paired: PairedRounds, permuted: Permutations) -> tuple[ChangePoint, ...]:

@@ -206,3 +206,41 @@ def test_of_a_campaign() -> None:
     figures[MEMORY.name][1][2] = None
     (paired,) = paired_rounds.pair(campaign(("1.10.0", "1.11.0", "1.12.0"), 4, figures))
     assert change_points.fit(paired, MEMORY) is None
+
+
+def test_drift_is_found_where_no_neighbours_differ() -> None:
+    """Ten rises of 1 % are no change points, and together the drift of the newest release since the best one."""
+    values, covariates = drawn(4, dict.fromkeys(range(10, 20), 0.01), noise=0.004)
+    model = change_points.fitted(NAMES, values, covariates)
+    assert change_points.detect(CPU, model) == []
+    best, year_back = change_points.drift(CPU, model, "1.11.0")
+    assert best.release == year_back.release == NAMES[-1]
+    assert NAMES.index(best.before) < 10
+    assert best.interval.low < 0.1 < best.interval.high
+    assert year_back.before == "1.11.0"
+
+
+def test_drift_names_a_release_once() -> None:
+    """A release of a year back that is the best one too has one line."""
+    values, covariates = drawn(5, {1: 0.3})
+    (found,) = change_points.drift(CPU, change_points.fitted(NAMES, values, covariates), NAMES[0])
+    assert found.before == NAMES[0]
+
+
+def test_a_newest_release_better_than_all_has_no_drift_since_the_best() -> None:
+    """An improvement is told against the release of a year back only."""
+    model = change_points.fitted(NAMES, *drawn(6, {20: -0.3}))
+    assert change_points.drift(CPU, model, None) == []
+    assert [one.before for one in change_points.drift(CPU, model, "1.4.0")] == ["1.4.0"]
+
+
+def test_drift_needs_a_release_that_is_no_neighbour() -> None:
+    """Of two releases there is a change, and no drift."""
+    values = drawn(7, {1: 0.3})[0][:, :2]
+    assert change_points.drift(CPU, change_points.fitted(NAMES[:2], values, None), NAMES[0]) == []
+
+
+def test_drift_of_unchanged_releases_is_rare() -> None:
+    """Without any change, at most one campaign in twenty has drift, although the best release is picked."""
+    found = [bool(change_points.drift(CPU, change_points.fitted(NAMES, *drawn(s, {})), None)) for s in range(200)]
+    assert sum(found) <= 10 + 3 * math.sqrt(10)

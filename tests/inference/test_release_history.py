@@ -194,3 +194,11 @@ def test_why_it_changed_is_said_where_that_is_known() -> None:
 def test_what_is_shown_exists() -> None:
     """Every metric of the picture is one of the registry's, and has a minimum effect."""
     assert all(metric.minimum_effect for metric in METRICS if "history" in metric.shown_in)
+
+
+def test_drift_in_words() -> None:
+    """The newest release is held against the best earlier one, with the size and the interval."""
+    found = paired(**{CPU: moving({"1.10.1": 0.8, "1.11.0": 1.1, "1.12.0": 1.1})})
+    lines = history_text.drift(release_history.history(found, {}, synthetic_runs.SUITE))
+    (line,) = [one for one in lines if one.startswith("CPU")]
+    assert re.fullmatch(r"CPU per request rose by 2\d\.\d % \(\d+\.\d % to \d+\.\d %\) since 1\.10\.1", line)

@@ -90,6 +90,8 @@ def _history(suite: Suite, one: ReleaseHistory) -> dict[str, object]:
         "title": history_text.title(suite, one),
         "about": comparison_page.about(one.paired),
         "chart": _chart(one),
+        "newest": one.paired.label(one.paired.arms[-1]),
+        "drift": history_text.drift(one),
         "sentences": history_text.sentences(suite, one),
         "jumps": history_text.jumps(one),
         "false_positives": f"{one.false_positives * 100:.1f} %",

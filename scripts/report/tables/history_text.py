@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 from scripts.analysis import grouping
 from scripts.config.matrix import Suite
 from scripts.inference import lock_diff
 from scripts.inference.change_points import ChangePoint
+from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.tables.formatting import plain
@@ -25,6 +27,23 @@ def sentences(suite: Suite, history: ReleaseHistory) -> list[str]:
         f"**{change.release}**: {_change(change)}. Overhead and CPU per request leave that share out"
         for change in history.covariate_changes
     ]
+
+
+def drift(history: ReleaseHistory) -> list[str]:
+    """How the newest release differs from the best earlier one and from the one a year back, one line a metric."""
+    by_metric = {
+        change.metric.words: [one for one in history.drift if one.metric == change.metric] for change in history.drift
+    }
+    return [f"{name} {' and '.join(_since(changes))}" for name, changes in by_metric.items()]
+
+
+def _since(changes: Sequence[ChangePoint]) -> Iterator[str]:
+    """The verb is there once, where all changes have one direction."""
+    said = ""
+    for change in changes:
+        verb = _verb(change.interval)
+        yield f"{'' if verb == said else f'{verb} '}by {_size(change.interval)} since {change.before}"
+        said = verb
 
 
 def jumps(history: ReleaseHistory) -> list[str]:
@@ -52,8 +71,13 @@ def _sentence(suite: Suite, history: ReleaseHistory, release: str) -> str:
 
 def _change(change: ChangePoint) -> str:
     """One change with its size and interval."""
-    interval = change.interval
-    verb = "rose" if interval.estimate > 0 else "fell"
+    return f"{change.metric.words} {_verb(change.interval)} by {_size(change.interval)}"
+
+
+def _verb(interval: Interval) -> str:
+    return "rose" if interval.estimate > 0 else "fell"
+
+
+def _size(interval: Interval) -> str:
     low, high = sorted((abs(math.expm1(interval.low)), abs(math.expm1(interval.high))))
-    size = f"{abs(math.expm1(interval.estimate)):.1%} ({low:.1%} to {high:.1%})".replace("%", " %")
-    return f"{change.metric.words} {verb} by {size}"
+    return f"{abs(math.expm1(interval.estimate)):.1%} ({low:.1%} to {high:.1%})".replace("%", " %")
