@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,8 @@ from scripts.inference.paired_rounds import PairedRounds, log_values
 FEWEST_ROUNDS = 3
 _ROUNDING = 1e-12  # of a log that is no larger than a hundred
 
-Permutations = NDArray[np.intp]
-"""Of releases within rounds: (trials, rounds, releases), each row a permutation of places."""
+Shuffles = NDArray[np.intp]
+"""How noise is shuffled, trial by trial: the first axis is of trials, the others are those of the observations."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +70,28 @@ class ChangePoint:
     interval: Interval  # log ratio to the release before
 
 
+class Observations(Protocol):
+    """One metric of several releases, however they were paired."""
+
+    @property
+    def metric(self) -> Metric:
+        """What was observed."""
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """In their order."""
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the noise."""
+
+    def fit(self) -> Fit:
+        """The model."""
+
+    def without_changes(self, shuffles: Shuffles) -> tuple[Figures, Figures]:
+        """Differences between releases and their standard errors where nothing changed: (trials, `pairs`)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogMatrix:
     """The logs of a metric, with a row for each round and a column for each release."""
@@ -81,6 +104,23 @@ class LogMatrix:
     def fit(self) -> Fit:
         """The model of these runs."""
         return fitted(self.releases, self.values, self.covariates)
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the noise."""
+        return _freedom(self.values.shape, self.covariates)
+
+    def without_changes(self, shuffles: Shuffles) -> tuple[Figures, Figures]:
+        """Differences and their standard errors where nothing changed. `shuffles`: of releases within rounds.
+
+        Only the residuals are permuted. What the machine's speed explains stays where it is.
+        """
+        effects, _, slope = _model(self.values, self.covariates)
+        explained = np.zeros_like(self.values) if self.covariates is None else slope * self.covariates
+        residuals = self.values - explained - effects
+        shuffled = np.take_along_axis(np.broadcast_to(residuals, shuffles.shape), shuffles, axis=2) + explained
+        effects, noise, _ = _model(shuffled, self.covariates)
+        return differences(effects, _unit(self.values.shape, self.covariates), noise)
 
 
 def log_matrix(paired: PairedRounds, metric: Metric) -> LogMatrix | None:
@@ -160,7 +200,7 @@ def against_newest(releases: int) -> list[tuple[int, int]]:
     return [(releases - 1, place) for place in range(releases - 2)]
 
 
-def _pairs(releases: int) -> list[tuple[int, int]]:
+def pairs(releases: int) -> list[tuple[int, int]]:
     """All differences whose intervals hold together."""
     return neighbours(releases) + against_newest(releases)
 
@@ -168,60 +208,53 @@ def _pairs(releases: int) -> list[tuple[int, int]]:
 def _change(
     metric: Metric, model: Fit, pair: tuple[int, int], metrics: int, critical: float | None
 ) -> ChangePoint:  # fmt: skip
-    level = bonferroni_level(LEVEL, len(_pairs(len(model.releases))) * metrics)
+    level = bonferroni_level(LEVEL, len(pairs(len(model.releases))) * metrics)
     release, before = (model.releases[place] for place in pair)
     interval = model.difference(*pair, level, critical)
     return ChangePoint(metric=metric, before=before, release=release, interval=interval)
 
 
-def permutations(shape: tuple[int, ...], trials: int, seed: int) -> Permutations:
-    """Random permutations for logs of this shape among the releases of each round, so that rounds keep their level."""
+def permutations(shape: tuple[int, ...], trials: int, seed: int) -> Shuffles:
+    """Permutations of the places of releases within rounds: (trials, rounds, releases). Rounds keep their level."""
     rounds, releases = shape
     places = np.broadcast_to(np.arange(releases), (trials, rounds, releases))
     return np.random.default_rng(seed).permuted(places, axis=2)
 
 
-def critical_value(one: LogMatrix, permuted: Permutations, metrics: int = 1) -> float:
+def critical_value(one: Observations, shuffles: Shuffles, metrics: int = 1) -> float:
     """Standard errors by which releases must differ, for false positives in 5 % of trials over releases and metrics.
 
     Student's value, or the one that this metric's own permuted noise requires where that is larger.
     """
-    pairs = len(_pairs(len(one.releases)))
-    student = _student(bonferroni_level(LEVEL, pairs * metrics), _freedom(one.values.shape, one.covariates))
-    changes, deviations = _without_changes(one, permuted)
+    student = _student(bonferroni_level(LEVEL, len(pairs(len(one.releases))) * metrics), one.freedom)
+    changes, deviations = one.without_changes(shuffles)
     largest = np.divide(np.abs(changes), deviations, out=np.zeros_like(changes), where=deviations > 0).max(axis=1)
     return max(student, float(np.quantile(largest, bonferroni_level(LEVEL, metrics))))
 
 
 def false_positives(
-    matrices: Sequence[LogMatrix], permuted: Permutations, critical: Mapping[str, float], floors: Mapping[str, float]
+    observed: Sequence[Observations], shuffles: Shuffles, critical: Mapping[str, float], floors: Mapping[str, float]
 ) -> float:
-    """The share of permuted campaigns with a change point in any metric, though none has a change.
+    """The share of shuffled campaigns with a difference in any metric, though none has a change.
 
-    All metrics are permuted alike, so that they stay as correlated as they are. `critical` as in `detect`, `floors`:
+    All metrics are shuffled alike, so that they stay as correlated as they are. `critical` as in `detect`, `floors`:
     noise floors as log ratios, both by the metric's name.
     """
-    positives = np.zeros(len(permuted), dtype=bool)
-    for one in matrices:
-        changes, deviations = _without_changes(one, permuted)
+    positives = np.zeros(len(shuffles), dtype=bool)
+    for one in observed:
+        changes, deviations = one.without_changes(shuffles)
         significant = np.abs(changes) > critical[one.metric.name] * deviations
         large = np.abs(changes) > threshold(one.metric, floors[one.metric.name])
         positives |= (significant & large).any(axis=1)
     return float(positives.mean())
 
 
-def _without_changes(one: LogMatrix, permuted: Permutations) -> tuple[Figures, Figures]:
-    """Differences between releases and their standard errors where nothing changed: (trials, `_pairs`).
+def differences(effects: Figures, unit: Figures, noise: Figures) -> tuple[Figures, Figures]:
+    """Differences between `pairs` of releases and their standard errors, for a stack of effects: (trials, releases).
 
-    Only the residuals are permuted. What the machine's speed explains stays where it is.
+    `unit`: covariance of the effects in variances of the noise.
     """
-    effects, _, slope = _model(one.values, one.covariates)
-    explained = np.zeros_like(one.values) if one.covariates is None else slope * one.covariates
-    residuals = one.values - explained - effects
-    shuffled = np.take_along_axis(np.broadcast_to(residuals, permuted.shape), permuted, axis=2) + explained
-    effects, noise, _ = _model(shuffled, one.covariates)
-    unit = _unit(one.values.shape, one.covariates)
-    first, second = np.array(_pairs(len(one.releases))).T
+    first, second = np.array(pairs(effects.shape[-1])).T
     spread = unit[first, first] + unit[second, second] - 2 * unit[first, second]
     return effects[..., first] - effects[..., second], noise[:, None] * np.sqrt(spread)
 

@@ -88,14 +88,16 @@ def render(
 def _history(suite: Suite, one: ReleaseHistory) -> dict[str, object]:
     return {
         "title": history_text.title(suite, one),
-        "about": comparison_page.about(one.paired),
+        "at_once": one.at_once,
+        "about": comparison_page.about(one.sources[0]),
         "chart": _chart(one),
-        "newest": one.paired.label(one.paired.arms[-1]),
+        "releases": span(list(reversed(one.releases))),
+        "newest": one.releases[-1],
         "drift": history_text.drift(one),
         "sentences": history_text.sentences(suite, one),
         "jumps": history_text.jumps(one),
         "false_positives": f"{one.false_positives * 100:.1f} %",
-        "repeat": comparison_page.repeat(one.paired),
+        "repeat": [comparison_page.repeat(source) for source in one.sources],
     }
 
 
@@ -108,13 +110,14 @@ def _directions() -> list[str]:
 
 def _chart(one: ReleaseHistory) -> str:
     """Name of its picture without theme and suffix."""
-    return f"history-{one.paired.engine}-{one.paired.flow}"
+    pairs = f"-{one.releases[0]}-{one.releases[-1]}" if one.at_once else ""
+    return f"history-{one.engine}-{one.flow}{pairs}"
 
 
 def _picture(suite: Suite, one: ReleaseHistory) -> Chart:
     panels = [history_chart.panel(metric) for metric in one.metrics]
     title = history_text.title(suite, one)
-    return history_chart.over_releases(suite, title, one.paired.engine, one.paired.flow, panels, one.jumps)
+    return history_chart.over_releases(suite, title, one.engine, one.flow, panels, one.jumps)
 
 
 def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published]) -> ProfileTables:

@@ -50,6 +50,7 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     floors = comparison.noise_floors(campaigns)
     newest = release_history.newest(campaigns, suite)
     histories = [release_history.history(one, floors, suite) for one in newest.values()]
+    histories += release_history.of_pairs(campaigns, floors, suite)
     compared = comparison_index.render(campaigns, floors)
     grouped = cells(_tabled(found.runs, {one.campaign for one in newest.values()}))
     page = overview.render(

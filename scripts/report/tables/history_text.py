@@ -17,12 +17,12 @@ from scripts.report.tables.formatting import plain
 
 def title(suite: Suite, history: ReleaseHistory) -> str:
     """The heading of the scenario."""
-    return grouping.title(suite, history.paired.runs(BASELINE)[0].record.requested)
+    return grouping.title(suite, history.sources[0].runs(BASELINE)[0].record.requested)
 
 
 def sentences(suite: Suite, history: ReleaseHistory) -> list[str]:
     """What changed, one line a release in the order of releases, and what else is new in it."""
-    found = [_sentence(suite, history, release) for release in history.paired.releases.values()]
+    found = [_sentence(suite, history, release) for release in history.releases]
     return [sentence for sentence in found if sentence] + [
         f"**{change.release}**: {_change(change)}. Overhead and CPU per request leave that share out"
         for change in history.covariate_changes
