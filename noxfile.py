@@ -100,6 +100,8 @@ of_verb("compare", "Compare releases in interleaved rounds and report what chang
 of_verb("gate", "Judge a candidate by the exit code: `-- --baseline 1.18.4 --candidate 1.18.5`.")
 of_verb("attribute", "Separate promptflow's effect from its dependencies': `-- 1.12.0 --as-of DAY --as-of DAY`.")
 of_verb("find", "Find where a metric changed: `-- --metric cpu_per_request --flow static_async 1.10.0..1.18.5`.")
+of_verb("show", "Print what the recorded campaigns say of two releases; measures nothing: `-- 1.17.0 1.18.5`.")
+of_verb("list", "Print the releases, flows, profiles, metrics or engines: `-- releases`.")
 of_verb("status", "Print what the bench sessions measure, what is measured already, and how long the rest takes.")
 of_verb("self-test", "Show by known slowdowns and A/A comparisons how far verdicts can be trusted; hours, resumable.")
 of_verb(

@@ -23,7 +23,10 @@ MATRIX = matrix_file.load()
 VERBS = ("bench", "capacity")  # those that have a session for each target
 TARGETS = {matrix.session_name(*target, verb): (verb, *target) for verb in VERBS for target in MATRIX.targets()}
 OWN = {"lint", "tests"}
-ON_TOOLS = {"collate", "bench-mock", "bench-self", "compare", "gate", "attribute", "find", "status", "self-test"}
+ON_TOOLS = {
+    "collate", "bench-mock", "bench-self", "compare", "gate", "attribute", "find", "show", "list", "status",
+    "self-test",
+}  # fmt: skip
 FIXED = OWN | ON_TOOLS | {"tools", "lock"}
 
 

@@ -55,6 +55,12 @@ class PairedRounds:
         """Only the first rounds."""
         return replace(self, rounds=self.rounds[:number])
 
+    def between(self, baseline: int, candidate: int) -> PairedRounds:
+        """Two arms alone, as if nothing else had been measured."""
+        pair = ((BASELINE, baseline), (BASELINE + 1, candidate))
+        rounds = tuple(replace(one, runs={to: one.runs[arm] for to, arm in pair}) for one in self.rounds)
+        return replace(self, arms=tuple(to for to, _ in pair), rounds=rounds)
+
     def runs(self, arm: int) -> list[Run]:
         """The runs of an arm, oldest first."""
         return [one.runs[arm] for one in self.rounds]
