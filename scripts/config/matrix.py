@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from scripts.config.errors import UsageError, did_you_mean
 from scripts.config.load_profiles import COUNT, Capacity, Counting, Profile
-from scripts.config.support import Behaviour, Unsupported
+from scripts.config.support import Behaviour, Cause, Unsupported
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MOCK = "mock"  # in place of a release, for runs against the mock API alone
@@ -29,7 +29,6 @@ class Release:
     as_of: datetime.date  # dependencies are resolved as of this day
     constraints: tuple[str, ...] = ()  # requirements without which it does not start as of that day
     reason: str = ""  # why there are constraints
-    explained: str = ""  # why metrics changed with it, as an investigation has shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +82,7 @@ class Suite:
     scenarios: tuple[Scenario, ...]
     unsupported: tuple[Unsupported, ...]
     behaviours: tuple[Behaviour, ...]
+    causes: tuple[Cause, ...]
     profiles: tuple[Profile, ...]
     capacity: Capacity
     count: Counting

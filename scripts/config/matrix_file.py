@@ -17,7 +17,7 @@ from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.errors import UsageError, did_you_mean
 from scripts.config.load_profiles import CAPACITY, COUNT, Capacity, Counting, Profile
 from scripts.config.matrix import ROOT, Engine, Release, ReleaseLine, Scenario, Suite, Tools
-from scripts.config.support import UNSUPPORTED_OUTCOMES, Behaviour, Unsupported
+from scripts.config.support import UNSUPPORTED_OUTCOMES, Behaviour, Cause, Unsupported
 
 SUITE_FILE = ROOT / "suite.toml"
 _MOST_BYTES = 4 * MIB
@@ -48,7 +48,7 @@ def load(path: Path = SUITE_FILE) -> Suite:
 def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     tables = (
         "suite", "tools", "release", "release_line", "engine", "scenario", "unsupported", "behaviour",
-        "profile", "capacity", "count",
+        "cause", "profile", "capacity", "count",
     )  # fmt: skip
     head = toml_tables.table(data.get("suite", {}))
     problems.extend(toml_tables.unknown(data, tables, "table"))
@@ -69,6 +69,7 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
         "scenarios": toml_tables.rows(Scenario, data, "scenario", problems),
         "unsupported": toml_tables.rows(Unsupported, data, "unsupported", problems),
         "behaviours": toml_tables.rows(Behaviour, data, "behaviour", problems),
+        "causes": toml_tables.rows(Cause, data, "cause", problems),
         "profiles": toml_tables.named(Profile, data, "profile", problems),
     }
     problems.extend(_bad_versions(parts))
@@ -123,7 +124,21 @@ def _contradictions(suite: Suite) -> Iterator[str]:
         if row.outcome not in UNSUPPORTED_OUTCOMES:
             hint = did_you_mean(row.outcome, UNSUPPORTED_OUTCOMES)
             yield f"[[unsupported]] {row.flow}: {row.outcome!r} is no outcome; {hint}"
+    yield from _bad_causes(suite)
     yield from _bad_loads(suite)
+
+
+def _bad_causes(suite: Suite) -> Iterator[str]:
+    for name, what, known in (
+        ("release", "release", [release.version for release in suite.releases]),
+        ("engines", "engine", [engine.name for engine in suite.engines]),
+    ):
+        for row in suite.causes:
+            named = [row.release] if name == "release" else row.engines
+            unknown = [one for one in named if one not in known]
+            yield from (
+                f"[[cause]] {row.release}: unknown {what} {one!r}; {did_you_mean(one, known)}" for one in unknown
+            )
 
 
 def _bad_loads(suite: Suite) -> Iterator[str]:

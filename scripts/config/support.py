@@ -1,4 +1,4 @@
-"""What is known of releases: which flows they cannot serve, and how their behaviour changed."""
+"""What is known of releases: which flows they cannot serve, how their behaviour changed, and why metrics did."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ class Unsupported:
     before: str  # the first release that can
     outcome: str  # one of UNSUPPORTED_OUTCOMES
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """Why metrics changed with a release, as an investigation has shown."""
+
+    release: str
+    metrics: tuple[str, ...]  # their names
+    text: str
+    engines: tuple[str, ...] = ()  # none: all
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,6 +25,16 @@ MISTAKES = {
         'before = "x"',
         "[[unsupported]] before: 'x' is not a version",
     ),
+    "a release of a cause": (
+        "[profile.report]",
+        '[[cause]]\nrelease = "1.10.9"\nmetrics = []\ntext = ""\n[profile.report]',
+        "[[cause]] 1.10.9: unknown release '1.10.9'; did you mean '1.10.0'",
+    ),
+    "an engine of a cause": (
+        "[profile.report]",
+        '[[cause]]\nrelease = "1.10.0"\nmetrics = []\nengines = ["fask"]\ntext = ""\n[profile.report]',
+        "[[cause]] 1.10.0: unknown engine 'fask'; did you mean 'flask'",
+    ),
     "a flow of a hole": ('"two"\nbefore', '"too"\nbefore', "too: no scenario has this flow; did you mean 'two'"),
     "an outcome of a hole": ('outcome = "failed"', 'outcome = "fails"', "'fails' is no outcome; did you mean 'failed'"),
     "a number as text": ("users = 500", 'users = "500"', "[profile.report] users: '500' is not int"),

@@ -14,7 +14,6 @@ from scripts.analysis.run_reader import Run
 from scripts.inference import change_points, loaded_pairs, paired_rounds, release_history
 from scripts.inference.loaded_pairs import PairLogs
 from scripts.inference.paired_rounds import PairedRounds
-from scripts.report.tables import history_text
 from tests.fakes import synthetic_runs
 from tests.fakes.synthetic_runs import campaign
 
@@ -80,8 +79,8 @@ def test_change_is_found_where_it_is() -> None:
     (found,) = release_history.of_pairs(chain(), {}, synthetic_runs.SUITE)
     assert found.at_once
     assert found.releases == RELEASES
-    (sentence,) = history_text.sentences(synthetic_runs.SUITE, found)
-    assert sentence.startswith("**1.11.0**: against 1.10.1 CPU per request rose by ")
+    assert [(change.before, change.release) for change in found.changes("1.11.0")] == [("1.10.1", "1.11.0")]
+    assert [one.metric.name for one in found.metrics if one.changes] == [CPU.name]
     assert [change.before in RELEASES[:2] for change in found.drift] == [True]
 
 

@@ -10,12 +10,14 @@ import re
 import pytest
 
 from scripts.analysis.metrics import METRICS
-from scripts.config.support import Behaviour
+from scripts.config import matrix_file
+from scripts.config.matrix import Suite
+from scripts.config.support import Behaviour, Cause
 from scripts.inference import comparison, paired_rounds, release_history
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import history_chart, svg
-from scripts.report.tables import history_text
+from scripts.report.tables import change_table, history_text
 from tests.fakes import synthetic_runs
 from tests.fakes.synthetic_runs import campaign
 
@@ -49,13 +51,20 @@ def shown() -> ReleaseHistory:
     return release_history.history(paired(), {}, synthetic_runs.SUITE)
 
 
+def rows_of(suite: Suite, found: ReleaseHistory, word: str = "CPU") -> list[list[str]]:
+    """The rows of the table of changes that name a word, cell by cell."""
+    lines = change_table.table(suite, [found]).text.splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if word in line]
+
+
 def test_changes_in_words(shown: ReleaseHistory) -> None:
-    """A change is shown with its release, direction, size, interval, and the release before."""
-    (sentence,) = [one for one in history_text.sentences(synthetic_runs.SUITE, shown) if "CPU" in one]
-    assert re.fullmatch(
-        r"\*\*1\.11\.0\*\*: against 1\.10\.1 CPU per request rose by (1[89]|2[01])\.\d % \(\d+\.\d % to \d+\.\d %\)",
-        sentence,
-    )
+    """A change is shown with its release, size, interval, and whether it is an improvement."""
+    ((release, _, scenario, change, interval, better, why, came_with),) = rows_of(synthetic_runs.SUITE, shown)
+    assert release == "[1.11.0](v1.11.0/README.md)"
+    assert scenario == "fastapi static_async"
+    assert re.fullmatch(r"\+(1[89]|2[01])\.\d %", change)
+    assert re.fullmatch(r"\+\d+\.\d % to \+\d+\.\d %", interval)
+    assert (better, why, came_with) == ("no", "", "")
 
 
 def test_noise_floor_hides_what_a_release_differs_from_itself_by() -> None:
@@ -64,9 +73,9 @@ def test_noise_floor_hides_what_a_release_differs_from_itself_by() -> None:
     floors = comparison.noise_floors(paired_rounds.pair(campaign(("1.12.0",) * 2, ROUNDS, name="aa")))
     key = next(iter(floors))
     here = release_history.history(found, {(*key[:3], CPU): math.log(1.5)}, synthetic_runs.SUITE)
-    assert not [one for one in history_text.sentences(synthetic_runs.SUITE, here) if "CPU" in one]
+    assert not rows_of(synthetic_runs.SUITE, here)
     elsewhere = release_history.history(found, {("other", *key[1:3], CPU): math.log(1.5)}, synthetic_runs.SUITE)
-    assert [one for one in history_text.sentences(synthetic_runs.SUITE, elsewhere) if "CPU" in one]
+    assert rows_of(synthetic_runs.SUITE, elsewhere)
 
 
 def test_false_positives_are_few(shown: ReleaseHistory) -> None:
@@ -137,8 +146,7 @@ def test_a_change_of_the_covariate_is_listed() -> None:
     noisy: list[list[float | None]] = [[v * (1 + 0.001 * n) for n, v in enumerate(arm)] for arm in covariate]
     found = release_history.history(paired(**{comparison.COVARIATE: noisy}), {}, synthetic_runs.SUITE)
     assert any(
-        "**1.11.0**: speed covariate rose by" in one and "leave" in one
-        for one in history_text.sentences(synthetic_runs.SUITE, found)
+        "**1.11.0**: speed covariate rose by" in one and "leave" in one for one in history_text.of_covariate(found)
     )
 
 
@@ -166,8 +174,7 @@ def test_jumps_are_listed() -> None:
     (found,) = paired_rounds.pair(runs)
     shown = release_history.history(found, {}, synthetic_runs.SUITE)
     assert history_text.jumps(shown) == ["1.11.0: gunicorn 20.1.0 to 22.0.0"]
-    (sentence,) = [one for one in history_text.sentences(synthetic_runs.SUITE, shown) if "CPU" in one]
-    assert sentence.endswith(" %). Also in this release: gunicorn 20.1.0 to 22.0.0")
+    assert rows_of(synthetic_runs.SUITE, shown)[0][-1] == "gunicorn 20.1.0 to 22.0.0"
 
 
 def test_behaviours_stand_beside_changes() -> None:
@@ -176,19 +183,27 @@ def test_behaviours_stand_beside_changes() -> None:
     for since, there in (("1.11.0", True), ("1.12.0", False)):
         behaviour = Behaviour(since=since, what="tracing is off by default")
         suite = dataclasses.replace(synthetic_runs.SUITE, behaviours=(behaviour,))
-        (sentence,) = [one for one in history_text.sentences(suite, found) if "CPU" in one]
-        assert sentence.endswith(" %). Also in this release: tracing is off by default") == there
+        assert (rows_of(suite, found)[0][-1] == "tracing is off by default") == there
 
 
 def test_why_it_changed_is_said_where_that_is_known() -> None:
-    """The cause of a change ends its sentence; a release without a change has none."""
-    releases = tuple(
-        dataclasses.replace(one, explained=f"Because of {one.version}") for one in synthetic_runs.SUITE.releases
-    )
-    suite = dataclasses.replace(synthetic_runs.SUITE, releases=releases)
-    shown = history_text.sentences(suite, release_history.history(paired(), {}, suite))
-    assert [one for one in shown if one.endswith(". Because of 1.11.0")]
-    assert not [one for one in shown if "Because of 1.12.0" in one]
+    """A cause stands beside the metrics and engines that it explains, and once under the table."""
+    causes = tuple(
+        Cause(release=release, metrics=(metric,), engines=engines, text=f"Because of {release} {engines}")
+        for release, metric, engines in (
+            ("1.12.0", CPU, ()), ("1.11.0", "ready_s", ()), ("1.11.0", CPU, ("flask",)), ("1.11.0", CPU, ("fastapi",)),
+        )
+    )  # fmt: skip
+    suite = dataclasses.replace(synthetic_runs.SUITE, causes=causes)
+    found = release_history.history(paired(), {}, suite)
+    assert rows_of(suite, found)[0][-2] == "(1)"
+    assert change_table.table(suite, [found]).causes == ["Because of 1.11.0 ('fastapi',)"]
+
+
+def test_causes_name_metrics_that_change_points_have() -> None:
+    """Every cause of suite.toml explains metrics of the histories, or it would never be shown."""
+    shown = {metric.name for metric in METRICS if "history" in metric.shown_in}
+    assert all(set(cause.metrics) <= shown for cause in matrix_file.load().causes)
 
 
 def test_what_is_shown_exists() -> None:

@@ -16,8 +16,8 @@ from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import history_chart, release_chart, svg
 from scripts.report.charts.release_chart import Reported
 from scripts.report.charts.svg import Chart, Files
-from scripts.report.pages import comparison_page, templates
-from scripts.report.tables import history_text, markdown, notes, support_matrix
+from scripts.report.pages import comparison_page, first_screen, templates
+from scripts.report.tables import change_table, history_text, markdown, notes, support_matrix
 from scripts.report.tables.formatting import code, listed, plain, span
 from scripts.report.tables.published import Published
 
@@ -65,12 +65,17 @@ def render(
     groups = grouping.by_profile(suite, found)
     releases = {cell.requested.release for cell in found} - {MOCK}
     parts = [_part(suite, group, reports) for group in groups]
+    over_releases = [one for one in histories if not one.at_once]
+    drawn: Files = {}
     page = templates.render(
         "overview.md.j2",
         parts=parts,
         machines=notes.machines(found),
         pages=sorted(releases, key=release_key, reverse=True),
         compared=compared,
+        answers=first_screen.sentences(suite, over_releases),
+        heat_map=first_screen.HEAT_MAP if over_releases else None,
+        changes=change_table.table(suite, over_releases) if over_releases else None,
         histories=[_history(suite, one) for one in histories],
         directions=_directions(),
         trials=release_history.TRIALS,
@@ -80,7 +85,9 @@ def render(
         unsupported=support_matrix.reasons(suite),
         skipped=[f"{code(one.path)}: {code(one.reason)}" for one in skipped],
     )
-    files: Files = {_chart(one): _picture(suite, one) for one in histories}
+    if over_releases:
+        drawn[first_screen.HEAT_MAP] = first_screen.chart(suite, over_releases)
+    files: Files = drawn | {_chart(one): _picture(suite, one) for one in histories}
     files |= {s.chart.name: s.chart.chart for part in parts for s in part.sections if s.chart is not None}
     return {"README.md": page, **files}
 
@@ -94,7 +101,7 @@ def _history(suite: Suite, one: ReleaseHistory) -> dict[str, object]:
         "releases": span(list(reversed(one.releases))),
         "newest": one.releases[-1],
         "drift": history_text.drift(one),
-        "sentences": history_text.sentences(suite, one),
+        "sentences": history_text.of_covariate(one),
         "jumps": history_text.jumps(one),
         "false_positives": f"{one.false_positives * 100:.1f} %",
         "repeat": [comparison_page.repeat(source) for source in one.sources],

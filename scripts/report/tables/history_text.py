@@ -20,10 +20,9 @@ def title(suite: Suite, history: ReleaseHistory) -> str:
     return grouping.title(suite, history.sources[0].runs(BASELINE)[0].record.requested)
 
 
-def sentences(suite: Suite, history: ReleaseHistory) -> list[str]:
-    """What changed, one line a release in the order of releases, and what else is new in it."""
-    found = [_sentence(suite, history, release) for release in history.releases]
-    return [sentence for sentence in found if sentence] + [
+def of_covariate(history: ReleaseHistory) -> list[str]:
+    """Where the speed covariate itself changed, one line each: a share of other changes is left out then."""
+    return [
         f"**{change.release}**: {_change(change)}. Overhead and CPU per request leave that share out"
         for change in history.covariate_changes
     ]
@@ -54,19 +53,6 @@ def jumps(history: ReleaseHistory) -> list[str]:
 def behaviours(suite: Suite) -> dict[str, str]:
     """What changed in promptflow, by release."""
     return {behaviour.since: behaviour.what for behaviour in suite.behaviours}
-
-
-def _sentence(suite: Suite, history: ReleaseHistory, release: str) -> str:
-    changes, known = history.changes(release), behaviours(suite)
-    if not changes:
-        return ""
-    explained = {one.version: one.explained for one in suite.releases if one.explained}
-    moved = "; ".join(map(_change, changes))
-    new = [known[release]] if release in known else []
-    new += [plain(lock_diff.text(history.jumps[release]))] if release in history.jumps else []
-    also = f". Also in this release: {'; '.join(new)}" if new else ""
-    why = f". {explained[release]}" if release in explained else ""
-    return f"**{release}**: against {changes[0].before} {moved}{also}{why}"
 
 
 def _change(change: ChangePoint) -> str:

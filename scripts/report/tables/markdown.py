@@ -6,6 +6,7 @@ Notes under the table give the reasons of both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 from tabulate import tabulate
@@ -22,15 +23,22 @@ PUBLISHED_HEADERS = (
     "Min Response Time", "Max Response Time", "Average Content Size", "Requests/s", "Failures/s",
     "50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%",
 )  # fmt: skip
+_SPACES = re.compile(" {2,}")
 _LABELS = 2  # the first two of them are text
 _PERCENTILES = 11  # the last of them; a row without a request has none
 _LATENCIES = frozenset({*PUBLISHED_HEADERS[4:8], *PUBLISHED_HEADERS[11:]})
 
 
-def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]], labels: int = 1) -> str:
-    """A table whose first `labels` columns are text; the others are figures."""
-    align = ["left" if n < labels else "right" for n in range(len(headers))]
+def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]], labels: int = 1, remarks: int = 0) -> str:
+    """A table whose first `labels` columns and last `remarks` columns are text; the others are figures."""
+    figures = range(labels, len(headers) - remarks)
+    align = ["right" if n in figures else "left" for n in range(len(headers))]
     return tabulate(list(rows), headers=list(headers), tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def narrow(table: str) -> str:
+    """The same table without the spaces that line its columns up: for one that is read as a page, not as text."""
+    return _SPACES.sub(" ", table)
 
 
 def published_form(rows: Sequence[LocustRow], doubtful: Collection[str] = ()) -> str:

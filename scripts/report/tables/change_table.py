@@ -1,0 +1,83 @@
+"""The table of changes over releases: one row a change, the newest release first, and why, where that is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from scripts.analysis import grouping
+from scripts.config.matrix import Suite
+from scripts.inference import lock_diff
+from scripts.inference.change_points import ChangePoint
+from scripts.inference.intervals import Interval
+from scripts.inference.release_history import ReleaseHistory
+from scripts.report.tables import markdown
+from scripts.report.tables.formatting import plain
+
+_HEADERS = ("Release", "Metric", "Engine and flow", "Change", "95 % interval", "Better", "Why", "Came with")
+
+
+@dataclass(kw_only=True, slots=True)
+class ChangeTable:
+    """The table, and the causes that its numbers stand for."""
+
+    text: str
+    causes: list[str] = field(default_factory=list)
+
+
+def table(suite: Suite, histories: Sequence[ReleaseHistory]) -> ChangeTable:
+    """All changes beyond noise; what came with a release stands in its first row."""
+    found = [(history, change) for history in histories for metric in history.metrics for change in metric.changes]
+    found.sort(key=lambda one: (one[1].metric.name, one[0].engine, one[0].flow))
+    found.sort(key=lambda one: grouping.release_key(one[1].release), reverse=True)
+    made = ChangeTable(text="")
+    rows, said = [], ""
+    for history, change in found:
+        release = change.release
+        first = release != said
+        rows.append(
+            [
+                f"[{release}](v{release}/README.md)" if first else "",
+                change.metric.words,
+                f"{history.engine} {history.flow}",
+                *_size(change.interval),
+                _better(change),
+                _why(suite, history, change, made.causes),
+                came_with(suite, histories, release) if first else "",
+            ]
+        )
+        said = release
+    made.text = markdown.narrow(markdown.markdown(_HEADERS, rows, labels=3, remarks=3))
+    return made
+
+
+def _size(interval: Interval) -> list[str]:
+    return [_percent(interval.estimate), f"{_percent(interval.low)} to {_percent(interval.high)}"]
+
+
+def _percent(log_ratio: float) -> str:
+    return f"{math.expm1(log_ratio) * 100:+.1f} %"
+
+
+def _better(change: ChangePoint) -> str:
+    sign = -1 if change.metric.better == "higher" else 1
+    return "no" if sign * change.interval.estimate > 0 else "yes"
+
+
+def _why(suite: Suite, history: ReleaseHistory, change: ChangePoint, causes: list[str]) -> str:
+    """The number of its cause under the table; each cause is there once."""
+    for cause in suite.causes:
+        of_it = cause.release == change.release and change.metric.name in cause.metrics
+        if of_it and history.engine in (cause.engines or (history.engine,)):
+            if cause.text not in causes:
+                causes.append(cause.text)
+            return f"({causes.index(cause.text) + 1})"
+    return ""
+
+
+def came_with(suite: Suite, histories: Sequence[ReleaseHistory], release: str) -> str:
+    """What else is new in a release: behaviour, and other major versions of packages that serve requests."""
+    new = [behaviour.what for behaviour in suite.behaviours if behaviour.since == release]
+    jumps = [plain(lock_diff.text(one.jumps[release])) for one in histories if release in one.jumps]
+    return "; ".join(dict.fromkeys([*new, *jumps]))
