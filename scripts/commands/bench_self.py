@@ -17,6 +17,7 @@ from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.records.schema import Machine
 from scripts.report.pages import templates
 from scripts.report.tables import markdown
+from scripts.report.tables.formatting import Markdown
 from scripts.selftest import suite_cost
 from scripts.selftest.suite_cost import Cost
 
@@ -81,7 +82,7 @@ def verdict(rows: list[Cost]) -> int:
 def _met(row: Cost) -> str:
     if not row.wanted:
         return ""
-    return "yes" if row.is_met else "**no**"
+    return "yes" if row.is_met else Markdown("**no**")
 
 
 def _shown(rows: Iterable[Cost]) -> list[Cost]:
