@@ -26,8 +26,14 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["attribute"] = _attribute
     environment.globals["marker"] = Markdown(MARKER)
     return environment
+
+
+def _attribute(value: object) -> Markdown:
+    """Text between the quotation marks of an HTML attribute."""
+    return Markdown(plain(value).replace('"', "&quot;"))
 
 
 def _finalized(value: object) -> object:

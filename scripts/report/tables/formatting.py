@@ -83,7 +83,7 @@ def plain(value: object) -> Markdown:
 
 
 def prose(text: str) -> Markdown:
-    """A sentence of suite.toml: what stands between two back-ticks is a code span, and all else stays text."""
+    """A sentence of the suite's own: what stands between two back-ticks is a code span, and all else stays text."""
     parts = text.split("`")
     if len(parts) % 2 == 0:  # one of them has no other
         return plain(text)
