@@ -23,7 +23,7 @@ from scripts.records.storage import RecordError
 from scripts.report.pages import site
 from tests.fakes import synthetic_runs
 
-MUTATIONS, PAGES = 2000, 60
+MUTATIONS, PAGES = 2000, 40
 SLOWEST_S = 5.0
 VALUES: tuple[str, ...] = (
     "0", "-1", "1", "0.5", "1e308", "-1e308", "1e400", "NaN", "Infinity", "-Infinity", str(10**12), "9" * 400, "true",
