@@ -17,6 +17,7 @@ from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.records.schema import Machine
 from scripts.report.pages import templates
 from scripts.report.tables import markdown
+from scripts.report.tables.formatting import Markdown, prose
 from scripts.selftest import suite_cost
 from scripts.selftest.suite_cost import Cost
 
@@ -56,11 +57,11 @@ def own_steps(suite: matrix.Suite, system: System, nox_python: str, scratch: Pat
 
 def page(rows: list[Cost], before: Machine, day: str) -> bytes:
     """results/self.md: the answer first, then each figure beside its limit."""
-    cells = [(row.what, row.measured, row.wanted, _met(row)) for row in rows]
+    cells = [(prose(row.what), row.measured, row.wanted, _met(row)) for row in rows]
     return templates.render(
         "suite_cost.md.j2",
         rows=rows,
-        missed=[row.what for row in rows if not row.is_met],
+        missed=[prose(row.what) for row in rows if not row.is_met],
         machine=before,
         day=day,
         table=markdown.markdown(("What", "Measured", "Limit", "Met"), cells),
@@ -81,7 +82,7 @@ def verdict(rows: list[Cost]) -> int:
 def _met(row: Cost) -> str:
     if not row.wanted:
         return ""
-    return "yes" if row.is_met else "**no**"
+    return "yes" if row.is_met else Markdown("**no**")
 
 
 def _shown(rows: Iterable[Cost]) -> list[Cost]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from scripts.campaign import request, runner
 from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
-from scripts.config.errors import EXIT_OK, InvalidMeasurementError, RegressionError
+from scripts.config.errors import EXIT_OK, InvalidMeasurementError, RegressionError, UsageError
+from scripts.environments.candidates import Arm
 from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.inference import gate_decision
 from scripts.inference.gate_decision import Case
@@ -32,6 +34,7 @@ def main(argv: list[str]) -> int:
     wanted = gate_decision.thresholds(args.max)
     suite, system = matrix_file.load(), RealSystem()
     arms = [request.resolved(suite, target, system) for target in (args.baseline, args.candidate)]
+    _require_two(arms, args.baseline)
     requested = request.planned(suite, campaign_options.selection(args), arms)
     budget_s = None if args.rounds else args.budget or BUDGET_S * len(requested.scenarios)
     rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=budget_s, minimum_effect=wanted)
@@ -47,6 +50,15 @@ def main(argv: list[str]) -> int:
     if args.junit is not None:
         args.junit.write_bytes(junit.render(cases, result.took_s))
     return verdict(cases)
+
+
+def _require_two(arms: Sequence[Arm], baseline: str) -> None:
+    """UsageError when both are one and the same, which would pass whatever it is."""
+    if len({arm.release.version for arm in arms}) == 1:
+        raise UsageError(
+            f"baseline and candidate are both {arms[0].about}, so every difference is noise, and no pass",
+            then=f"to see that noise: nox -s compare -- {shlex.quote(baseline)} --aa",
+        )
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:

@@ -47,6 +47,8 @@ def main(argv: list[str]) -> int:
     is_aa = request.planned(suite, campaign_options.selection(args), [baseline, baseline])
     if args.from_records:
         found = recorded.read(args.results, profile=args.profile, release=RELEASE, engine=ENGINE, flow=FLOW)
+        for one in found.left_out:
+            print(f"left out: {one}")
         return _write(args.results, found.slowed, found.aa_comparisons, is_aa.round_s)
     injected = _injected(suite, baseline, system)
     slowed = request.planned(suite, campaign_options.selection(args), [baseline, *injected.values()])

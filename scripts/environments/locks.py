@@ -170,11 +170,22 @@ def write(inputs: Inputs, *, uv: str, env: Mapping[str, str], system: System) ->
         f"# {title}\n# written by: {writer}\n# inputs sha256 {inputs.digest}\n"
         f"# content sha256 {hashlib.sha256(body.encode()).hexdigest()}\n{body}"
     )
-    inputs.path.parent.mkdir(parents=True, exist_ok=True)
-    if inputs.path.is_symlink():  # what it leads to is not this lock's
-        inputs.path.unlink()
-    inputs.path.write_text(text, encoding="utf-8")
+    _replace(inputs.path, text)
     return inputs.path
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole: whatever ends this process leaves the old lock or the new one.
+
+    A link is replaced too, because what it leads to is not this lock's.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _resolve_command(inputs: Inputs, uv: str) -> list[str]:

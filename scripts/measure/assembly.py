@@ -87,8 +87,14 @@ def _no_window(recorded: RecordedLoad, steady_s: float, inside: int) -> InvalidM
     lasted_s, run_time_s = recorded.stopped_s - recorded.started_s, recorded.options.get("run_time_s", "")
     if run_time_s and lasted_s < float(run_time_s) - _EARLY_S:
         return InvalidMeasurementError(
-            f"the load ended after {lasted_s:.1f} s of {run_time_s} s; there is no steady window",
-            then="repeat this command with --keep-logs, then read locust.log",
+            f"the load ended after {lasted_s:.1f} s of {run_time_s} s; there is no steady window: "
+            "the load generator was ended from outside",
+            then="let nothing end the processes of a run, and repeat this command",
+        )
+    if not recorded.users_reached:
+        return InvalidMeasurementError(
+            "the load generator was ended from outside before any user had started; there is no steady window",
+            then="let nothing end the processes of a run, and repeat this command",
         )
     longer = "give the profile a longer run_time_s or a higher spawn_rate in suite.toml, then repeat this command"
     if recorded.all_users_at_s is None:

@@ -110,9 +110,15 @@ def watch(
         if not probes or system.monotonic() >= probes[-1].sent_s + _PROBE_S:
             probes.append(_probe(system, backend))
         system.sleep(_POLL_S)
-    if locust.code() != 0:
+    code = locust.code() or 0
+    if code < 0:
         raise InvalidMeasurementError(
-            f"locust ended with exit code {locust.code()}; its last lines:\n{last_lines(locust.log)}",
+            f"the load generator was ended from outside: locust was killed by signal {-code}",
+            then="let nothing end the processes of a run, and repeat this command",
+        )
+    if code:
+        raise InvalidMeasurementError(
+            f"locust ended with exit code {code}; its last lines:\n{last_lines(locust.log)}",
             then=f"see {locust.log}",
         )
     _sample(system, servers, trees, machine)  # so that the last second is covered

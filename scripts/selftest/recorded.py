@@ -7,14 +7,11 @@ compares is: the release with as many candidates of it as there are slowdowns, o
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.analysis import run_reader
-from scripts.analysis.run_reader import Run
-from scripts.config.errors import NotComparableError, NothingMeasuredError
+from scripts.config.errors import NothingMeasuredError
 from scripts.inference import comparison, paired_rounds
 from scripts.inference.comparison import ArmComparison
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
@@ -30,11 +27,17 @@ class RecordedSelfTest:
 
     slowed: tuple[tuple[Slowdown, ArmComparison], ...]  # the newest campaign
     aa_comparisons: tuple[ArmComparison, ...]  # oldest first
+    left_out: tuple[str, ...] = ()  # runs that cannot be read and campaigns that cannot be paired, with the reason
 
 
 def read(results: Path, *, profile: str, release: str, engine: str, flow: str) -> RecordedSelfTest:
     """The recorded self-test of a release; NothingMeasuredError when the records lack a part of it."""
-    found = _paired(run for _, run in run_reader.each(run_directories(results, profile=profile)))
+    runs = list(run_reader.each(run_directories(results, profile=profile)))
+    found, mixed = paired_rounds.pair_each(run for _, run in runs if not isinstance(run, RecordError))
+    left_out = (
+        *(f"{directory}: {run}" for directory, run in runs if isinstance(run, RecordError)),
+        *(f"campaign {name}: {error.message}" for name, error in mixed.items()),
+    )
     whole = sorted(
         (one for one in found if (one.engine, one.flow) == (engine, flow) and one.rounds),
         key=lambda one: one.rounds[0].round_id,
@@ -45,7 +48,7 @@ def read(results: Path, *, profile: str, release: str, engine: str, flow: str) -
     if missing:
         raise NothingMeasuredError(
             f"{results / 'runs' / profile} has no whole round of the self-test's {' and no '.join(missing)} "
-            f"({release} on {engine}, {flow})",
+            f"({release} on {engine}, {flow})" + "".join(f"\n  - left out: {one}" for one in left_out),
             then="nox -s self-test (hours; resumable), or name other --results",
         )
     floors = comparison.noise_floors(found)
@@ -53,6 +56,7 @@ def read(results: Path, *, profile: str, release: str, engine: str, flow: str) -
     return RecordedSelfTest(
         slowed=tuple((of_arm[one.arm], one) for one in comparison.judge(slowed[-1:], floors)),
         aa_comparisons=tuple(comparison.judge(aa, floors)),
+        left_out=left_out,
     )
 
 
@@ -64,18 +68,3 @@ def _is_slowed(one: PairedRounds, release: str) -> bool:
         and len(candidates) == len(SLOWDOWNS)
         and all(label.startswith(release) and _CANDIDATE.fullmatch(label.removeprefix(release)) for label in candidates)
     )
-
-
-def _paired(runs: Iterable[Run | RecordError]) -> list[PairedRounds]:
-    """All campaigns, without runs that cannot be read and without campaigns whose conditions changed."""
-    by_campaign = defaultdict[str, list[Run]](list)
-    for run in runs:
-        if not isinstance(run, RecordError):
-            by_campaign[run.record.requested.campaign].append(run)
-    found = []
-    for of_campaign in by_campaign.values():
-        try:
-            found += paired_rounds.pair(of_campaign)
-        except NotComparableError:  # nox -s collate names it
-            continue
-    return found

@@ -191,7 +191,7 @@ def _answering(system: System, child: Child, port: int) -> Callable[[], bool]:
 def _never_ready(child: Child, error: TimeoutError) -> ServerError:
     return ServerError(
         f"{child.name} never became ready: {error}; its last lines:\n{server_command.last_lines(child.log)}",
-        then=f"see {child.log}",
+        then=server_command.advice(child.log),
     )
 
 

@@ -23,6 +23,7 @@ from scripts.host.process import LOOPBACK, Child, Reply, System
 _TEMPLATE = Path("promptflow/_sdk/data/docker/runit/promptflow-serve/run.jinja2")
 _EXPAND_S = 20
 _CONDA_ENVIRONMENT = "promptflow-serve"  # a name for the template; nothing uses it
+_NO_MORE_PROCESSES = ("Resource temporarily unavailable", "can't start new thread")  # as fork and threading say it
 _INERT_SHELL = """
 PATH=/nonexistent; readonly PATH
 echo() { :; }; ls() { :; }; cd() { :; }; pf() { :; }; conda() { :; }
@@ -102,7 +103,7 @@ def require_alive(child: Child) -> None:
     code = child.code()
     if code is not None:
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise ServerError(f"{child.name} {how}; its last lines:\n{last_lines(child.log)}", then=f"see {child.log}")
+        raise ServerError(f"{child.name} {how}; its last lines:\n{last_lines(child.log)}", then=advice(child.log))
 
 
 def last_lines(log: Path, lines: int = 12) -> str:
@@ -112,11 +113,20 @@ def last_lines(log: Path, lines: int = 12) -> str:
     return "    (no log)"
 
 
+def advice(log: Path) -> str:
+    """What to do about a server that does not serve: see its log, unless that says what the system refused it."""
+    if any(words in last_lines(log, 40) for words in _NO_MORE_PROCESSES):
+        return (
+            f"raise the limit of processes (ulimit -u, or pids.max of the container), then repeat this command; {log}"
+        )
+    return f"see {log}"
+
+
 def require_version(live: str, requested: str, log: Path) -> None:
     """VerificationError when the server is not the requested release, or does not say what it is."""
     if not live:
         raise VerificationError(
-            f"the server does not answer /version; its last lines:\n{last_lines(log)}", then=f"see {log}"
+            f"the server does not answer /version; its last lines:\n{last_lines(log)}", then=advice(log)
         )
     if live != requested:
         raise VerificationError(

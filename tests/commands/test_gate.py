@@ -32,6 +32,17 @@ def test_pass(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert exit_code(stage, monkeypatch, *ON_CPU) == 0
 
 
+def test_the_same_twice_is_refused(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A release against itself is refused before anything is measured, with the command that shows the noise."""
+    assert exit_code(stage, monkeypatch, "--candidate", BASELINE) == 2
+    error = capsys.readouterr().err
+    assert f"baseline and candidate are both promptflow {BASELINE}" in error
+    assert f"nox -s compare -- {BASELINE} --aa" in error
+    assert stage.records() == []
+
+
 def test_improvement_passes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A candidate that is better passes."""
     stage.outside.cpu = {CANDIDATE: (0.5,)}

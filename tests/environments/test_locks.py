@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import errno
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,31 @@ def test_write_then_read() -> None:
         "promptflow-core": ("2.0.0",),
     }
     assert lock.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.fault
+def test_a_lock_is_written_whole_or_not_at_all(root: Path) -> None:
+    """Where a disk is full while a lock is written, the lock from before stands, and nothing lies beside it."""
+    path, _ = write()
+    before = path.read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "write_text", _full_disk(Path.write_text))
+        with pytest.raises(OSError, match="No space left"):
+            write()
+    assert path.read_bytes() == before
+    assert [one.name for one in (root / "locks").iterdir()] == [path.name]
+
+
+def _full_disk(write_text: Callable[..., int]) -> Callable[..., int]:
+    """Writing that stops in the middle of a file in locks/."""
+
+    def written(path: Path, text: str, **options: str) -> int:
+        if path.parent.name != "locks":
+            return write_text(path, text, **options)
+        write_text(path, text[: len(text) // 2], **options)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    return written
 
 
 @pytest.mark.fault

@@ -41,6 +41,23 @@ def test_a_load_that_is_ended_early_makes_the_run_invalid(world: World) -> None:
     assert "6 s were requested" in reasons(world)
 
 
+@pytest.mark.parametrize("users", [False, True], ids=["before it has started", "with its first users"])
+def test_a_load_that_is_ended_at_once_says_who_did_not_end_it(world: World, users: bool) -> None:
+    """A load generator that gets SIGTERM before a steady state is named as ended from outside; no profile is blamed."""
+    session = world.start("--run-time-s", "6", "--warm-up-s", "3")
+    session.wait_until(lambda: bool(world.processes("-m locust")))
+    if users:
+        session.wait_until(world.loads)
+    (locust,) = world.processes("-m locust")
+    locust.terminate()
+    ended = session.end()
+    assert ended.code == 6
+    assert "the load generator was ended from outside" in ended.err.replace("\n", " ")
+    assert "next: let nothing end the processes of a run, and repeat this command" in ended.err
+    assert world.records()[0].outcome == "invalid"
+    assert world.left() == []
+
+
 def test_a_load_generator_that_stands_still_makes_the_run_invalid(world: World) -> None:
     """A load generator that is stopped for 0.6 s adds that to response times, though its p99 may be good."""
     session = world.start("--run-time-s", "4")
@@ -67,16 +84,18 @@ def test_a_mock_api_that_stands_still_makes_the_run_invalid(world: World) -> Non
     assert "the mock API stood still" in reasons(world)
 
 
-def test_a_server_that_gets_another_worker_makes_the_run_invalid(world: World) -> None:
-    """A worker that a master starts under load pays for its start out of the requests' CPU time."""
+@pytest.mark.parametrize("number", [signal.SIGTTIN, signal.SIGUSR2], ids=["a worker", "a second master"])
+def test_a_server_that_gets_another_worker_makes_the_run_invalid(world: World, number: signal.Signals) -> None:
+    """A worker or a second master, which a master starts under load, pays for its start out of the requests' CPU."""
     session = world.start()
     session.wait_until(world.loads)
     servers = world.processes("gunicorn")
     (master,) = (process for process in servers if process.ppid() not in {other.pid for other in servers})
-    master.send_signal(signal.SIGTTIN)
+    master.send_signal(number)
     assert session.end().code == 0
     assert world.records()[0].outcome == "ok"
     assert "3 workers ran at the end, 2 before the load" in reasons(world)
+    assert world.left() == []
 
 
 @pytest.mark.parametrize("answer", ["long_ago", "not_a_number"])

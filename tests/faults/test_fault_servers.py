@@ -72,6 +72,18 @@ def test_a_server_that_dies_at_boot_is_quoted(world: World) -> None:
     assert world.left() == []
 
 
+def test_a_server_that_cannot_fork_says_so(world: World) -> None:
+    """A server that the system refuses a new process is quoted with that, and the error says which limit to raise."""
+    world.behave(boot="no_fork")
+    ended = world.run()
+    assert ended.code == 5
+    assert "server ended with exit code 1; its last lines:" in ended.err
+    assert "BlockingIOError: [Errno 11] Resource temporarily unavailable" in ended.err
+    assert "next: raise the limit of processes (ulimit -u, or pids.max of the container)" in ended.err
+    assert "Resource temporarily unavailable" in world.records()[0].reasons[0]
+    assert world.left() == []
+
+
 def test_a_server_that_dies_under_load_is_noticed(world: World) -> None:
     """A master that is killed under load ends the run at once, and its orphaned workers go with it."""
     world.behave(load="die")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -23,16 +25,30 @@ AA = campaign((RELEASE, RELEASE), 4, name="aa", first=50)
 
 def read(monkeypatch: pytest.MonkeyPatch, *runs: Run | RecordError) -> RecordedSelfTest:
     """The self-test among these runs."""
-    monkeypatch.setattr(run_reader, "each", lambda _directories: [(Path("run"), run) for run in runs])
+    monkeypatch.setattr(run_reader, "each", lambda _directories: ((Path("run"), run) for run in runs))
     return recorded.read(Path("results"), profile="compare", release=RELEASE, engine="fastapi", flow="static_async")
 
 
 def test_each_candidate_has_its_slowdown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Candidates are in the order of the slowdowns, and a run that cannot be read is passed over."""
+    """Candidates are in the order of the slowdowns, and a run that cannot be read is left out by name."""
     found = read(monkeypatch, *SLOWED, *AA, RecordError("truncated"))
     assert [slowdown for slowdown, _ in found.slowed] == list(SLOWDOWNS)
     assert [one.paired.label(one.arm) for _, one in found.slowed] == list(CANDIDATES)
     assert [one.paired.campaign for one in found.aa_comparisons] == ["aa"]
+    assert found.left_out == ("run: truncated",)
+
+
+def test_a_campaign_of_mixed_conditions_keeps_no_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left out with its name and the condition that changed, also from the error when nothing else is there."""
+    first, *others = campaign((RELEASE, RELEASE), 4, name="mixed", first=70)
+    machine = dataclasses.replace(first.record.machine, cores=4)
+    mixed = [dataclasses.replace(first, record=dataclasses.replace(first.record, machine=machine)), *others]
+    found = read(monkeypatch, *SLOWED, *AA, *mixed)
+    assert [one.paired.campaign for one in found.aa_comparisons] == ["aa"]
+    (why,) = found.left_out
+    assert re.match(r"campaign mixed: runs .* differ in .*cores", why)
+    with pytest.raises(NothingMeasuredError, match=r"A/A comparisons .*\n  - left out: campaign mixed: runs "):
+        read(monkeypatch, *SLOWED, *mixed)
 
 
 def test_the_newest_slowdowns_and_all_a_a_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:

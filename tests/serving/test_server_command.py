@@ -269,6 +269,16 @@ def test_wrong_version(outside: FakeSystem, tmp_path: Path, answer: Reply | None
     assert (caught.value.then == f"see {log}") is not bool(version)
 
 
+def test_a_server_that_is_refused_a_thread(tmp_path: Path) -> None:
+    """Where the system refused a server a process or a thread, the next step is the limit, and the log is named."""
+    log = tmp_path / "server.log"
+    log.write_text("RuntimeError: can't start new thread\n", encoding="utf-8")
+    with pytest.raises(VerificationError, match="does not answer /version") as caught:
+        server_command.require_version("", "1.12.0", log)
+    assert caught.value.then.startswith("raise the limit of processes (ulimit -u")
+    assert str(log) in caught.value.then
+
+
 @pytest.mark.parametrize(("code", "how"), [(3, "ended with exit code 3"), (-9, "was killed by signal 9")])
 def test_require_alive(outside: FakeSystem, tmp_path: Path, code: int, how: str) -> None:
     """The error about a child that has ended has how it ended, the last lines of its log, and its path."""

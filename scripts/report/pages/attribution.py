@@ -12,13 +12,13 @@ from scripts.inference.comparison import LEVEL, Effect, Floors, effects
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.report.pages import templates
 from scripts.report.tables import markdown
-from scripts.report.tables.formatting import DASH, percent
+from scripts.report.tables.formatting import DASH, Markdown, percent
 
 OLDER_LOCK, NEWER_LOCK, NEWER_RELEASE = BASELINE, 2, 3
 _HEADERS = ("Metric", "Dependencies", "promptflow", "Together")
 
 
-def table(paired: PairedRounds, floors: Floors) -> str:
+def table(paired: PairedRounds, floors: Floors) -> Markdown:
     """One row a metric: the paired change by dependencies alone, by promptflow alone, and by both, with intervals."""
     shares = [
         effects(paired, NEWER_LOCK, floors),

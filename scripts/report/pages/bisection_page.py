@@ -12,7 +12,7 @@ from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import markdown
-from scripts.report.tables.formatting import code, percent
+from scripts.report.tables.formatting import Markdown, code, filled, percent
 
 _HEADERS = ("Stage", "Rounds", "Releases", "Change from each to the next", "Next range")
 
@@ -44,20 +44,23 @@ def _row(number: int, stage: Stage) -> list[str]:
     return [str(number), str(stage.model.rounds), ", ".join(stage.releases), changes, next_range]
 
 
-def _verdict(found: Bisection) -> str:
+def _verdict(found: Bisection) -> Markdown:
     if found.change_point is not None:
         before, release, change = found.change_point
         verb = "rose" if change.estimate > 0 else "fell"
-        return f"**{found.metric.words} {verb} with {release}**: {change_text(change)} against {before}."
+        return filled(
+            "**{} {} with {}**: {} against {}.", found.metric.words, verb, release, change_text(change), before
+        )
     first, last, whole = found.last.releases[0], found.last.releases[-1], change_text(found.last.whole)
     if found.last.within_threshold:
-        return f"**No change.** Between {first} and {last} it stays within the threshold: {whole}."
+        return filled("**No change.** Between {} and {} it stays within the threshold: {}.", first, last, whole)
     if found.last.gradual:
-        return f"**No single change.** From {first} to {last} it moved by {whole}. Each part is within the threshold."
-    return f"**Inconclusive.** Noise hides whether it changed between {first} and {last}: {whole}."
+        text = "**No single change.** From {} to {} it moved by {}. Each part is within the threshold."
+        return filled(text, first, last, whole)
+    return filled("**Inconclusive.** Noise hides whether it changed between {} and {}: {}.", first, last, whole)
 
 
-def _about_change(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> list[str]:
+def _about_change(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> list[Markdown]:
     """What else differs between the two releases, and how to separate promptflow's effect."""
     if found.change_point is None:
         return []
@@ -68,16 +71,20 @@ def _about_change(found: Bisection, last: PairedRounds, as_of: Mapping[str, date
     days = [word for name in (before, release) for word in ("--as-of", as_of[name].isoformat())]
     command = comparison_page.command(last, "attribute", [before, *days, "--to", release])
     return [
-        f"Installed packages that differ: {code(moved)}.",
-        f"To separate promptflow's effect from its dependencies', run {command}.",
+        filled("Installed packages that differ: {}.", code(moved)),
+        filled("To separate promptflow's effect from its dependencies', run {}.", command),
     ]
 
 
-def _elsewhere(found: Bisection, last: PairedRounds) -> list[str]:
+def _elsewhere(found: Bisection, last: PairedRounds) -> list[Markdown]:
     return [
-        f"It also changed by {change_text(change)} from {first} to {second}. To search there, run "
-        + comparison_page.command(last, "find", ["--metric", found.metric.name, f"{first}..{second}"])
-        + "."
+        filled(
+            "It also changed by {} from {} to {}. To search there, run {}.",
+            change_text(change),
+            first,
+            second,
+            comparison_page.command(last, "find", ["--metric", found.metric.name, f"{first}..{second}"]),
+        )
         for first, second, change in found.others
     ]
 

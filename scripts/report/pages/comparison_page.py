@@ -11,7 +11,7 @@ from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.report.charts import svg
 from scripts.report.pages import templates
 from scripts.report.tables import effect_text, markdown
-from scripts.report.tables.formatting import DASH, code, listed, percent, plain, quantity
+from scripts.report.tables.formatting import DASH, Markdown, code, filled, listed, percent, quantity
 
 DEFAULT_PROFILE = "compare"  # of the session of that name
 
@@ -36,7 +36,7 @@ def render(
             }
             for one in judged
         ],
-        excluded=[f"{one.engine} {one.flow}: {code(reason)}" for one in found for reason in one.excluded],
+        excluded=[filled("{} {}: {}", one.engine, one.flow, code(reason)) for one in found for reason in one.excluded],
     )
 
 
@@ -45,7 +45,7 @@ def picture_name(one: ArmComparison) -> str:
     return f"{one.paired.campaign}-{one.paired.engine}-{one.paired.flow}-{one.arm}"
 
 
-def summary(one: ArmComparison) -> list[str]:
+def summary(one: ArmComparison) -> list[Markdown]:
     """What changed, one line for each kind of verdict, with the changes of the table."""
     lines = []
     for verdict in ("regression", "improvement", "inconclusive", "no data"):
@@ -55,24 +55,31 @@ def summary(one: ArmComparison) -> list[str]:
             if effect.verdict == verdict
         ]
         if named:
-            lines.append(f"**{verdict}** in {listed(named)} ({one.heading}).")
-    return lines or [f"**within threshold** in every metric ({one.heading})."]
+            lines.append(filled("**{}** in {} ({}).", verdict, listed(named), one.heading))
+    return lines or [filled("**within threshold** in every metric ({}).", one.heading)]
 
 
-def about(paired: PairedRounds) -> str:
+def about(paired: PairedRounds) -> Markdown:
     """How it was measured."""
     record = paired.rounds[0].runs[BASELINE].record
     profile = record.requested.profile
-    return (
-        f"{_counted(len(paired.rounds), 'interleaved round')} of profile `{profile.name}` ({profile.users} users, "
-        f"{profile.workers} workers, {profile.run_time_s} s a run), "
-        f"from {record.started_at[:16].replace('T', ' ')} UTC on. "
-        f"Machine: {plain(record.machine.cpu_model)}, {record.machine.cores} cores, Python {plain(record.python)}. "
-        f"Campaign `{paired.campaign}`."
+    return filled(
+        "{} of profile {} ({} users, {} workers, {} s a run), from {} UTC on. "
+        "Machine: {}, {} cores, Python {}. Campaign {}.",
+        _counted(len(paired.rounds), "interleaved round"),
+        code(profile.name),
+        profile.users,
+        profile.workers,
+        profile.run_time_s,
+        record.started_at[:16].replace("T", " "),
+        record.machine.cpu_model,
+        record.machine.cores,
+        record.python,
+        code(paired.campaign),
     )
 
 
-def table(found: Sequence[Effect]) -> str:
+def table(found: Sequence[Effect]) -> Markdown:
     """One row a metric."""
     level = next((effect.interval.level for effect in found if effect.interval), LEVEL)
     headers = (
@@ -95,7 +102,7 @@ def table(found: Sequence[Effect]) -> str:
 
 def notes(one: ArmComparison) -> list[str]:
     """What a reader needs to judge the table, and the command that repeats it."""
-    lines = [_locks(one)]
+    lines: list[str] = [_locks(one)]
     slopes = {effect.metric.words: effect.slope for effect in one.effects if effect.slope}
     if slopes:
         fitted = ", ".join(f"{name} {slope:.2f}" for name, slope in slopes.items())
@@ -106,7 +113,9 @@ def notes(one: ArmComparison) -> list[str]:
         lines += _covariate_notes(one)
     absent = [effect.metric.words for effect in one.effects if effect.verdict == "no data"]
     if absent:
-        lines.append(f"No data on {listed(absent)}: at least one run lacks it, or has a value that is not above 0.")
+        lines.append(
+            filled("No data on {}: at least one run lacks it, or has a value that is not above 0.", listed(absent))
+        )
     return [*lines, *_noise_notes(one), repeat(one.paired)]
 
 
@@ -116,7 +125,7 @@ def _locks(one: ArmComparison) -> str:
     if not moved:
         return "Both ran with the same installed packages, in the same versions."
     differ = f"{_counted(len(moved), 'installed package')} differ{'' if len(moved) > 1 else 's'}"
-    return f"<details><summary>{differ}.</summary>{plain(lock_diff.text(moved))}</details>"
+    return filled("<details><summary>{}.</summary>{}</details>", differ, lock_diff.text(moved))
 
 
 def _noise_notes(one: ArmComparison) -> list[str]:
@@ -131,28 +140,29 @@ def _noise_notes(one: ArmComparison) -> list[str]:
         return []
     release = one.paired.releases[BASELINE].partition("+")[0]
     measure = command(one.paired, "compare", [release, "--aa"])
-    return [f"No noise floor has been measured under these conditions. To measure it, run {measure}."]
+    return [filled("No noise floor has been measured under these conditions. To measure it, run {}.", measure)]
 
 
-def repeat(paired: PairedRounds) -> str:
+def repeat(paired: PairedRounds) -> Markdown:
     """How to measure the same again; where release names do not suffice, what is needed."""
     releases = list(paired.releases.values())
     unnamed = [_unnamed(release) for release in dict.fromkeys(releases) if "+" in release]
     if unnamed:
-        return f"Release names alone do not repeat it: {listed(unnamed)}."
+        return filled("Release names alone do not repeat it: {}.", listed(unnamed))
     targets = [releases[0], "--aa"] if paired.is_aa else releases
     rounds = max(len(paired.rounds), intervals.fewest_rounds(LEVEL))
-    return f"Repeat with {command(paired, 'compare', [*targets, '--rounds', str(rounds)])}."
+    return filled("Repeat with {}.", command(paired, "compare", [*targets, "--rounds", str(rounds)]))
 
 
-def _unnamed(release: str) -> str:
+def _unnamed(release: str) -> Markdown:
     public, _, day = release.partition("+asof.")
     if day:
-        return f"{code(release)} is {public} with its dependencies as of {day[:4]}-{day[4:6]}-{day[6:8]}"
-    return f"{code(release)} is a candidate, which needs its wheels or source again"
+        as_of = f"{day[:4]}-{day[4:6]}-{day[6:8]}"
+        return filled("{} is {} with its dependencies as of {}", code(release), public, as_of)
+    return filled("{} is a candidate, which needs its wheels or source again", code(release))
 
 
-def command(paired: PairedRounds, verb: str, words: Sequence[str]) -> str:
+def command(paired: PairedRounds, verb: str, words: Sequence[str]) -> Markdown:
     """The command of a session that measures under the conditions of a series."""
     requested = paired.rounds[0].runs[BASELINE].record.requested
     options = ["--engine", requested.engine, "--flow", requested.flow, "--python", requested.python]
@@ -171,12 +181,12 @@ def _covariate_notes(one: ArmComparison) -> list[str]:
     )
     if change.low <= 0 <= change.high:
         return [f"{differs}, which is within noise."]
-    return [f"**{differs}.** One release may slow its neighbours. Adjusted changes leave that share out."]
+    return [filled("**{}.** One release may slow its neighbours. Adjusted changes leave that share out.", differs)]
 
 
 def _marked(effect: Effect) -> str:
     return (
-        f"**{effect_text.verdict(effect)}**"
+        filled("**{}**", effect_text.verdict(effect))
         if effect.verdict in ("regression", "improvement")
         else effect_text.verdict(effect)
     )

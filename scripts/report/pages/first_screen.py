@@ -15,7 +15,7 @@ from scripts.report.charts import heat_map
 from scripts.report.charts.heat_map import Cell, Column, Panel
 from scripts.report.charts.svg import Chart
 from scripts.report.tables import history_text
-from scripts.report.tables.formatting import listed, percent
+from scripts.report.tables.formatting import Markdown, filled, listed, percent
 
 HEAT_MAP = "history-heat-map"  # name of the picture
 _LARGEST = 3  # changes of the whole history that are named
@@ -35,7 +35,7 @@ class _Found:
         return sign * self.change.interval.estimate > 0
 
 
-def sentences(suite: Suite, histories: Sequence[ReleaseHistory]) -> list[str]:
+def sentences(suite: Suite, histories: Sequence[ReleaseHistory]) -> list[Markdown]:
     """The newest release against the one before, and against the best and a year back; the largest changes of all."""
     if not histories:
         return []
@@ -46,9 +46,9 @@ def sentences(suite: Suite, histories: Sequence[ReleaseHistory]) -> list[str]:
     drift = [_Found(scenario=_title(suite, one), change=c) for one in with_newest for c in one.drift]
     every = [_Found(scenario=_title(suite, one), change=c) for one in histories for m in one.metrics for c in m.changes]
     return [
-        f"**{newest} against {before}**: {_told(neighbours)}.",
-        f"**{newest} against the best earlier release and a year back**: {_told(drift)}.",
-        f"**Largest changes of all releases**: {_largest(every)}.",
+        filled("**{} against {}**: {}.", newest, before, _told(neighbours)),
+        filled("**{} against the best earlier release and a year back**: {}.", newest, _told(drift)),
+        filled("**Largest changes of all releases**: {}.", _largest(every)),
     ]
 
 

@@ -33,5 +33,5 @@ def _row(metric: Metric) -> list[str]:
         metric.unit,
         metric.direction or DASH,
         DASH if metric.minimum_effect is None else f"{metric.minimum_effect * 100:g} %",
-        metric.meaning.replace("|", "¦"),
+        metric.meaning,
     ]

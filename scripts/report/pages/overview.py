@@ -18,7 +18,7 @@ from scripts.report.charts.release_chart import Reported
 from scripts.report.charts.svg import Chart, Files
 from scripts.report.pages import comparison_page, first_screen, templates
 from scripts.report.tables import change_table, history_text, markdown, notes, support_matrix
-from scripts.report.tables.formatting import code, listed, plain, span
+from scripts.report.tables.formatting import Markdown, code, filled, listed, prose, span
 from scripts.report.tables.published import Published
 
 PICTURES = ("history-", "releases-")  # how the files beside the page begin
@@ -29,7 +29,7 @@ class Table:
     """Runs that share one set of conditions."""
 
     about: str  # what differs from the first table; "" for the first
-    text: str
+    text: Markdown
     notes: list[str]
 
 
@@ -83,7 +83,7 @@ def render(
         published=[release for release in reports if release in releases],
         capabilities=support_matrix.table(suite, served, [run for cell in found for run in cell.runs]),
         unsupported=support_matrix.reasons(suite),
-        skipped=[f"{code(one.path)}: {code(one.reason)}" for one in skipped],
+        skipped=[filled("{}: {}", code(one.path), code(one.reason)) for one in skipped],
     )
     if over_releases:
         drawn[first_screen.HEAT_MAP] = first_screen.chart(suite, over_releases)
@@ -130,7 +130,7 @@ def _picture(suite: Suite, one: ReleaseHistory) -> Chart:
 def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published]) -> ProfileTables:
     profile = group[0].requested.profile
     sections = [_section(suite, same, reports) for same in grouping.by_scenario(suite, group)]
-    return ProfileTables(profile=profile.name, description=plain(profile.description), sections=sections)
+    return ProfileTables(profile=profile.name, description=profile.description, sections=sections)
 
 
 def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published]) -> ScenarioTables:
@@ -146,7 +146,11 @@ def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published
             ),
             notes=[
                 *(line for cell in group for line in [*notes.not_ok(cell), *notes.distrusted(cell)]),
-                *(f"{entry.release}: {entry.outcome}: {entry.reason}" for entry in unsupported if group is first),
+                *(
+                    filled("{}: {}: {}", entry.release, entry.outcome, prose(entry.reason))
+                    for entry in unsupported
+                    if group is first
+                ),
             ],
         )
         for group in made

@@ -16,7 +16,7 @@ from scripts.report.charts.svg import Chart, Files
 from scripts.report.pages import templates
 from scripts.report.tables import markdown, notes
 from scripts.report.tables.findings import Finding, findings
-from scripts.report.tables.formatting import code, plain
+from scripts.report.tables.formatting import Markdown, code, filled, joined, prose
 from scripts.report.tables.published import Published, PublishedScenario
 
 
@@ -25,10 +25,10 @@ class ScenarioReport:
     """One scenario under one profile."""
 
     title: str
-    table: str
+    table: Markdown
     chart: str | None
     notes: list[str]
-    metrics: str | None
+    metrics: Markdown | None
     method: list[str]
 
 
@@ -38,7 +38,7 @@ class ProfileReport:
 
     profile: str
     description: str
-    config: str
+    config: Markdown
     sections: list[ScenarioReport]
 
 
@@ -48,7 +48,7 @@ class Comparison:
 
     title: str
     about: str
-    table: str
+    table: Markdown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +100,7 @@ def _constrained(suite: Suite, release: str) -> str:
     """What of a release's dependencies was moved, and why; "" for one that is as it was in its own time."""
     for one in suite.releases:
         if one.version == release and one.constraints:
-            return f"{code(' '.join(one.constraints))}: {one.reason}"
+            return filled("{}: {}", code(" ".join(one.constraints)), prose(one.reason))
     return ""
 
 
@@ -121,7 +121,7 @@ def _part(suite: Suite, group: Sequence[tuple[Cell, list[Cell]]]) -> ProfileRepo
     profile = group[0][0].requested.profile
     return ProfileReport(
         profile=profile.name,
-        description=plain(profile.description),
+        description=profile.description,
         config=notes.config(profile),
         sections=[_section(suite, cell, others) for cell, others in group],
     )
@@ -178,7 +178,7 @@ def _comparison(published: PublishedScenario, cell: Cell | None) -> Comparison:
     row = measured.load.locust_rows[0] if measured and measured.load.locust_rows else None
     return Comparison(
         title=f"{published.title}, profile {cell.requested.profile.name}",
-        about=" ".join([f"Measured: run {notes.run_link(cell.shown)}.", *notes.spread(cell)]),
+        about=joined(" ", [filled("Measured: run {}.", notes.run_link(cell.shown)), *notes.spread(cell)]),
         table=markdown.side_by_side(published.rows[0], row, cell.outcome, markdown.doubtful_columns(cell.shown)),
     )
 

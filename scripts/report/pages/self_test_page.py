@@ -14,7 +14,7 @@ from scripts.inference.noise import Noise
 from scripts.inference.paired_rounds import BASELINE
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import effect_text, markdown
-from scripts.report.tables.formatting import DASH, listed, percent
+from scripts.report.tables.formatting import DASH, Markdown, code, filled, listed, percent
 
 _POSITIVES = ("regression", "improvement")
 
@@ -51,7 +51,7 @@ class GatePower:
 
 def render(
     found: Sequence[InjectedSlowdown], aa_comparisons: Sequence[ArmComparison], *, gate: GatePower | None,
-    round_s: float, simulated: str,
+    round_s: float, simulated: Markdown,
 ) -> bytes:  # fmt: skip
     """The page. `gate`: None without A/A comparisons; `round_s`: wall time of a round of a comparison of two."""
     comparisons = [one for one in aa_comparisons if one.paired.rounds]
@@ -79,16 +79,16 @@ def render(
         power=gate.power if gate else None,
         threshold=_size(gate.threshold) if gate else None,
         detectable=_detectable(gate) if gate else "",
-        simulated=simulated.rstrip("\n"),
+        simulated=simulated,
     )
 
 
-def _missed(one: InjectedSlowdown) -> str:
-    change = effect_text.change(one.effect)
-    return f"`{one.name}` ({one.effect.metric.words}{f' {change}' if change else ''}, {one.effect.verdict})"
+def _missed(one: InjectedSlowdown) -> Markdown:
+    shown = f"{one.effect.metric.words} {effect_text.change(one.effect)}".strip()
+    return filled("{} ({}, {})", code(one.name), shown, one.effect.verdict)
 
 
-def _detectable(gate: GatePower) -> str:
+def _detectable(gate: GatePower) -> Markdown:
     return listed([f"{_size(effect)} with {rounds} rounds" for rounds, effect in gate.detectable.items()])
 
 
@@ -113,7 +113,7 @@ def _detection(found: Sequence[InjectedSlowdown], round_s: float) -> str:
             effect.metric.words,
             effect_text.change(effect) or DASH,
             effect_text.ends(effect),
-            "caught" if one.is_caught else f"**missed** ({effect.verdict})",
+            "caught" if one.is_caught else filled("**missed** ({})", effect.verdict),
             str(first) if first else DASH,
             f"{first * round_s / 60:.1f} min" if first else DASH,
             listed(others) or "nothing",

@@ -24,8 +24,8 @@ def _run(suite: Suite, run: run_reader.Run) -> dict[str, object]:
         "title": title if requested.release == MOCK else f"promptflow {requested.release}: {title}",
         "profile": requested.profile.name,
         "outcome": run.outcome,
-        "reasons": run.reasons,
-        "distrusted": run.distrusted,
+        "reasons": [formatting.code(reason) for reason in run.reasons],
+        "distrusted": [formatting.code(reason) for reason in run.distrusted],
         "bound": run.bound or formatting.DASH,
         "table": measured and markdown.published_form(measured.load.locust_rows, markdown.doubtful_columns(run)),
         "figures": [

@@ -13,7 +13,7 @@ from scripts.inference.change_points import ChangePoint
 from scripts.inference.intervals import Interval
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.tables import markdown
-from scripts.report.tables.formatting import plain
+from scripts.report.tables.formatting import Markdown, filled, joined, prose
 
 _HEADERS = ("Release", "Metric", "Engine and flow", "Change", "95 % interval", "Better", "Why", "Came with")
 
@@ -22,8 +22,8 @@ _HEADERS = ("Release", "Metric", "Engine and flow", "Change", "95 % interval", "
 class ChangeTable:
     """The table, and the causes that its numbers stand for."""
 
-    text: str
-    causes: list[str] = field(default_factory=list)
+    text: Markdown
+    causes: list[Markdown] = field(default_factory=list)
 
 
 def table(suite: Suite, histories: Sequence[ReleaseHistory]) -> ChangeTable:
@@ -31,14 +31,14 @@ def table(suite: Suite, histories: Sequence[ReleaseHistory]) -> ChangeTable:
     found = [(history, change) for history in histories for metric in history.metrics for change in metric.changes]
     found.sort(key=lambda one: (one[1].metric.name, one[0].engine, one[0].flow))
     found.sort(key=lambda one: grouping.release_key(one[1].release), reverse=True)
-    made = ChangeTable(text="")
+    made = ChangeTable(text=Markdown())
     rows, said = [], ""
     for history, change in found:
         release = change.release
         first = release != said
         rows.append(
             [
-                f"[{release}](v{release}/README.md)" if first else "",
+                filled("[{}](v{}/README.md)", release, release) if first else "",
                 change.metric.words,
                 f"{history.engine} {history.flow}",
                 *_size(change.interval),
@@ -65,19 +65,20 @@ def _better(change: ChangePoint) -> str:
     return "no" if sign * change.interval.estimate > 0 else "yes"
 
 
-def _why(suite: Suite, history: ReleaseHistory, change: ChangePoint, causes: list[str]) -> str:
+def _why(suite: Suite, history: ReleaseHistory, change: ChangePoint, causes: list[Markdown]) -> str:
     """The number of its cause under the table; each cause is there once."""
     for cause in suite.causes:
         of_it = cause.release == change.release and change.metric.name in cause.metrics
         if of_it and history.engine in (cause.engines or (history.engine,)):
-            if cause.text not in causes:
-                causes.append(cause.text)
-            return f"({causes.index(cause.text) + 1})"
+            text = prose(cause.text)
+            if text not in causes:
+                causes.append(text)
+            return f"({causes.index(text) + 1})"
     return ""
 
 
-def came_with(suite: Suite, histories: Sequence[ReleaseHistory], release: str) -> str:
+def came_with(suite: Suite, histories: Sequence[ReleaseHistory], release: str) -> Markdown:
     """What else is new in a release: behaviour, and other major versions of packages that serve requests."""
-    new = [behaviour.what for behaviour in suite.behaviours if behaviour.since == release]
-    jumps = [plain(lock_diff.text(one.jumps[release])) for one in histories if release in one.jumps]
-    return "; ".join(dict.fromkeys([*new, *jumps]))
+    new = [prose(behaviour.what) for behaviour in suite.behaviours if behaviour.since == release]
+    jumps = [lock_diff.text(one.jumps[release]) for one in histories if release in one.jumps]
+    return joined("; ", dict.fromkeys([*new, *jumps]))

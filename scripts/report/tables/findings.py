@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scripts.analysis import operational_laws
 from scripts.analysis.run_reader import Run
-from scripts.report.tables.formatting import code, deviation, listed, significant
+from scripts.report.tables.formatting import Markdown, code, deviation, filled, joined, listed, significant
 from scripts.report.tables.published import Published, PublishedScenario
 
 
@@ -19,7 +19,7 @@ class Evidence:
     """One published scenario, and our runs of it."""
 
     published: str  # one or more sentences
-    measured: tuple[str, ...]  # the same, one for each run
+    measured: tuple[Markdown, ...]  # the same, one for each run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +67,9 @@ def _closed_loop(report: Published, runs: Sequence[Run]) -> Finding:
     """N / (R + Z), in steady state and with the ramp, against each throughput (see `operational_laws`)."""
     bound = [scenario.title for scenario in report.scenarios if is_load_bound(report, scenario)]
     if len(bound) == len(report.scenarios):
-        title = "Every throughput is a property of the load, not of promptflow"
+        title: str = "Every throughput is a property of the load, not of promptflow"
     elif bound:
-        title = f"The throughput of {listed(bound)} is a property of the load, not of promptflow"
+        title = filled("The throughput of {} is a property of the load, not of promptflow", listed(bound))
     else:
         title = "No throughput is set by the load alone"
     evidence = [
@@ -79,8 +79,8 @@ def _closed_loop(report: Published, runs: Sequence[Run]) -> Finding:
     return Finding(title=title, evidence=tuple(evidence))
 
 
-def _evidence(sentences: Iterable[str], measured: Callable[[Run], str], runs: Sequence[Run]) -> Evidence:
-    return Evidence(published=" ".join(sentences), measured=tuple(map(measured, runs)))
+def _evidence(sentences: Iterable[str], measured: Callable[[Run], Markdown], runs: Sequence[Run]) -> Evidence:
+    return Evidence(published=joined(" ", sentences), measured=tuple(map(measured, runs)))
 
 
 def _closed_loop_sentences(report: Published, scenario: PublishedScenario) -> Iterator[str]:
@@ -89,12 +89,13 @@ def _closed_loop_sentences(report: Published, scenario: PublishedScenario) -> It
     users = operational_laws.mean_users(report.users, report.spawn_rate, report.run_time_s)
     steady = operational_laws.closed_loop_rps(report.users, mean_s, report.think_s)
     ramped = operational_laws.closed_loop_rps(users, mean_s, report.think_s)
-    yield (
-        f"**{scenario.title}**: published are {significant(row.requests_per_s)} rps. "
+    yield _about(
+        scenario,
+        f"published are {significant(row.requests_per_s)} rps. "
         f"{report.users} users who wait {report.think_s:g} s between requests and {significant(mean_s)} s for an answer"
         f" make N/(R+Z) = {significant(steady)} rps in steady state. With the ramp ({significant(users)} users on "
         f"average) it is {significant(ramped)}; the published figure differs by "
-        f"{deviation(row.requests_per_s, ramped)}."
+        f"{deviation(row.requests_per_s, ramped)}.",
     )
     if is_load_bound(report, scenario):
         yield (
@@ -110,21 +111,29 @@ def _closed_loop_sentences(report: Published, scenario: PublishedScenario) -> It
         yield "The published mean and throughput contradict this law: see the last finding."
 
 
+def _about(scenario: PublishedScenario, sentences: str) -> Markdown:
+    return filled("**{}**: {}", scenario.title, sentences)
+
+
+def _measured(run: Run, sentences: str) -> Markdown:
+    return filled("Measured ({}): {}", code(run.record.requested.profile.name), sentences)
+
+
 def _share(ratio: float) -> str:
     return f"{ratio * 100:.0f} %"
 
 
-def _measured_law(run: Run) -> str:
+def _measured_law(run: Run) -> Markdown:
     profile, values = run.record.requested.profile, run.values
     throughput, steady = values["throughput_rps"], values["steady_throughput_rps"]
     mean_ms = values["steady_response_time_mean_ms"]
-    head = f"Measured ({code(profile.name)}):"
     if throughput is None or steady is None or mean_ms is None:
-        return f"{head} no steady state."
+        return _measured(run, "no steady state.")
     law = operational_laws.closed_loop_rps(profile.users, mean_ms / 1000, operational_laws.think_s(profile))
-    return (
-        f"{head} {significant(throughput)} rps in all, {significant(steady)} in steady state. N/(R+Z) gives "
-        f"{significant(law)} there ({deviation(steady, law)})."
+    return _measured(
+        run,
+        f"{significant(throughput)} rps in all, {significant(steady)} in steady state. N/(R+Z) gives "
+        f"{significant(law)} there ({deviation(steady, law)}).",
     )
 
 
@@ -148,7 +157,7 @@ def _threads(report: Published, runs: Sequence[Run]) -> Finding:
 def _thread_sentences(report: Published, scenario: PublishedScenario, ceiling: float) -> Iterator[str]:
     rps = scenario.row.requests_per_s
     product = f"{report.workers} workers x {report.threads} threads / {report.floor_s:g} s = {significant(ceiling)} rps"
-    yield f"**{scenario.title}**: the ceiling is {product}. Published are {significant(rps)}."
+    yield _about(scenario, f"the ceiling is {product}. Published are {significant(rps)}.")
     if rps > ceiling:
         needed = next(
             n for n in range(1, 10**6) if operational_laws.thread_ceiling_rps(report.workers, n, report.floor_s) >= rps
@@ -160,20 +169,20 @@ def _thread_sentences(report: Published, scenario: PublishedScenario, ceiling: f
         )
 
 
-def _measured_threads(run: Run) -> str:
+def _measured_threads(run: Run) -> Markdown:
     observed, floor, throughput = (
         run.record.observed,
         operational_laws.ideal_s(run.record),
         run.values["throughput_rps"],
     )
-    head = f"Measured ({code(run.record.requested.profile.name)}):"
     if observed is None or not floor or throughput is None:
-        return f"{head} unknown."
+        return _measured(run, "unknown.")
     most = operational_laws.thread_ceiling_rps(observed.workers, observed.threads, floor)
     verdict = "above" if throughput > most else f"{_share(throughput / most)} of"
-    return (
-        f"{head} {significant(throughput)} rps with {observed.workers} workers and {observed.threads} threads, "
-        f"{verdict} the ceiling of {significant(most)} rps."
+    return _measured(
+        run,
+        f"{significant(throughput)} rps with {observed.workers} workers and {observed.threads} threads, "
+        f"{verdict} the ceiling of {significant(most)} rps.",
     )
 
 
@@ -196,34 +205,37 @@ def _failures(report: Published, runs: Sequence[Run]) -> Finding:
 
 def _failure_sentences(report: Published, scenario: PublishedScenario) -> Iterator[str]:
     row, floor_ms = scenario.row, report.floor_s * 1000
-    fastest = f"**{scenario.title}**: the smallest published response time is {significant(row.min_response_time)} ms"
+    fastest = f"the smallest published response time is {significant(row.min_response_time)} ms"
     failed = f"{row.failure_count} of {row.request_count} requests failed"
     if row.min_response_time >= floor_ms:
-        yield f"{fastest}, not below the flow's {significant(floor_ms)} ms; {failed}."
+        yield _about(scenario, f"{fastest}, not below the flow's {significant(floor_ms)} ms; {failed}.")
     elif row.failure_count:
-        yield (
+        yield _about(
+            scenario,
             f"{fastest}. The flow cannot answer in under {significant(floor_ms)} ms, so this was a failed request. "
-            f"{failed[0].upper()}{failed[1:]}."
+            f"{failed[0].upper()}{failed[1:]}.",
         )
     else:
-        yield f"{fastest}, below the flow's {significant(floor_ms)} ms. No request failed, so this is unexplained."
+        unexplained = (
+            f"{fastest}, below the flow's {significant(floor_ms)} ms. No request failed, so this is unexplained."
+        )
+        yield _about(scenario, unexplained)
 
 
-def _measured_failures(run: Run) -> str:
-    head = f"Measured ({code(run.record.requested.profile.name)}):"
+def _measured_failures(run: Run) -> Markdown:
     measured = run.record.measurements
     fastest, slowest_failure = run.values["response_time_min_ms"], run.values["failed_time_max_ms"]
     if measured is None or fastest is None:
-        return f"{head} no success."
+        return _measured(run, "no success.")
     kinds: dict[str, int] = {}
     for failure in measured.load.failures:
         kinds[failure.kind] = kinds.get(failure.kind, 0) + failure.count
     success = f"the fastest success took {significant(fastest)} ms"
     if not kinds:
-        return f"{head} no failure; {success}."
-    counted = listed([f"{count} {code(kind)}" for kind, count in sorted(kinds.items())])
+        return _measured(run, f"no failure; {success}.")
+    counted = listed([filled("{} {}", count, code(kind)) for kind, count in sorted(kinds.items())])
     took = f", at most {significant(slowest_failure)} ms long" if slowest_failure is not None else ""
-    return f"{head} {counted}{took}; {success}."
+    return _measured(run, filled("{}{}; {}.", counted, took, success))
 
 
 def _in_flight(report: Published, runs: Sequence[Run]) -> Finding:
@@ -262,25 +274,26 @@ def _in_flight_sentences(report: Published, scenario: PublishedScenario) -> Iter
     )
     mean_s = row.average_response_time / 1000
     relation = "below both" if mean_s < min(law, ramped) else "below the first only" if mean_s < law else "not below"
-    yield (
-        f"**{scenario.title}**: at {significant(row.requests_per_s)} rps, N - X Z = {waiting:.0f} users were waiting "
+    yield _about(
+        scenario,
+        f"at {significant(row.requests_per_s)} rps, N - X Z = {waiting:.0f} users were waiting "
         f"for an answer when the run ended. No figure includes them; {row.request_count} requests were recorded. "
         f"N/X - Z = {significant(law)} s ({significant(ramped)} s with the ramp). The published mean of "
-        f"{significant(mean_s)} s is {relation}."
+        f"{significant(mean_s)} s is {relation}.",
     )
 
 
-def _measured_in_flight(run: Run) -> str:
+def _measured_in_flight(run: Run) -> Markdown:
     profile, values, measured = run.record.requested.profile, run.values, run.record.measurements
-    head = f"Measured ({code(profile.name)}):"
     steady, mean_ms, reported = (
         values[name] for name in ("steady_throughput_rps", "steady_response_time_mean_ms", "response_time_mean_ms")
     )
     if measured is None or not steady or mean_ms is None or reported is None:
-        return f"{head} no steady state."
+        return _measured(run, "no steady state.")
     law = operational_laws.response_time_s(profile.users, steady, operational_laws.think_s(profile))
-    return (
-        f"{head} {measured.load.in_flight_at_stop} requests in flight at the end, {measured.load.recorded} recorded. "
+    return _measured(
+        run,
+        f"{measured.load.in_flight_at_stop} requests in flight at the end, {measured.load.recorded} recorded. "
         f"Locust reports a mean of {significant(reported / 1000)} s. Successes in steady state took "
-        f"{significant(mean_ms / 1000)} s, and N/X - Z gives {significant(law)} s."
+        f"{significant(mean_ms / 1000)} s, and N/X - Z gives {significant(law)} s.",
     )

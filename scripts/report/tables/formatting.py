@@ -1,14 +1,36 @@
-"""How numbers and foreign text are written in Markdown."""
+"""How numbers and foreign text are written in Markdown.
+
+A text is escaped where it enters a page: `templates` does so for each value of a template, `markdown` for each cell,
+`filled` and `joined` for each part of a sentence. Only a text of the type `Markdown` enters as it is.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 DASH = "\u2013"
 _MIB = 2**20
-_MARKUP = str.maketrans({"<": "&lt;", ">": "&gt;", "`": "'", "|": "¦", "[": "\\[", "]": "\\]", "#": "\\#", "*": "\\*"})
+_MARKUP = str.maketrans({
+    "<": "&lt;", ">": "&gt;", "`": "'", "|": "¦", "\\": "\\\\", "[": "\\[", "]": "\\]", "#": "\\#", "*": "\\*",
+})  # fmt: skip
+_BLANK = re.compile(r"\s+")
 _MANY_PERCENT = 1000  # from here on a decimal says nothing
+
+
+class Markdown(str):
+    """Text that is Markdown already, and is not escaped again.
+
+    `filled`, `joined`, `code` and `plain` make it, and `markdown` makes it of a table. What other methods of str give
+    is foreign text again.
+    """
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        """Tells jinja2 that it needs no escaping."""
+        return self
 
 
 def significant(value: float) -> str:
@@ -49,15 +71,33 @@ def percent(log_ratio: float) -> str:
     return f"{change:+.{0 if abs(change) >= _MANY_PERCENT else 1}f} %"
 
 
-def code(text: str) -> str:
+def code(text: str) -> Markdown:
     """Foreign text as a code span that cannot break out of its line, its cell or its span."""
     line = " ".join(text.split()).replace("`", "'").replace("|", "¦")
-    return f"`{line}`" if line else "(no text)"
+    return Markdown(f"`{line}`" if line else "(no text)")
 
 
-def plain(text: str) -> str:
-    """Foreign text within a sentence or a cell, which stays text: one line without markup."""
-    return " ".join(text.split()).translate(_MARKUP)
+def plain(value: object) -> Markdown:
+    """Foreign text within a sentence or a cell, which stays text: one line without markup. Markdown stays as it is."""
+    return value if isinstance(value, Markdown) else Markdown(_BLANK.sub(" ", str(value)).translate(_MARKUP))
+
+
+def prose(text: str) -> Markdown:
+    """A sentence of the suite's own: what stands between two back-ticks is a code span, and all else stays text."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one of them has no other
+        return plain(text)
+    return joined("", [code(part) if number % 2 else part for number, part in enumerate(parts)])
+
+
+def filled(template: str, *values: object) -> Markdown:
+    """The template, which is Markdown, with each value in the place of a {}; foreign text among them stays text."""
+    return Markdown(template.format(*map(plain, values)))
+
+
+def joined(between: str, texts: Iterable[str]) -> Markdown:
+    """The texts with Markdown between them; foreign text among them stays text."""
+    return Markdown(between.join(map(plain, texts)))
 
 
 def span(versions: Sequence[str]) -> str:
@@ -66,6 +106,6 @@ def span(versions: Sequence[str]) -> str:
     return newest if newest == oldest else f"{oldest} to {newest}"
 
 
-def listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> Markdown:
     """a, b and c."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+    return joined(" and ", filter(None, [joined(", ", words[:-1]), *words[-1:]]))

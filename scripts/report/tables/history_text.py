@@ -12,7 +12,7 @@ from scripts.inference.change_points import ChangePoint
 from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE
 from scripts.inference.release_history import ReleaseHistory
-from scripts.report.tables.formatting import plain
+from scripts.report.tables.formatting import Markdown, filled
 
 
 def title(suite: Suite, history: ReleaseHistory) -> str:
@@ -20,10 +20,10 @@ def title(suite: Suite, history: ReleaseHistory) -> str:
     return grouping.title(suite, history.sources[0].runs(BASELINE)[0].record.requested)
 
 
-def of_covariate(history: ReleaseHistory) -> list[str]:
+def of_covariate(history: ReleaseHistory) -> list[Markdown]:
     """Where the speed covariate itself changed, one line each: a share of other changes is left out then."""
     return [
-        f"**{change.release}**: {_change(change)}. Overhead and CPU per request leave that share out"
+        filled("**{}**: {}. Overhead and CPU per request leave that share out", change.release, _change(change))
         for change in history.covariate_changes
     ]
 
@@ -47,7 +47,7 @@ def _since(changes: Sequence[ChangePoint]) -> Iterator[str]:
 
 def jumps(history: ReleaseHistory) -> list[str]:
     """Packages that serve a request and came in another major version, by release in their order."""
-    return [f"{release}: {plain(lock_diff.text(moved))}" for release, moved in history.jumps.items()]
+    return [f"{release}: {lock_diff.text(moved)}" for release, moved in history.jumps.items()]
 
 
 def behaviours(suite: Suite) -> dict[str, str]:

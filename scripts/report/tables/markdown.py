@@ -16,7 +16,7 @@ from scripts.analysis.metrics import METRICS, Metric
 from scripts.analysis.run_reader import Run
 from scripts.config.matrix import MOCK
 from scripts.records.schema import LocustRow
-from scripts.report.tables.formatting import DASH, deviation, listed, marked, plain, quantity
+from scripts.report.tables.formatting import DASH, Markdown, deviation, filled, listed, marked, plain, quantity
 
 PUBLISHED_HEADERS = (
     "Type", "Name", "Request Count", "Failure Count", "Median Response Time", "Average Response Time",
@@ -29,19 +29,23 @@ _PERCENTILES = 11  # the last of them; a row without a request has none
 _LATENCIES = frozenset({*PUBLISHED_HEADERS[4:8], *PUBLISHED_HEADERS[11:]})
 
 
-def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]], labels: int = 1, remarks: int = 0) -> str:
-    """A table whose first `labels` columns and last `remarks` columns are text; the others are figures."""
+def markdown(headers: Sequence[str], rows: Iterable[Sequence[str]], labels: int = 1, remarks: int = 0) -> Markdown:
+    """A table whose first `labels` columns and last `remarks` columns are text; the others are figures.
+
+    Cells are text, unless of `Markdown`.
+    """
     figures = range(labels, len(headers) - remarks)
     align = ["right" if n in figures else "left" for n in range(len(headers))]
-    return tabulate(list(rows), headers=list(headers), tablefmt="pipe", disable_numparse=True, colalign=align)
+    head, *cells = ([*map(plain, row)] for row in (headers, *rows))
+    return Markdown(tabulate(cells, headers=head, tablefmt="pipe", disable_numparse=True, colalign=align))
 
 
-def narrow(table: str) -> str:
+def narrow(table: Markdown) -> Markdown:
     """The same table without the spaces that line its columns up: for one that is read as a page, not as text."""
-    return _SPACES.sub(" ", table)
+    return Markdown(_SPACES.sub(" ", table))
 
 
-def published_form(rows: Sequence[LocustRow], doubtful: Collection[str] = ()) -> str:
+def published_form(rows: Sequence[LocustRow], doubtful: Collection[str] = ()) -> Markdown:
     """Rows of locust's own statistics in the 22 columns of the published report, at full precision.
 
     Figures in the columns named in `doubtful` are in parentheses.
@@ -56,13 +60,15 @@ def doubtful_columns(run: Run) -> frozenset[str]:
     return _LATENCIES if run.distrusted else frozenset()
 
 
-def published_without_figures(outcome: str) -> str:
+def published_without_figures(outcome: str) -> Markdown:
     """The same table for a run that measured nothing."""
     row = ["POST", "/score", *[outcome] * (len(PUBLISHED_HEADERS) - _LABELS)]
     return markdown(PUBLISHED_HEADERS, [row], _LABELS)
 
 
-def side_by_side(published: LocustRow, measured: LocustRow | None, outcome: str, doubtful: Collection[str] = ()) -> str:
+def side_by_side(
+    published: LocustRow, measured: LocustRow | None, outcome: str, doubtful: Collection[str] = ()
+) -> Markdown:
     """Each of the 22 columns: published, measured (or the outcome of a run without figures) and the deviation."""
     texts = _published_cells(published)
     if measured is None:
@@ -78,7 +84,7 @@ def side_by_side(published: LocustRow, measured: LocustRow | None, outcome: str,
     return markdown(("Column", "Published", "Measured", "Deviation"), rows)
 
 
-def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, link: bool = True) -> str:
+def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, link: bool = True) -> Markdown:
     """Main metrics and the bound, one row a release: medians of the ok runs.
 
     A cell without an ok run shows the figures of its newest run in parentheses. `absent`: (release, outcome).
@@ -92,7 +98,7 @@ def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, l
     return markdown(headers, rows)
 
 
-def all_metrics(cell: Cell) -> str:
+def all_metrics(cell: Cell) -> Markdown:
     """Every metric of a cell: the run shown and, when there are several, their median and range."""
     several = len(cell.ok) > 1
     headers = ["Metric", "This run", *(["Median", "Lowest", "Highest"] if several else [])]
@@ -109,7 +115,7 @@ def all_metrics(cell: Cell) -> str:
 
 
 def _published_cells(row: LocustRow, doubtful: Collection[str] = ()) -> list[str]:
-    first = [plain(row.type), plain(row.name), str(row.request_count), str(row.failure_count)]
+    first = [row.type, row.name, str(row.request_count), str(row.failure_count)]
     figures = [repr(float(value)) for value in _figures(row)[2:9]]
     texts = [*first, *figures, *(map(_whole, row.percentiles) if row.percentiles else [DASH] * _PERCENTILES)]
     return [marked(text, counts=header not in doubtful) for header, text in zip(PUBLISHED_HEADERS, texts, strict=True)]
@@ -129,7 +135,7 @@ def _whole(value: float) -> str:
 
 
 def _name(release: str, *, link: bool) -> str:
-    return f"[{release}](v{release}/README.md)" if link and release != MOCK else release
+    return filled("[{}](v{}/README.md)", release, release) if link and release != MOCK else release
 
 
 def _runs(cell: Cell) -> str:

@@ -17,7 +17,7 @@ from scripts.records import conditions
 from scripts.records.conditions import Difference
 from scripts.records.schema import Measurements, ObservedConfig, RequestedConfig, RunRecord
 from scripts.records.storage import RECORD_FILE, run_path
-from scripts.report.tables.formatting import code, listed, marked, plain, quantity, significant
+from scripts.report.tables.formatting import Markdown, code, filled, joined, listed, marked, quantity, significant
 
 _GIB = 2**30
 _NOT_DECLARED = "It cannot be repeated: suite.toml no longer declares it."
@@ -32,13 +32,12 @@ def machines(shown: Iterable[Cell]) -> list[str]:
 def _machine(record: RunRecord) -> str:
     found = record.machine
     memory = f"{found.memory_bytes / _GIB:.0f} GiB"
-    model, system, python = map(plain, (found.cpu_model, found.system, record.python))
-    return f"{model}, {found.cores} cores, {memory} memory, {system}, Python {python}"
+    return f"{found.cpu_model}, {found.cores} cores, {memory} memory, {found.system}, Python {record.python}"
 
 
-def config(profile: Profile) -> str:
+def config(profile: Profile) -> Markdown:
     """The Config block of the published report."""
-    return "\n".join([
+    return joined("\n", [
         f"USERS={profile.users}",
         f"HATCH_RATE={profile.spawn_rate}",
         f"RUN_TIME={profile.run_time_s}s",
@@ -47,39 +46,46 @@ def config(profile: Profile) -> str:
     ])  # fmt: skip
 
 
-def run_link(run: Run) -> str:
+def run_link(run: Run) -> Markdown:
     """A link from a release's page to a run's directory."""
     record = run.record
-    return f"[{record.run_id}](../{run_path(record).as_posix()}/{RECORD_FILE})"
+    return filled("[{}](../{}/{})", record.run_id, run_path(record).as_posix(), RECORD_FILE)
 
 
-def not_ok(cell: Cell) -> list[str]:
+def not_ok(cell: Cell) -> list[Markdown]:
     """Outcome and reasons of every run that is not ok."""
     bad = [run for run in cell.runs if run.outcome != "ok"]
     return [
-        f"{run.record.requested.release}, run {run.record.run_id}: {run.outcome}: "
-        + ("; ".join(code(reason) for reason in run.reasons) or "no reason recorded")
+        filled(
+            "{}, run {}: {}: {}",
+            run.record.requested.release,
+            run.record.run_id,
+            run.outcome,
+            joined("; ", map(code, run.reasons)) or "no reason recorded",
+        )
         for run in bad
     ]
 
 
-def distrusted(cell: Cell) -> list[str]:
+def distrusted(cell: Cell) -> list[Markdown]:
     """Why latencies of ok runs are in parentheses."""
     return [
-        f"{run.record.requested.release}, run {run.record.run_id}: latencies in parentheses: {code(reason)}"
+        filled(
+            "{}, run {}: latencies in parentheses: {}", run.record.requested.release, run.record.run_id, code(reason)
+        )
         for run in cell.ok
         for reason in run.distrusted
     ]
 
 
-def differing(first: Cell, other: Cell) -> str:
+def differing(first: Cell, other: Cell) -> Markdown:
     """The conditions in which two cells differ, with both values."""
     found = conditions.differences(first.shown.record, other.shown.record)
     named = []
     for difference in found:
         fields = _profile(first, other) if difference.name == conditions.PROFILE else []
         named += fields or [difference]
-    return listed([f"{d.name} ({code(d.first)} there, {code(d.second)} here)" for d in named])
+    return listed([filled("{} ({} there, {} here)", d.name, code(d.first), code(d.second)) for d in named])
 
 
 def only_profile_differs(first: Cell, other: Cell) -> bool:
@@ -101,8 +107,8 @@ def _profile(first: Cell, other: Cell) -> list[Difference]:
 def section(suite: Suite, cell: Cell) -> list[str]:
     """The result of a cell: outcome, doubts, main metrics and failures, and the command that repeats it."""
     run = cell.shown
-    lines = [_outcome(cell, run), *(f"Not ok: {line}." for line in not_ok(cell))]
-    lines += [f"Do not rank or compare: {line}." for line in distrusted(cell)]
+    lines: list[str] = [_outcome(cell, run), *(filled("Not ok: {}.", line) for line in not_ok(cell))]
+    lines += [filled("Do not rank or compare: {}.", line) for line in distrusted(cell)]
     if run.record.measurements is not None:
         lines += [_bound(run), _main_metrics(cell), _failures(run.record.measurements)]
     lines.append(_repeat_line(suite, run.record.requested))
@@ -112,7 +118,7 @@ def section(suite: Suite, cell: Cell) -> list[str]:
 def method(cell: Cell) -> list[str]:
     """How the run shown was made: its server, its load generator, and what its memory figures count."""
     record = cell.shown.record
-    lines = []
+    lines: list[str] = []
     if record.observed is not None:
         lines.append(_server(record.requested, record.observed))
     if record.measurements is not None:
@@ -120,7 +126,7 @@ def method(cell: Cell) -> list[str]:
     return lines
 
 
-def spread(cell: Cell) -> Iterator[str]:
+def spread(cell: Cell) -> Iterator[Markdown]:
     """The range of several runs of a cell, and of the machine's own speed."""
     if len(cell.ok) < 2:  # noqa: PLR2004 - one run has no spread
         return
@@ -131,29 +137,40 @@ def spread(cell: Cell) -> Iterator[str]:
             low, high = (quantity(value, metric.unit) for value in (found.low, found.high))
             range_ = marked(f"{low} to {high}{_unit(metric)}", counts=cell.counts(metric))
             ranges.append(f"{metric.words} {range_}")
-    yield (
-        f"Range of {len(cell.ok)} ok runs: {listed(ranges)}. The reference loop is always the same work. "
-        "What it and the figures have in common comes from the machine."
+    yield filled(
+        "Range of {} ok runs: {}. The reference loop is always the same work. "
+        "What it and the figures have in common comes from the machine.",
+        len(cell.ok),
+        listed(ranges),
     )
 
 
-def other_conditions(shown: Cell, others: Iterable[Cell]) -> Iterator[str]:
+def other_conditions(shown: Cell, others: Iterable[Cell]) -> Iterator[Markdown]:
     """How many runs exist under other conditions, and what differs."""
     for other in others:
-        what = differing(other, shown)
-        yield f"{len(other.runs)} more run(s) under other conditions are not pooled with these. They differ in {what}."
+        yield filled(
+            "{} more run(s) under other conditions are not pooled with these. They differ in {}.",
+            len(other.runs),
+            differing(other, shown),
+        )
 
 
-def _outcome(cell: Cell, run: Run) -> str:
+def _outcome(cell: Cell, run: Run) -> Markdown:
     if run.outcome != "ok":
         figures = " Its figures are in parentheses." if run.record.measurements is not None else ""
-        return f"Outcome: {run.outcome}. None of {len(cell.runs)} run(s) is ok. The newest is {run_link(run)}.{figures}"
+        return filled(
+            "Outcome: {}. None of {} run(s) is ok. The newest is {}.{}",
+            run.outcome,
+            len(cell.runs),
+            run_link(run),
+            figures,
+        )
     which = (
         "the only run"
         if len(cell.runs) == 1
         else (f"the one with the median response time of {len(cell.ok)} ok run(s) ({len(cell.runs)} in all)")
     )
-    return f"Outcome: ok. The table and the chart show run {run_link(run)}, {which}."
+    return filled("Outcome: ok. The table and the chart show run {}, {}.", run_link(run), which)
 
 
 def _bound(run: Run) -> str:
@@ -161,7 +178,7 @@ def _bound(run: Run) -> str:
     return f"Bound: {run.bound or 'unknown'}."
 
 
-def _main_metrics(cell: Cell) -> str:
+def _main_metrics(cell: Cell) -> Markdown:
     """The metrics of the table over releases, of the run shown."""
     run = cell.shown
     figures = [
@@ -169,40 +186,45 @@ def _main_metrics(cell: Cell) -> str:
         for m in METRICS
         if "releases" in m.shown_in and run.values[m.name] is not None
     ]
-    return f"Main metrics: {listed(figures)}."
+    return filled("Main metrics: {}.", listed(figures))
 
 
-def _memory(measured: Measurements) -> Iterator[str]:
+def _memory(measured: Measurements) -> Iterator[Markdown]:
     if measured.server is not None and measured.server.memory_kind != "pss":
-        yield f"Memory is {code(measured.server.memory_kind)}: memory that processes share is counted once for each."
+        kind = code(measured.server.memory_kind)
+        yield filled("Memory is {}: memory that processes share is counted once for each.", kind)
 
 
 def _unit(metric: Metric) -> str:
     return f" {metric.unit}" if metric.unit in {"ms", "s", "rps"} else ""
 
 
-def _failures(measured: Measurements) -> str:
-    found = [f"{f.count} {code(f.kind)} ({code(f.message)})" for f in measured.load.failures]
-    return f"Failures: {listed(found)}." if found else "Failures: none."
+def _failures(measured: Measurements) -> Markdown:
+    found = [filled("{} {} ({})", f.count, code(f.kind), code(f.message)) for f in measured.load.failures]
+    return filled("Failures: {}.", listed(found) or "none")
 
 
 def _generator(measured: Measurements, values: dict[str, float | None]) -> str:
     own = measured.generator
     waited = "" if own.run_queue_wait_s is None else f" and waited {significant(own.run_queue_wait_s)} s for a core"
     return (
-        f"Load generator: locust {plain(own.locust)}, {plain(own.user_class)}. "
+        f"Load generator: locust {own.locust}, {own.user_class}. "
         f"It used {significant(own.cpu_s)} s of CPU "
         f"({quantity(values['generator_cpu_per_request_ms'], 'ms')} ms a request){waited}. "
         f"Its event loop woke {significant(own.lag_p99_ms)} ms late (p99). It raised {own.exceptions} exceptions."
     )
 
 
-def _server(requested: RequestedConfig, observed: ObservedConfig) -> str:
+def _server(requested: RequestedConfig, observed: ObservedConfig) -> Markdown:
     held = operational_laws.held_at_once(observed)
     threads = "threads do not apply" if held is None else f"{observed.threads} threads each"
-    return (
-        f"Server: {code(shlex.join(observed.command))}. Observed: {observed.workers} workers, {threads}. "
-        f"Requested: {requested.profile.workers} workers, {requested.profile.threads} threads each."
+    return filled(
+        "Server: {}. Observed: {} workers, {}. Requested: {} workers, {} threads each.",
+        code(shlex.join(observed.command)),
+        observed.workers,
+        threads,
+        requested.profile.workers,
+        requested.profile.threads,
     )
 
 
@@ -212,13 +234,13 @@ def repeat_any(suite: Suite, requested: RequestedConfig) -> str:
     if command is None:
         return _NOT_DECLARED
     if requested.release == MOCK:
-        return f"Repeat with {command}."
-    return f"Repeat a row with {command.replace(f'-{requested.release}-', '-RELEASE-')}."
+        return filled("Repeat with {}.", code(command))
+    return filled("Repeat a row with {}.", code(command.replace(f"-{requested.release}-", "-RELEASE-")))
 
 
 def _repeat_line(suite: Suite, requested: RequestedConfig) -> str:
     command = _repeat(suite, requested)
-    return _NOT_DECLARED if command is None else f"Repeat with {command}."
+    return _NOT_DECLARED if command is None else filled("Repeat with {}.", code(command))
 
 
 def _repeat(suite: Suite, requested: RequestedConfig) -> str | None:
@@ -235,4 +257,4 @@ def _repeat(suite: Suite, requested: RequestedConfig) -> str | None:
     if requested.release != MOCK:
         options += ["--flow", requested.flow]
         options += ["--python", requested.python] if requested.python != suite.python else []
-    return code(shlex.join(["nox", "-s", session, "--", *options]))
+    return shlex.join(["nox", "-s", session, "--", *options])

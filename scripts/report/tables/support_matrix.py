@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from scripts.analysis.run_reader import Run
 from scripts.config.matrix import Engine, Release, Suite
 from scripts.report.tables import markdown
-from scripts.report.tables.formatting import code, span
+from scripts.report.tables.formatting import code, filled, prose, span
 
 NOT_TRIED = "not tried"
 
@@ -72,9 +72,17 @@ def reasons(suite: Suite) -> list[str]:
             for engine in suite.engines
             if not suite.has_engine(first, engine)
         ),
-        *(f"{entry.flow} before {entry.before}: {entry.outcome}: {entry.reason}" for entry in suite.unsupported),
         *(
-            f"{release.version} serves only with {code(' '.join(release.constraints))}: {release.reason}"
+            filled("{} before {}: {}: {}", entry.flow, entry.before, entry.outcome, prose(entry.reason))
+            for entry in suite.unsupported
+        ),
+        *(
+            filled(
+                "{} serves only with {}: {}",
+                release.version,
+                code(" ".join(release.constraints)),
+                prose(release.reason),
+            )
             for release in suite.releases
             if release.constraints
         ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
 from typing import ClassVar
+
+_NOBODY = 65534
 
 
 class Worker(ThreadingHTTPServer):
@@ -143,7 +146,10 @@ def main() -> None:
         time.sleep(60)
     if behaviour["strays"] == "two":
         leave_strays(behaviour)
-    serve(bound(args.b), args.w, behaviour)
+    listener = bound(args.b)
+    if behaviour["boot"] == "no_fork":
+        forbid_forks()
+    Master(listener, args.w, behaviour).serve()
 
 
 def leave_strays(behaviour: dict[str, str]) -> None:
@@ -154,30 +160,63 @@ def leave_strays(behaviour: dict[str, str]) -> None:
         note(behaviour, f"stray:{pid}")
 
 
-def serve(listener: socket.socket, count: int, behaviour: dict[str, str]) -> None:
-    """Fork the workers, one more on SIGTTIN, and end them on SIGTERM unless they are to outlive the master."""
-    workers: list[int] = []
+class Master:
+    """Forks workers, and ends them on SIGTERM unless they are to outlive it.
 
-    def fork() -> None:
+    As gunicorn's, it forks one more worker on SIGTTIN, and on SIGUSR2 a second master with workers of its own.
+    """
+
+    def __init__(self, listener: socket.socket, count: int, behaviour: dict[str, str]) -> None:
+        self.listener = listener
+        self.count = count
+        self.behaviour = behaviour
+        self.children: list[int] = []
+
+    def serve(self) -> None:
+        """Start the workers, and wait for signals."""
+        self.fork_workers()
+        signal.signal(signal.SIGTTIN, lambda _number, _frame: self.fork_worker())
+        signal.signal(signal.SIGUSR2, lambda _number, _frame: self.fork_master())
+        if self.behaviour["sigterm"] != "ignore":
+            signal.signal(signal.SIGTERM, self.end)
+        while True:
+            signal.pause()
+
+    def fork_workers(self) -> None:
+        """As many as were asked for."""
+        for _ in range(self.count):
+            self.fork_worker()
+
+    def fork_worker(self) -> None:
+        """One more."""
         pid = os.fork()
         if pid == 0:
-            if behaviour["sigterm"] == "workers_stay":
+            if self.behaviour["sigterm"] == "workers_stay":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            Worker(listener, behaviour).serve_forever()
-        workers.append(pid)
+            Worker(self.listener, self.behaviour).serve_forever()
+        self.children.append(pid)
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        for pid in workers:
+    def fork_master(self) -> None:
+        """A second master on the same socket."""
+        pid = os.fork()
+        if pid == 0:
+            self.children.clear()
+            self.fork_workers()
+        else:
+            self.children.append(pid)
+
+    def end(self, _number: int, _frame: FrameType | None) -> None:
+        """End the children, then itself."""
+        for pid in self.children:
             os.kill(pid, signal.SIGTERM)
         sys.exit(0)
 
-    for _ in range(count):
-        fork()
-    signal.signal(signal.SIGTTIN, lambda _number, _frame: fork())
-    if behaviour["sigterm"] != "ignore":
-        signal.signal(signal.SIGTERM, end)
-    while True:
-        signal.pause()
+
+def forbid_forks() -> None:
+    """Let the kernel refuse every new process; root is held to no limit, so it becomes somebody else."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    if os.geteuid() == 0:
+        os.setuid(_NOBODY)
 
 
 if __name__ == "__main__":

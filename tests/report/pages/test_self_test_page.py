@@ -14,6 +14,7 @@ from scripts.inference.comparison import COVARIATE, ArmComparison
 from scripts.inference.noise import Noise
 from scripts.report.pages import self_test_page
 from scripts.report.pages.self_test_page import GatePower, InjectedSlowdown
+from scripts.report.tables.formatting import Markdown
 from tests.fakes.synthetic_runs import campaign, spoilt
 
 CPU, MEMORY = "cpu_per_request_ms", "memory_end_bytes"
@@ -42,7 +43,9 @@ def is_aa(ratio: float = 1.0) -> ArmComparison:
 
 def page(found: list[InjectedSlowdown], aa_comparisons: list[ArmComparison]) -> str:
     """The page, of rounds that take half a minute."""
-    return self_test_page.render(found, aa_comparisons, gate=None, round_s=30.0, simulated="SIMULATED\n").decode()
+    return self_test_page.render(
+        found, aa_comparisons, gate=None, round_s=30.0, simulated=Markdown("SIMULATED")
+    ).decode()
 
 
 def row(text: str, first: str) -> list[str]:
@@ -121,7 +124,7 @@ def test_what_a_gate_finds() -> None:
         threshold=0.02,
         detectable={8: 0.055, 20: 0.03},
     )
-    text = self_test_page.render([], [is_aa()], gate=gate, round_s=30.0, simulated="").decode()
+    text = self_test_page.render([], [is_aa()], gate=gate, round_s=30.0, simulated=Markdown("")).decode()
     assert (
         "**A gate on CPU per request**, with threshold 2 %, finds a slowdown of this size in 90 % of cases: "
         "5.5 % with 8 rounds and 3 % with 20 rounds."

@@ -36,7 +36,7 @@ def test_truncated_run_says_so(tmp_path: Path) -> None:
     )
     assert "overhead p50 (ms, lower is better): (" in text
     assert "CPU per request (ms, lower is better): 6.400" in text
-    assert "bound: server-bound\ndo not rank the latencies: truncated: 462 requests still waited" in text
+    assert "bound: server-bound\ndo not rank the latencies: `truncated: 462 requests still waited" in text
 
 
 def test_run_without_figures_shows_its_reasons(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_run_without_figures_shows_its_reasons(tmp_path: Path) -> None:
     directories = [synthetic_runs.write(tmp_path, one) for one in (failed, synthetic_runs.record(number=2))]
     lines = session_summary.of_session(synthetic_runs.SUITE, directories).splitlines()
     assert lines[:4] == [
-        "## promptflow 1.12.0: FastApi + Async Function Nodes, profile report, failed", "", "it died", "",
+        "## promptflow 1.12.0: FastApi + Async Function Nodes, profile report, failed", "", "`it died`", "",
     ]  # fmt: skip
     assert lines[4].startswith("## promptflow 1.12.0")
     assert lines[-1] == "bound: load-bound"
