@@ -62,4 +62,7 @@ def duration_s(text: str) -> float:
     found = _TIME.fullmatch(text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m or 1h")
-    return float(found[1]) * _SECONDS[found[2]]
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"{text} is no time at all; name one such as 90s, 10m or 1h")
+    return seconds

@@ -47,6 +47,27 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}\n  next: {self.prog} --help\n")
 
 
+class _OfSession(argparse.Action):
+    """An option that the session gives: whoever types another value after `--` wants another session."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the value; UsageError for a second one that differs."""
+        before = getattr(namespace, self.dest)
+        if before not in (None, values):
+            raise UsageError(
+                f"{option_string} {values}: {parser.prog.removesuffix(' --')} has {self.dest} {before}, "
+                "and cannot measure another",
+                then="nox -l, which lists the session of each release and engine",
+            )
+        setattr(namespace, self.dest, values)
+
+
 def parser(verb: str, description: str) -> Parser:
     """A parser for the session of a verb; options cannot be abbreviated."""
     return Parser(prog=f"nox -s {verb.replace('_', '-')} --", description=description, allow_abbrev=False)
@@ -56,8 +77,8 @@ def target_parser(verb: str, description: str, argv: Sequence[str], *, required:
     """A parser for a session that is named after its release and engine, which `argv` holds."""
     release, engine = _value("--release", argv) or _EXAMPLE[0], _value("--engine", argv) or _EXAMPLE[1]
     made = parser(f"{verb}-{release}-{engine}", description)
-    for option in ("--release", "--engine"):
-        made.add_argument(option, required=required, help=argparse.SUPPRESS)  # the session's name has both
+    for option in ("--release", "--engine"):  # the session's name has both
+        made.add_argument(option, action=_OfSession, required=required, help=argparse.SUPPRESS)
     return made
 
 

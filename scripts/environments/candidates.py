@@ -40,15 +40,24 @@ def resolve(suite: Suite, spec: str, *, uv: str, system: System, as_of: date | N
         raise UsageError(
             f"{as_of} is in the future", then=f"repeat this command with --as-of {_today()}, or an earlier day"
         )
-    versions = [release.version for release in suite.releases]
-    if spec in versions:
+    require_exists(suite, spec)
+    if _is_release(suite, spec):
         return _release(suite, suite.release(spec), as_of, uv, system)
-    if not wheel_builds.exists(spec):
+    return _candidate(suite, wheel_builds.collect(spec, uv=uv, system=system), as_of, uv, system)
+
+
+def require_exists(suite: Suite, spec: str) -> None:
+    """UsageError unless it names a release of suite.toml, or something that wheels can come from."""
+    if not _is_release(suite, spec) and not wheel_builds.exists(spec):
+        versions = [release.version for release in suite.releases]
         raise UsageError(
             f"{spec!r} is no release of suite.toml, and no file or directory; {did_you_mean(spec, versions)}",
             then="name a release, a wheel, a directory of wheels, a source checkout, or git+URL[@REF]",
         )
-    return _candidate(suite, wheel_builds.collect(spec, uv=uv, system=system), as_of, uv, system)
+
+
+def _is_release(suite: Suite, spec: str) -> bool:
+    return spec in [release.version for release in suite.releases]
 
 
 def _release(suite: Suite, release: Release, as_of: date | None, uv: str, system: System) -> Arm:

@@ -92,7 +92,7 @@ def install(label: str, lock: Lock, python: str, system: System, progress: Progr
         raise EnvironmentBuildError(
             f"the virtualenv of {label} differs from the release's own image:\n"
             + "\n".join(f"  - {mismatch}" for mismatch in mismatches),
-            then=f"correct `image` of the release line in suite.toml, then nox -s lock -- {label}",
+            then=f"correct `image` of the release line in suite.toml, then nox -s lock -- {label.partition('+')[0]}",
         )
     verb = "built" if built.built else "already built"
     progress.done(f"promptflow {label} on Python {built.python}, {len(built.distributions)} packages, {verb}")

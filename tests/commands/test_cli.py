@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from scripts.commands import bench, capacity, cli, compare, gate, lock, self_test
+from scripts.commands import bench, capacity, cli, compare, gate, lock, self_test, status
 from scripts.config.errors import (
     EnvironmentBuildError,
     InvalidMeasurementError,
@@ -355,3 +355,22 @@ def test_help_of_the_gate_names_its_own_default(capsys: pytest.CaptureFixture[st
     assert "make N rounds of each flow (default: a budget of 10m for each flow)" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+@pytest.mark.parametrize(("main", "verb"), [(bench.main, "bench"), (capacity.main, "capacity")])
+def test_session_of_another_target(main: Callable[[list[str]], int], verb: str) -> None:
+    """A release or engine typed after `--` that differs from the session's is refused; the same again is not."""
+    with pytest.raises(UsageError, match=rf"--release 1\.13\.0: nox -s {verb}-1\.12\.0-fastapi has release 1\.12\.0"):
+        main([*TARGET, "--release", "1.13.0", "--dry-run"])
+    with pytest.raises(UsageError, match="--engine flask: nox"):
+        main([*TARGET, "--engine=flask", "--dry-run"])
+    with pytest.raises(UsageError, match="unknown flow 'none'"):
+        main([*TARGET, "--engine", "fastapi", "--flow", "none"])
+
+
+@pytest.mark.parametrize("rounds", ["0", "1001"])
+def test_status_of_no_rounds(rounds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A number of rounds that no session takes is one error, not one for each session."""
+    with pytest.raises(SystemExit):
+        status.main(["--rounds", rounds])
+    assert f"error: --rounds {rounds}: from 1 to 1000" in capsys.readouterr().err
