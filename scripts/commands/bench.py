@@ -18,6 +18,7 @@ from scripts.environments import locks, virtualenvs
 from scripts.host import machine
 from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.host.progress import Progress
+from scripts.host.quiet import Quiet
 from scripts.measure import loadgen, session
 from scripts.measure.run import CompletedRun
 from scripts.measure.session import shown
@@ -43,7 +44,9 @@ def main(argv: list[str]) -> int:
     if args.install_only:
         session.prepare_only(suite, chosen.runs[0], system, progress)
         return 0
-    options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs)
+    options = session.Options(
+        results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet)
+    )
     done = session.make(suite, chosen, options, system, progress, session.prepare)
     print(session_summary.of_session(suite, [run.directory for run in done]))
     return _verdict(done)
@@ -98,7 +101,7 @@ def _verdict(done: list[CompletedRun]) -> int:
     if invalid:
         disturbed = any(disturbance for run in runs for disturbance in run.disturbances)
         then = (
-            "close other programs, then repeat this command"
+            "repeat this command with --wait-quiet 5m, or close other programs first"
             if disturbed
             else "repeat this command with --keep-logs, then read the logs"
         )

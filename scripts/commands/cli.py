@@ -9,6 +9,7 @@ import argparse
 import itertools
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ from scripts.config.errors import (
 from scripts.config.matrix import ROOT
 
 logger = logging.getLogger(__name__)
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _EXAMPLE = ("1.12.0", "fastapi")  # the session that an error names when none was
 
 
@@ -133,6 +136,13 @@ def _add_output_options(parser: Parser) -> None:
         action="store_true",
         help="keep the logs of all processes and the raw request log under .scratch/",
     )
+    parser.add_argument(
+        "--wait-quiet",
+        type=duration_s,
+        metavar="TIME",
+        help="wait before the first run until others use little of the machine, at most this time, e.g. 5m; "
+        "without it a busy machine is refused",
+    )
     add_results_option(parser)
 
 
@@ -142,6 +152,17 @@ def add_results_option(parser: Parser) -> None:
         "--results", type=Path, default=ROOT / "results", metavar="DIR",
         help="the directory of the records (default: results)",
     )  # fmt: skip
+
+
+def duration_s(text: str) -> float:
+    """A time such as 90s, 10m or 1h, as a command line takes it."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m or 1h")
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"{text} is no time at all; name one such as 90s, 10m or 1h")
+    return seconds
 
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:

@@ -9,18 +9,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripts.config.errors import EnvironmentBuildError
+from scripts.config.load_profiles import COUNT, SERVES, SMOKE
 from scripts.config.matrix import ROOT, Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks, virtualenvs
 from scripts.environments.locks import Lock
-from scripts.host import leftovers, machine
+from scripts.host import leftovers, machine, quiet
 from scripts.host.process import System, adopting_orphans
 from scripts.host.progress import Progress
+from scripts.host.quiet import Quiet
 from scripts.measure import record_writer
 from scripts.measure.run import CompletedRun, Prepared, RunContext, remove_unfinished, run
 from scripts.serving.launch import Limits
 
 SCRATCH = ROOT / ".scratch"
+_HOWEVER_BUSY = (COUNT, SERVES, SMOKE)  # profiles of which no time gets into a report
 
 Prepare = Callable[[Suite, RunSpec, System, Progress], Prepared | None]
 
@@ -33,6 +36,7 @@ class Options:
     keep_logs: bool = False
     scratch: Path = SCRATCH
     limits: Limits = field(default_factory=Limits)
+    quiet: Quiet | None = None  # None: however busy the machine is
 
 
 def make(
@@ -64,7 +68,14 @@ def opened(options: Options, users: int, system: System, progress: Progress) -> 
             prepared=None,
             keep_logs=options.keep_logs,
             limits=options.limits,
+            before_first=functools.cache(functools.partial(_look, options.quiet, system, progress)),
         )
+
+
+def _look(wanted: Quiet | None, system: System, progress: Progress) -> None:
+    """Raise unless the machine is as quiet as wanted."""
+    if wanted is not None:
+        quiet.require(wanted, system, progress)
 
 
 def prepare(suite: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared | None:
@@ -107,6 +118,8 @@ def shown(path: Path) -> str:
 def one(context: RunContext, spec: RunSpec, number: str) -> CompletedRun:
     """Make one run, and say where it is recorded; `number` is its place in the session, for people."""
     progress = context.progress
+    if spec.profile.name not in _HOWEVER_BUSY:
+        context.before_first()
     progress.heading(f"{number} {spec.release} {spec.engine} {spec.flow}, profile {spec.profile.name}")
     done = run(context, spec)
     if done.error is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scripts.campaign import request
-from scripts.commands import campaign_options, compare
+from scripts.commands import cli, compare
 from scripts.config import matrix_file
 from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError, VerificationError
 from tests.fakes.stage import BASELINE, CANDIDATE, Stage
@@ -179,7 +179,7 @@ def test_usual_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), ("1.5m", 90)])
 def test_time(text: str, seconds: float) -> None:
     """A time is a number with s, m or h."""
-    assert campaign_options.duration_s(text) == seconds
+    assert cli.duration_s(text) == seconds
 
 
 @pytest.mark.usefixtures("stage")
