@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 from packaging.version import Version
 
@@ -44,6 +45,13 @@ def resolve(suite: Suite, spec: str, *, uv: str, system: System, as_of: date | N
     if _is_release(suite, spec):
         return _release(suite, suite.release(spec), as_of, uv, system)
     return _candidate(suite, wheel_builds.collect(spec, uv=uv, system=system), as_of, uv, system)
+
+
+def resolve_commit(
+    suite: Suite, repository: Path, commit: str, *, uv: str, system: System, as_of: date | None = None
+) -> Arm:
+    """The same of a commit of a local repository."""
+    return _candidate(suite, wheel_builds.collect_commit(repository, commit, uv=uv, system=system), as_of, uv, system)
 
 
 def require_exists(suite: Suite, spec: str) -> None:
