@@ -62,7 +62,7 @@ def between(repository: Path, good: str, bad: str, system: System) -> list[Commi
         )
     form = ("log", "--no-show-signature", "--no-color", "--first-parent", "--reverse", "--format=%H%x09%s")
     found = [
-        Commit(id=line.partition("\t")[0], subject=line.partition("\t")[2])
+        Commit(id=line.partition("\t")[0], subject=_printable(line.partition("\t")[2]))
         for argv in ((*form, "--max-count=1", first), (*form, f"{first}..{last}", "--", *_PROJECTS))
         for line in _git(repository, system, *argv).output.splitlines()
         if _ID.fullmatch(line.partition("\t")[0])
@@ -106,6 +106,10 @@ def _commit(repository: Path, option: str, ref: str, system: System) -> str:
             then=f"repeat this command with {option} and a tag, a branch or a commit, or fetch it first",
         )
     return found[-1]
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _shallow(repository: Path, system: System) -> str:

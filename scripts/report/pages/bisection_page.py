@@ -12,19 +12,53 @@ from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import markdown
-from scripts.report.tables.formatting import code, percent
+from scripts.report.tables.formatting import code, percent, plain
 
 _HEADERS = ("Stage", "Rounds", "Releases", "Change from each to the next", "Next range")
 
 
 def render(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> str:
     """The page; `last`: the runs of the last stage, `as_of`: the days of the releases' locks."""
+    return _page(found, last, _verdict(found), [*_about_change(found, last, as_of), *_elsewhere(found, last)])
+
+
+def of_commits(
+    found: Bisection, last: PairedRounds, subjects: Mapping[str, str], failed: Mapping[str, str], repository: str
+) -> str:
+    """The page of a search among commits; by name of a commit: its subject, and why it cannot be measured."""
+    notes = []
+    if found.change_point is not None:
+        before, commit = (_named(name, subjects) for name in found.ends)
+        untested = ", ".join(_named(name, subjects) for name in found.untested)
+        also = f", or with one of these, which cannot be measured: {untested}" if untested else ""
+        notes = [
+            f"The change came with {commit}{also}. The last commit without it is {before}.",
+            _packages(found, last),
+        ]
+    notes += [f"Skipped {_named(name, subjects)}: {plain(failed[name])}" for name in found.skipped]
+    notes += [
+        f"It also changed by {change_text(change)} from {first} to {second}. To search there, run "
+        + comparison_page.command(
+            last, "find", ["--metric", found.metric.name, "--repo", repository, "--good", first, "--bad", second]
+        )
+        + "."
+        for first, second, change in found.others
+    ]
+    return _page(found, last, _verdict(found), notes)
+
+
+def _named(commit: str, subjects: Mapping[str, str]) -> str:
+    """A commit with its subject, which is foreign text."""
+    return f"{commit} ({plain(subjects[commit])})"
+
+
+def _page(found: Bisection, last: PairedRounds, verdict: str, notes: list[str]) -> str:
     rows = [_row(number, stage) for number, stage in enumerate(found.stages, 1)]
     return templates.text(
         "bisection.md.j2",
         title=f"{found.metric.words} of {last.engine} {last.flow}: where it changed",
-        verdict=_verdict(found),
-        next=[*_about_change(found, last, as_of), *_elsewhere(found, last)],
+        verdict=verdict,
+        next=notes,
         table=markdown.markdown(_HEADERS, rows, labels=len(_HEADERS)),
         about=comparison_page.about(last),
         threshold=_size(found.last.threshold),
@@ -48,6 +82,8 @@ def _verdict(found: Bisection) -> str:
     if found.change_point is not None:
         before, release, change = found.change_point
         verb = "rose" if change.estimate > 0 else "fell"
+        if found.untested:
+            return f"**{found.metric.words} {verb} between {before} and {release}**: {change_text(change)}."
         return f"**{found.metric.words} {verb} with {release}**: {change_text(change)} against {before}."
     first, last, whole = found.last.releases[0], found.last.releases[-1], change_text(found.last.whole)
     if found.last.within_threshold:
@@ -62,15 +98,19 @@ def _about_change(found: Bisection, last: PairedRounds, as_of: Mapping[str, date
     if found.change_point is None:
         return []
     before, release, _ = found.change_point
-    arms = {name: arm for arm, name in last.releases.items()}
-    records = [last.rounds[0].runs[arms[name]].record for name in (before, release)]
-    moved = lock_diff.text(lock_diff.between(*records))
     days = [word for name in (before, release) for word in ("--as-of", as_of[name].isoformat())]
     command = comparison_page.command(last, "attribute", [before, *days, "--to", release])
     return [
-        f"Installed packages that differ: {code(moved)}.",
+        _packages(found, last),
         f"To separate promptflow's effect from its dependencies', run {command}.",
     ]
+
+
+def _packages(found: Bisection, last: PairedRounds) -> str:
+    """What else differs beside a change: the packages of the two arms of the last stage between which it lies."""
+    part = found.last.part or 0
+    records = [last.rounds[0].runs[arm].record for arm in last.arms[part : part + 2]]
+    return f"Installed packages that differ: {code(lock_diff.text(lock_diff.between(*records)))}."
 
 
 def _elsewhere(found: Bisection, last: PairedRounds) -> list[str]:
