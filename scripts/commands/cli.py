@@ -110,7 +110,10 @@ def add_campaign_options(parser: Parser) -> None:
         "--profile", default="compare", metavar="NAME", help="a load profile of suite.toml (default: compare)"
     )
     add_python_option(parser)
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and its time, and measure nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="print the plan and its time, and measure nothing; the wheels and the lock of a candidate are still made",
+    )  # fmt: skip
     _add_output_options(parser)
 
 

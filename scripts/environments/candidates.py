@@ -30,12 +30,15 @@ class Arm:
     about: str  # one line for people, without a path
 
 
-def resolve(suite: Suite, spec: str, *, uv: str, system: System, as_of: date | None = None) -> Arm:
+def resolve(
+    suite: Suite, spec: str, *, uv: str, system: System, as_of: date | None = None, dry_run: bool = False
+) -> Arm:
     """From what was typed to what can be measured; a lock that is not committed is resolved unless it stands.
 
     `spec` is a release, a wheel, a directory of wheels, a source checkout, or git+URL[@REF]. Dependencies are
     those of `as_of`. Without it a release has its committed lock; a candidate of a release's version has that
     release's day, so that the two differ in promptflow alone; any other candidate is resolved as of today.
+    `dry_run`: the arm is for a plan, so a release as of another day is not resolved, and its lock is empty.
     """
     if as_of is not None and as_of > _today():
         raise UsageError(
@@ -43,7 +46,10 @@ def resolve(suite: Suite, spec: str, *, uv: str, system: System, as_of: date | N
         )
     require_exists(suite, spec)
     if _is_release(suite, spec):
-        return _release(suite, suite.release(spec), as_of, uv, system)
+        release = suite.release(spec)
+        if dry_run and as_of is not None and as_of != release.as_of:
+            return _planned_release(suite, release, as_of)
+        return _release(suite, release, as_of, uv, system)
     return _candidate(suite, wheel_builds.collect(spec, uv=uv, system=system), as_of, uv, system)
 
 
@@ -72,6 +78,19 @@ def _release(suite: Suite, release: Release, as_of: date | None, uv: str, system
     about = f"promptflow {release.version}"
     if as_of is None or as_of == release.as_of:
         return _arm(release, locks.read(locks.of_release(suite, release)), about)
+    moved, inputs = _moved(suite, release, as_of)
+    return _arm(moved, _lock(inputs, uv, system), f"{about} as of {as_of}")
+
+
+def _planned_release(suite: Suite, release: Release, as_of: date) -> Arm:
+    """A release as of a day, of which nothing is resolved."""
+    moved, inputs = _moved(suite, release, as_of)
+    lock = Lock(path=inputs.path, digest="", requirements=())
+    return Arm(release=moved, version=release.version, lock=lock, about=f"promptflow {release.version} as of {as_of}")
+
+
+def _moved(suite: Suite, release: Release, as_of: date) -> tuple[Release, Inputs]:
+    """A release as of another day than its own, and what its lock is made from."""
     if as_of <= release.uploaded:  # a day counts from its beginning
         raise UsageError(
             f"promptflow {release.version} was uploaded on {release.uploaded}: not there yet as of {as_of}",
@@ -79,8 +98,7 @@ def _release(suite: Suite, release: Release, as_of: date | None, uv: str, system
         )
     label = f"{_extended(Version(release.version))}asof.{as_of:%Y%m%d}"
     moved = dataclasses.replace(release, version=label, as_of=as_of)
-    inputs = dataclasses.replace(locks.of_release(suite, release), name=label, as_of=as_of, committed=False)
-    return _arm(moved, _lock(inputs, uv, system), f"{about} as of {as_of}")
+    return moved, dataclasses.replace(locks.of_release(suite, release), name=label, as_of=as_of, committed=False)
 
 
 def _candidate(suite: Suite, collected: CandidateWheels, as_of: date | None, uv: str, system: System) -> Arm:
