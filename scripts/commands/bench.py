@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.analysis import run_reader
@@ -24,6 +25,8 @@ from scripts.measure.run import CompletedRun
 from scripts.measure.session import shown
 from scripts.report.pages import session_summary
 from scripts.serving import launch, server_command
+
+_MOST_DISTURBED = 3  # runs in a row, before the session is given up
 
 
 def main(argv: list[str]) -> int:
@@ -47,7 +50,7 @@ def main(argv: list[str]) -> int:
     options = session.Options(
         results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet)
     )
-    done = session.make(suite, chosen, options, system, progress, session.prepare)
+    done = session.make(suite, chosen, options, system, progress, session.prepare, _hopeless)
     print(session_summary.of_session(suite, [run.directory for run in done]))
     return _verdict(done)
 
@@ -89,6 +92,12 @@ def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
         python=args.python,
         rounds=args.rounds,
     )
+
+
+def _hopeless(done: Sequence[CompletedRun]) -> bool:
+    """Whether the machine has disturbed the last three runs."""
+    last = [run_reader.read_run(run.directory) for run in done[-_MOST_DISTURBED:]]
+    return len(last) == _MOST_DISTURBED and all(run.outcome == "invalid" and all(run.disturbances) for run in last)
 
 
 def _verdict(done: list[CompletedRun]) -> int:

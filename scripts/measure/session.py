@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -40,12 +40,24 @@ class Options:
 
 
 def make(
-    suite: Suite, plan: Plan, options: Options, system: System, progress: Progress, prepare: Prepare
+    suite: Suite,
+    plan: Plan,
+    options: Options,
+    system: System,
+    progress: Progress,
+    prepare: Prepare,
+    hopeless: Callable[[Sequence[CompletedRun]], bool] = lambda _done: False,
 ) -> list[CompletedRun]:
-    """Make all runs. A run that fails is recorded, and the next is made all the same."""
+    """Make all runs. A run that fails is recorded, and the next is made unless those so far are `hopeless`."""
     with opened(options, plan.runs[0].profile.users, system, progress) as context:
         prepared = replace(context, prepared=prepare(suite, plan.runs[0], system, progress))
-        return [one(prepared, spec, f"[{number}/{len(plan.runs)}]") for number, spec in enumerate(plan.runs, 1)]
+        done: list[CompletedRun] = []
+        for number, spec in enumerate(plan.runs, 1):
+            done.append(one(prepared, spec, f"[{number}/{len(plan.runs)}]"))
+            if number < len(plan.runs) and hopeless(done):
+                progress.note(f"given up: the machine disturbed the last runs; {len(plan.runs) - number} are not made")
+                break
+        return done
 
 
 @contextlib.contextmanager
