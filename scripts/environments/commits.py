@@ -101,8 +101,8 @@ def _commit(repository: Path, option: str, ref: str, system: System) -> str:
     if not ref or done.code or not found or not _ID.fullmatch(found[-1]):
         tags = _git(repository, system, "tag", "--list", "--sort=-creatordate").output.splitlines()
         raise UsageError(
-            f"{option} {ref}: the repository has no such commit{_shallow(repository, system)}; "
-            f"{did_you_mean(ref, tags[:200])}",
+            f"{option} {ref}: the repository has no such commit{_shallow(repository, system)}"
+            + (f"; {did_you_mean(ref, tags[:200])}" if tags else ", and no tag"),
             then=f"repeat this command with {option} and a tag, a branch or a commit, or fetch it first",
         )
     return found[-1]
