@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from scripts.campaign.runner import CampaignResult
 from scripts.campaign.stopping_rule import StoppingRule
@@ -31,10 +32,15 @@ class Selection:
 
 def expanded(suite: Suite, text: str) -> list[str]:
     """The releases that FIRST..LAST stands for, in order; the text itself when it is no range."""
-    first, _, last = text.partition("..")
-    versions = [release.version for release in suite.releases]
-    if not (first and last) or {first, last}.isdisjoint(versions):  # a release, or a path
+    if ".." not in text or "/" in text or Path(text).exists():  # a release, a path or an address
         return [text]
+    first, last = text.split("..", 1)
+    versions = [release.version for release in suite.releases]
+    if not first or not last or last.startswith("."):
+        raise UsageError(
+            f"{text} is not a range FIRST..LAST",
+            then=f"repeat this command with {first or versions[0]}..{last.lstrip('.') or versions[-1]}",
+        )
     for end in (first, last):
         suite.release(end)
     if versions.index(first) > versions.index(last):
@@ -109,7 +115,8 @@ def serves(suite: Suite, release: Release, engine: Engine, wanted: Flow) -> bool
 
 
 def describe(requested: Campaign, rule: StoppingRule) -> str:
-    """The plan and its time."""
+    """The plan and its time; UsageError when the budget is too short for it."""
+    rule.require_time(requested)
     lines = [f"arm {number}: {arm.about}" for number, arm in enumerate(requested.arms, 1)]
     lines += [f"scenario: {scenario.name}, profile {requested.profile.name}" for scenario in requested.scenarios]
     share = requested.profile.run_time_s * len(requested.arms) / requested.round_s

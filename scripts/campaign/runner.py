@@ -31,7 +31,8 @@ from scripts.records.storage import RecordError, run_directories
 from scripts.report.tables import effect_text
 
 _MOST_FAILED = 3  # rounds of a scenario in a row that do not count, before it is given up
-_MOST_DISTURBED = 3  # invalid runs of an arm in a row, before its round is given up
+_MOST_DISTURBED = 3  # invalid runs of an arm in a row, before its round is given up; of a session, if all are
+_MOST_DISTURBED_LATER = 6  # runs in a row, after better ones, before the session is given up
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +55,8 @@ class _CampaignState:
     floors: Floors
     runs: defaultdict[str, list[Run]]  # by campaign
     identities: dict[str, str] = field(default_factory=dict)  # of the campaign, by scenario
+    disturbed: int = 0  # runs in a row that the machine has disturbed
+    undisturbed: bool = False  # whether any run of this session was not
 
     def paired(self, scenario: CampaignScenario) -> list[PairedRounds]:
         """The rounds so far, as a list of one; empty before the first run."""
@@ -73,6 +76,11 @@ class _CampaignState:
         return comparison.judge(
             self.paired(scenario), self.floors, level=level, minimum_effect=self.rule.minimum_effect
         )
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the machine is too busy to go on: it has disturbed every run so far, or many in a row."""
+        return self.disturbed >= (_MOST_DISTURBED_LATER if self.undisturbed else _MOST_DISTURBED)
 
     def still_open(self, scenario: CampaignScenario) -> int:
         """How many of the requested verdicts are inconclusive."""
@@ -178,6 +186,9 @@ def _rounds(state: _CampaignState, context: RunContext, prepared: Mapping[str, P
                 continue
             ends_s = math.inf if budget_s is None else began + budget_s
             error = _round(state, context, prepared, scenario, ends_s)
+            if error is not None and state.hopeless:
+                context.progress.note(f"given up: the machine disturbed the last {state.disturbed} runs")
+                return [error]
             failed[name] = [] if error is None else [*failed[name], error]
             longest_s = max(longest_s, clock() - start)
     return [
@@ -219,15 +230,17 @@ def _run(
         done = session.one(context, spec, label)
         run = run_reader.read_run(done.directory)
         state.runs[identity].append(run)
+        disturbed = run.outcome == "invalid" and all(run.disturbances)
+        state.disturbed = state.disturbed + 1 if disturbed else 0
+        state.undisturbed = state.undisturbed or not disturbed
         if run.outcome != "invalid":
             return done.error
         context.progress.note(f"invalid: {'; '.join(run.reasons)}")
-        disturbed = all(run.disturbances)
         late = context.system.monotonic() + spec.expected_s > ends_s
         if not disturbed or late or tries == _MOST_DISTURBED:
             return InvalidMeasurementError(
                 f"{tries} run(s) of {spec.release} in a row are invalid: {'; '.join(run.reasons)}",
-                then="close other programs, then repeat this command: it goes on where it ended"
+                then="repeat this command with --wait-quiet 5m: it goes on where it ended"
                 if disturbed
                 else "repeat this command with --keep-logs, then read the logs",
             )

@@ -24,7 +24,10 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     terminate_as_exception()
     suite, system, uv = matrix_file.load(), RealSystem(), virtualenvs.find_uv()
-    arms = [candidates.resolve(suite, args.release, uv=uv, system=system, as_of=day) for day in args.as_of]
+    arms = [
+        candidates.resolve(suite, args.release, uv=uv, system=system, as_of=day, dry_run=args.dry_run)
+        for day in args.as_of
+    ]
     if args.to:
         arms.append(request.resolved(suite, args.to, system))
     requested = request.planned(suite, campaign_options.selection(args), arms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.analysis import run_reader
@@ -18,11 +19,14 @@ from scripts.environments import locks, virtualenvs
 from scripts.host import machine
 from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.host.progress import Progress
+from scripts.host.quiet import Quiet
 from scripts.measure import loadgen, session
 from scripts.measure.run import CompletedRun
 from scripts.measure.session import shown
 from scripts.report.pages import session_summary
 from scripts.serving import launch, server_command
+
+_MOST_DISTURBED = 3  # runs in a row, before the session is given up
 
 
 def main(argv: list[str]) -> int:
@@ -43,8 +47,10 @@ def main(argv: list[str]) -> int:
     if args.install_only:
         session.prepare_only(suite, chosen.runs[0], system, progress)
         return 0
-    options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs)
-    done = session.make(suite, chosen, options, system, progress, session.prepare)
+    options = session.Options(
+        results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet)
+    )
+    done = session.make(suite, chosen, options, system, progress, session.prepare, _hopeless)
     print(session_summary.of_session(suite, [run.directory for run in done]))
     return _verdict(done)
 
@@ -88,6 +94,12 @@ def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
     )
 
 
+def _hopeless(done: Sequence[CompletedRun]) -> bool:
+    """Whether the machine has disturbed the last three runs."""
+    last = [run_reader.read_run(run.directory) for run in done[-_MOST_DISTURBED:]]
+    return len(last) == _MOST_DISTURBED and all(run.outcome == "invalid" and all(run.disturbances) for run in last)
+
+
 def _verdict(done: list[CompletedRun]) -> int:
     """Raise the error of the last run that failed, or that a run is invalid; else 0."""
     errors = [run.error for run in done if run.error is not None]
@@ -98,7 +110,7 @@ def _verdict(done: list[CompletedRun]) -> int:
     if invalid:
         disturbed = any(disturbance for run in runs for disturbance in run.disturbances)
         then = (
-            "close other programs, then repeat this command"
+            "repeat this command with --wait-quiet 5m, or close other programs first"
             if disturbed
             else "repeat this command with --keep-logs, then read the logs"
         )

@@ -74,7 +74,7 @@ def verdict(rows: list[Cost]) -> int:
     if missed:
         raise RegressionError(
             f"{len(missed)} figure(s) exceed their limit:\n" + "\n".join(missed),
-            then="repeat nox -s bench-self on a quiet machine; then look at what changed since results/self.md",
+            then="close other programs, then nox -s bench-self; then look at what changed since results/self.md",
         )
     return EXIT_OK
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import re
 
 from scripts.campaign.request import Selection
 from scripts.campaign.stopping_rule import ROUNDS
 from scripts.commands import cli
 from scripts.config.plan import MAX_ROUNDS
+from scripts.host.quiet import Quiet
 from scripts.inference import intervals
 from scripts.inference.comparison import LEVEL
 from scripts.measure import session
-
-_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def selection(args: argparse.Namespace) -> Selection:
@@ -36,7 +33,7 @@ def add_options(parser: cli.Parser, default_end: str = f"{ROUNDS} rounds") -> No
     ends.add_argument("--rounds", type=rounds, metavar="N", help=f"make N rounds of each flow (default: {default_end})")
     ends.add_argument(
         "--budget",
-        type=duration_s,
+        type=cli.duration_s,
         metavar="TIME",
         help="instead: stop as soon as every verdict is conclusive, at the latest after this time, e.g. 90s, 10m, 1h",
     )
@@ -44,7 +41,9 @@ def add_options(parser: cli.Parser, default_end: str = f"{ROUNDS} rounds") -> No
 
 def options(args: argparse.Namespace) -> session.Options:
     """How the session is carried out."""
-    return session.Options(results=args.results.resolve(), keep_logs=args.keep_logs)
+    return session.Options(
+        results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet)
+    )
 
 
 def rounds(text: str) -> int:
@@ -55,11 +54,3 @@ def rounds(text: str) -> int:
             f"{text} is not a number of rounds from {fewest}, the fewest that allow a verdict, to {MAX_ROUNDS}"
         )
     return int(text)
-
-
-def duration_s(text: str) -> float:
-    """A time such as 90s, 10m or 1h, as a command line takes it."""
-    found = _TIME.fullmatch(text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m or 1h")
-    return float(found[1]) * _SECONDS[found[2]]

@@ -19,6 +19,7 @@ from scripts.config.matrix import Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
+from scripts.host.quiet import Quiet
 from scripts.inference import capacity_search
 from scripts.inference.capacity_search import ObjectiveVerdict, Trial
 from scripts.measure import session
@@ -60,7 +61,7 @@ def main(argv: list[str]) -> int:
     if args.install_only:
         session.prepare_only(suite, chosen.runs[0], system, progress)
         return 0
-    options = Options(results=args.results.resolve(), keep_logs=args.keep_logs)
+    options = Options(results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet))
     searches = make(suite, chosen, settings, options, system, progress, session.prepare)
     print(capacity_page.of_session(suite, settings, [completed.search for completed in searches], _command(args)))
     return _verdict(searches)
@@ -142,7 +143,7 @@ def _verdict(searches: list[CompletedSearch]) -> int:
         )
     raise InvalidMeasurementError(
         f"{flow}: no load was found whose runs are valid and meet the objective; the table says why",
-        then="close other programs, then repeat this command",
+        then="repeat this command with --wait-quiet 5m, or close other programs first",
     )
 
 

@@ -9,6 +9,7 @@ import argparse
 import itertools
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ from scripts.config.errors import (
 from scripts.config.matrix import ROOT
 
 logger = logging.getLogger(__name__)
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _EXAMPLE = ("1.12.0", "fastapi")  # the session that an error names when none was
 
 
@@ -47,6 +50,27 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}\n  next: {self.prog} --help\n")
 
 
+class _OfSession(argparse.Action):
+    """An option that the session gives: whoever types another value after `--` wants another session."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the value; UsageError for a second one that differs."""
+        before = getattr(namespace, self.dest)
+        if before not in (None, values):
+            raise UsageError(
+                f"{option_string} {values}: {parser.prog.removesuffix(' --')} has {self.dest} {before}, "
+                "and cannot measure another",
+                then="nox -l, which lists the session of each release and engine",
+            )
+        setattr(namespace, self.dest, values)
+
+
 def parser(verb: str, description: str) -> Parser:
     """A parser for the session of a verb; options cannot be abbreviated."""
     return Parser(prog=f"nox -s {verb.replace('_', '-')} --", description=description, allow_abbrev=False)
@@ -56,8 +80,8 @@ def target_parser(verb: str, description: str, argv: Sequence[str], *, required:
     """A parser for a session that is named after its release and engine, which `argv` holds."""
     release, engine = _value("--release", argv) or _EXAMPLE[0], _value("--engine", argv) or _EXAMPLE[1]
     made = parser(f"{verb}-{release}-{engine}", description)
-    for option in ("--release", "--engine"):
-        made.add_argument(option, required=required, help=argparse.SUPPRESS)  # the session's name has both
+    for option in ("--release", "--engine"):  # the session's name has both
+        made.add_argument(option, action=_OfSession, required=required, help=argparse.SUPPRESS)
     return made
 
 
@@ -86,7 +110,10 @@ def add_campaign_options(parser: Parser) -> None:
         "--profile", default="compare", metavar="NAME", help="a load profile of suite.toml (default: compare)"
     )
     add_python_option(parser)
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and its time, and measure nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="print the plan and its time, and measure nothing; the wheels and the lock of a candidate are still made",
+    )  # fmt: skip
     _add_output_options(parser)
 
 
@@ -112,6 +139,13 @@ def _add_output_options(parser: Parser) -> None:
         action="store_true",
         help="keep the logs of all processes and the raw request log under .scratch/",
     )
+    parser.add_argument(
+        "--wait-quiet",
+        type=duration_s,
+        metavar="TIME",
+        help="wait before the first run until others use little of the machine, at most this time, e.g. 5m; "
+        "without it a busy machine is refused",
+    )
     add_results_option(parser)
 
 
@@ -121,6 +155,17 @@ def add_results_option(parser: Parser) -> None:
         "--results", type=Path, default=ROOT / "results", metavar="DIR",
         help="the directory of the records (default: results)",
     )  # fmt: skip
+
+
+def duration_s(text: str) -> float:
+    """A time such as 90s, 10m or 1h, as a command line takes it."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 10m or 1h")
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"{text} is no time at all; name one such as 90s, 10m or 1h")
+    return seconds
 
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:

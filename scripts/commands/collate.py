@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("collate", "Write everything derived in results/ again from the records.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 7 when the files are not up to date")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", metavar="DIR", help="default: results")
+    cli.add_results_option(parser)
     return parser.parse_args(argv)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from scripts.campaign import request, runner
 from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
@@ -10,6 +11,7 @@ from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, UsageError
 from scripts.config.matrix import Suite
+from scripts.environments import candidates
 from scripts.host.process import RealSystem, terminate_as_exception
 
 
@@ -51,12 +53,14 @@ def _targets(suite: Suite, args: argparse.Namespace) -> list[str]:
     targets = [target for text in args.target for target in request.expanded(suite, text)]
     if args.aa and len(targets) != 1:
         raise UsageError(
-            "--aa takes one release, and compares it with itself", then=f"nox -s compare -- {targets[0]} --aa"
+            "--aa takes one release, and compares it with itself",
+            then=f"nox -s compare -- {shlex.quote(targets[0])} --aa",
         )
     if not args.aa and len(targets) == 1:
+        candidates.require_exists(suite, targets[0])
         newest = next(release.version for release in reversed(suite.releases) if release.version != targets[0])
         raise UsageError(
             f"nothing to compare {targets[0]} with: name two releases, or one with --aa",
-            then=f"nox -s compare -- {targets[0]} {newest}",
+            then=f"nox -s compare -- {shlex.quote(targets[0])} {newest}",
         )
     return targets * 2 if args.aa else targets

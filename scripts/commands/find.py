@@ -1,16 +1,22 @@
 """Find: `nox -s find -- --metric cpu_per_request --flow static_async 1.10.0..1.18.5` bisects to a changed release.
 
-Each stage measures three releases in interleaved rounds, as `compare` does. Its runs are recorded: the same command
+`--repo PATH --good TAG --bad TAG` bisects to a commit of a local repository in place of a release. Each stage measures
+three of them in interleaved rounds, as `compare` does. Its runs are recorded: the same command
 goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from scripts.analysis.metrics import Metric
 from scripts.campaign import request, runner
+from scripts.campaign.commit_builds import CommitBuilds
 from scripts.campaign.runner import CampaignResult
 from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
 from scripts.commands import campaign_options, cli
@@ -18,6 +24,9 @@ from scripts.config import flows, matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, UsageError
 from scripts.config.flows import Flow
 from scripts.config.matrix import Engine, Suite
+from scripts.environments import commits, virtualenvs
+from scripts.environments.candidates import Arm
+from scripts.environments.commits import Commit
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.inference import bisection, change_points, comparison, gate_decision
 from scripts.inference.bisection import Bisection
@@ -25,7 +34,9 @@ from scripts.inference.change_points import Fit
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure.round_plan import Campaign
 from scripts.report.pages import bisection_page
+from scripts.report.tables import formatting
 
+METRIC, FLOW = "cpu_per_request", "static_async"  # unless others are named
 _FEWEST = 2  # releases
 _ARMS = 3  # of a stage: both ends and the middle
 
@@ -38,35 +49,71 @@ def main(argv: list[str]) -> int:
     suite, system = matrix_file.load(), RealSystem()
     wanted = flows.find(args.flow)
     engine = _engine(suite, args, wanted)
+    if args.repo is not None:
+        builds = _builds(suite, args, system)
+        args.engine, args.flow = [engine.name], [args.flow]
+        if args.dry_run:
+            print(_describe_commits(suite, args, builds.commits, system))
+            return EXIT_OK
+        builds.require_ends()
+        ends = [builds.arm(builds.names[place]) for place in (0, -1)]
+        request.planned(suite, campaign_options.selection(args), ends)  # refused before anything starts
+        return _search(suite, args, metric, _Points(names=builds.names, arm=builds.arm, builds=builds), system)
     releases, left_out = _releases(suite, args, engine, wanted)
     args.engine, args.flow = [engine.name], [args.flow]
     if left_out:
         print(f"skipped, because they cannot serve {wanted.name} on {engine.name}: {', '.join(left_out)}")
-    whole = _planned(suite, args, releases, system)  # whatever cannot be measured is refused before anything starts
+    points = _Points(names=releases, arm=lambda name: request.resolved(suite, name, system))
+    whole = _planned(suite, args, points, releases)  # whatever cannot be measured is refused before anything starts
     if args.dry_run:
         print(_describe(whole, releases, args.rounds))
         return EXIT_OK
+    return _search(suite, args, metric, points, system)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Points:
+    """What is searched: releases, or commits."""
+
+    names: list[str]  # the oldest first
+    arm: Callable[[str], Arm]
+    builds: CommitBuilds | None = None  # of commits
+
+
+def _search(suite: Suite, args: argparse.Namespace, metric: Metric, points: _Points, system: System) -> int:
+    """Bisect, and print the page."""
     paired: dict[tuple[str, ...], PairedRounds] = {}
 
     def measure(names: tuple[str, ...], rounds: int) -> tuple[Fit, float] | None:
-        result = _measured(_planned(suite, args, names, system), rounds, args, system)
+        result = _measured(_planned(suite, args, points, names), rounds, args, system)
         paired[names] = result.paired[0]
         model = change_points.fit(paired[names], metric)
         return None if model is None else (model, comparison.floor(result.floors, paired[names], metric) or 0.0)
 
-    return _report(suite, metric, bisection.search(metric, releases, measure, args.rounds), paired)
+    identity = points.builds.label if points.builds else str
+    found = bisection.search(metric, points.names, measure, args.rounds, identity)
+    return _report(suite, args, metric, found, paired, points.builds)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("find", "Find the release with which a metric changed, by bisection over interleaved rounds.")
-    parser.add_argument("range", metavar="FIRST..LAST", help="the releases to search, e.g. 1.10.0..1.18.5")
     parser.add_argument(
-        "--metric",
-        required=True,
-        metavar="NAME",
-        help="what changed, e.g. cpu_per_request; docs/glossary.md lists them",
+        "range", nargs="?", metavar="FIRST..LAST", help="the releases to search, e.g. 1.10.0..1.18.5; not with --repo"
     )
-    parser.add_argument("--flow", required=True, metavar="NAME|DIR", help="the flow that shows the change")
+    parser.add_argument(
+        "--repo", type=Path, metavar="PATH",
+        help="search the commits of this checkout of promptflow's repository; each commit's own build code runs, and "
+        "its dependencies are resolved",
+    )  # fmt: skip
+    parser.add_argument("--good", metavar="COMMIT", help="with --repo: the tag or commit before the change")
+    parser.add_argument("--bad", metavar="COMMIT", help="with --repo: a tag or commit after the change")
+    parser.add_argument(
+        "--metric", default=METRIC, metavar="NAME",
+        help=f"what changed; docs/glossary.md lists the metrics (default: {METRIC})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--flow", default=FLOW, metavar="NAME|DIR", help=f"the flow that shows the change (default: {FLOW})"
+    )
     parser.add_argument(
         "--engine", metavar="NAME", help="the engine that serves it (default: that of the flow's scenario)"
     )
@@ -75,7 +122,13 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         help=f"rounds of each stage, twice as many where they are inconclusive (default: {ROUNDS})",
     )  # fmt: skip
     cli.add_campaign_options(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    of_commits = [args.repo, args.good, args.bad]
+    if args.range is not None and of_commits != [None] * 3:
+        parser.error("name FIRST..LAST, or --repo with --good and --bad: not both")
+    if args.range is None and None in of_commits:
+        parser.error("name FIRST..LAST, or --repo with --good and --bad")
+    return args
 
 
 def _engine(suite: Suite, args: argparse.Namespace, wanted: Flow) -> Engine:
@@ -87,7 +140,7 @@ def _engine(suite: Suite, args: argparse.Namespace, wanted: Flow) -> Engine:
             return suite.engine(scenario.engine)
     raise UsageError(
         f"{wanted.name} is in no scenario of suite.toml, so its engine must be named",
-        then=f"{_command(args, args.range)} --engine {suite.engines[0].name}",
+        then=f"repeat this command with --engine {suite.engines[0].name}",
     )
 
 
@@ -111,10 +164,20 @@ def _command(args: argparse.Namespace, releases: str) -> str:
     return shlex.join(["nox", "-s", "find", "--", "--metric", args.metric, "--flow", args.flow, *engine, releases])
 
 
-def _planned(suite: Suite, args: argparse.Namespace, names: tuple[str, ...] | list[str], system: System) -> Campaign:
-    return request.planned(
-        suite, campaign_options.selection(args), [request.resolved(suite, name, system) for name in names]
+def _builds(suite: Suite, args: argparse.Namespace, system: System) -> CommitBuilds:
+    """The commits to search, of which none is built yet."""
+    return CommitBuilds(
+        suite=suite,
+        repository=args.repo,
+        commits=commits.between(args.repo, args.good, args.bad, system),
+        uv=virtualenvs.find_uv(),
+        system=system,
+        say=functools.partial(print, flush=True),
     )
+
+
+def _planned(suite: Suite, args: argparse.Namespace, points: _Points, names: Sequence[str]) -> Campaign:
+    return request.planned(suite, campaign_options.selection(args), [points.arm(name) for name in names])
 
 
 def _measured(requested: Campaign, rounds: int, args: argparse.Namespace, system: System) -> CampaignResult:
@@ -134,15 +197,35 @@ def _describe(whole: Campaign, releases: list[str], rounds: int) -> str:
     )
 
 
-def _report(suite: Suite, metric: Metric, found: Bisection | None, paired: dict[tuple[str, ...], PairedRounds]) -> int:
+def _describe_commits(suite: Suite, args: argparse.Namespace, found: Sequence[Commit], system: System) -> str:
+    """The commits, and the time that as many newest releases take: nothing is built."""
+    newest = request.resolved(suite, suite.releases[-1].version, system)
+    whole = request.planned(suite, campaign_options.selection(args), [newest] * len(found))
+    lines = [f"{commit.name} {formatting.plain(commit.subject)}" for commit in found]
+    time = _describe(whole, [commit.name for commit in found], args.rounds).replace("releases", "commits", 1)
+    return "\n".join([*lines, f"{time}; and the time to build up to {len(found)} commits"])
+
+
+def _report(
+    suite: Suite,
+    args: argparse.Namespace,
+    metric: Metric,
+    found: Bisection | None,
+    paired: dict[tuple[str, ...], PairedRounds],
+    builds: CommitBuilds | None,
+) -> int:
     """Print the page; InvalidMeasurementError when noise hides whether the metric changed."""
     if found is None:
         raise InvalidMeasurementError(
             f"a run has no value of {metric.words}, so there is nothing to bisect by",
             then="repeat this command with another --metric; docs/glossary.md lists them",
         )
-    days = {release.version: release.as_of for release in suite.releases}
-    print(bisection_page.render(found, paired[found.last.releases], days))
+    last = paired[found.last.releases]
+    if builds is None:
+        print(bisection_page.render(found, last, {release.version: release.as_of for release in suite.releases}))
+    else:
+        subjects = {commit.name: commit.subject for commit in builds.commits}
+        print(bisection_page.of_commits(found, last, subjects, builds.failed, str(args.repo)))
     if found.change_point is None and not found.last.within_threshold and not found.last.gradual:
         raise InvalidMeasurementError(
             f"noise hides whether {metric.words} changed",

@@ -82,6 +82,8 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.junit is not None and not args.junit.parent.is_dir():
         parser.error(f"--junit {args.junit}: there is no such directory")
+    if args.junit is not None and args.junit.is_dir():
+        parser.error(f"--junit {args.junit}: this is a directory; name a file")
     return args
 
 
@@ -105,7 +107,7 @@ def verdict(cases: Sequence[Case]) -> int:
     if listed["regression"]:
         raise RegressionError(
             f"{len(listed['regression'])} regression(s):\n" + "\n".join(listed["regression"]),
-            then="nox -s attribute -- --help (separates promptflow's effect from its dependencies')",
+            then="nox -s attribute -- --help: it separates promptflow's effect from its dependencies'",
         )
     unknown = listed["no data"] + listed["undecided"]
     if unknown or not cases:

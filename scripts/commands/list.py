@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("list", "Print what can be named on a command line.")
-    parser.add_argument("kind", nargs="?", choices=tuple(_KINDS), help="what to print (default: everything)")
+    parser.add_argument("kind", nargs="?", choices=tuple(_KINDS), help="what to print (default: all)")
     parser.add_argument("--json", action="store_true", help="print the same as JSON")
     return parser.parse_args(argv)
 

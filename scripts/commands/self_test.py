@@ -19,6 +19,7 @@ from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK
 from scripts.config.matrix import Suite
+from scripts.config.plan import MAX_ROUNDS
 from scripts.environments.candidates import Arm
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
@@ -50,13 +51,15 @@ def main(argv: list[str]) -> int:
         for one in found.left_out:
             print(f"left out: {one}")
         return _write(args.results, found.slowed, found.aa_comparisons, is_aa.round_s)
-    injected = _injected(suite, baseline, system)
-    slowed = request.planned(suite, campaign_options.selection(args), [baseline, *injected.values()])
     rule = StoppingRule(rounds=args.rounds, afresh=False)
     if args.dry_run:
-        print(request.describe(slowed, rule))
+        slower = [replace(baseline, about=f"{baseline.about} with {slowdown.name}") for slowdown in SLOWDOWNS]
+        planned = request.planned(suite, campaign_options.selection(args), [baseline, *slower])  # nothing is built
+        print(request.describe(planned, rule))
         print(f"and {args.aa_comparisons} times:\n{request.describe(is_aa, rule)}")
         return EXIT_OK
+    injected = _injected(suite, baseline, system)
+    slowed = request.planned(suite, campaign_options.selection(args), [baseline, *injected.values()])
     options = campaign_options.options(args)
     caught = _measured(slowed, rule, options, system)
     again = [_measured(replace(is_aa, again=number), rule, options, system) for number in range(args.aa_comparisons)]
@@ -121,6 +124,8 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     cli.add_campaign_options(parser)
     args = parser.parse_args(argv)
+    if not 0 <= args.aa_comparisons <= MAX_ROUNDS:
+        parser.error(f"--aa-comparisons {args.aa_comparisons}: from 0 to {MAX_ROUNDS}")
     if args.from_records and args.dry_run:
         parser.error("--from-records measures nothing, so there is no plan to print: leave out --dry-run")
     return args

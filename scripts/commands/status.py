@@ -55,7 +55,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="as for the bench sessions (default: 1)")
     cli.add_python_option(parser)
     cli.add_results_option(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not 1 <= args.rounds <= plan.MAX_ROUNDS:
+        parser.error(f"--rounds {args.rounds}: from 1 to {plan.MAX_ROUNDS}")
+    return args
 
 
 def _command(args: argparse.Namespace) -> str:

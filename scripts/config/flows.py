@@ -50,7 +50,7 @@ def find(name_or_path: str) -> Flow:
     if name_or_path in known:
         return read(FLOWS / name_or_path)
     path = Path(name_or_path).resolve()
-    if not path.is_dir():
+    if not name_or_path or not path.is_dir():
         raise UsageError(
             f"unknown flow {name_or_path!r}, and no such directory; {did_you_mean(name_or_path, known)}",
             then="repeat this command with --flow and a name from flows/, or the path of a flow directory",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 from packaging.version import Version
 
@@ -29,32 +30,67 @@ class Arm:
     about: str  # one line for people, without a path
 
 
-def resolve(suite: Suite, spec: str, *, uv: str, system: System, as_of: date | None = None) -> Arm:
+def resolve(
+    suite: Suite, spec: str, *, uv: str, system: System, as_of: date | None = None, dry_run: bool = False
+) -> Arm:
     """From what was typed to what can be measured; a lock that is not committed is resolved unless it stands.
 
     `spec` is a release, a wheel, a directory of wheels, a source checkout, or git+URL[@REF]. Dependencies are
     those of `as_of`. Without it a release has its committed lock; a candidate of a release's version has that
     release's day, so that the two differ in promptflow alone; any other candidate is resolved as of today.
+    `dry_run`: the arm is for a plan, so a release as of another day is not resolved, and its lock is empty.
     """
     if as_of is not None and as_of > _today():
         raise UsageError(
             f"{as_of} is in the future", then=f"repeat this command with --as-of {_today()}, or an earlier day"
         )
-    versions = [release.version for release in suite.releases]
-    if spec in versions:
-        return _release(suite, suite.release(spec), as_of, uv, system)
-    if not wheel_builds.exists(spec):
+    require_exists(suite, spec)
+    if _is_release(suite, spec):
+        release = suite.release(spec)
+        if dry_run and as_of is not None and as_of != release.as_of:
+            return _planned_release(suite, release, as_of)
+        return _release(suite, release, as_of, uv, system)
+    return _candidate(suite, wheel_builds.collect(spec, uv=uv, system=system), as_of, uv, system)
+
+
+def resolve_commit(
+    suite: Suite, repository: Path, commit: str, *, uv: str, system: System, as_of: date | None = None
+) -> Arm:
+    """The same of a commit of a local repository."""
+    return _candidate(suite, wheel_builds.collect_commit(repository, commit, uv=uv, system=system), as_of, uv, system)
+
+
+def require_exists(suite: Suite, spec: str) -> None:
+    """UsageError unless it names a release of suite.toml, or something that wheels can come from."""
+    if not _is_release(suite, spec) and not wheel_builds.exists(spec):
+        versions = [release.version for release in suite.releases]
         raise UsageError(
             f"{spec!r} is no release of suite.toml, and no file or directory; {did_you_mean(spec, versions)}",
             then="name a release, a wheel, a directory of wheels, a source checkout, or git+URL[@REF]",
         )
-    return _candidate(suite, wheel_builds.collect(spec, uv=uv, system=system), as_of, uv, system)
+
+
+def _is_release(suite: Suite, spec: str) -> bool:
+    return spec in [release.version for release in suite.releases]
 
 
 def _release(suite: Suite, release: Release, as_of: date | None, uv: str, system: System) -> Arm:
     about = f"promptflow {release.version}"
     if as_of is None or as_of == release.as_of:
         return _arm(release, locks.read(locks.of_release(suite, release)), about)
+    moved, inputs = _moved(suite, release, as_of)
+    return _arm(moved, _lock(inputs, uv, system), f"{about} as of {as_of}")
+
+
+def _planned_release(suite: Suite, release: Release, as_of: date) -> Arm:
+    """A release as of a day, of which nothing is resolved."""
+    moved, inputs = _moved(suite, release, as_of)
+    lock = Lock(path=inputs.path, digest="", requirements=())
+    return Arm(release=moved, version=release.version, lock=lock, about=f"promptflow {release.version} as of {as_of}")
+
+
+def _moved(suite: Suite, release: Release, as_of: date) -> tuple[Release, Inputs]:
+    """A release as of another day than its own, and what its lock is made from."""
     if as_of <= release.uploaded:  # a day counts from its beginning
         raise UsageError(
             f"promptflow {release.version} was uploaded on {release.uploaded}: not there yet as of {as_of}",
@@ -62,8 +98,7 @@ def _release(suite: Suite, release: Release, as_of: date | None, uv: str, system
         )
     label = f"{_extended(Version(release.version))}asof.{as_of:%Y%m%d}"
     moved = dataclasses.replace(release, version=label, as_of=as_of)
-    inputs = dataclasses.replace(locks.of_release(suite, release), name=label, as_of=as_of, committed=False)
-    return _arm(moved, _lock(inputs, uv, system), f"{about} as of {as_of}")
+    return moved, dataclasses.replace(locks.of_release(suite, release), name=label, as_of=as_of, committed=False)
 
 
 def _candidate(suite: Suite, collected: CandidateWheels, as_of: date | None, uv: str, system: System) -> Arm:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from scripts.config.errors import EnvironmentBuildError, UsageError, quoted
 from scripts.config.matrix import ROOT
-from scripts.environments import virtualenvs, wheels
+from scripts.environments import commits, virtualenvs, wheels
 from scripts.environments.wheels import Wheel
 from scripts.host.process import System
 
@@ -28,9 +28,6 @@ _NOT_SOURCE = {
     "dist",
 }  # at the top of a project; what lies in build/ would get into the wheel
 _SAME_BYTES = {"SOURCE_DATE_EPOCH": "315532800"}  # 1980-01-01: the same source always builds the same wheel
-# git may ask no question, and run no program for a protocol
-_GIT_ENV = {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh"}
-_GIT_HERE = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}  # set in git's hooks; they would name another repository
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,12 +46,29 @@ def exists(spec: str) -> bool:
 
 def collect(spec: str, *, uv: str, system: System) -> CandidateWheels:
     """Copy or build a candidate's wheels; UsageError when it has none or ones that are not promptflow's."""
+    return _collected(lambda into, work: _fill(into, spec, work, uv, system))
+
+
+def collect_commit(repository: Path, commit: str, *, uv: str, system: System) -> CandidateWheels:
+    """Build the wheels of a commit of a local repository, as it is committed: nothing in its checkout counts."""
+
+    def fill(into: Path, work: Path) -> str:
+        source = work / "source"
+        commits.export(repository, commit, source, work / "source.tar", system)
+        _build_all(source, into, work, uv, system)
+        return f"git commit {commit[:12]}"
+
+    return _collected(fill)
+
+
+def _collected(fill: Callable[[Path, Path], str]) -> CandidateWheels:
+    """The wheels that `fill` puts into its first folder; its second is for its own use."""
     CANDIDATES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CANDIDATES) as scratch:
         work = Path(scratch)
         into = work / "wheels"
         into.mkdir()
-        origin = _fill(into, spec, work, uv, system)
+        origin = fill(into, work)
         built = wheels.read_all(into)
         digest = wheels.digest(built)
         folder = CANDIDATES / digest[:16]
@@ -96,7 +110,7 @@ def _fill(into: Path, spec: str, work: Path, uv: str, system: System) -> str:
 def _fetch(spec: str, repository: Path, system: System) -> str:
     """Fetch one commit of `git+URL[@REF]`; its id. A ref is a branch, a tag or a commit that the server gives out."""
     url, ref = _address(spec)
-    env = {key: value for key, value in virtualenvs.install_env().items() if key not in _GIT_HERE} | _GIT_ENV
+    env = commits.git_env()
     inside = ["git", "-C", str(repository)]
     for argv in (
         ["git", "init", "--quiet", str(repository)],

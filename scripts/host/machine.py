@@ -18,7 +18,7 @@ from scripts.records.schema import Machine
 
 _CPU_SAMPLE_S = 0.3
 _SPARE_FILES = 128  # beside one connection for each user: logs, libraries, listening sockets
-BUSY = 0.10  # share of all cores beyond which a measurement is disturbed
+BUSY = 0.10  # share of all cores, twice what a valid run bears: beyond it no session begins
 _LOCK_VARIABLE = "PROMPTFLOW_SERVE_BENCH_LOCK"
 # One file for all users and all checkouts, wherever TMPDIR points. It is only ever locked, never written.
 _LOCK_FILE = Path("/tmp/promptflow-serve-bench.lock")  # noqa: S108 - a link there is refused

@@ -6,6 +6,7 @@ Starts nothing, and ends nothing.
 from __future__ import annotations
 
 import contextlib
+import os
 import statistics
 import time
 from collections.abc import Iterable, Iterator
@@ -85,6 +86,18 @@ def machine_sample(at_s: float) -> MachineSample:
         stolen_s=getattr(times, "steal", 0.0),
         own_s=time.process_time(),
     )
+
+
+def cpu_by_process() -> dict[int, tuple[str, float]]:
+    """Name and CPU seconds of every other process that can be seen, by process id."""
+    found: dict[int, tuple[str, float]] = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(*_GONE):
+            times = process.cpu_times()
+            name = "".join(letter for letter in process.name() if letter.isprintable())
+            found[process.pid] = (name, times.user + times.system)
+    found.pop(os.getpid(), None)
+    return found
 
 
 def reference_loop_ms() -> float:

@@ -19,6 +19,9 @@ from scripts.inference.intervals import Interval, bonferroni_level
 Measure = Callable[[tuple[str, ...], int], tuple[Fit, float] | None]
 """The model of these releases after so many rounds, and the noise floor; None when a run lacks the metric."""
 
+Identity = Callable[[str], str | None]
+"""What a release is measured as; None when it cannot be measured. Two with one identity are not told apart."""
+
 _LOOKS = 2  # at the requested rounds, and at twice as many
 _DEFAULT_MINIMUM_EFFECT = 0.01  # for a metric that has none of its own
 
@@ -82,6 +85,9 @@ class Bisection:
 
     metric: Metric
     stages: tuple[Stage, ...]
+    ends: tuple[str, str]  # what the search has narrowed the range to
+    untested: tuple[str, ...] = ()  # between these ends: they cannot be measured
+    skipped: tuple[str, ...] = ()  # all that the search came to and that cannot be measured, in order
 
     @property
     def last(self) -> Stage:
@@ -90,11 +96,14 @@ class Bisection:
 
     @property
     def change_point(self) -> tuple[str, str, Interval] | None:
-        """The release before, the release, and the change between them; None when no neighbours changed."""
+        """The release before, the release, and the change between them; None when no neighbours changed.
+
+        They are neighbours but for what is `untested`.
+        """
         part = self.last.part
         if part is None or not self.last.is_change(self.last.changes[part]):
             return None
-        return self.last.releases[part], self.last.releases[part + 1], self.last.changes[part]
+        return *self.ends, self.last.changes[part]
 
     @property
     def others(self) -> list[tuple[str, str, Interval]]:
@@ -112,17 +121,23 @@ def stages_of(number: int) -> int:
     return max(1, math.ceil(math.log2(max(1, number - 1))))
 
 
-def search(metric: Metric, releases: Sequence[str], measure: Measure, rounds: int) -> Bisection | None:
+def search(
+    metric: Metric, releases: Sequence[str], measure: Measure, rounds: int, identity: Identity = str
+) -> Bisection | None:
     """Bisect; each stage has `rounds` rounds, or twice as many where those are inconclusive.
 
-    None when a run lacks the metric.
+    Both ends can be measured, and differ in identity. None when a run lacks the metric.
     """
     wanted = math.log1p(_DEFAULT_MINIMUM_EFFECT) if metric.minimum_effect is None else None
     level = bonferroni_level(LEVEL, 3 * _LOOKS * stages_of(len(releases)))
     low, high = 0, len(releases) - 1
     stages: list[Stage] = []
+    skipped: set[int] = set()
     while True:
-        places = (low, high) if high - low == 1 else (low, (low + high) // 2, high)
+        low, middle, high = _middle(releases, low, high, identity, skipped)
+        if stages and middle is None:  # the last stage has compared these two
+            break
+        places = (low, high) if middle is None else (low, middle, high)
         names = tuple(releases[place] for place in places)
         for look in range(1, _LOOKS + 1):
             found = measure(names, rounds * look)
@@ -134,6 +149,37 @@ def search(metric: Metric, releases: Sequence[str], measure: Measure, rounds: in
                 break
         stages.append(stage)
         part = stage.part
-        if part is None or places[part + 1] - places[part] == 1:
-            return Bisection(metric=metric, stages=tuple(stages))
+        if part is None:
+            break
         low, high = places[part], places[part + 1]
+    return Bisection(
+        metric=metric,
+        stages=tuple(stages),
+        ends=(releases[low], releases[high]),
+        untested=tuple(releases[place] for place in sorted(skipped) if low < place < high),
+        skipped=tuple(releases[place] for place in sorted(skipped)),
+    )
+
+
+def _middle(
+    releases: Sequence[str], low: int, high: int, identity: Identity, skipped: set[int]
+) -> tuple[int, int | None, int]:
+    """The range with a middle that can be measured and is neither end; None for the middle when there is none.
+
+    What cannot be measured is added to `skipped`, and its neighbours are tried. What has the identity of an end takes
+    its place. Of n open places each half keeps at most n/2, so that `stages_of` holds.
+    """
+    while True:
+        places = [place for place in range(low + 1, high) if place not in skipped]
+        if not places:
+            return low, None, high
+        place = places[(len(places) - 1) // 2]
+        found = identity(releases[place])
+        if found is None:
+            skipped.add(place)
+        elif found == identity(releases[low]):
+            low = place
+        elif found == identity(releases[high]):
+            high = place
+        else:
+            return low, place, high

@@ -35,16 +35,16 @@ def thresholds(texts: Sequence[str]) -> dict[str, float]:
     for text in texts:
         parts = _THRESHOLD.fullmatch(text)
         if parts is None:
-            raise UsageError(f"--max {text}: not METRIC=+N%", then=f"for example {_EXAMPLE}")
+            raise UsageError(f"--max {text}: not METRIC=+N%", then=f"repeat this command with, for example, {_EXAMPLE}")
         metric = named_metric(parts["name"], _EXAMPLE)
         worse = "-" if metric.better == "higher" else "+"
         if parts["sign"] not in ("", worse):
             raise UsageError(
                 f"--max {text}: of {metric.name} {metric.better} is better, so the sign must be {worse}",
-                then=f"--max {parts['name']}={worse}{parts['percent']}%",
+                then=f"repeat this command with --max {parts['name']}={worse}{parts['percent']}%",
             )
         if metric.name in found:
-            raise UsageError(f"--max {metric.name} is given twice", then="leave one of them out")
+            raise UsageError(f"--max {metric.name} is given twice", then="repeat this command with one of them")
         found[metric.name] = _log_ratio(text, metric, float(parts["percent"]) / 100)
     return found
 
@@ -54,14 +54,14 @@ def _log_ratio(text: str, metric: Metric, share: float) -> float:
     if share == 0:
         raise UsageError(
             f"--max {text}: no number of rounds can show that nothing changed, so nothing would pass",
-            then=f"name the worsening that can be borne, {_EXAMPLE}",
+            then=f"repeat this command with the worsening that can be borne, such as {_EXAMPLE}",
         )
     if metric.better == "lower":
         return math.log1p(share)
     if share >= 1:
         raise UsageError(
             f"--max {text}: {metric.name} cannot fall by 100 % or more",
-            then=f"--max {metric.name}=-N% with N below 100",
+            then=f"repeat this command with --max {metric.name}=-N% and N below 100",
         )
     return -math.log1p(-share)
 
@@ -77,7 +77,7 @@ def named_metric(name: str, example: str) -> Metric:
         raise UsageError(
             f"{example.split(maxsplit=1)[0]}: there is no metric {name!r} that can be better or worse; "
             f"{did_you_mean(name, known)}",
-            then=f"for example {example}; docs/glossary.md has all metrics",
+            then=f"repeat this command with, for example, {example}; docs/glossary.md has all metrics",
         )
     return known[name]
 

@@ -41,6 +41,10 @@ _UNFINISHED_FILE = "unfinished"  # in a run's folder in scratch while it runs; h
 _FULL_BYTES = 65_536  # with less free, a disk cannot take a log or a recording
 
 
+def _nothing() -> None:
+    """Look at nothing."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
     """A release's virtualenv and the lock it was built from."""
@@ -62,6 +66,7 @@ class RunContext:
     prepared: Prepared | None  # None: the mock API alone
     keep_logs: bool = False
     limits: Limits = field(default_factory=Limits)
+    before_first: Callable[[], None] = _nothing  # looks at the machine, in the first of all calls
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

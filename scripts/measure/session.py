@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripts.config.errors import EnvironmentBuildError
+from scripts.config.load_profiles import COUNT, SERVES, SMOKE
 from scripts.config.matrix import ROOT, Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks, virtualenvs
 from scripts.environments.locks import Lock
-from scripts.host import leftovers, machine
+from scripts.host import leftovers, machine, quiet
 from scripts.host.process import System, adopting_orphans
 from scripts.host.progress import Progress
+from scripts.host.quiet import Quiet
 from scripts.measure import record_writer
 from scripts.measure.run import CompletedRun, Prepared, RunContext, remove_unfinished, run
 from scripts.serving.launch import Limits
 
 SCRATCH = ROOT / ".scratch"
+_HOWEVER_BUSY = (COUNT, SERVES, SMOKE)  # profiles of which no time gets into a report
 
 Prepare = Callable[[Suite, RunSpec, System, Progress], Prepared | None]
 
@@ -33,15 +36,28 @@ class Options:
     keep_logs: bool = False
     scratch: Path = SCRATCH
     limits: Limits = field(default_factory=Limits)
+    quiet: Quiet | None = None  # None: however busy the machine is
 
 
 def make(
-    suite: Suite, plan: Plan, options: Options, system: System, progress: Progress, prepare: Prepare
+    suite: Suite,
+    plan: Plan,
+    options: Options,
+    system: System,
+    progress: Progress,
+    prepare: Prepare,
+    hopeless: Callable[[Sequence[CompletedRun]], bool] = lambda _done: False,
 ) -> list[CompletedRun]:
-    """Make all runs. A run that fails is recorded, and the next is made all the same."""
+    """Make all runs. A run that fails is recorded, and the next is made unless those so far are `hopeless`."""
     with opened(options, plan.runs[0].profile.users, system, progress) as context:
         prepared = replace(context, prepared=prepare(suite, plan.runs[0], system, progress))
-        return [one(prepared, spec, f"[{number}/{len(plan.runs)}]") for number, spec in enumerate(plan.runs, 1)]
+        done: list[CompletedRun] = []
+        for number, spec in enumerate(plan.runs, 1):
+            done.append(one(prepared, spec, f"[{number}/{len(plan.runs)}]"))
+            if number < len(plan.runs) and hopeless(done):
+                progress.note(f"given up: the machine disturbed the last runs; {len(plan.runs) - number} are not made")
+                break
+        return done
 
 
 @contextlib.contextmanager
@@ -64,7 +80,14 @@ def opened(options: Options, users: int, system: System, progress: Progress) -> 
             prepared=None,
             keep_logs=options.keep_logs,
             limits=options.limits,
+            before_first=functools.cache(functools.partial(_look, options.quiet, system, progress)),
         )
+
+
+def _look(wanted: Quiet | None, system: System, progress: Progress) -> None:
+    """Raise unless the machine is as quiet as wanted."""
+    if wanted is not None:
+        quiet.require(wanted, system, progress)
 
 
 def prepare(suite: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared | None:
@@ -92,7 +115,7 @@ def install(label: str, lock: Lock, python: str, system: System, progress: Progr
         raise EnvironmentBuildError(
             f"the virtualenv of {label} differs from the release's own image:\n"
             + "\n".join(f"  - {mismatch}" for mismatch in mismatches),
-            then=f"correct `image` of the release line in suite.toml, then nox -s lock -- {label}",
+            then=f"correct `image` of the release line in suite.toml, then nox -s lock -- {label.partition('+')[0]}",
         )
     verb = "built" if built.built else "already built"
     progress.done(f"promptflow {label} on Python {built.python}, {len(built.distributions)} packages, {verb}")
@@ -107,6 +130,8 @@ def shown(path: Path) -> str:
 def one(context: RunContext, spec: RunSpec, number: str) -> CompletedRun:
     """Make one run, and say where it is recorded; `number` is its place in the session, for people."""
     progress = context.progress
+    if spec.profile.name not in _HOWEVER_BUSY:
+        context.before_first()
     progress.heading(f"{number} {spec.release} {spec.engine} {spec.flow}, profile {spec.profile.name}")
     done = run(context, spec)
     if done.error is not None:

@@ -49,7 +49,7 @@ def read(results: Path, *, profile: str, release: str, engine: str, flow: str) -
         raise NothingMeasuredError(
             f"{results / 'runs' / profile} has no whole round of the self-test's {' and no '.join(missing)} "
             f"({release} on {engine}, {flow})" + "".join(f"\n  - left out: {one}" for one in left_out),
-            then="nox -s self-test (hours; resumable), or name other --results",
+            then="nox -s self-test, which takes hours and goes on where it stopped; or name other --results",
         )
     floors = comparison.noise_floors(found)
     of_arm = dict(enumerate(SLOWDOWNS, BASELINE + 1))

@@ -132,11 +132,21 @@ def disturb(stage: Stage, monkeypatch: pytest.MonkeyPatch, *runs: int) -> None:
 
 
 def test_disturbed_runs_do_not_count(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run whose figures must not be believed is made again, and given up after three rounds of three, with why."""
+    """Where the first three runs are disturbed, the session is given up, and says why and how to wait."""
     disturb(stage, monkeypatch)
-    found = stage.measure(stage.campaign(), FOUR)
-    assert stage.outside.runs == 9
+    found = stage.measure(stage.campaign(flows=("example", "other")), FOUR)
+    assert stage.outside.runs == 3
+    assert "--wait-quiet" in found.failed[0].then
     with pytest.raises(InvalidMeasurementError, match=r"3 run\(s\) .* are invalid: .*other processes took"):
+        runner.require_whole(stage.campaign(), found)
+
+
+def test_disturbed_later(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After good runs, a session is given up after two rounds in a row, of three disturbed runs each."""
+    disturb(stage, monkeypatch, *range(3, 30))
+    found = stage.measure(stage.campaign(), FOUR)
+    assert stage.outside.runs == 2 + 2 * 3
+    with pytest.raises(InvalidMeasurementError, match="other processes took"):
         runner.require_whole(stage.campaign(), found)
 
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from scripts.commands import bench, capacity, cli, compare, gate, lock, self_test
+from scripts.commands import bench, capacity, cli, compare, gate, lock, self_test, status
 from scripts.config.errors import (
     EnvironmentBuildError,
     InvalidMeasurementError,
@@ -32,6 +32,7 @@ from scripts.measure.run import CompletedRun
 from tests.fakes import synthetic_runs
 
 TARGET = ["--release", "1.12.0", "--engine", "fastapi"]
+QUIETER = "repeat this command with --wait-quiet 5m, or close other programs first"
 
 
 def exit_code(main: Callable[[list[str]], int], monkeypatch: pytest.MonkeyPatch) -> int:
@@ -269,8 +270,8 @@ def test_verdict_of_a_failed_run(tmp_path: Path) -> None:
     ("generator", "reason", "then"),
     [
         ({"exceptions": 1}, "raised 1 exceptions", "repeat this command with --keep-logs, then read the logs"),
-        ({"lag_p99_ms": 50.0}, "event loop was late", "close other programs, then repeat this command"),
-        ({"run_queue_wait_s": 30.0}, "waited for a core", "close other programs, then repeat this command"),
+        ({"lag_p99_ms": 50.0}, "event loop was late", QUIETER),
+        ({"run_queue_wait_s": 30.0}, "waited for a core", QUIETER),
     ],
 )
 def test_verdict_of_a_run_not_to_be_believed(tmp_path: Path, generator: dict[str, Any], reason: str, then: str) -> None:
@@ -355,3 +356,31 @@ def test_help_of_the_gate_names_its_own_default(capsys: pytest.CaptureFixture[st
     assert "make N rounds of each flow (default: a budget of 10m for each flow)" in " ".join(
         capsys.readouterr().out.split()
     )
+
+
+@pytest.mark.parametrize(("main", "verb"), [(bench.main, "bench"), (capacity.main, "capacity")])
+def test_session_of_another_target(main: Callable[[list[str]], int], verb: str) -> None:
+    """A release or engine typed after `--` that differs from the session's is refused; the same again is not."""
+    with pytest.raises(UsageError, match=rf"--release 1\.13\.0: nox -s {verb}-1\.12\.0-fastapi has release 1\.12\.0"):
+        main([*TARGET, "--release", "1.13.0", "--dry-run"])
+    with pytest.raises(UsageError, match="--engine flask: nox"):
+        main([*TARGET, "--engine=flask", "--dry-run"])
+    with pytest.raises(UsageError, match="unknown flow 'none'"):
+        main([*TARGET, "--engine", "fastapi", "--flow", "none"])
+
+
+@pytest.mark.parametrize("rounds", ["0", "1001"])
+def test_status_of_no_rounds(rounds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A number of rounds that no session takes is one error, not one for each session."""
+    with pytest.raises(SystemExit):
+        status.main(["--rounds", rounds])
+    assert f"error: --rounds {rounds}: from 1 to 1000" in capsys.readouterr().err
+
+
+def test_three_disturbed_runs_are_enough(tmp_path: Path) -> None:
+    """A bench session is given up after three disturbed runs in a row, and not for what a server did."""
+    disturbed = [done(tmp_path, number=number, generator={"lag_p99_ms": 50.0}) for number in (1, 2, 3)]
+    assert not bench._hopeless(disturbed[:2])
+    assert bench._hopeless(disturbed)
+    assert not bench._hopeless([*disturbed[:2], done(tmp_path, number=4)])
+    assert not bench._hopeless([*disturbed[:2], done(tmp_path, number=5, generator={"exceptions": 1})])

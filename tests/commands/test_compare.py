@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from scripts.campaign import request
-from scripts.commands import campaign_options, compare
+from scripts.commands import cli, compare
+from scripts.config import matrix_file
 from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError, VerificationError
 from tests.fakes.stage import BASELINE, CANDIDATE, Stage
 
@@ -62,6 +63,28 @@ def test_backward_range(stage: Stage) -> None:
     assert refused.value.then == "repeat this command with 1.11.0..1.14.0"
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "then"),
+    [
+        ("1.98.0..1.99.0", r"unknown release '1\.98\.0'", "nox -l"),
+        ("1.17.2..", r"is not a range FIRST\.\.LAST", "repeat this command with 1.17.2..1.18.5"),
+        ("..1.17.2", r"is not a range FIRST\.\.LAST", "repeat this command with 1.0.0..1.17.2"),
+        ("1.17.2...1.18.5", r"is not a range FIRST\.\.LAST", "repeat this command with 1.17.2..1.18.5"),
+    ],
+)
+def test_what_is_no_range(stage: Stage, text: str, message: str, then: str) -> None:
+    """What looks like a range and is none is answered as one, with a range that is."""
+    with pytest.raises(UsageError, match=message) as refused:
+        compare.main(stage.arguments(text, "--dry-run"))
+    assert refused.value.then == then
+
+
+@pytest.mark.parametrize("text", ["../promptflow", "git+https://git.example/a..b", "..", "1.12.0"])
+def test_path_with_dots_is_no_range(text: str) -> None:
+    """A path or an address that holds two dots is a candidate."""
+    assert request.expanded(matrix_file.load(), text) == [text]
+
+
 def test_range_with_an_unknown_end(stage: Stage) -> None:
     """A range of which one end is no release is refused by that end."""
     with pytest.raises(UsageError, match=r"unknown release '1\.99\.0'"):
@@ -99,6 +122,7 @@ def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
         ([*PAIR, "--rounds", "3"], "3 is not a number of rounds from 4, the fewest that allow a verdict, to 1000"),
         ([*PAIR, "--rounds", "1001"], "1001 is not a number of rounds"),
         ([*PAIR, "--rounds", "²"], "² is not a number of rounds"),
+        ([*PAIR, "--budget", "0s"], "0s is no time at all; name one such as"),
         ([*PAIR, "--budget", "10"], "'10' is not a time such as 90s, 10m or 1h"),
         ([*PAIR, "--budget", "10m", "--rounds", "8"], "not allowed with argument"),
         ([*PAIR, "--budgt", "10m"], "did you mean '--budget'?"),
@@ -118,6 +142,10 @@ def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str],
     [
         ([BASELINE], "nothing to compare 1.12.0 with"),
         (["1.12.0..1.12.0"], "nothing to compare 1.12.0 with"),
+        (["1.99.0"], "'1.99.0' is no release of suite.toml"),
+        ([""], "'' is no release of suite.toml"),
+        ([*PAIR, "--budget", "10s", "--dry-run"], "the budget of 0.2 minutes is too short"),
+        ([*PAIR, "--flow", ""], "unknown flow ''"),
         ([*PAIR, "--aa"], "--aa takes one release"),
         ([*PAIR, "--profile", "compar"], "unknown profile 'compar'; did you mean 'compare'"),
         ([*PAIR, "--engine", "flsk"], "unknown engine 'flsk'; did you mean 'flask'"),
@@ -151,7 +179,7 @@ def test_usual_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), ("1.5m", 90)])
 def test_time(text: str, seconds: float) -> None:
     """A time is a number with s, m or h."""
-    assert campaign_options.duration_s(text) == seconds
+    assert cli.duration_s(text) == seconds
 
 
 @pytest.mark.usefixtures("stage")

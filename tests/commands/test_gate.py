@@ -143,6 +143,7 @@ def test_junit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--max", "cpu_per_request=+3%", "--max", "cpu_per_request_ms=+4%"], "given twice"),
         (["--budget", "10s"], "is too short"),
         (["--junit", "no/such/directory/junit.xml"], "there is no such directory"),
+        (["--junit", "."], "this is a directory; name a file"),
         (["--rounds", "1"], "1 is not a number of rounds"),
     ],
 )

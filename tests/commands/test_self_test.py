@@ -95,8 +95,9 @@ def test_slowdown_that_fails(stage: Stage) -> None:
     assert not (stage.results / "self-test.md").exists()
 
 
-def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """A dry run prints both plans, and measures nothing."""
+def test_dry_run(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run prints both plans, and neither builds nor measures anything."""
+    monkeypatch.delattr(self_test, "_injected")
     assert self_test.main([*arguments(stage), "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert f"arm {1 + len(SLOWDOWNS)}: " in out

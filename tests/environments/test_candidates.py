@@ -61,6 +61,22 @@ def test_release(as_of: datetime.date | None) -> None:
     assert (arm.version, arm.about, tools.commands) == ("1.12.0", "promptflow 1.12.0", [])
 
 
+@pytest.mark.usefixtures("root")
+def test_plan_of_a_release_as_of_another_day() -> None:
+    """For a plan nothing is resolved: the arm has the same label and name, and a lock without content."""
+    tools = Toolbox()
+    arm = candidates.resolve(MATRIX, "1.12.0", uv="uv", system=tools, as_of=LATER, dry_run=True)
+    assert (arm.release.version, arm.about) == ("1.12.0+asof.20250124", "promptflow 1.12.0 as of 2025-01-24")
+    assert (arm.lock.requirements, tools.commands) == ((), [])
+
+
+@pytest.mark.usefixtures("root")
+def test_plan_of_a_release_as_of_its_own_day() -> None:
+    """For a plan a release as of its own day has its committed lock."""
+    arm = candidates.resolve(MATRIX, "1.12.0", uv="uv", system=Toolbox(), as_of=RELEASE.as_of, dry_run=True)
+    assert arm.lock == locks.read(locks.of_release(MATRIX, RELEASE))
+
+
 def test_release_as_of_another_day(root: Path) -> None:
     """The same requirements are resolved as of that day into a lock of its own, under a label that says so."""
     tools = Toolbox()

@@ -177,7 +177,15 @@ def _nothing() -> None:
     """Signals stay the test's."""
 
 
-def _resolve(_matrix: Suite, spec: str, *, uv: str, system: System, as_of: date | None = None) -> Arm:
+def _resolve(
+    _matrix: Suite,
+    spec: str,
+    *,
+    uv: str,
+    system: System,
+    as_of: date | None = None,
+    dry_run: bool = False,  # noqa: ARG001 - fakes resolve nothing
+) -> Arm:
     assert uv
     assert system
     return arm(f"{spec}+asof.{as_of:%Y%m%d}" if as_of else spec)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 
 import numpy as np
@@ -171,3 +171,53 @@ def test_page_of_a_gradual_change() -> None:
 def test_a_noise_floor_raises_the_threshold() -> None:
     """A change smaller than the noise floor is none."""
     assert searched(measuring({7: 0.08}, noise=0.004, floor=0.2)).change_point is None
+
+
+def skipping(*broken: int) -> Callable[[str], str | None]:
+    """Releases that cannot be measured, by their place."""
+    return lambda name: None if RELEASES.index(name) in broken else name
+
+
+@pytest.mark.parametrize("place", [1, 7, 10, 13, 20])
+def test_what_cannot_be_measured_is_stepped_over(place: int) -> None:
+    """Where points cannot be measured, neighbours are tried, and the answer is the range that holds the change."""
+    broken = (4, 5, 9, 10, 11, 12, 15)
+    found = bisection.search(CPU, RELEASES, measuring({place: 0.08}), 8, skipping(*broken))
+    assert found is not None
+    assert found.change_point is not None
+    low, high = (RELEASES.index(name) for name in found.ends)
+    assert low < place <= high
+    assert found.untested == tuple(RELEASES[n] for n in range(low + 1, high))
+    assert {RELEASES.index(name) for name in found.untested} <= set(broken)
+    assert len(found.stages) <= bisection.stages_of(len(RELEASES))
+
+
+def test_nothing_between_can_be_measured() -> None:
+    """Where no point between the ends can be measured, the ends are compared, and the answer is all of it."""
+    found = bisection.search(CPU, RELEASES, measuring({7: 0.08}), 8, skipping(*range(1, 20)))
+    assert found is not None
+    assert found.ends == ("1.0.0", "1.20.0")
+    assert found.untested == found.skipped == RELEASES[1:-1]
+    assert [stage.releases for stage in found.stages] == [("1.0.0", "1.20.0")]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_stages_hold_whatever_is_skipped(seed: int) -> None:
+    """No pattern of points that cannot be measured takes more stages than a search without them."""
+    rng = np.random.default_rng(seed)
+    broken = tuple(int(n) for n in rng.choice(np.arange(1, 20), size=10, replace=False))
+    place = int(rng.integers(1, 21))
+    found = bisection.search(CPU, RELEASES, measuring({place: 0.2}), 8, skipping(*broken))
+    assert found is not None
+    assert len(found.stages) <= bisection.stages_of(len(RELEASES))
+
+
+def test_points_of_one_identity_are_measured_once() -> None:
+    """A point that is the same as an end takes its place, and the answer names the nearest neighbours."""
+    requested: list[tuple[tuple[str, ...], int]] = []
+    same = {name: ("before" if place < 13 else "after") for place, name in enumerate(RELEASES)}
+    found = bisection.search(CPU, RELEASES, measuring({13: 0.1}, requested=requested), 8, same.__getitem__)
+    assert found is not None
+    assert found.change_point is not None
+    assert found.change_point[:2] == ("1.12.0", "1.13.0")
+    assert len(found.stages) == 1

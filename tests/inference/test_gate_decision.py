@@ -54,14 +54,14 @@ def test_threshold_is_the_worsening_that_is_written(text: str, name: str, ratio:
 @pytest.mark.parametrize(
     ("texts", "message", "then"),
     [
-        (["cpu_per_request"], "not METRIC=", "for example --max cpu_per_request="),
+        (["cpu_per_request"], "not METRIC=", "for example, --max cpu_per_request="),
         (["cpu_per_request=+3"], "not METRIC=", "for example"),
         (["cpu_per_request=3ms"], "not METRIC=", "for example"),
         (["cpu_per_reqest=+3%"], "did you mean 'cpu_per_request'", "glossary"),
         (["ceiling_use=+3%"], "no metric 'ceiling_use' that can be better or worse", "glossary"),
         (["cpu_per_request=-3%"], "lower is better, so the sign must be +", "--max cpu_per_request=+3%"),
         (["throughput=+3%"], "higher is better, so the sign must be -", "--max throughput=-3%"),
-        (["cpu_per_request=3%", "cpu_per_request_ms=4%"], "given twice", "leave one"),
+        (["cpu_per_request=3%", "cpu_per_request_ms=4%"], "given twice", "repeat this command with one"),
         (["cpu_per_request=+0%"], "nothing would pass", "worsening that can be borne"),
         (["throughput=-100%"], "cannot fall by 100 % or more", "N below 100"),
     ],

@@ -134,3 +134,10 @@ def test_virtualenv_that_cannot_be_built(options: session.Options, outside: Fake
     with pytest.raises(EnvironmentBuildError, match="no network"):
         make(options, outside, fails)
     assert outside.events == []
+
+
+def test_hopeless_session_is_given_up(options: session.Options, outside: FakeSystem) -> None:
+    """The runs after those that are called hopeless are not made."""
+    progress = Progress(outside.monotonic, Console(file=io.StringIO()))
+    done = session.make(MATRIX, PLAN, options, outside, progress, nothing_to_build, lambda done: len(done) == 2)
+    assert len(done) == 2

@@ -19,12 +19,50 @@ _HEADERS = ("Stage", "Rounds", "Releases", "Change from each to the next", "Next
 
 def render(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> str:
     """The page; `last`: the runs of the last stage, `as_of`: the days of the releases' locks."""
+    return _page(found, last, _verdict(found), [*_about_change(found, last, as_of), *_elsewhere(found, last)])
+
+
+def of_commits(
+    found: Bisection, last: PairedRounds, subjects: Mapping[str, str], failed: Mapping[str, str], repository: str
+) -> str:
+    """The page of a search among commits; by name of a commit: its subject, and why it cannot be measured."""
+    notes = []
+    if found.change_point is not None:
+        before, commit = (_named(name, subjects) for name in found.ends)
+        untested = ", ".join(_named(name, subjects) for name in found.untested)
+        also = f", or with one of these, which cannot be measured: {untested}" if untested else ""
+        notes = [
+            filled("The change came with {}{}. The last commit without it is {}.", commit, also, before),
+            _packages(found, last),
+        ]
+    notes += [filled("Skipped {}: {}", _named(name, subjects), failed[name]) for name in found.skipped]
+    notes += [
+        filled(
+            "It also changed by {} from {} to {}. To search there, run {}.",
+            change_text(change),
+            first,
+            second,
+            comparison_page.command(
+                last, "find", ["--metric", found.metric.name, "--repo", repository, "--good", first, "--bad", second]
+            ),
+        )
+        for first, second, change in found.others
+    ]
+    return _page(found, last, _verdict(found), notes)
+
+
+def _named(commit: str, subjects: Mapping[str, str]) -> str:
+    """A commit with its subject, which is foreign text."""
+    return f"{commit} ({subjects[commit]})"
+
+
+def _page(found: Bisection, last: PairedRounds, verdict: Markdown, notes: list[Markdown]) -> str:
     rows = [_row(number, stage) for number, stage in enumerate(found.stages, 1)]
     return templates.text(
         "bisection.md.j2",
         title=f"{found.metric.words} of {last.engine} {last.flow}: where it changed",
-        verdict=_verdict(found),
-        next=[*_about_change(found, last, as_of), *_elsewhere(found, last)],
+        verdict=verdict,
+        next=notes,
         table=markdown.markdown(_HEADERS, rows, labels=len(_HEADERS)),
         about=comparison_page.about(last),
         threshold=_size(found.last.threshold),
@@ -48,6 +86,9 @@ def _verdict(found: Bisection) -> Markdown:
     if found.change_point is not None:
         before, release, change = found.change_point
         verb = "rose" if change.estimate > 0 else "fell"
+        if found.untested:
+            text = "**{} {} between {} and {}**: {}."
+            return filled(text, found.metric.words, verb, before, release, change_text(change))
         return filled(
             "**{} {} with {}**: {} against {}.", found.metric.words, verb, release, change_text(change), before
         )
@@ -65,15 +106,19 @@ def _about_change(found: Bisection, last: PairedRounds, as_of: Mapping[str, date
     if found.change_point is None:
         return []
     before, release, _ = found.change_point
-    arms = {name: arm for arm, name in last.releases.items()}
-    records = [last.rounds[0].runs[arms[name]].record for name in (before, release)]
-    moved = lock_diff.text(lock_diff.between(*records))
     days = [word for name in (before, release) for word in ("--as-of", as_of[name].isoformat())]
     command = comparison_page.command(last, "attribute", [before, *days, "--to", release])
     return [
-        filled("Installed packages that differ: {}.", code(moved)),
+        _packages(found, last),
         filled("To separate promptflow's effect from its dependencies', run {}.", command),
     ]
+
+
+def _packages(found: Bisection, last: PairedRounds) -> Markdown:
+    """What else differs beside a change: the packages of the two arms of the last stage between which it lies."""
+    part = found.last.part or 0
+    records = [last.rounds[0].runs[arm].record for arm in last.arms[part : part + 2]]
+    return filled("Installed packages that differ: {}.", code(lock_diff.text(lock_diff.between(*records))))
 
 
 def _elsewhere(found: Bisection, last: PairedRounds) -> list[Markdown]:
