@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +17,10 @@ from scripts.environments.locks import Lock
 from scripts.host import leftovers, machine
 from scripts.host.process import System, adopting_orphans
 from scripts.host.progress import Progress
-from scripts.measure import record_writer
+from scripts.measure import callgrind, record_writer, side_by_side
+from scripts.measure.callgrind import Valgrind
 from scripts.measure.run import CompletedRun, Prepared, RunContext, remove_unfinished, run
+from scripts.serving import launch
 from scripts.serving.launch import Limits
 
 SCRATCH = ROOT / ".scratch"
@@ -33,20 +36,29 @@ class Options:
     keep_logs: bool = False
     scratch: Path = SCRATCH
     limits: Limits = field(default_factory=Limits)
+    jobs: int = 1  # runs at the same time; only where work is counted may it be more
 
 
 def make(
     suite: Suite, plan: Plan, options: Options, system: System, progress: Progress, prepare: Prepare
 ) -> list[CompletedRun]:
     """Make all runs. A run that fails is recorded, and the next is made all the same."""
-    with opened(options, plan.runs[0].profile.users, system, progress) as context:
-        prepared = replace(context, prepared=prepare(suite, plan.runs[0], system, progress))
+    first, jobs = plan.runs[0], min(options.jobs, len(plan.runs))
+    with opened(options, first.profile.users, system, progress, counts=first.counting is not None) as context:
+        prepared = replace(context, prepared=prepare(suite, first, system, progress))
+        if jobs > 1:
+            return side_by_side.make(prepared, plan.runs, jobs, one)
         return [one(prepared, spec, f"[{number}/{len(plan.runs)}]") for number, spec in enumerate(plan.runs, 1)]
 
 
 @contextlib.contextmanager
-def opened(options: Options, users: int, system: System, progress: Progress) -> Iterator[RunContext]:
-    """Hold the machine for runs of up to so many users, and remove what a killed session has left."""
+def opened(
+    options: Options, users: int, system: System, progress: Progress, *, counts: bool = False
+) -> Iterator[RunContext]:
+    """Hold the machine for runs of up to so many users, and remove what a killed session has left.
+
+    `counts`: the runs count work; EnvironmentBuildError where valgrind cannot, before anything is built.
+    """
     record_writer.require_writable(options.results)
     machine.raise_open_files(users)
     spared = leftovers.children()
@@ -64,7 +76,15 @@ def opened(options: Options, users: int, system: System, progress: Progress) -> 
             prepared=None,
             keep_logs=options.keep_logs,
             limits=options.limits,
+            valgrind=_valgrind(system, options.scratch, marker) if counts else None,
         )
+
+
+def _valgrind(system: System, scratch: Path, marker: str) -> Valgrind:
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        env = launch.counted_environment(Path(folder), marker, callgrind.pinned_environment())
+        return callgrind.require(system, env, Path(folder))
 
 
 def prepare(suite: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared | None:

@@ -78,6 +78,12 @@ def at(command: Sequence[str], port: int | str) -> tuple[str, ...]:
     return (*command[:address], f"{LOOPBACK}:{port}", *command[address + 1 :])
 
 
+def with_one_worker(command: Sequence[str]) -> tuple[str, ...]:
+    """The command with one worker in place of its own number."""
+    number = command.index("-w") + 1
+    return (*command[:number], "1", *command[number + 1 :])
+
+
 def workers_of(command: Sequence[str]) -> int:
     """How many workers a gunicorn command line requests."""
     return int(command[command.index("-w") + 1])
