@@ -23,6 +23,7 @@ from scripts.host.process import LOOPBACK, Child, Reply, System
 _TEMPLATE = Path("promptflow/_sdk/data/docker/runit/promptflow-serve/run.jinja2")
 _EXPAND_S = 20
 _CONDA_ENVIRONMENT = "promptflow-serve"  # a name for the template; nothing uses it
+NOT_BUILT = "(the release's own command; shown here once the virtualenv is built: --install-only)"
 _INERT_SHELL = """
 PATH=/nonexistent; readonly PATH
 echo() { :; }; ls() { :; }; cd() { :; }; pf() { :; }; conda() { :; }
@@ -70,6 +71,14 @@ def shipped_command(script: str, settings: Mapping[str, str], system: System, cw
             then=f"see {_TEMPLATE} in its wheel",
         )
     return commands[0]
+
+
+def of_environment(path: Path, requested: Mapping[str, str], system: System) -> tuple[str, ...] | None:
+    """The command of a virtualenv, at a port that is not chosen yet; None before it is built."""
+    site_packages = next((path / "lib").glob("python3.*/site-packages"), None)
+    if site_packages is None:
+        return None
+    return at(shipped_command(template(site_packages), requested, system, path), "PORT")
 
 
 def at(command: Sequence[str], port: int | str) -> tuple[str, ...]:

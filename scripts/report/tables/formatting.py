@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 DASH = "\u2013"
 _MIB = 2**20
+_MILLION = 1e6
 _MARKUP = str.maketrans({"<": "&lt;", ">": "&gt;", "`": "'", "|": "¦", "[": "\\[", "]": "\\]", "#": "\\#", "*": "\\*"})
 _MANY_PERCENT = 1000  # from here on a decimal says nothing
 
@@ -20,11 +21,15 @@ def significant(value: float) -> str:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """A value for a table cell: bytes as MiB, counts whole, and a dash for a missing value."""
+    """A value for a table cell: bytes as MiB, instructions as millions, counts whole, and a dash without one."""
     if value is None:
         return DASH
     if unit == "bytes":
         return f"{value / _MIB:.1f} MiB"
+    if unit == "instructions" and abs(value) >= _MILLION:
+        return f"{value / _MILLION:.2f} M"
+    if unit == "instructions":
+        return f"{value:.0f}"
     return f"{value:.0f}" if unit == "requests" and value == int(value) else significant(value)
 
 
