@@ -15,7 +15,7 @@ from scipy import stats
 from scripts.records.schema import CountedWindow, Counts
 
 _FEWEST = 5  # windows without a full collection, below which they are no sample of their own
-_TREND_P = 0.05  # of Kendall's tau, from which on windows have no trend
+_TREND_P = 0.01  # of Kendall's tau, from which on windows have no trend: one count in a hundred shows a false one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -45,7 +45,7 @@ class Metric:
     @property
     def words(self) -> str:
         """The name for people, without its unit, e.g. "overhead p50"."""
-        ending = "" if self.unit == "ratio" else f"_{self.unit}"
+        ending = "" if self.unit in ("ratio", "instructions") else f"_{self.unit}"  # without it the name says less
         return self.name.removesuffix(ending).replace("_", " ").replace("cpu", "CPU")
 
     @property

@@ -63,9 +63,13 @@ def about(paired: PairedRounds) -> str:
     """How it was measured."""
     record = paired.rounds[0].runs[BASELINE].record
     profile = record.requested.profile
+    load = (
+        "one worker, one request after the other"
+        if record.counts is not None
+        else f"{profile.users} users, {profile.workers} workers, {profile.run_time_s} s a run"
+    )
     return (
-        f"{_counted(len(paired.rounds), 'interleaved round')} of profile `{profile.name}` ({profile.users} users, "
-        f"{profile.workers} workers, {profile.run_time_s} s a run), "
+        f"{_counted(len(paired.rounds), 'interleaved round')} of profile `{profile.name}` ({load}), "
         f"from {record.started_at[:16].replace('T', ' ')} UTC on. "
         f"Machine: {plain(record.machine.cpu_model)}, {record.machine.cores} cores, Python {plain(record.python)}. "
         f"Campaign `{paired.campaign}`."

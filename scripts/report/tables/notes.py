@@ -38,12 +38,14 @@ def _machine(record: RunRecord) -> str:
 
 def config(profile: Profile) -> str:
     """The Config block of the published report."""
+    server = [f"PROMPTFLOW_WORKER_NUM={profile.workers}", f"PROMPTFLOW_WORKER_THREADS={profile.threads}"]
+    if profile.name == COUNT:  # there are no users
+        return "\n".join(server)
     return "\n".join([
         f"USERS={profile.users}",
         f"HATCH_RATE={profile.spawn_rate}",
         f"RUN_TIME={profile.run_time_s}s",
-        f"PROMPTFLOW_WORKER_NUM={profile.workers}",
-        f"PROMPTFLOW_WORKER_THREADS={profile.threads}",
+        *server,
     ])  # fmt: skip
 
 
@@ -192,8 +194,9 @@ def _counted(counts: Counts) -> str:
     """How work was counted."""
     requests = sum(window.requests for window in counts.windows)
     return (
-        f"Counted by valgrind {plain(counts.valgrind)} in one worker: {requests} requests in {len(counts.windows)} "
-        f"windows, after {counts.warm_up_requests} requests. Held constant: {listed([*map(plain, counts.pinned)])}."
+        f"Counted by valgrind {plain(counts.valgrind)} in one worker, whatever the command's own number: "
+        f"{requests} requests in {len(counts.windows)} windows, after {counts.warm_up_requests} requests. "
+        f"Held constant: {listed([*map(plain, counts.pinned)])}."
     )
 
 
