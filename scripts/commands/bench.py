@@ -10,7 +10,8 @@ from scripts.analysis import run_reader
 from scripts.campaign import existing_runs
 from scripts.commands import cli
 from scripts.config import matrix_file, plan
-from scripts.config.errors import InvalidMeasurementError
+from scripts.config.errors import InvalidMeasurementError, UsageError
+from scripts.config.load_profiles import COUNT
 from scripts.config.matrix import ROOT, Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks, virtualenvs
@@ -76,6 +77,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
     if args.mock:
         return plan.make_mock(suite, profile=args.profile, rounds=args.rounds)
+    if args.profile == COUNT:
+        session_name = f"{COUNT}-{args.release}-{args.engine}"
+        raise UsageError(f"profile {COUNT} counts work, and measures no time", then=f"nox -s {session_name}")
     return plan.make(
         suite,
         release=args.release,
