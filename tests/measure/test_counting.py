@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ from scripts.config.errors import EnvironmentBuildError, InvalidMeasurementError
 from scripts.config.load_profiles import Counting
 from scripts.config.plan import RunSpec
 from scripts.host import telemetry
-from scripts.host.process import Finished
+from scripts.host.process import Child, Finished, RealSystem
 from scripts.host.progress import Progress
 from scripts.measure import callgrind, counting, digests, side_by_side
 from scripts.measure.counting import Counter
@@ -147,6 +150,28 @@ def test_an_interrupted_run_stops_the_others(tmp_path: Path, context: RunContext
 
     with pytest.raises(KeyboardInterrupt):
         side_by_side.make(context, [spec, spec], 2, one)
+
+
+@pytest.mark.process
+def test_ctrl_c_ends_the_servers_of_all_runs(tmp_path: Path, context: RunContext) -> None:
+    """Ctrl-C reaches the main thread alone; the runs of both threads end at once, with what they have started."""
+    spec = values.spec(values.write_flow(tmp_path / "flow"))
+    children: list[Child] = []
+
+    def one(own: RunContext, _spec: RunSpec, label: str) -> CompletedRun:
+        with ExitStack() as stack:
+            log = tmp_path / label.strip("[]").replace("/", "-")
+            child = own.system.start("server", ["sleep", "60"], env=os.environ, cwd=tmp_path, log=log)
+            stack.callback(child.stop, 0.4)
+            children.append(child)
+            if len(children) == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+            while True:
+                own.system.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side.make(dataclasses.replace(context, system=RealSystem()), [spec, spec], 2, one)
+    assert [child.code() for child in children] == [-signal.SIGTERM, -signal.SIGTERM]
 
 
 @pytest.fixture
