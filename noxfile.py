@@ -136,4 +136,5 @@ def of_target(verb: str, release: matrix.Release, engine: matrix.Engine, purpose
 
 for target in MATRIX.targets():
     of_target("bench", *target, "Measure")
+    of_target("count", *target, "Count the instructions of")
     of_target("capacity", *target, "Find the highest throughput of")

@@ -20,7 +20,7 @@ from scripts.config.matrix import ROOT
 from tests.fakes.nox_session import FakeSession
 
 MATRIX = matrix_file.load()
-VERBS = ("bench", "capacity")  # those that have a session for each target
+VERBS = ("bench", "capacity", "count")  # those that have a session for each target
 TARGETS = {matrix.session_name(*target, verb): (verb, *target) for verb in VERBS for target in MATRIX.targets()}
 OWN = {"lint", "tests"}
 ON_TOOLS = {

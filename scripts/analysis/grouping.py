@@ -43,11 +43,11 @@ class Cell:
 
     @property
     def shown(self) -> Run:
-        """The run in tables and charts: the ok run with the median response time, else the newest run.
+        """The run in tables and charts: the ok run with the median response time or work, else the newest run.
 
         On a machine whose speed varies, the newest run would be random and the best one selected.
         """
-        ordered = sorted(self.ok, key=lambda run: (run.values["response_time_mean_ms"] or 0.0, run.record.run_id))
+        ordered = sorted(self.ok, key=lambda run: (_cost(run), run.record.run_id))
         return ordered[(len(ordered) - 1) // 2] if ordered else self.runs[-1]
 
     @property
@@ -86,6 +86,10 @@ class Cell:
         if not values:
             return None
         return Spread(median=statistics.median(values), low=min(values), high=max(values))
+
+
+def _cost(run: Run) -> float:
+    return run.values["response_time_mean_ms"] or run.values["instructions_per_request"] or 0.0
 
 
 def cells(runs: Iterable[Run]) -> list[Cell]:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scripts.analysis import distribution, operational_laws
+from scripts.analysis import counted_work, distribution, operational_laws
 from scripts.analysis.run_data import RunData
-from scripts.records.schema import Disturbance, Histograms, LocustRow, RunRecord, Server
+from scripts.config.load_profiles import COUNT
+from scripts.records.schema import Counts, Disturbance, Histograms, LocustRow, RequestedConfig, RunRecord, Server
 
 Better = Literal["higher", "lower", "-"]
 
@@ -21,6 +22,7 @@ line with the range of several runs, the summary of a bench session."""
 
 
 Compute = Callable[[RunData], float | None]
+ComputeCounted = Callable[[Counts], float | None]
 
 _ARROWS: dict[Better, str] = {"higher": "\u2191", "lower": "\u2193", "-": ""}
 
@@ -37,12 +39,13 @@ class Metric:
     latency: bool = False  # of response times: not to be ranked where a run lost its slowest requests
     minimum_effect: float | None = None  # smallest relative change that a comparison counts; None: never compared
     follows_speed: bool = False  # moves with the machine's speed: comparisons adjust it with the speed covariate
-    compute: Compute
+    compute: Compute | None = None  # from a run that measured time
+    compute_counted: ComputeCounted | None = None  # from a run that counted work
 
     @property
     def words(self) -> str:
         """The name for people, without its unit, e.g. "overhead p50"."""
-        ending = "" if self.unit == "ratio" else f"_{self.unit}"
+        ending = "" if self.unit in ("ratio", "instructions") else f"_{self.unit}"  # without it the name says less
         return self.name.removesuffix(ending).replace("_", " ").replace("cpu", "CPU")
 
     @property
@@ -70,10 +73,26 @@ class Metric:
 
 def derive(record: RunRecord, histograms: Histograms) -> dict[str, float | None]:
     """Every metric of one run by name; all None when the run measured nothing."""
-    if record.measurements is None:
-        return dict.fromkeys((metric.name for metric in METRICS), None)
-    data = RunData(record=record, measured=record.measurements, histograms=histograms)
-    return {metric.name: metric.compute(data) for metric in METRICS}
+    measured = record.measurements
+    data = RunData(record=record, measured=measured, histograms=histograms) if measured is not None else None
+    return {metric.name: _value(metric, data, record.counts) for metric in METRICS}
+
+
+def of(requested: RequestedConfig) -> tuple[Metric, ...]:
+    """The metrics that a run can have: it either counts work, or measures time."""
+    counted = requested.profile.name == COUNT
+    return tuple(metric for metric in METRICS if (metric.compute_counted is not None) == counted)
+
+
+def compared(requested: RequestedConfig) -> tuple[Metric, ...]:
+    """The metrics that a comparison of such runs judges by default."""
+    return COUNTED_COMPARED if requested.profile.name == COUNT else COMPARED
+
+
+def _value(metric: Metric, data: RunData | None, counts: Counts | None) -> float | None:
+    if metric.compute is not None:
+        return metric.compute(data) if data is not None else None
+    return metric.compute_counted(counts) if metric.compute_counted is not None and counts is not None else None
 
 
 def _percentile(kind: str, percent: float) -> Compute:
@@ -180,6 +199,16 @@ def _metric(  # noqa: PLR0913 - a row of the table below, with its few options n
     )  # fmt: skip
 
 
+def _counted(
+    name: str, unit: str, compute: ComputeCounted, meaning: str, *, shown_in: tuple[View, ...] = (),
+    minimum_effect: float | None = None,
+) -> Metric:  # fmt: skip
+    return Metric(
+        name=name, unit=unit, better="lower", meaning=meaning, shown_in=shown_in, minimum_effect=minimum_effect,
+        compute_counted=compute,
+    )  # fmt: skip
+
+
 METRICS: tuple[Metric, ...] = (
     _metric("throughput_rps", "rps", "higher", _row(lambda row: row.requests_per_s),
             "all requests per second of the whole run, failures and ramp included; locust's own figure",
@@ -268,7 +297,29 @@ METRICS: tuple[Metric, ...] = (
             "share of the machine's CPU that the harness itself took in steady state: telemetry and progress"),
     _metric("stolen_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.stolen_s),
             "share of the machine's CPU that the hypervisor took in steady state"),
+    _counted("instructions_per_request", "instructions", counted_work.instructions_per_request,
+             "instructions that the worker executes in user space for a request, warm; the median window of a count",
+             minimum_effect=0.005, shown_in=("releases", "spread", "terminal")),
+    _counted("system_calls_per_request", "system calls", counted_work.system_calls_per_request,
+             "system calls of the worker for a request, warm; the median window of a count",
+             minimum_effect=0.02, shown_in=("releases", "terminal")),
+    _counted("instructions_growth_per_request", "instructions", counted_work.growth,
+             "instructions by which a request grows with every request served; 0 where the windows have no trend",
+             shown_in=("releases", "terminal")),
+    _counted("first_request_instructions", "instructions", lambda counts: counts.first_request_instructions,
+             "instructions of the first request, with what it imports",
+             minimum_effect=0.02, shown_in=("releases", "terminal")),
+    _counted("full_collection_instructions", "instructions", counted_work.full_collection_instructions,
+             "instructions of one full garbage collection, beyond the smaller ones of other windows",
+             shown_in=("terminal",)),
+    _counted("extra_instructions_per_request", "instructions", counted_work.extra_instructions_per_request,
+             "instructions beyond the median window, e.g. of full garbage collections, for each request of a count"),
 )  # fmt: skip
 
-COMPARED = tuple(metric for metric in METRICS if metric.minimum_effect is not None)
-"""The metrics that a comparison judges by default."""
+COMPARED = tuple(metric for metric in METRICS if metric.minimum_effect is not None and metric.compute is not None)
+"""The metrics that a comparison of runs that measure time judges by default."""
+
+COUNTED_COMPARED = tuple(
+    metric for metric in METRICS if metric.minimum_effect is not None and metric.compute_counted is not None
+)
+"""The same of runs that count work."""

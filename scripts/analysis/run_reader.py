@@ -15,6 +15,7 @@ from scripts.analysis import metrics, validity
 from scripts.analysis.bottleneck import Bound, verdict
 from scripts.analysis.metrics import Metric
 from scripts.analysis.run_data import RunData
+from scripts.analysis.validity import Reason
 from scripts.config.concurrency import Map, serial
 from scripts.records.schema import Histograms, Outcome, RunRecord
 from scripts.records.storage import (
@@ -112,9 +113,14 @@ def read_run(directory: Path) -> Run:
     return _run(directory, record, data)
 
 
+def _reasons(record: RunRecord, data: RunData | None) -> tuple[Reason, ...]:
+    if record.counts is not None:
+        return validity.reasons_of_count(record, record.counts)
+    return validity.reasons(data) if data is not None else ()
+
+
 def _run(directory: Path, record: RunRecord, data: RunData | None) -> Run:
-    ended_well = record.outcome == "ok" and data is not None
-    found = validity.reasons(data) if data and ended_well else ()
+    found = _reasons(record, data) if record.outcome == "ok" else ()
     return Run(
         directory=directory,
         record=record,

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from scripts.analysis import distribution, operational_laws
+from scripts.analysis import counted_work, distribution, operational_laws
 from scripts.analysis.run_data import RunData
 from scripts.config.flows import CLOCK_SLACK_S
-from scripts.records.schema import Disturbance
+from scripts.records.schema import Counts, Disturbance, RunRecord
 
 CEILING_TOLERANCE = 0.02  # edges of the window; good runs of the committed records reach 1.005 of their ceiling
 STANDARD_ERRORS = 3  # by which chance may move what a law is held against
@@ -35,6 +35,8 @@ BUSY_CORE = 0.9  # a process of one thread that uses this much of a core has non
 RUN_TIME_SLACK_S = 0.5  # all 1070 committed loads ran for 0.017 to 0.043 s longer than requested
 SUSPENDED_S = 0.1
 CLOCK_STEP_S = 1.0
+# Median distance of a window to the line through all of them, as a share of the median window.
+WINDOW_SCATTER = 0.02
 
 Code = Literal[
     "other-run-time", "users-not-reached", "users-not-held",
@@ -42,6 +44,7 @@ Code = Literal[
     "backend-stalled", "nothing-succeeded", "workers-ended", "workers-changed", "other-workers", "other-threads",
     "below-floor", "impossible-times", "above-ceiling", "response-time-law", "books",
     "other-processes", "suspended", "clock-set",
+    "windows-scatter", "no-windows",
 ]  # fmt: skip
 """What is wrong with a run; the text beside it is for people, and may be reworded."""
 
@@ -86,6 +89,36 @@ def reasons(data: RunData) -> tuple[Reason, ...]:
         *_books(data),
         *_machine(data.measured.disturbance),
     )
+
+
+def reasons_of_count(record: RunRecord, counts: Counts) -> tuple[Reason, ...]:
+    """Why a count that ended well is not valid. Load of the machine does not move it, so no rule of time applies."""
+    return (*_windows(counts), *_one_worker(record), *_counted_books(record, counts))
+
+
+def _windows(counts: Counts) -> Iterator[Reason]:
+    """The windows lie on a line. It may rise: work that grows with every request served is a finding."""
+    found = counted_work.trend(counts)
+    if found is None:
+        yield Reason(code="no-windows", text=f"{len(counts.windows)} windows are too few to see how they scatter")
+    elif found.scatter > WINDOW_SCATTER:
+        yield Reason(
+            code="windows-scatter",
+            text=f"the windows scatter by {found.scatter:.1%} about the line through them, limit {WINDOW_SCATTER:.0%}",
+        )
+
+
+def _one_worker(record: RunRecord) -> Iterator[Reason]:
+    if record.observed is not None and record.observed.workers != 1:
+        yield Reason(code="other-workers", text=f"{record.observed.workers} workers ran, work is counted in one")
+
+
+def _counted_books(record: RunRecord, counts: Counts) -> Iterator[Reason]:
+    """The backend received every request once. Of flows that declare their ideal time only, as under a load."""
+    sent = counts.warm_up_requests + sum(window.requests for window in counts.windows)
+    received = counts.backend_received
+    if record.own_wait_s is not None and received is not None and received != sent:
+        yield Reason(code="books", text=f"the backend received {received} requests for {sent} answers")
 
 
 def distrusted(data: RunData) -> tuple[str, ...]:

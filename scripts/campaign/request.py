@@ -63,7 +63,13 @@ def planned(suite: Suite, wanted: Selection, arms: Sequence[Arm]) -> Campaign:
     for arm in arms:
         plan.served_by(suite, arm.release, python, "repeat this command with")
     profile = _profile(suite, wanted.profile, arms)
-    return Campaign(arms=tuple(arms), scenarios=tuple(scenarios), profile=profile, python=python)
+    return Campaign(
+        arms=tuple(arms),
+        scenarios=tuple(scenarios),
+        profile=profile,
+        python=python,
+        counting=suite.counting(wanted.profile),
+    )
 
 
 def _profile(suite: Suite, name: str, arms: Sequence[Arm]) -> Profile:

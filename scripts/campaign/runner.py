@@ -106,7 +106,8 @@ def measure(requested: Campaign, rule: StoppingRule, options: session.Options, s
     """Make the runs that a campaign lacks, and judge all of it."""
     rule.require_time(requested)
     progress = Progress(time.monotonic)
-    with session.opened(options, requested.profile.users, system, progress) as context:
+    counts = requested.counting is not None
+    with session.opened(options, requested.profile.users, system, progress, counts=counts) as context:
         prepared = round_plan.prepare(requested, context)
         runs = _recorded(options.results, requested.profile.name, progress)
         # A campaign of mixed conditions shows no floor; resuming that very campaign raises its error.

@@ -6,13 +6,13 @@ import argparse
 import shlex
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from scripts.analysis import run_reader
 from scripts.campaign import existing_runs
 from scripts.commands import cli
 from scripts.config import matrix_file, plan
-from scripts.config.errors import InvalidMeasurementError
+from scripts.config.errors import InvalidMeasurementError, UsageError
+from scripts.config.load_profiles import COUNT
 from scripts.config.matrix import ROOT, Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks, virtualenvs
@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     )
     done = session.make(suite, chosen, options, system, progress, session.prepare, _hopeless)
     print(session_summary.of_session(suite, [run.directory for run in done]))
-    return _verdict(done)
+    return verdict(done)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -83,6 +83,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
     if args.mock:
         return plan.make_mock(suite, profile=args.profile, rounds=args.rounds)
+    if args.profile == COUNT:
+        raise UsageError(
+            f"profile {COUNT} counts work, and measures no time", then=f"nox -s {COUNT}-{args.release}-{args.engine}"
+        )
     return plan.make(
         suite,
         release=args.release,
@@ -100,7 +104,7 @@ def _hopeless(done: Sequence[CompletedRun]) -> bool:
     return len(last) == _MOST_DISTURBED and all(run.outcome == "invalid" and all(run.disturbances) for run in last)
 
 
-def _verdict(done: list[CompletedRun]) -> int:
+def verdict(done: list[CompletedRun]) -> int:
     """Raise the error of the last run that failed, or that a run is invalid; else 0."""
     errors = [run.error for run in done if run.error is not None]
     if errors:
@@ -136,10 +140,11 @@ def _commands(suite: Suite, spec: RunSpec) -> list[str]:
         lock = locks.read(locks.of_release(suite, spec.target.release))
         path = virtualenvs.directory(spec.release, lock, spec.python)
         requested = server_command.settings(spec.engine, spec.profile.workers, spec.profile.threads)
+        command = server_command.of_environment(path, requested, RealSystem())
         variables = {**requested, "MOCK_API_ENDPOINT": "http://127.0.0.1:PORT/"}
         lines += [
             f"environment: {shown(path)} from {shown(lock.path)}",
-            f"server: {_assignments(variables)} {_server_command(path, requested)}",
+            f"server: {_assignments(variables)} {shlex.join(command) if command else server_command.NOT_BUILT}",
         ]
     mock, locust = shlex.join(launch.mock_command("PORT")), shlex.join(loadgen.command(spec, "PORT", "DIR"))
     return [
@@ -152,11 +157,3 @@ def _commands(suite: Suite, spec: RunSpec) -> list[str]:
 
 def _assignments(variables: dict[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in variables.items())
-
-
-def _server_command(path: Path, requested: dict[str, str]) -> str:
-    site_packages = next((path / "lib").glob("python3.*/site-packages"), None)
-    if site_packages is None:
-        return "(the release's own command; shown here once the virtualenv is built: --install-only)"
-    shipped = server_command.shipped_command(server_command.template(site_packages), requested, RealSystem(), ROOT)
-    return shlex.join(server_command.at(shipped, "PORT"))

@@ -43,7 +43,7 @@ class NothingMeasuredError(SuiteError):
 
 
 class EnvironmentBuildError(SuiteError):
-    """A virtualenv could not be built as its lock says."""
+    """A virtualenv could not be built as its lock says, or a program that a session needs is missing."""
 
     exit_code = 4
 

@@ -114,6 +114,10 @@ class Suite:
             return requested
         return replace(requested, workers=line.workers or requested.workers, threads=line.threads or requested.threads)
 
+    def counting(self, profile: str) -> Counting | None:
+        """How work is counted under a profile; None where time is measured."""
+        return self.count if profile == COUNT else None
+
     def line(self, release: Release) -> ReleaseLine:
         """The newest release line that is not after the release."""
         return [line for line in self.lines if _is_since(release, line.since)][-1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scripts.config import flows, matrix
 from scripts.config.errors import NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
-from scripts.config.load_profiles import CAPACITY, SERVES, Profile
+from scripts.config.load_profiles import CAPACITY, COUNT, SERVES, Counting, Profile
 from scripts.config.matrix import MOCK, Engine, Release, Suite
 
 # Wall time that a run needs beside its load, on 2 cores: 4.5 s with 2 workers, 11.5 s with 8 (results/self.md).
@@ -44,6 +44,7 @@ class RunSpec:
     python: str
     round: int  # from 1
     place: Place | None = None  # in a campaign
+    counting: Counting | None = None  # of a run that counts work instead of measuring time
 
     @property
     def release(self) -> str:
@@ -102,7 +103,7 @@ def make(
             f"promptflow {served.version} has no {serving.name} engine: it came with {serving.since}",
             then=f"nox -s {others[0]}" if others else "nox -l",
         )
-    command = f"nox -s {matrix.session_name(served, serving, CAPACITY if profile == CAPACITY else 'bench')} --"
+    command = f"nox -s {matrix.session_name(served, serving, profile if profile in (CAPACITY, COUNT) else 'bench')} --"
     chosen = flows.find_all(flow_names or suite.scenario_flows(served, serving))
     _check_flows(suite, chosen, served, serving, command, trying=profile == SERVES)
     load, chosen_python = suite.load(served, profile), served_by(suite, served, python, command)
@@ -113,6 +114,7 @@ def make(
                 profile=load,
                 python=chosen_python,
                 round=number,
+                counting=suite.counting(profile),
             )
             for number in _rounds(rounds, command)
             for flow in chosen
@@ -123,6 +125,11 @@ def make(
 def make_mock(suite: Suite, *, profile: str, rounds: int) -> Plan:
     """The same load on the mock API alone."""
     load = suite.profile(profile)
+    if profile == COUNT:
+        raise UsageError(
+            "work is counted of a release, not of the mock API",
+            then="nox -l, which has a session for each release that can be counted",
+        )
     return Plan(
         runs=tuple(
             RunSpec(target=None, profile=load, python=suite.tools.python, round=number)

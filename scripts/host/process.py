@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -227,8 +228,11 @@ def shielded() -> Iterator[None]:
     """Hold back Ctrl-C and SIGTERM in what must not be left half done; the first is delivered at the end.
 
     By handlers and not by a mask: a masked signal goes to any other thread, e.g. that of the live line, and
-    Python then raises in the main thread all the same.
+    Python then raises in the main thread all the same. Any other thread needs no shield for that very reason.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     held: list[int] = []
     before = {number: signal.getsignal(number) for number in _heeded(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:

@@ -28,7 +28,8 @@ class _Console(Console):
 class Progress:
     """Use as a context manager around the work, so that the live line is gone before anything else prints."""
 
-    def __init__(self, clock: Callable[[], float], console: Console | None = None) -> None:
+    def __init__(self, clock: Callable[[], float], console: Console | None = None, label: str = "") -> None:
+        self._label = label  # of one of several runs at a time: begins each of its lines, and there is no live one
         self._console = console or _Console(highlight=False, soft_wrap=True)
         self._clock = clock
         self._live: Status | None = None
@@ -51,11 +52,15 @@ class Progress:
         """Print which run the next phases belong to."""
         self._console.print(text, style="bold", markup=False)
 
+    def labelled(self, label: str) -> Progress:
+        """One for a run beside others, whose lines come in between."""
+        return Progress(self._clock, self._console, f"{label} ")
+
     def phase(self, name: str) -> None:
         """Begin a phase."""
         self._name, self._began = name, self._clock()
         self._printed = self._began
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._label:
             # Twice a second, not rich's 12.5 times: the cores are being measured.
             self._live = self._console.status(f"{name} ...", spinner_style="default", refresh_per_second=2)
             self._live.start()
@@ -67,7 +72,7 @@ class Progress:
             self._live.update(f"{self._name:<8} {text}")
         elif now - self._printed >= _PLAIN_EVERY_S:
             self._printed = now
-            self._console.print(f"  {self._name:<8} {text}")
+            self._console.print(f"{self._label}  {self._name:<8} {text}", markup=False)
 
     def done(self, result: str) -> float:
         """End the phase with its result; return the seconds it took."""
@@ -82,11 +87,12 @@ class Progress:
 
     def note(self, text: str) -> None:
         """A line that stays."""
-        self._console.print(f"  {text}", markup=False)
+        self._console.print(f"{self._label}  {text}", markup=False)
 
     def _end(self, result: str) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        self._console.print(f"  {self._name:<8} {self._clock() - self._began:6.1f} s  {result}", markup=False)
+        took_s = self._clock() - self._began
+        self._console.print(f"{self._label}  {self._name:<8} {took_s:6.1f} s  {result}", markup=False)
         self._name = ""

@@ -142,6 +142,14 @@ def shape(root: int) -> Shape:
     return Shape(children=children, command=command, threads=max(threads))
 
 
+def children(root: int) -> tuple[int, ...]:
+    """The process ids of the root's children: gunicorn's workers."""
+    try:
+        return tuple(sorted(child.pid for child in psutil.Process(root).children()))
+    except _GONE:
+        return ()
+
+
 def listens(root: int, port: int) -> bool:
     """Whether a process of the tree listens on the port; True where the system does not say."""
     for process in _tree(root):

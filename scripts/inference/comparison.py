@@ -16,7 +16,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scripts.analysis.metrics import COMPARED, METRICS, Metric
+from scripts.analysis import metrics
+from scripts.analysis.metrics import COMPARED, COUNTED_COMPARED, METRICS, Metric
 from scripts.analysis.run_reader import Run
 from scripts.inference import intervals
 from scripts.inference.intervals import Figures, Interval
@@ -66,14 +67,15 @@ def effects(
     minimum_effect: Mapping[str, float] | None = None,
     baseline: int = BASELINE,
 ) -> list[Effect]:
-    """Every compared metric of an arm against another one.
+    """Every compared metric of an arm against another one: of those that its runs can have, and those named.
 
     `minimum_effect`: log ratios by metric name, which replace the metrics' own. If given, Holm's method adjusts over
     these metrics alone.
     """
     pair = paired.runs(baseline), paired.runs(arm)
     wanted = minimum_effect or {}
-    shown = [metric for metric in METRICS if metric in COMPARED or metric.name in wanted]
+    by_default = metrics.compared(pair[0][0].record.requested) if pair[0] else COMPARED
+    shown = [metric for metric in METRICS if metric in by_default or metric.name in wanted]
     by_metric = {metric.name: _interval(metric, [pair], level) for metric in shown}
     changed = _significant({name: one for name, (one, _) in by_metric.items() if not wanted or name in wanted}, level)
     return [
@@ -161,7 +163,7 @@ def noise_floors(found: Iterable[PairedRounds]) -> dict[tuple[str, str, str, str
         paired.setdefault(key, []).extend((one.runs(BASELINE), one.runs(arm)) for arm in one.arms[1:])
     floors = {}
     for key, pairs in paired.items():
-        for metric in COMPARED:
+        for metric in (*COMPARED, *COUNTED_COMPARED):
             interval, _ = _interval(metric, [pair for pair in pairs if _logs(metric, [pair])], LEVEL)
             if interval is not None:
                 floors[(*key, metric.name)] = max(abs(interval.low), abs(interval.high))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scripts.analysis.metrics import COMPARED, METRICS, Metric
+from scripts.analysis.metrics import COMPARED, COUNTED_COMPARED, METRICS, Metric
 from scripts.config.errors import UsageError, did_you_mean
 from scripts.inference.comparison import ArmComparison, Effect
 
@@ -84,7 +84,7 @@ def named_metric(name: str, example: str) -> Metric:
 
 def decide(judged: Sequence[ArmComparison], wanted: dict[str, float]) -> list[Case]:
     """One case for each metric and flow: of the wanted metrics, or of all that are compared."""
-    names = wanted or {metric.name for metric in COMPARED}
+    names = wanted or {metric.name for metric in (*COMPARED, *COUNTED_COMPARED)}
     return [_case(one.heading, effect) for one in judged for effect in one.effects if effect.metric.name in names]
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from scripts.analysis import grouping
 from scripts.analysis.metrics import METRICS, Metric
+from scripts.config.load_profiles import COUNT
 from scripts.config.matrix import Suite
 from scripts.inference import change_points, loaded_pairs, lock_diff
 from scripts.inference.change_points import ChangePoint, Fit, Observations, Shuffles
@@ -77,9 +78,9 @@ class ReleaseHistory:
 
 
 def newest(found: Iterable[PairedRounds], suite: Suite) -> dict[tuple[str, str], PairedRounds]:
-    """By engine and flow, the campaign over the most releases; the newest of several."""
+    """By engine and flow, the campaign over the most releases; the newest of several. Not of those that count work."""
     chosen: dict[tuple[str, str], PairedRounds] = {}
-    over_releases = [one for one in found if _over_releases(one, suite)]
+    over_releases = [one for one in found if _over_releases(one, suite) and not _counts_work(one)]
     for one in sorted(over_releases, key=lambda one: one.rounds[-1].round_id):
         key = (one.engine, one.flow)
         if key not in chosen or len(one.arms) >= len(chosen[key].arms):
@@ -191,6 +192,10 @@ def _over_releases(one: PairedRounds, suite: Suite) -> bool:
         return False
     first = serving.index(releases[0])
     return serving[first : first + len(releases)] == releases
+
+
+def _counts_work(one: PairedRounds) -> bool:
+    return one.rounds[0].runs[BASELINE].record.requested.profile.name == COUNT
 
 
 def _figures(sources: Sequence[PairedRounds], metric: Metric, model: Fit) -> tuple[ReleaseFigure, ...]:

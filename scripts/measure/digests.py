@@ -12,7 +12,7 @@ import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from scripts.config.load_profiles import Profile
+from scripts.config.load_profiles import Counting, Profile
 from scripts.config.matrix import ROOT
 from scripts.config.plan import RunSpec
 from scripts.environments.locks import Lock
@@ -32,7 +32,7 @@ def of(spec: RunSpec, lock: Lock | None) -> Digests:
         flow=spec.target.flow.digest if spec.target else "",
         locustfile=_files(*sorted(loadgen.LOCUSTFILES.glob("*.py"))),
         mock_api=_hashed(_files(ROOT / "scripts" / "measure" / "mock_api_app.py"), *launch.mock_command("PORT")[1:]),
-        profile=_hashed(*_load(spec.profile)),
+        profile=_hashed(*_load(spec.profile), *_counting(spec.counting)),
         tools=_installed("locust", "fastapi", "uvicorn", "uvloop", "httptools"),
     )
 
@@ -60,6 +60,12 @@ def _load(profile: Profile) -> Iterator[str]:
     fields: dict[str, object] = msgspec.to_builtins(profile)
     unlike = {name: value for name, value in fields.items() if name not in _TEXTS and (name, value) not in _NOT_THERE}
     yield from (f"{name}={value}" for name, value in sorted(unlike.items()))
+
+
+def _counting(counting: Counting | None) -> Iterator[str]:
+    """What is counted; nothing for a load, whose digest is as it was before work was counted."""
+    if counting is not None:
+        yield from (f"count.{name}={value}" for name, value in sorted(msgspec.to_builtins(counting).items()))
 
 
 def _hashed(*lines: str) -> str:

@@ -16,7 +16,7 @@ import msgspec
 
 from scripts.config.errors import NotComparableError
 from scripts.config.flows import Flow
-from scripts.config.load_profiles import Profile
+from scripts.config.load_profiles import Counting, Profile
 from scripts.config.matrix import Engine
 from scripts.config.plan import Place, RunSpec, Target
 from scripts.environments.candidates import Arm
@@ -48,6 +48,7 @@ class Campaign:
     scenarios: tuple[CampaignScenario, ...]
     profile: Profile
     python: str  # e.g. "3.11"
+    counting: Counting | None = None  # of runs that count work instead of measuring time
     again: int = 0  # how many campaigns of the same identity came before
 
     def identity(self, scenario: CampaignScenario, machine: Machine, python: str) -> str:
@@ -76,6 +77,7 @@ class Campaign:
             python=self.python,
             round=round_number,
             place=replace(place, arm=number),
+            counting=self.counting,
         )
 
     def round(self, scenario: CampaignScenario, identity: str, round_number: int) -> list[RunSpec]:

@@ -10,9 +10,10 @@ import contextlib
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,17 +22,21 @@ from scripts.config.errors import (
     NothingMeasuredError,
     ServerError,
     SuiteError,
+    Terminated,
     VerificationError,
 )
+from scripts.config.load_profiles import Counting
 from scripts.config.plan import RunSpec, Target
 from scripts.environments.locks import Lock
 from scripts.environments.virtualenvs import Environment
 from scripts.host import machine, telemetry
 from scripts.host.process import System, shielded
 from scripts.host.progress import Progress
-from scripts.measure import assembly, digests, loadgen, record_writer
+from scripts.measure import assembly, callgrind, counting, digests, loadgen, record_writer
 from scripts.measure.assembly import AssembledRun, Live
-from scripts.records.schema import SCHEMA_VERSION, Machine, ObservedConfig, Outcome, RequestedConfig, RunRecord
+from scripts.measure.callgrind import Valgrind
+from scripts.measure.counting import Counter
+from scripts.records.schema import SCHEMA_VERSION, Counts, Machine, ObservedConfig, Outcome, RequestedConfig, RunRecord
 from scripts.records.storage import RUN_ID
 from scripts.serving import launch, redaction, server_command
 from scripts.serving.launch import Booted, Limits
@@ -67,6 +72,8 @@ class RunContext:
     keep_logs: bool = False
     limits: Limits = field(default_factory=Limits)
     before_first: Callable[[], None] = _nothing  # looks at the machine, in the first of all calls
+    stopped: threading.Event = field(default_factory=threading.Event)  # set when runs of other threads are to end
+    valgrind: Valgrind | None = None  # of sessions that count work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +93,7 @@ class _RunState:
     phases_s: dict[str, float] = field(default_factory=dict)
     observed: ObservedConfig | None = None
     assembled: AssembledRun | None = None
+    counts: Counts | None = None
     left: str = ""  # what is known of processes after the run
 
 
@@ -95,7 +103,7 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     scratch = context.scratch / run_id
     before = machine.describe()
-    if before.cpu_busy_before > machine.BUSY:
+    if before.cpu_busy_before > machine.BUSY and spec.counting is None:
         context.progress.note(
             f"warning: {before.cpu_busy_before:.0%} of the cores are busy already; close other programs"
         )
@@ -111,6 +119,9 @@ def run(context: RunContext, spec: RunSpec) -> CompletedRun:
             context.progress.phase("stop")
         state.phases_s["stop"] = context.progress.done(state.left)
     except (ServerError, InvalidMeasurementError, OSError) as caught:
+        if context.stopped.is_set():  # interrupted, and its servers ended by another thread
+            _leave(scratch, keep=context.keep_logs)
+            raise Terminated from caught
         error = _explained(caught, scratch)
         context.progress.abandon()
     except BaseException:  # interrupted: the logs explain nothing
@@ -179,6 +190,9 @@ def _measure(context: RunContext, spec: RunSpec, stack: ExitStack, scratch: Path
     env = launch.child_environment(os.environ, scratch / "home", context.marker)
     progress.phase("boot")
     mock = launch.boot_mock(system, stack, spec, env, context.limits, scratch)
+    if spec.counting is not None and spec.target is not None:
+        _count(context, spec, spec.target, spec.counting, stack, mock, scratch, state)
+        return
     live: Live | None = None
     if spec.target is None:
         state.phases_s["boot"] = progress.done("mock API ready")
@@ -201,6 +215,45 @@ def _measure(context: RunContext, spec: RunSpec, stack: ExitStack, scratch: Path
     state.phases_s["collect"] = progress.done(f"{state.assembled.measurements.load.recorded} requests")
 
 
+def _count(
+    context: RunContext,
+    spec: RunSpec,
+    target: Target,
+    counted: Counting,
+    stack: ExitStack,
+    mock: Booted,
+    scratch: Path,
+    state: _RunState,
+) -> None:
+    """Boot under valgrind, and count the requests. The first one verifies the server."""
+    progress, valgrind = context.progress, _valgrind(context)
+    env = launch.counted_environment(scratch / "home", context.marker, callgrind.pinned_environment())
+    booted, _, state.observed = _boot(context, spec, target, stack, mock, env, scratch)
+    state.phases_s["boot"] = progress.done("1 worker ready under valgrind")
+    progress.phase("verify")
+    server_command.require_version(state.observed.promptflow, target.version, booted.child.log)
+    counter = Counter(
+        system=context.system,
+        booted=booted,
+        flow=target.flow,
+        env=env,
+        folder=counting.folder(scratch),
+        worker=counting.only_worker(booted),
+    )
+    counter.begin()
+    counter.first_request(spec.profile.backend_wait_min_s, context.limits.verify_s)
+    state.phases_s["verify"] = progress.done(f"promptflow {target.version} answers as {spec.flow} should")
+    progress.phase("count")
+    state.counts = counting.windows(counter, counted, valgrind, mock.base, progress)
+    state.phases_s["count"] = progress.done(f"{counter.served} requests")
+
+
+def _valgrind(context: RunContext) -> Valgrind:
+    if context.valgrind is None:
+        raise ValueError("work is counted in a session that has found valgrind")
+    return context.valgrind
+
+
 def _boot(
     context: RunContext,
     spec: RunSpec,
@@ -213,11 +266,16 @@ def _boot(
     if context.prepared is None:
         raise ValueError("a release is measured in its own virtualenv")
     environment = context.prepared.environment
+    under: tuple[str, ...] = ()
     requested = server_command.settings(target.engine.name, spec.profile.workers, spec.profile.threads)
     variables = {**env, **requested, "MOCK_API_ENDPOINT": f"{mock.base}/"}
     shipped = server_command.shipped_command(
         server_command.template(environment.site_packages), requested, context.system, scratch
     )
+    if spec.counting is not None:
+        shipped = server_command.with_one_worker(shipped)
+        environment = _linked(environment, scratch)
+        under = (*_valgrind(context).command(counting.folder(scratch)), str(environment.command("python")))
     booted = launch.boot_release(
         context.system,
         stack,
@@ -227,6 +285,7 @@ def _boot(
         variables,
         context.limits,
         scratch / "server.log",
+        under=under,
     )
     settled_s = launch.settle(context.system, booted, server_command.workers_of(shipped), context.limits)
     shape = telemetry.shape(booted.child.pid)
@@ -240,6 +299,13 @@ def _boot(
         bytecode=any((environment.site_packages / "promptflow").rglob("*.pyc")),
     )
     return booted, settled_s, observed
+
+
+def _linked(environment: Environment, scratch: Path) -> Environment:
+    """The virtualenv under a path whose length does not depend on the release."""
+    link = scratch / "virtualenv"
+    link.symlink_to(environment.path)
+    return replace(environment, path=link)
 
 
 def _load(
@@ -305,4 +371,5 @@ def _record(
         reasons=() if error is None else (redaction.text(error.message),),
         phases_s={name: round(seconds, 3) for name, seconds in state.phases_s.items()},
         measurements=state.assembled.measurements if state.assembled else None,
+        counts=state.counts,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,8 +19,10 @@ from scripts.host import leftovers, machine, quiet
 from scripts.host.process import System, adopting_orphans
 from scripts.host.progress import Progress
 from scripts.host.quiet import Quiet
-from scripts.measure import record_writer
+from scripts.measure import callgrind, record_writer, side_by_side
+from scripts.measure.callgrind import Valgrind
 from scripts.measure.run import CompletedRun, Prepared, RunContext, remove_unfinished, run
+from scripts.serving import launch
 from scripts.serving.launch import Limits
 
 SCRATCH = ROOT / ".scratch"
@@ -37,6 +40,7 @@ class Options:
     scratch: Path = SCRATCH
     limits: Limits = field(default_factory=Limits)
     quiet: Quiet | None = None  # None: however busy the machine is
+    jobs: int = 1  # runs at the same time; only where work is counted may it be more
 
 
 def make(
@@ -49,8 +53,11 @@ def make(
     hopeless: Callable[[Sequence[CompletedRun]], bool] = lambda _done: False,
 ) -> list[CompletedRun]:
     """Make all runs. A run that fails is recorded, and the next is made unless those so far are `hopeless`."""
-    with opened(options, plan.runs[0].profile.users, system, progress) as context:
-        prepared = replace(context, prepared=prepare(suite, plan.runs[0], system, progress))
+    first, jobs = plan.runs[0], min(options.jobs, len(plan.runs))
+    with opened(options, first.profile.users, system, progress, counts=first.counting is not None) as context:
+        prepared = replace(context, prepared=prepare(suite, first, system, progress))
+        if jobs > 1:
+            return side_by_side.make(prepared, plan.runs, jobs, one)
         done: list[CompletedRun] = []
         for number, spec in enumerate(plan.runs, 1):
             done.append(one(prepared, spec, f"[{number}/{len(plan.runs)}]"))
@@ -61,8 +68,13 @@ def make(
 
 
 @contextlib.contextmanager
-def opened(options: Options, users: int, system: System, progress: Progress) -> Iterator[RunContext]:
-    """Hold the machine for runs of up to so many users, and remove what a killed session has left."""
+def opened(
+    options: Options, users: int, system: System, progress: Progress, *, counts: bool = False
+) -> Iterator[RunContext]:
+    """Hold the machine for runs of up to so many users, and remove what a killed session has left.
+
+    `counts`: the runs count work; EnvironmentBuildError where valgrind cannot, before anything is built.
+    """
     record_writer.require_writable(options.results)
     machine.raise_open_files(users)
     spared = leftovers.children()
@@ -81,6 +93,7 @@ def opened(options: Options, users: int, system: System, progress: Progress) -> 
             keep_logs=options.keep_logs,
             limits=options.limits,
             before_first=functools.cache(functools.partial(_look, options.quiet, system, progress)),
+            valgrind=_valgrind(system, options.scratch, marker) if counts else None,
         )
 
 
@@ -88,6 +101,13 @@ def _look(wanted: Quiet | None, system: System, progress: Progress) -> None:
     """Raise unless the machine is as quiet as wanted."""
     if wanted is not None:
         quiet.require(wanted, system, progress)
+
+
+def _valgrind(system: System, scratch: Path, marker: str) -> Valgrind:
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        env = launch.counted_environment(Path(folder), marker, callgrind.pinned_environment())
+        return callgrind.require(system, env, Path(folder))
 
 
 def prepare(suite: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared | None:

@@ -11,8 +11,9 @@ Schema history
   4  renames `asked` to `requested` and `ran` to `observed`; adds to Load the impossible times, to Server
      the workers at the end, to Backend the largest stall. Older versions are still read, and what a record lacks has
      the default given here.
-  5  adds the counts of a run that counts work (measurements are then missing), and to Generator the requests of all
-     arms where it loaded two at once. Older versions are still read.
+  5  adds the counts of a run that counts work (measurements are then missing), with the garbage collections of each
+     window and the requests that the backend received; and to Generator the requests of all arms where it loaded two
+     at once. Older versions are still read.
 """
 
 from __future__ import annotations
@@ -215,6 +216,8 @@ class CountedWindow:
     requests: int
     instructions: int  # executed in user space
     system_calls: int
+    full_collections: int | None = None  # garbage collections of all generations; None: the Python has no symbols
+    collection_instructions: int | None = None  # of its instructions, those of garbage collections of any generation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,6 +230,7 @@ class Counts:
     first_request_instructions: int | None  # None: not counted
     warm_up_requests: int  # served before the first window, the first request included
     windows: tuple[CountedWindow, ...]  # one after the other
+    backend_received: int | None = None  # requests that the mock API received; None: not counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

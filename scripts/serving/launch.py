@@ -62,6 +62,11 @@ def child_environment(outer: Mapping[str, str], home: Path, marker: str) -> dict
     return {**passed, "HOME": str(home), telemetry.MARKER: marker}
 
 
+def counted_environment(home: Path, marker: str, pinned: Mapping[str, str]) -> dict[str, str]:
+    """What the children of a count get: nothing of the user's environment, whose length would move what is counted."""
+    return {**pinned, "HOME": str(home), telemetry.MARKER: marker}
+
+
 def boot_mock(
     system: System, stack: ExitStack, spec: RunSpec, env: Mapping[str, str], limits: Limits, scratch: Path
 ) -> Booted:
@@ -86,7 +91,7 @@ def mock_settings(spec: RunSpec) -> dict[str, str]:
     }
 
 
-def boot_release(
+def boot_release(  # noqa: PLR0913 - all that a start needs, and nothing else starts a release
     system: System,
     stack: ExitStack,
     shipped: tuple[str, ...],
@@ -95,12 +100,17 @@ def boot_release(
     variables: Mapping[str, str],
     limits: Limits,
     log: Path,
+    *,
+    under: tuple[str, ...] = (),
 ) -> Booted:
-    """Start a release's own server command in a copy of the flow, and wait until it answers."""
+    """Start a release's own server command in a copy of the flow, and wait until it answers.
+
+    `under`: the command that runs it, if it is not to be run by itself.
+    """
 
     def command(port: int) -> tuple[str, ...]:
         _, *rest = server_command.at(shipped, port)
-        return (str(environment.command("gunicorn")), *rest)
+        return (*under, str(environment.command("gunicorn")), *rest)
 
     path = f"{environment.path / 'bin'}{os.pathsep}{variables.get('PATH', os.defpath)}"
     try:

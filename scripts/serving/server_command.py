@@ -24,6 +24,7 @@ _TEMPLATE = Path("promptflow/_sdk/data/docker/runit/promptflow-serve/run.jinja2"
 _EXPAND_S = 20
 _CONDA_ENVIRONMENT = "promptflow-serve"  # a name for the template; nothing uses it
 _NO_MORE_PROCESSES = ("Resource temporarily unavailable", "can't start new thread")  # as fork and threading say it
+NOT_BUILT = "(the release's own command; shown here once the virtualenv is built: --install-only)"
 _INERT_SHELL = """
 PATH=/nonexistent; readonly PATH
 echo() { :; }; ls() { :; }; cd() { :; }; pf() { :; }; conda() { :; }
@@ -73,10 +74,24 @@ def shipped_command(script: str, settings: Mapping[str, str], system: System, cw
     return commands[0]
 
 
+def of_environment(path: Path, requested: Mapping[str, str], system: System) -> tuple[str, ...] | None:
+    """The command of a virtualenv, at a port that is not chosen yet; None before it is built."""
+    site_packages = next((path / "lib").glob("python3.*/site-packages"), None)
+    if site_packages is None:
+        return None
+    return at(shipped_command(template(site_packages), requested, system, path), "PORT")
+
+
 def at(command: Sequence[str], port: int | str) -> tuple[str, ...]:
     """The command, listening on loopback at the port."""
     address = command.index("-b") + 1
     return (*command[:address], f"{LOOPBACK}:{port}", *command[address + 1 :])
+
+
+def with_one_worker(command: Sequence[str]) -> tuple[str, ...]:
+    """The command with one worker in place of its own number."""
+    number = command.index("-w") + 1
+    return (*command[:number], "1", *command[number + 1 :])
 
 
 def workers_of(command: Sequence[str]) -> int:

@@ -50,6 +50,12 @@ EXPECTED: dict[str, float | None] = {
     "other_cpu_ratio": 0.01,
     "harness_cpu_ratio": 0.005,
     "stolen_cpu_ratio": 0.0025,
+    "instructions_per_request": None,  # a run measures time or counts work
+    "system_calls_per_request": None,
+    "instructions_growth_per_request": None,
+    "first_request_instructions": None,
+    "full_collection_instructions": None,
+    "extra_instructions_per_request": None,
 }
 
 

@@ -216,6 +216,7 @@ def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str],
         (["--release", "1.12.9", "--engine", "flask"], "unknown release '1.12.9'; did you mean '1.12.0'"),
         (["--release", "1.12.0", "--engine", "flusk"], "unknown engine 'flusk'; did you mean 'flask'"),
         ([*TARGET, "--profile", "smok"], "unknown profile 'smok'; did you mean 'smoke'"),
+        ([*TARGET, "--profile", "count"], "profile count counts work"),
         (["--mock", "--profile", "smok"], "unknown profile 'smok'; did you mean 'smoke'"),
         ([*TARGET, "--flow", "flexasync"], "unknown flow 'flexasync'.*did you mean 'flex_async'"),
         ([*TARGET, "--python", "2.7"], "does not cover Python 2.7"),
@@ -263,7 +264,7 @@ def done(
 def test_verdict_of_a_failed_run(tmp_path: Path) -> None:
     """A session with a failed run ends as that run did, also where a later one went well."""
     with pytest.raises(VerificationError, match="wrong"):
-        bench._verdict([done(tmp_path, VerificationError("wrong")), done(tmp_path, number=2)])
+        bench.verdict([done(tmp_path, VerificationError("wrong")), done(tmp_path, number=2)])
 
 
 @pytest.mark.parametrize(
@@ -277,13 +278,13 @@ def test_verdict_of_a_failed_run(tmp_path: Path) -> None:
 def test_verdict_of_a_run_not_to_be_believed(tmp_path: Path, generator: dict[str, Any], reason: str, then: str) -> None:
     """A run not to be believed ends the session as invalid; only one that was disturbed asks for a quiet machine."""
     with pytest.raises(InvalidMeasurementError, match=reason) as caught:
-        bench._verdict([done(tmp_path), done(tmp_path, number=2, generator=generator)])
+        bench.verdict([done(tmp_path), done(tmp_path, number=2, generator=generator)])
     assert caught.value.then == then
 
 
 def test_verdict_of_good_runs(tmp_path: Path) -> None:
     """A session of good runs ends well."""
-    assert bench._verdict([done(tmp_path), done(tmp_path, number=2)]) == 0
+    assert bench.verdict([done(tmp_path), done(tmp_path, number=2)]) == 0
 
 
 def test_lock_needs_a_name() -> None:

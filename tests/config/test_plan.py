@@ -57,6 +57,18 @@ def test_expected_time() -> None:
     assert drained.expected_s == pytest.approx(4 + 2.2 + values.PROFILE.workers * 1.2)
 
 
+def test_counting() -> None:
+    """Runs of profile count hold how work is counted; others do not."""
+    counted, timed = (plan.make(MATRIX, **ASKED | {"profile": profile}).runs[0] for profile in ("count", "report"))
+    assert (counted.counting, timed.counting) == (MATRIX.count, None)
+
+
+def test_the_mock_is_not_counted() -> None:
+    """The mock API alone has no release whose work could be counted."""
+    with pytest.raises(UsageError, match="work is counted of a release"):
+        plan.make_mock(MATRIX, profile="count", rounds=1)
+
+
 def test_mock() -> None:
     """The mock alone is loaded on the harness's own Python, and has names where a target would be."""
     runs = plan.make_mock(MATRIX, profile="smoke", rounds=2).runs

@@ -48,6 +48,17 @@ def test_phase(progress: Progress, clock: Clock, out: io.StringIO) -> None:
     assert out.getvalue() == "  boot        2.5 s  8 workers ready\n"
 
 
+def test_labelled_lines(progress: Progress, clock: Clock, out: io.StringIO) -> None:
+    """Lines of runs at the same time say of which run they are."""
+    first, second = progress.labelled("[1/2]"), progress.labelled("[2/2]")
+    first.phase("boot")
+    second.phase("boot")
+    clock.now += 2.5
+    second.done("ready")
+    first.note("busy")
+    assert out.getvalue() == "[2/2]   boot        2.5 s  ready\n[1/2]   busy\n"
+
+
 def test_long_phase_in_a_log(progress: Progress, clock: Clock, out: io.StringIO) -> None:
     """A long phase writes a line to a log every ten seconds, and no more often."""
     progress.phase("load")

@@ -63,14 +63,16 @@ def about(paired: PairedRounds) -> Markdown:
     """How it was measured."""
     record = paired.rounds[0].runs[BASELINE].record
     profile = record.requested.profile
+    load = (
+        "one worker, one request after the other"
+        if record.counts is not None
+        else f"{profile.users} users, {profile.workers} workers, {profile.run_time_s} s a run"
+    )
     return filled(
-        "{} of profile {} ({} users, {} workers, {} s a run), from {} UTC on. "
-        "Machine: {}, {} cores, Python {}. Campaign {}.",
+        "{} of profile {} ({}), from {} UTC on. Machine: {}, {} cores, Python {}. Campaign {}.",
         _counted(len(paired.rounds), "interleaved round"),
         code(profile.name),
-        profile.users,
-        profile.workers,
-        profile.run_time_s,
+        load,
         record.started_at[:16].replace("T", " "),
         record.machine.cpu_model,
         record.machine.cores,

@@ -25,7 +25,7 @@ class ScenarioReport:
     """One scenario under one profile."""
 
     title: str
-    table: Markdown
+    table: Markdown | None  # None: a count, which has no times
     chart: str | None
     notes: list[str]
     metrics: Markdown | None
@@ -128,25 +128,31 @@ def _part(suite: Suite, group: Sequence[tuple[Cell, list[Cell]]]) -> ProfileRepo
 
 
 def _section(suite: Suite, cell: Cell, others: Sequence[Cell]) -> ScenarioReport:
-    measured = cell.shown.record.measurements
+    record = cell.shown.record
     return ScenarioReport(
         title=grouping.title(suite, cell.requested),
-        table=markdown.published_form(measured.load.locust_rows, markdown.doubtful_columns(cell.shown))
-        if measured is not None
-        else markdown.published_without_figures(cell.outcome),
+        table=_table(cell),
         chart=_chart(cell),
         notes=[*notes.section(suite, cell), *notes.other_conditions(cell, others)],
-        metrics=markdown.all_metrics(cell) if measured is not None else None,
+        metrics=markdown.all_metrics(cell) if record.measurements or record.counts else None,
         method=notes.method(cell),
     )
 
 
+def _table(cell: Cell) -> Markdown | None:
+    """The published table; None for a count."""
+    record = cell.shown.record
+    if record.measurements is not None:
+        return markdown.published_form(record.measurements.load.locust_rows, markdown.doubtful_columns(cell.shown))
+    return None if record.counts is not None else markdown.published_without_figures(cell.outcome)
+
+
 def _chart(cell: Cell) -> str | None:
-    """File name without its ending; None without an ok run, and for rounds of a campaign, too short for a chart."""
+    """File name without its ending; None without an ok run, for a count, and for short rounds of a campaign."""
     requested = cell.requested
-    return (
-        f"{requested.profile.name}-{requested.engine}-{requested.flow}" if cell.ok and not requested.campaign else None
-    )
+    if not cell.ok or requested.campaign or cell.shown.record.counts is not None:
+        return None
+    return f"{requested.profile.name}-{requested.engine}-{requested.flow}"
 
 
 def _timeline(suite: Suite, cell: Cell) -> Chart:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 DASH = "\u2013"
 _MIB = 2**20
+_MILLION = 1e6
 _MARKUP = str.maketrans({
     "<": "&lt;", ">": "&gt;", "`": "'", "|": "¦", "\\": "\\\\", "[": "\\[", "]": "\\]", "#": "\\#", "*": "\\*",
 })  # fmt: skip
@@ -42,11 +43,15 @@ def significant(value: float) -> str:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """A value for a table cell: bytes as MiB, counts whole, and a dash for a missing value."""
+    """A value for a table cell: bytes as MiB, instructions as millions, counts whole, and a dash without one."""
     if value is None:
         return DASH
     if unit == "bytes":
         return f"{value / _MIB:.1f} MiB"
+    if unit == "instructions" and abs(value) >= _MILLION:
+        return f"{value / _MILLION:.2f} M"
+    if unit == "instructions":
+        return f"{value:.0f}"
     return f"{value:.0f}" if unit == "requests" and value == int(value) else significant(value)
 
 

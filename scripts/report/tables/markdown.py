@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from tabulate import tabulate
 
+from scripts.analysis import metrics
 from scripts.analysis.grouping import Cell
 from scripts.analysis.metrics import METRICS, Metric
 from scripts.analysis.run_reader import Run
@@ -91,7 +92,8 @@ def releases(found: Sequence[Cell], absent: Sequence[tuple[str, str]] = (), *, l
     """
     known = [metric for metric in METRICS if any(cell.figure(metric.name) is not None for cell in found)]
     columns = [metric for metric in known if "releases" in metric.shown_in]
-    headers = ["Release", "Runs", *(["Bound", *(metric.short_title for metric in columns)] if columns else ["Outcome"])]
+    bound = ["Bound"] if columns and columns[0].compute is not None else []  # a count has no throughput to limit
+    headers = ["Release", "Runs", *([*bound, *(metric.short_title for metric in columns)] if columns else ["Outcome"])]
     width = len(headers) - _LABELS
     rows = [[_name(cell.requested.release, link=link), _runs(cell), *_row(cell, columns, width)] for cell in found]
     rows += [[release, "0", *[word] * width] for release, word in absent]
@@ -103,7 +105,7 @@ def all_metrics(cell: Cell) -> Markdown:
     several = len(cell.ok) > 1
     headers = ["Metric", "This run", *(["Median", "Lowest", "Highest"] if several else [])]
     rows = []
-    for metric in METRICS:
+    for metric in metrics.of(cell.requested):
         shown = quantity(cell.shown.values[metric.name], metric.unit)
         row = [metric.full_title, marked(shown, counts=cell.shown.counts(metric))]
         if several:
@@ -152,7 +154,9 @@ def _runs(cell: Cell) -> str:
 
 def _row(cell: Cell, columns: Sequence[Metric], width: int) -> list[str]:
     """Bound and figures; the outcome everywhere for a cell that has measured nothing."""
-    if not columns or cell.shown.record.measurements is None:
+    record = cell.shown.record
+    if not columns or (record.measurements is None and record.counts is None):
         return [cell.outcome] * width
     figures = ((quantity(cell.figure(metric.name), metric.unit), cell.counts(metric)) for metric in columns)
-    return [cell.bound or DASH, *(marked(text, counts=counts) for text, counts in figures)]
+    bound = [cell.bound or DASH] if len(columns) < width else []
+    return [*bound, *(marked(text, counts=counts) for text, counts in figures)]

@@ -11,11 +11,11 @@ from scripts.analysis.grouping import Cell
 from scripts.analysis.metrics import METRICS, Metric
 from scripts.analysis.run_reader import Run
 from scripts.config.errors import UsageError
-from scripts.config.load_profiles import Profile
+from scripts.config.load_profiles import COUNT, Profile
 from scripts.config.matrix import MOCK, Suite, session_name
 from scripts.records import conditions
 from scripts.records.conditions import Difference
-from scripts.records.schema import Measurements, ObservedConfig, RequestedConfig, RunRecord
+from scripts.records.schema import Counts, Measurements, ObservedConfig, RequestedConfig, RunRecord
 from scripts.records.storage import RECORD_FILE, run_path
 from scripts.report.tables.formatting import Markdown, code, filled, joined, listed, marked, quantity, significant
 
@@ -37,12 +37,14 @@ def _machine(record: RunRecord) -> str:
 
 def config(profile: Profile) -> Markdown:
     """The Config block of the published report."""
+    server = [f"PROMPTFLOW_WORKER_NUM={profile.workers}", f"PROMPTFLOW_WORKER_THREADS={profile.threads}"]
+    if profile.name == COUNT:  # there are no users
+        return joined("\n", server)
     return joined("\n", [
         f"USERS={profile.users}",
         f"HATCH_RATE={profile.spawn_rate}",
         f"RUN_TIME={profile.run_time_s}s",
-        f"PROMPTFLOW_WORKER_NUM={profile.workers}",
-        f"PROMPTFLOW_WORKER_THREADS={profile.threads}",
+        *server,
     ])  # fmt: skip
 
 
@@ -109,6 +111,8 @@ def section(suite: Suite, cell: Cell) -> list[str]:
     run = cell.shown
     lines: list[str] = [_outcome(cell, run), *(filled("Not ok: {}.", line) for line in not_ok(cell))]
     lines += [filled("Do not rank or compare: {}.", line) for line in distrusted(cell)]
+    if run.record.counts is not None:
+        lines += [_main_metrics(cell), _counted(run.record.counts)]
     if run.record.measurements is not None:
         lines += [_bound(run), _main_metrics(cell), _failures(run.record.measurements)]
     lines.append(_repeat_line(suite, run.record.requested))
@@ -157,7 +161,8 @@ def other_conditions(shown: Cell, others: Iterable[Cell]) -> Iterator[Markdown]:
 
 def _outcome(cell: Cell, run: Run) -> Markdown:
     if run.outcome != "ok":
-        figures = " Its figures are in parentheses." if run.record.measurements is not None else ""
+        has_figures = run.record.measurements is not None or run.record.counts is not None
+        figures = " Its figures are in parentheses." if has_figures else ""
         return filled(
             "Outcome: {}. None of {} run(s) is ok. The newest is {}.{}",
             run.outcome,
@@ -168,9 +173,13 @@ def _outcome(cell: Cell, run: Run) -> Markdown:
     which = (
         "the only run"
         if len(cell.runs) == 1
-        else (f"the one with the median response time of {len(cell.ok)} ok run(s) ({len(cell.runs)} in all)")
+        else (f"the one with the median {_cost(run)} of {len(cell.ok)} ok run(s) ({len(cell.runs)} in all)")
     )
     return filled("Outcome: ok. The table and the chart show run {}, {}.", run_link(run), which)
+
+
+def _cost(run: Run) -> str:
+    return "response time" if run.record.counts is None else "instructions per request"
 
 
 def _bound(run: Run) -> str:
@@ -197,6 +206,20 @@ def _memory(measured: Measurements) -> Iterator[Markdown]:
 
 def _unit(metric: Metric) -> str:
     return f" {metric.unit}" if metric.unit in {"ms", "s", "rps"} else ""
+
+
+def _counted(counts: Counts) -> Markdown:
+    """How work was counted."""
+    requests = sum(window.requests for window in counts.windows)
+    return filled(
+        "Counted by valgrind {} in one worker, whatever the command's own number: "
+        "{} requests in {} windows, after {} requests. Held constant: {}.",
+        counts.valgrind,
+        requests,
+        len(counts.windows),
+        counts.warm_up_requests,
+        listed(counts.pinned),
+    )
 
 
 def _failures(measured: Measurements) -> Markdown:
@@ -245,15 +268,18 @@ def _repeat_line(suite: Suite, requested: RequestedConfig) -> str:
 
 def _repeat(suite: Suite, requested: RequestedConfig) -> str | None:
     """The command; None for a release or engine that suite.toml no longer has."""
+    counted = requested.profile.name == COUNT
     try:
         session = (
             "bench-mock"
             if requested.release == MOCK
-            else session_name(suite.release(requested.release), suite.engine(requested.engine))
+            else session_name(
+                suite.release(requested.release), suite.engine(requested.engine), "count" if counted else "bench"
+            )
         )
     except UsageError:
         return None
-    options = ["--profile", requested.profile.name]
+    options = [] if counted else ["--profile", requested.profile.name]
     if requested.release != MOCK:
         options += ["--flow", requested.flow]
         options += ["--python", requested.python] if requested.python != suite.python else []

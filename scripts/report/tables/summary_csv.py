@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Iterable
 
+from scripts.analysis import metrics
 from scripts.analysis.grouping import Cell
-from scripts.analysis.metrics import METRICS
 
 COLUMNS = (
     "release", "engine", "flow", "profile", "metric", "unit", "value", "low", "high", "runs", "outcome", "conditions",
@@ -26,7 +26,7 @@ def summary(found: Iterable[Cell]) -> bytes:
     writer.writerow(COLUMNS)
     for cell in found:
         requested = cell.requested
-        for metric in METRICS:
+        for metric in metrics.of(requested):
             spread = cell.spread(metric.name)
             figures = (spread.median, spread.low, spread.high) if spread else (None, None, None)
             head = (

@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
 
     done = session.make(suite, plan, options, Unlucky(args.taken, args.interrupt_at), Progress(time.monotonic), prepare)
     print(session_summary.of_session(suite, [one.directory for one in done]))  # noqa: T201 - as the verb does
-    return bench._verdict([one for one in done if one.error is not None])  # how quiet the machine is, is no fault
+    return bench.verdict([one for one in done if one.error is not None])  # how quiet the machine is, is no fault
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:

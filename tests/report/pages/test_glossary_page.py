@@ -20,7 +20,7 @@ def test_glossary_has_every_metric(metric: Metric) -> None:
     """Each metric of the registry has one row with its name, unit, good direction and meaning."""
     (row,) = [row for row in rows() if row[0] == f"`{metric.name}`"]
     direction = {"lower": "lower is better", "higher": "higher is better", "-": "\u2013"}[metric.better]
-    effect = "\u2013" if metric.minimum_effect is None else f"{metric.minimum_effect:.0%}".replace("%", " %")
+    effect = "\u2013" if metric.minimum_effect is None else f"{metric.minimum_effect * 100:g} %"
     assert row[1:] == [metric.words, metric.unit, direction, effect, metric.meaning.replace("|", "\u00a6")]
 
 

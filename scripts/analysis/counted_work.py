@@ -1,0 +1,104 @@
+"""What a count says of a request: its steady work, its growth with every request served, and collections apart.
+
+A full garbage collection is the work of several requests in one. Where its windows are known, they are left out of what
+is steady; else the median window holds none.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scipy import stats
+
+from scripts.records.schema import CountedWindow, Counts
+
+_FEWEST = 5  # windows without a full collection, below which they are no sample of their own
+_TREND_P = 0.01  # of Kendall's tau, from which on windows have no trend: one count in a hundred shows a false one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trend:
+    """A line through the windows."""
+
+    growth: float  # instructions a request, with every request served; 0: no trend
+    scatter: float  # median absolute distance of a window to the line, as a share of the median window
+
+
+def instructions_per_request(counts: Counts) -> float | None:
+    """Of the median window; None without one."""
+    return _median(counts, lambda window: window.instructions / window.requests)
+
+
+def system_calls_per_request(counts: Counts) -> float | None:
+    """Of the median window; None without one."""
+    return _median(counts, lambda window: window.system_calls / window.requests)
+
+
+def trend(counts: Counts) -> Trend | None:
+    """The Theil-Sen line through the windows; None with too few of them.
+
+    Its slope is the median of those of all pairs (Sen, "Estimates of the regression coefficient based on Kendall's
+    tau", Journal of the American Statistical Association 63, 1968), so single windows do not move it.
+    """
+    served, work = _points(counts)
+    if len(served) < _FEWEST:
+        return None
+    slope, intercept, _, _ = stats.theilslopes(work, served)
+    distances = [abs(y - intercept - slope * x) for x, y in zip(served, work, strict=True)]
+    p_value = float(stats.kendalltau(served, work).pvalue)  # NaN where all windows are alike
+    return Trend(
+        growth=float(slope) if p_value < _TREND_P else 0.0,
+        scatter=float(statistics.median(distances)) / statistics.median(work),
+    )
+
+
+def growth(counts: Counts) -> float | None:
+    """Instructions by which a request grows with every request served; None with too few windows."""
+    found = trend(counts)
+    return found.growth if found else None
+
+
+def full_collection_instructions(counts: Counts) -> float | None:
+    """Of one full garbage collection; None where no window has one, or the Python has no symbols."""
+    usual = [window.collection_instructions or 0 for window in counts.windows if window.full_collections == 0]
+    found = [
+        ((window.collection_instructions or 0) - (statistics.median(usual) if usual else 0)) / window.full_collections
+        for window in counts.windows
+        if window.full_collections
+    ]
+    return statistics.median(found) if found else None
+
+
+def extra_instructions_per_request(counts: Counts) -> float | None:
+    """What all windows have beyond the median one, for each request, e.g. full collections."""
+    usual, requests = instructions_per_request(counts), sum(window.requests for window in counts.windows)
+    if usual is None or not requests:
+        return None
+    return sum(window.instructions for window in counts.windows) / requests - usual
+
+
+def _median(counts: Counts, value: Callable[[CountedWindow], float]) -> float | None:
+    found = [value(window) for window in _steady(counts)]
+    return statistics.median(found) if found else None
+
+
+def _steady(counts: Counts) -> list[CountedWindow]:
+    """The windows without a full collection, where there are enough of them."""
+    every = [window for window in counts.windows if window.requests]
+    without = [window for window in every if not window.full_collections]
+    return without if len(without) >= _FEWEST else every
+
+
+def _points(counts: Counts) -> tuple[list[float], list[float]]:
+    """Requests served by the middle of each steady window, and its instructions a request."""
+    served: list[float] = []
+    work: list[float] = []
+    steady, before = _steady(counts), counts.warm_up_requests
+    for window in counts.windows:
+        if window in steady:
+            served.append(before + window.requests / 2)
+            work.append(window.instructions / window.requests)
+        before += window.requests
+    return served, work

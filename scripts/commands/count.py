@@ -1,0 +1,112 @@
+"""Count: `nox -s count-1.12.0-fastapi` counts the instructions and system calls of each request under valgrind."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import time
+
+from scripts.campaign import existing_runs
+from scripts.commands import cli
+from scripts.commands.bench import verdict
+from scripts.config import matrix_file, plan
+from scripts.config.errors import UsageError
+from scripts.config.load_profiles import COUNT
+from scripts.config.matrix import Suite
+from scripts.config.plan import Plan, RunSpec
+from scripts.environments import locks, virtualenvs
+from scripts.host import machine
+from scripts.host.process import RealSystem, terminate_as_exception
+from scripts.host.progress import Progress
+from scripts.measure import session
+from scripts.measure.session import shown
+from scripts.report.pages import session_summary
+from scripts.serving import server_command
+
+
+def main(argv: list[str]) -> int:
+    """Plan and check everything; then build, count, record and print the summary."""
+    args = _arguments(argv)
+    suite = matrix_file.load()
+    chosen = _plan(suite, args)
+    if args.missing:
+        chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe())))
+        if not chosen.runs:
+            print("nothing is missing: every run is counted validly under this machine's conditions")
+            return 0
+    if args.dry_run:
+        print(_describe(suite, chosen, args.jobs))
+        return 0
+    terminate_as_exception()
+    system, progress = RealSystem(), Progress(time.monotonic)
+    if args.install_only:
+        session.prepare_only(suite, chosen.runs[0], system, progress)
+        return 0
+    options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs, jobs=args.jobs)
+    done = session.make(suite, chosen, options, system, progress, session.prepare)
+    print(session_summary.of_session(suite, [run.directory for run in done]))
+    return verdict(done)
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    description = (
+        "Count the instructions and system calls of each request of a release under valgrind. "
+        "The load of the machine does not move them. docs/counting.md says what a count cannot see."
+    )
+    parser = cli.target_parser("count", description, argv, required=True)
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="count everything N times (default: 1)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N",
+        help="make N runs at the same time, each of which uses one core (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--missing", action="store_true", help="skip what is already counted validly under this machine's conditions"
+    )
+    cli.add_flow_options(parser)
+    cli.add_session_options(parser)
+    return parser.parse_args(argv)
+
+
+def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
+    if not 1 <= args.jobs <= machine.cores():
+        raise UsageError(
+            f"--jobs {args.jobs}: from 1 to {machine.cores()}, the cores of this machine",
+            then="repeat this command with --jobs 1",
+        )
+    return plan.make(
+        suite,
+        release=args.release,
+        engine=args.engine,
+        flow_names=args.flow,
+        profile=COUNT,
+        python=args.python,
+        rounds=args.rounds,
+    )
+
+
+def _describe(suite: Suite, chosen: Plan, jobs: int) -> str:
+    """The plan, the server's command and the estimated time."""
+    lines = []
+    for number, spec in enumerate(chosen.runs, 1):
+        lines.append(f"[{number}/{len(chosen.runs)}] {spec.release} {spec.engine} {spec.flow}: {spec.profile.name}")
+        lines += [f"    {line}" for line in _commands(suite, spec)]
+    total_s = chosen.expected_s / min(jobs, len(chosen.runs))
+    lines.append(f"{len(chosen.runs)} run(s), about {total_s / 60:.1f} minutes, and the virtualenv if it is not built")
+    return "\n".join(lines)
+
+
+def _commands(suite: Suite, spec: RunSpec) -> list[str]:
+    if spec.target is None or spec.counting is None:
+        raise ValueError("work is counted of a release")
+    lock, counting = locks.read(locks.of_release(suite, spec.target.release)), spec.counting
+    path = virtualenvs.directory(spec.release, lock, spec.python)
+    requested = server_command.settings(spec.engine, spec.profile.workers, spec.profile.threads)
+    command = server_command.of_environment(path, requested, RealSystem())
+    return [
+        f"environment: {shown(path)} from {shown(lock.path)}",
+        "server, under valgrind: "
+        + (shlex.join(server_command.with_one_worker(command)) if command else server_command.NOT_BUILT),
+        f"requests, one after the other: {counting.warm_up_requests}, then {counting.windows} windows of "
+        + str(counting.window_requests),
+        f"time: about {spec.expected_s:.0f} s",
+    ]
