@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from scripts.host import leftovers, machine
 from scripts.host.process import System, adopting_orphans
 from scripts.host.progress import Progress
 from scripts.measure import record_writer
-from scripts.measure.run import CompletedRun, Prepared, RunContext, remove_unfinished, run
+from scripts.measure.run import CompletedRun, Prepared, RunContext, at_once, remove_unfinished
 from scripts.serving.launch import Limits
 
 SCRATCH = ROOT / ".scratch"
@@ -106,12 +106,22 @@ def shown(path: Path) -> str:
 
 def one(context: RunContext, spec: RunSpec, number: str) -> CompletedRun:
     """Make one run, and say where it is recorded; `number` is its place in the session, for people."""
-    progress = context.progress
-    progress.heading(f"{number} {spec.release} {spec.engine} {spec.flow}, profile {spec.profile.name}")
-    done = run(context, spec)
-    if done.error is not None:
-        progress.note(f"{done.record.outcome}: {done.error}")
-    progress.note(f"recorded in {shown(done.directory)}")
-    if done.scratch is not None:
-        progress.note(f"logs: {shown(done.scratch)}")
+    (done,) = together(context, [(spec, context.prepared)], number)
     return done
+
+
+def together(
+    context: RunContext, wanted: Sequence[tuple[RunSpec, Prepared | None]], number: str
+) -> list[CompletedRun]:  # fmt: skip
+    """The same for runs that are made at once; only those whose error it is are recorded when something fails."""
+    progress, spec = context.progress, wanted[0][0]
+    releases = " and ".join(one.release for one, _ in wanted)
+    progress.heading(f"{number} {releases} {spec.engine} {spec.flow}, profile {spec.profile.name}")
+    completed = at_once(context, wanted)
+    for done in completed:
+        if done.error is not None:
+            progress.note(f"{done.record.outcome}: {done.error}")
+        progress.note(f"recorded in {shown(done.directory)}")
+        if done.scratch is not None:
+            progress.note(f"logs: {shown(done.scratch)}")
+    return completed

@@ -63,11 +63,17 @@ def child_environment(outer: Mapping[str, str], home: Path, marker: str) -> dict
 
 
 def boot_mock(
-    system: System, stack: ExitStack, spec: RunSpec, env: Mapping[str, str], limits: Limits, scratch: Path
+    system: System,
+    stack: ExitStack,
+    spec: RunSpec,
+    env: Mapping[str, str],
+    limits: Limits,
+    scratch: Path,
+    name: str = "mock",
 ) -> Booted:
     """Start the mock API, seeded, in the tools' virtualenv, and wait until it answers."""
     variables = {**env, **mock_settings(spec)}
-    return _boot(system, stack, "mock", mock_command, variables, ROOT, scratch / "mock.log", limits)
+    return _boot(system, stack, name, mock_command, variables, ROOT, scratch / f"{name}.log", limits)
 
 
 def mock_command(port: int | str) -> tuple[str, ...]:
@@ -96,7 +102,7 @@ def boot_release(
     limits: Limits,
     log: Path,
 ) -> Booted:
-    """Start a release's own server command in a copy of the flow, and wait until it answers."""
+    """Start a release's own server command in a copy of the flow, and wait until it answers; named as its log is."""
 
     def command(port: int) -> tuple[str, ...]:
         _, *rest = server_command.at(shipped, port)
@@ -104,7 +110,7 @@ def boot_release(
 
     path = f"{environment.path / 'bin'}{os.pathsep}{variables.get('PATH', os.defpath)}"
     try:
-        return _boot(system, stack, "server", command, {**variables, "PATH": path}, flow_copy, log, limits)
+        return _boot(system, stack, log.stem, command, {**variables, "PATH": path}, flow_copy, log, limits)
     except OSError as error:
         script = environment.command("gunicorn")
         if error.filename != str(script):
