@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 COUNT = "count"  # the profile of runs that count work: no load, but requests one after the other
+COMPARE = "compare"  # the profile of rounds whose runs are made one after the other
+DUET = "duet"  # the profile of rounds whose two runs are made at once
 CAPACITY = "capacity"  # the profile whose users the search replaces
 SERVES = "serves"  # the profile of trial runs: whether a release serves a flow, also one that is listed as unsupported
 _GROWTH_MAX = 10.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from scripts.config.load_profiles import COMPARE, DUET
 from scripts.inference import intervals, lock_diff
 from scripts.inference.comparison import LEVEL, ArmComparison, Effect, covariate_change
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
@@ -13,7 +14,7 @@ from scripts.report.pages import templates
 from scripts.report.tables import effect_text, markdown
 from scripts.report.tables.formatting import DASH, code, listed, percent, plain, quantity
 
-DEFAULT_PROFILE = "compare"  # of the session of that name
+_AT_ONCE = ("compare", "gate")  # the sessions that load two releases at once by default
 
 
 def render(
@@ -63,9 +64,12 @@ def about(paired: PairedRounds) -> str:
     """How it was measured."""
     record = paired.rounds[0].runs[BASELINE].record
     profile = record.requested.profile
+    rounds, users, length = "interleaved round", "users", "s a run"
+    if profile.at_once > 1:
+        rounds, users, length = "round", "users for each of two releases at the same time", "s a round"
     return (
-        f"{_counted(len(paired.rounds), 'interleaved round')} of profile `{profile.name}` ({profile.users} users, "
-        f"{profile.workers} workers, {profile.run_time_s} s a run), "
+        f"{_counted(len(paired.rounds), rounds)} of profile `{profile.name}` ({profile.users} {users}, "
+        f"{profile.workers} workers, {profile.run_time_s} {length}), "
         f"from {record.started_at[:16].replace('T', ' ')} UTC on. "
         f"Machine: {plain(record.machine.cpu_model)}, {record.machine.cores} cores, Python {plain(record.python)}. "
         f"Campaign `{paired.campaign}`."
@@ -156,7 +160,10 @@ def command(paired: PairedRounds, verb: str, words: Sequence[str]) -> str:
     """The command of a session that measures under the conditions of a series."""
     requested = paired.rounds[0].runs[BASELINE].record.requested
     options = ["--engine", requested.engine, "--flow", requested.flow, "--python", requested.python]
-    if requested.profile.name != DEFAULT_PROFILE:
+    at_once = verb in _AT_ONCE
+    if at_once and requested.profile.name == COMPARE:
+        options.append("--sequential")
+    elif requested.profile.name != (DUET if at_once else COMPARE):
         options += ["--profile", requested.profile.name]
     return code(shlex.join(["nox", "-s", verb, "--", *words, *options]))
 
