@@ -229,13 +229,8 @@ def _load(
         late = context.system.monotonic() + series.campaign.round_s * len(specs) / len(series.campaign.arms) > ends_s
         again = not late and tries < _MOST_DISTURBED
         invalid = [run for run in runs if run.outcome == "invalid"]
-        for run in runs:
-            if run.outcome == "invalid":
-                context.progress.note(f"invalid: {'; '.join(run.reasons)}")
-            elif run.distrusted and again:
-                context.progress.note(
-                    f"made again, because its latencies cannot be trusted: {'; '.join(run.distrusted)}"
-                )
+        for line in dict.fromkeys(_what_is_wrong(run) for run in runs if run in invalid or (again and run.distrusted)):
+            context.progress.note(line)
         disturbed = all(all(run.disturbances) for run in invalid)
         if not invalid and not (again and any(run.distrusted for run in runs)):
             return None
@@ -251,6 +246,12 @@ def _load(
         if len(specs) > 1:  # another round, so that only runs of one load are ever paired
             (specs,) = series.round(identity, specs[0].round)
     raise AssertionError("unreachable")  # the last try returns
+
+
+def _what_is_wrong(run: Run) -> str:
+    if run.outcome == "invalid":
+        return f"invalid: {'; '.join(run.reasons)}"
+    return f"made again, because its latencies cannot be trusted: {'; '.join(run.distrusted)}"
 
 
 def _standing(state: _CampaignState, series: Series) -> str:

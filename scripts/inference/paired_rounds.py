@@ -110,12 +110,12 @@ def _pair(campaign: str, engine: str, flow: str, runs: list[Run]) -> PairedRound
         if before is not None:
             excluded.append(f"round {requested.round_id}: {_described(before)}; it was made again")
         by_round[requested.round_id][requested.arm] = run
-    made = {round_id: found for round_id, found in sorted(by_round.items()) if not _why_excluded(found, arms)}
-    newest = {_number(found): round_id for round_id, found in made.items()}
+    best: dict[int, str] = {}  # by number, of the rounds that may count
+    for round_id, found in sorted(by_round.items(), key=lambda one: (not _distrusted(one[1]), one[0])):
+        if not _why_excluded(found, arms):
+            best[_number(found)] = round_id
     for round_id, found in sorted(by_round.items()):
-        why = _why_excluded(found, arms) or _why_replaced(
-            found, made_again=newest.get(_number(found), round_id) > round_id
-        )
+        why = _why_excluded(found, arms) or _why_replaced(found, is_best=best[_number(found)] == round_id)
         if why:
             excluded.append(f"round {round_id}: {why}")
         else:
@@ -134,14 +134,18 @@ def _number(found: dict[int, Run]) -> int:
     return next(iter(found.values())).record.requested.round
 
 
-def _why_replaced(found: dict[int, Run], *, made_again: bool) -> str:
+def _distrusted(found: dict[int, Run]) -> list[Run]:
+    return [run for run in found.values() if run.distrusted]
+
+
+def _why_replaced(found: dict[int, Run], *, is_best: bool) -> str:
     """Why a round counts no more; empty when it does.
 
     Two arms at once are made again as another round of the same number. A round whose latencies can be trusted is
     never left out, though another one may have its number: that one replaces a record that cannot be read.
     """
-    bad = [run for run in found.values() if run.distrusted]
-    return f"{'; '.join(map(_described, bad))}; it was made again" if bad and made_again else ""
+    bad = _distrusted(found)
+    return f"{'; '.join(map(_described, bad))}; it was made again" if bad and not is_best else ""
 
 
 def _why_excluded(found: dict[int, Run], arms: tuple[int, ...]) -> str:

@@ -12,7 +12,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -249,6 +249,9 @@ def _measure(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, far: _
             context.progress.phase("boot")
         _serve(context, arm, arm.loaded.mock, stack)
     far.blamed = arms
+    if len(arms) > 1:
+        for arm in arms:
+            arm.live = _with_memory(arm.live)
     samples = _load(context, arms, stack, far)
     context.progress.phase("collect")
     recordings = loadgen.recordings(arms[0].spec, arms[0].scratch / "recorded")
@@ -285,6 +288,15 @@ def _serve(context: RunContext, arm: _Arm, mock: Booted, stack: ExitStack) -> No
         memory_bytes=telemetry.memory(booted.child.pid)[0],
     )
     arm.phases_s["verify"] = progress.done(f"promptflow {target.version} answers as {arm.spec.flow} should")
+
+
+def _with_memory(live: Live | None) -> Live | None:
+    """The server with its memory read again, now that both run.
+
+    PSS counts a page that both map half for each. Read as it starts, the second would seem smaller by that: by 7 of 247
+    MiB in an A/A of 1.15.1, which is more than a change that matters.
+    """
+    return live and replace(live, memory_bytes=telemetry.memory(live.booted.child.pid)[0])
 
 
 def _boot(

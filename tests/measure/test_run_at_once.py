@@ -15,7 +15,7 @@ from scripts.config.errors import InvalidMeasurementError, ServerError, SuiteErr
 from scripts.config.plan import Place, RunSpec
 from scripts.environments.locks import Lock
 from scripts.environments.virtualenvs import Environment
-from scripts.host import leftovers
+from scripts.host import leftovers, telemetry
 from scripts.host.progress import Progress
 from scripts.measure import run
 from scripts.measure.run import CompletedRun, Prepared, RunContext
@@ -116,6 +116,22 @@ def test_other_arm_is_no_stranger(context: RunContext) -> None:
         found = measured.disturbance
         # Five trees of 20 ms a second and 10 ms of the harness, on a machine that is busy for 100 ms a second.
         assert found.other_s == pytest.approx(found.window_s * (0.1 - 5 * 0.02 - 0.01), abs=0.001)
+
+
+def test_memory_of_both_is_read_in_the_same_state(
+    context: RunContext, outside: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where two servers share pages, neither seems smaller because it started later."""
+
+    def shared(root: int) -> tuple[int, str]:
+        assert root
+        servers = sum(child.name.startswith("server") for child in outside.children)
+        return 240 * 2**20 // servers, "pss"
+
+    monkeypatch.setattr(telemetry, "memory", shared)
+    measured = [one.record.measurements for one in made(context)]
+    found = [one.server.memory_start_bytes for one in measured if one is not None and one.server is not None]
+    assert found == [120 * 2**20] * 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
