@@ -78,6 +78,15 @@ def _pairs(arms: Sequence[Arm], *, neighbours: bool) -> tuple[tuple[int, int], .
     return tuple(sorted(once.values(), key=pairs.index))
 
 
+def require_sequential(requested: Campaign) -> None:
+    """UsageError under a profile that loads two arms at once, where all arms have to be of the same rounds."""
+    if requested.pairs:
+        raise UsageError(
+            f"profile {requested.profile.name} loads two releases at the same time, and here each round has three",
+            then=f"repeat this command with --profile {COMPARE}",
+        )
+
+
 def _profile(suite: Suite, name: str, arms: Sequence[Arm]) -> Profile:
     """The load profile, which every arm must be able to serve alike."""
     first, *others = ((arm.release.version, suite.load(arm.release, name)) for arm in arms)

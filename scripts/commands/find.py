@@ -17,7 +17,6 @@ from scripts.commands import campaign_options, cli
 from scripts.config import flows, matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, UsageError
 from scripts.config.flows import Flow
-from scripts.config.load_profiles import COMPARE
 from scripts.config.matrix import Engine, Suite
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.inference import bisection, change_points, comparison, gate_decision
@@ -44,11 +43,7 @@ def main(argv: list[str]) -> int:
     if left_out:
         print(f"skipped, because they cannot serve {wanted.name} on {engine.name}: {', '.join(left_out)}")
     whole = _planned(suite, args, releases, system)  # whatever cannot be measured is refused before anything starts
-    if whole.pairs:
-        raise UsageError(
-            f"profile {whole.profile.name} loads two releases at the same time, and a stage of the search has three",
-            then=f"repeat this command with --profile {COMPARE}",
-        )
+    request.require_sequential(whole)
     if args.dry_run:
         print(_describe(whole, releases, args.rounds))
         return EXIT_OK
