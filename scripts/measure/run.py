@@ -103,7 +103,7 @@ class _Arm:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Progress:
+class _State:
     """How far the runs made at once have come."""
 
     blamed: Sequence[_Arm]  # whose error it is if one comes now
@@ -128,7 +128,7 @@ def at_once(context: RunContext, wanted: Sequence[tuple[RunSpec, Prepared | None
         context.progress.note(
             f"warning: {before.cpu_busy_before:.0%} of the cores are busy already; close other programs"
         )
-    far = _Progress(blamed=arms)
+    state = _State(blamed=arms)
     caught: SuiteError | OSError | None = None
     try:
         for arm in arms:
@@ -136,10 +136,10 @@ def at_once(context: RunContext, wanted: Sequence[tuple[RunSpec, Prepared | None
             if not context.keep_logs:
                 (arm.scratch / _UNFINISHED_FILE).write_text(context.marker, encoding="utf-8")
         with ExitStack() as stack:
-            stack.callback(_sweep, context, far)  # first in, so last out
-            _measure(context, arms, stack, far)
+            stack.callback(_sweep, context, state)  # first in, so last out
+            _measure(context, arms, stack, state)
             context.progress.phase("stop")
-        _took(arms, "stop", context.progress.done(far.left))
+        _took(arms, "stop", context.progress.done(state.left))
     except (ServerError, InvalidMeasurementError, OSError) as error:
         caught = error
         context.progress.abandon()
@@ -147,7 +147,7 @@ def at_once(context: RunContext, wanted: Sequence[tuple[RunSpec, Prepared | None
         for arm in arms:
             _leave(arm.scratch, keep=context.keep_logs)
         raise
-    failed = list(far.blamed) if caught is not None else []
+    failed = list(state.blamed) if caught is not None else []
     done = [
         _completed(context, arm, now, before, _explained(caught, arm.scratch) if caught is not None else None)
         for arm in failed or arms
@@ -205,10 +205,10 @@ def _leave(scratch: Path, *, keep: bool) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _sweep(context: RunContext, far: _Progress) -> None:
+def _sweep(context: RunContext, state: _State) -> None:
     """End what outlives the servers, undisturbed by Ctrl-C."""
     with shielded():
-        far.left = context.sweep()
+        state.left = context.sweep()
 
 
 def _explained(error: SuiteError | OSError, scratch: Path) -> SuiteError:
@@ -229,11 +229,11 @@ def _explained(error: SuiteError | OSError, scratch: Path) -> SuiteError:
     return error
 
 
-def _measure(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, far: _Progress) -> None:
+def _measure(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, state: _State) -> None:
     """Boot, verify, load, collect. The stack stops what is started; the arms hold what is known so far."""
     context.progress.phase("boot")
     for arm in arms:
-        far.blamed = [arm]
+        state.blamed = [arm]
         arm.mock = launch.boot_mock(
             context.system,
             stack,
@@ -244,15 +244,15 @@ def _measure(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, far: _
             f"mock{arm.suffix}",
         )
     for number, arm in enumerate(arms):
-        far.blamed = [arm]
+        state.blamed = [arm]
         if number:
             context.progress.phase("boot")
         _serve(context, arm, arm.loaded.mock, stack)
-    far.blamed = arms
+    state.blamed = arms
     if len(arms) > 1:
         for arm in arms:
             arm.live = _with_memory(arm.live)
-    samples = _load(context, arms, stack, far)
+    samples = _load(context, arms, stack, state)
     context.progress.phase("collect")
     recordings = loadgen.recordings(arms[0].spec, arms[0].scratch / "recorded")
     in_all = sum(len(recording.read_requests(one)) for one in recordings) if len(arms) > 1 else None
@@ -334,7 +334,7 @@ def _boot(
     return booted, settled_s, observed
 
 
-def _load(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, far: _Progress) -> loadgen.Samples:
+def _load(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, state: _State) -> loadgen.Samples:
     """Load all arms by one generator, whose files lie in the folder of the first; who has lost a server is blamed."""
     spec, scratch, loaded = arms[0].spec, arms[0].scratch, [arm.loaded for arm in arms]
     into = scratch / "recorded"
@@ -349,7 +349,7 @@ def _load(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, far: _Pro
     try:
         samples = loadgen.watch(context.system, spec, locust, loaded, into, context.progress)
     except ServerError:
-        far.blamed = [arm for arm in arms if arm.has_lost] or arms
+        state.blamed = [arm for arm in arms if arm.has_lost] or arms
         raise
     context.progress.done("ended")
     _took(arms, "load", context.system.monotonic() - began)
