@@ -130,9 +130,10 @@ def at_once(context: RunContext, wanted: Sequence[tuple[RunSpec, Prepared | None
         )
     state = _State(blamed=arms)
     caught: SuiteError | OSError | None = None
+    for arm in arms:
+        (arm.scratch / "home").mkdir(parents=True)
     try:
         for arm in arms:
-            (arm.scratch / "home").mkdir(parents=True)
             if not context.keep_logs:
                 (arm.scratch / _UNFINISHED_FILE).write_text(context.marker, encoding="utf-8")
         with ExitStack() as stack:
