@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -59,13 +60,27 @@ class FlowServer(ThreadingHTTPServer):
         self.bodies: list[bytes] = []
 
 
-@pytest.fixture
-def flow() -> Iterator[FlowServer]:
+@contextlib.contextmanager
+def served() -> Iterator[FlowServer]:
     """Serve a stand-in for promptflow."""
     with FlowServer() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
+
+
+@pytest.fixture
+def flow() -> Iterator[FlowServer]:
+    """One stand-in for promptflow."""
+    with served() as server:
+        yield server
+
+
+@pytest.fixture
+def other() -> Iterator[FlowServer]:
+    """Another one."""
+    with served() as server:
+        yield server
 
 
 class RacingServer:
@@ -123,9 +138,14 @@ def record(directory: Path, name: str, port: int, *options: str) -> tuple[list[d
     )
     ended = locust(directory, name, *load, *options)
     assert ended.returncode == 0, ended.stderr
-    with (to / "requests.csv").open(encoding="utf-8", newline="") as stream:
+    return recorded(to)
+
+
+def recorded(directory: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """Read a recording: the request log and the summary."""
+    with (directory / "requests.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    summary: dict[str, Any] = json.loads((to / "load.json").read_text(encoding="utf-8"))
+    summary: dict[str, Any] = json.loads((directory / "load.json").read_text(encoding="utf-8"))
     return rows, summary
 
 
@@ -250,6 +270,77 @@ def mock_counts(port: int) -> dict[str, int]:
         reply = b"".join(iter(lambda: caller.recv(4096), b""))
     counts: dict[str, int] = json.loads(reply.partition(b"\r\n\r\n")[2])
     return counts
+
+
+def duet(directory: Path, flow: FlowServer, other: FlowServer, *options: str) -> dict[str, Any]:
+    """Run the load on both; give the recordings of both together and of each."""
+    second = ("--second-host", f"http://127.0.0.1:{other.server_port}")
+    whole = record(directory, "duet.py", flow.server_port, *second, *options, *SHORT_WAITS)
+    return {"whole": whole, **{half: recorded(directory / "recording" / half) for half in ("first", "second")}}
+
+
+def test_duet_books_balance(tmp_path: Path, flow: FlowServer, other: FlowServer) -> None:
+    """Each half holds exactly what its server was given, and the whole holds both."""
+    found = duet(tmp_path, flow, other, "-u", "6", "-r", "6", "-t", "3s")
+    for half, server in (("first", flow), ("second", other)):
+        rows, load = found[half]
+        assert len(rows) + load["in_flight_at_stop"] == len(server.bodies) > 0
+        assert (load["users_reached"], load["users_by_second"], load["exceptions"]) == (3, [3, 3, 3], 0)
+        assert (load["options"]["users"], load["options"]["spawn_rate"]) == ("3", "3.0")
+        assert load["all_users_at_s"] < load["started_s"] + 1
+        score, total = load["locust_rows"]
+        failed = sum(row["outcome"] != "ok" for row in rows)
+        assert (total["request_count"], total["failure_count"], score["name"]) == (len(rows), failed, "/score")
+        assert sum(failure["count"] for failure in load["failures"]) == failed > 0
+        assert total["requests_per_s"] > 0
+    rows, load = found["whole"]
+    assert len(rows) == len(found["first"][0]) + len(found["second"][0])
+    assert load["users_reached"] == 6
+    assert set(load) == set(found["first"][1])
+
+
+def test_duet_progress_is_of_both(tmp_path: Path, flow: FlowServer, other: FlowServer) -> None:
+    """Whoever watches the progress sees the users and requests of both halves together."""
+    duet(tmp_path, flow, other, "-u", "4", "-r", "4", "-t", "3s")
+    with (tmp_path / "recording" / "progress.csv").open(encoding="utf-8", newline="") as stream:
+        last = list(csv.DictReader(stream))[-1]
+    assert last["users"] == "4"
+    assert int(last["requests"]) > max(len(flow.bodies), len(other.bodies)) * 0.9
+
+
+def test_duet_think_times_are_the_same(tmp_path: Path, flow: FlowServer, other: FlowServer) -> None:
+    """User k of both halves draws what user k of a single load draws."""
+    found = duet(tmp_path, flow, other, "-u", "4", "-r", "4", "-t", "3s", "--seed", "7")
+    for half in ("first", "second"):
+        rows, _ = found[half]
+        assert {row["user"] for row in rows} == {"0", "1"}
+        for user in ("0", "1"):
+            draws = random.Random(f"7-{user}")  # noqa: S311 - the user draws the same
+            _, *later = (row for row in rows if row["user"] == user)
+            assert len(later) > 2
+            for row in later:
+                assert 0 <= float(row["idle_s"]) - draws.uniform(0.1, 0.2) < 0.1
+
+
+def test_duet_starts_users_in_turn(tmp_path: Path, flow: FlowServer, other: FlowServer) -> None:
+    """With one user a second, the halves get one in turn."""
+    found = duet(tmp_path, flow, other, "-u", "4", "-r", "1", "-t", "5s")
+    first = {
+        (half, user): min(float(row["start_s"]) for row in rows if row["user"] == user)
+        for half, (rows, _) in found.items()
+        if half != "whole"
+        for user in ("0", "1")
+    }
+    assert [who for who, _ in sorted(first.items(), key=lambda one: one[1])] == [
+        *(("first", "0"), ("second", "0"), ("first", "1"), ("second", "1")),
+    ]
+
+
+def test_duet_needs_a_second_host(tmp_path: Path) -> None:
+    """Without the second server nothing is sent, and locust says what is missing."""
+    ended = locust(tmp_path, "duet.py", "--headless", "--host", "http://127.0.0.1:9", "-t", "1s")
+    assert ended.returncode == 1
+    assert "--second-host is missing" in ended.stderr
 
 
 @pytest.mark.parametrize("name", ["score.py", "mock_api.py"])

@@ -142,7 +142,7 @@ def _slowest_first(server: Server) -> float | None:
 
 def _run_queue_wait(data: RunData) -> float | None:
     waited_s = data.measured.generator.run_queue_wait_s
-    return None if waited_s is None else _ratio(waited_s * 1000, data.measured.load.recorded)
+    return None if waited_s is None else _ratio(waited_s * 1000, data.generated)
 
 
 def _mock_cpu(data: RunData) -> float | None:
@@ -150,10 +150,13 @@ def _mock_cpu(data: RunData) -> float | None:
 
 
 def _generator_cpu(data: RunData) -> float | None:
-    return _ratio(data.measured.generator.cpu_s * 1000, data.measured.load.recorded)
+    return _ratio(data.measured.generator.cpu_s * 1000, data.generated)
 
 
 def _speed_covariate(data: RunData) -> float | None:
+    """None of arms loaded at once: they share the machine at the same time, so there is nothing to adjust."""
+    if data.measured.generator.recorded_in_all is not None:
+        return None
     mock, generator = _mock_cpu(data), _generator_cpu(data)
     return None if mock is None or generator is None else mock + generator
 

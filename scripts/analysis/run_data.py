@@ -44,6 +44,12 @@ class RunData:
         return rows[-1] if rows else None
 
     @property
+    def generated(self) -> int:
+        """Requests that the generator made: more than this run's where it loaded two arms at once."""
+        in_all = self.measured.generator.recorded_in_all
+        return self.measured.load.recorded if in_all is None else in_all
+
+    @property
     def steady_completed(self) -> int:
         """Requests that ended in the steady window, failures included."""
         return distribution.size(self.counts("ok")) + distribution.size(self.counts("failed"))

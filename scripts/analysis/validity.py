@@ -194,7 +194,7 @@ def _run_queue_wait(data: RunData) -> Iterator[Reason]:
     response time, and the share of wall time that keeps a run with few requests from being blamed for the
     generator's own clocks, which wait too.
     """
-    waited_s, recorded = data.measured.generator.run_queue_wait_s, data.measured.load.recorded
+    waited_s, recorded = data.measured.generator.run_queue_wait_s, data.generated
     if waited_s is None or not recorded or waited_s <= QUEUE_WAIT_SHARE * data.load_s:
         return
     each_ms = waited_s * 1000 / recorded

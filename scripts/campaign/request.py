@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from scripts.campaign.stopping_rule import StoppingRule
 from scripts.config import flows, plan
 from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
-from scripts.config.load_profiles import Profile
+from scripts.config.load_profiles import COMPARE, DUET, Profile
 from scripts.config.matrix import Engine, Release, Suite
 from scripts.environments import candidates, virtualenvs
 from scripts.environments.candidates import Arm
@@ -26,7 +27,7 @@ class Selection:
 
     engines: tuple[str, ...] = ()  # none: all
     flows: tuple[str, ...] = ()  # names or directories; none: those of the engines' scenarios
-    profile: str = "compare"
+    profile: str = COMPARE
     python: str | None = None  # None: that of the tables
 
 
@@ -56,20 +57,47 @@ def resolved(suite: Suite, target: str, system: System) -> Arm:
     return candidates.resolve(suite, target, uv=virtualenvs.find_uv(), system=system)
 
 
-def planned(suite: Suite, wanted: Selection, arms: Sequence[Arm]) -> Campaign:
-    """The requested campaign; UsageError when its parts do not go together."""
+def planned(suite: Suite, wanted: Selection, arms: Sequence[Arm], *, neighbours: bool = False) -> Campaign:
+    """The requested campaign; UsageError when its parts do not go together.
+
+    `neighbours`: where two arms are loaded at once, each with the one before it, and the last with the first. Else
+    each is loaded with the first.
+    """
     scenarios = _scenarios(suite, wanted.engines, wanted.flows, arms)
     python = wanted.python or suite.python
     for arm in arms:
         plan.served_by(suite, arm.release, python, "repeat this command with")
     profile = _profile(suite, wanted.profile, arms)
+    pairs = _pairs(arms, neighbours=neighbours) if profile.at_once > 1 else ()
     return Campaign(
         arms=tuple(arms),
         scenarios=tuple(scenarios),
         profile=profile,
         python=python,
         counting=suite.counting(wanted.profile),
+        pairs=pairs,
     )
+
+
+def _pairs(arms: Sequence[Arm], *, neighbours: bool) -> tuple[tuple[int, int], ...]:
+    """Which arms are loaded at once, each pair of releases once."""
+    last = len(arms) - 1
+    pairs = (
+        [*itertools.pairwise(range(last + 1)), (0, last)] if neighbours else [(0, arm) for arm in range(1, last + 1)]
+    )
+    once = {
+        (arms[first].release.version, arms[second].release.version): (first, second) for first, second in pairs[::-1]
+    }
+    return tuple(sorted(once.values(), key=pairs.index))
+
+
+def require_sequential(requested: Campaign) -> None:
+    """UsageError under a profile that loads two arms at once, where all arms have to be of the same rounds."""
+    if requested.pairs:
+        raise UsageError(
+            f"profile {requested.profile.name} loads two releases at the same time, and here each round has three",
+            then=f"repeat this command with --profile {COMPARE}",
+        )
 
 
 def _profile(suite: Suite, name: str, arms: Sequence[Arm]) -> Profile:
@@ -78,10 +106,11 @@ def _profile(suite: Suite, name: str, arms: Sequence[Arm]) -> Profile:
     for label, profile in others:
         if profile != first[1]:
             setups = [f"{load.workers} workers of {load.threads} threads" for load in (first[1], profile)]
+            alike = f"{DUET if profile.at_once > 1 else COMPARE}-8x1"
             raise NotComparableError(
                 f"under profile {name}, {first[0]} serves with {setups[0]} and {label} with {setups[1]}, "
                 "because a release's own server command fixes them",
-                then="repeat this command with --profile compare-8x1, which all releases serve alike",
+                then=f"repeat this command with --profile {alike}, which all releases serve alike",
             )
     return first[1]
 
@@ -124,8 +153,9 @@ def describe(requested: Campaign, rule: StoppingRule) -> str:
     """The plan and its time; UsageError when the budget is too short for it."""
     rule.require_time(requested)
     lines = [f"arm {number}: {arm.about}" for number, arm in enumerate(requested.arms, 1)]
+    lines += [f"at once: arm {first + 1} and arm {second + 1}" for first, second in requested.pairs]
     lines += [f"scenario: {scenario.name}, profile {requested.profile.name}" for scenario in requested.scenarios]
-    share = requested.profile.run_time_s * len(requested.arms) / requested.round_s
+    share = requested.load_s / requested.round_s
     lines.append(f"a round of one scenario: about {requested.round_s:.0f} s, of which {share:.0%} is load")
     if rule.budget_s is not None:
         return "\n".join([*lines, f"time: at most {rule.budget_s / 60:.1f} minutes"])
@@ -137,4 +167,6 @@ def page(requested: Campaign, result: CampaignResult) -> str:
     """What was measured, as Markdown."""
     first, *others = (arm.about for arm in requested.arms)
     title = f"{', '.join(others)} against {first}"
+    if len(requested.pairs) > 1 and requested.pairs[-1][0] != requested.pairs[-2][0]:
+        title = f"{first} to {others[-1]}: each release against the one before, and the last against the first"
     return comparison_page.render(result.paired, result.judged, title=title).decode()

@@ -25,7 +25,7 @@ from scripts.inference import comparison, intervals, paired_rounds
 from scripts.inference.comparison import ArmComparison, Floors
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure import round_plan, session
-from scripts.measure.round_plan import Campaign, CampaignScenario
+from scripts.measure.round_plan import Campaign, Series
 from scripts.measure.run import Prepared, RunContext
 from scripts.records.storage import RecordError, run_directories
 from scripts.report.tables import effect_text
@@ -33,6 +33,7 @@ from scripts.report.tables import effect_text
 _MOST_FAILED = 3  # rounds of a scenario in a row that do not count, before it is given up
 _MOST_DISTURBED = 3  # invalid runs of an arm in a row, before its round is given up; of a session, if all are
 _MOST_DISTURBED_LATER = 6  # runs in a row, after better ones, before the session is given up
+_MADE = ("ok", "invalid")  # outcomes of a run that was made to its end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,75 +55,78 @@ class _CampaignState:
     rule: StoppingRule
     floors: Floors
     runs: defaultdict[str, list[Run]]  # by campaign
-    identities: dict[str, str] = field(default_factory=dict)  # of the campaign, by scenario
+    identities: dict[str, str] = field(default_factory=dict)  # of the campaign, by name of the series
     disturbed: int = 0  # runs in a row that the machine has disturbed
     undisturbed: bool = False  # whether any run of this session was not
 
-    def paired(self, scenario: CampaignScenario) -> list[PairedRounds]:
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """All that has rounds of its own."""
+        return self.requested.series
+
+    def paired(self, series: Series) -> list[PairedRounds]:
         """The rounds so far, as a list of one; empty before the first run."""
-        return paired_rounds.pair(self.runs[self.identities[scenario.name]])
+        return paired_rounds.pair(self.runs[self.identities[series.name]])
 
-    def rounds(self, scenario: CampaignScenario) -> int:
+    def rounds(self, series: Series) -> int:
         """How many complete rounds of valid runs there are; an incomplete round is made again, whole."""
-        arms = len(self.requested.arms)
-        return sum(len(complete.runs) == arms for paired in self.paired(scenario) for complete in paired.rounds)
+        arms = len(series.campaign.arms)
+        return sum(len(complete.runs) == arms for paired in self.paired(series) for complete in paired.rounds)
 
-    def judged(self, scenario: CampaignScenario) -> list[ArmComparison]:
+    def judged(self, series: Series) -> list[ArmComparison]:
         """Every arm, compared with the baseline."""
-        rounds = self.rounds(scenario)
+        rounds = self.rounds(series)
         if not rounds:
             return []
         level = self.rule.level(self.requested, rounds)
-        return comparison.judge(
-            self.paired(scenario), self.floors, level=level, minimum_effect=self.rule.minimum_effect
-        )
+        return comparison.judge(self.paired(series), self.floors, level=level, minimum_effect=self.rule.minimum_effect)
 
     @property
     def hopeless(self) -> bool:
         """Whether the machine is too busy to go on: it has disturbed every run so far, or many in a row."""
         return self.disturbed >= (_MOST_DISTURBED_LATER if self.undisturbed else _MOST_DISTURBED)
 
-    def still_open(self, scenario: CampaignScenario) -> int:
+    def still_open(self, series: Series) -> int:
         """How many of the requested verdicts are inconclusive."""
         wanted = self.rule.minimum_effect
-        effects = [effect for judged in self.judged(scenario) for effect in judged.effects]
+        effects = [effect for judged in self.judged(series) for effect in judged.effects]
         return sum(effect.open for effect in effects if not wanted or effect.metric.name in wanted)
 
-    def settled(self, scenario: CampaignScenario) -> bool:
+    def settled(self, series: Series) -> bool:
         """Whether every requested verdict is conclusive."""
-        rounds = self.rounds(scenario)
+        rounds = self.rounds(series)
         fewest = intervals.fewest_rounds(self.rule.level(self.requested, rounds))
-        return rounds >= fewest and not self.still_open(scenario)
+        return rounds >= fewest and not self.still_open(series)
 
-    def enough(self, scenario: CampaignScenario) -> bool:
+    def enough(self, series: Series) -> bool:
         """Whether no more rounds are needed; with a budget, only an interim look can say so."""
-        rounds = self.rounds(scenario)
+        rounds = self.rounds(series)
         if self.rule.budget_s is None:
             return rounds >= self.rule.rounds
-        return self.rule.is_due(self.requested, rounds) and self.settled(scenario)
+        return self.rule.is_due(self.requested, rounds) and self.settled(series)
 
 
 def measure(requested: Campaign, rule: StoppingRule, options: session.Options, system: System) -> CampaignResult:
     """Make the runs that a campaign lacks, and judge all of it."""
     rule.require_time(requested)
     progress = Progress(time.monotonic)
-    counts = requested.counting is not None
-    with session.opened(options, requested.profile.users, system, progress, counts=counts) as context:
+    counts, users = requested.counting is not None, requested.profile.users * requested.profile.at_once
+    with session.opened(options, users, system, progress, counts=counts) as context:
         prepared = round_plan.prepare(requested, context)
         runs = _recorded(options.results, requested.profile.name, progress)
         # A campaign of mixed conditions shows no floor; resuming that very campaign raises its error.
         floors = comparison.noise_floors(paired_rounds.pair_each(itertools.chain.from_iterable(runs.values()))[0])
         state = _CampaignState(requested=requested, rule=rule, floors=floors, runs=runs)
         _resume(state, prepared)
-        before = sum(map(state.rounds, requested.scenarios))
+        before = sum(map(state.rounds, state.series))
         if before:
             progress.note(f"{before} round(s) of this campaign are measured already; going on after them")
         began = system.monotonic()
         failed = _rounds(state, context, prepared)
         took_s = system.monotonic() - began
     return CampaignResult(
-        paired=tuple(paired for scenario in requested.scenarios for paired in state.paired(scenario)),
-        judged=tuple(judged for scenario in requested.scenarios for judged in state.judged(scenario)),
+        paired=tuple(paired for series in state.series for paired in state.paired(series)),
+        judged=tuple(judged for series in state.series for judged in state.judged(series)),
         floors=state.floors,
         failed=tuple(failed),
         took_s=took_s,
@@ -133,14 +137,18 @@ def require_whole(requested: Campaign, result: CampaignResult) -> None:
     """Raise why a scenario was given up, or was not measured at all: never a silent pass."""
     if result.failed:
         raise result.failed[0]
-    judged = {(arm.paired.engine, arm.paired.flow) for arm in result.judged}
-    missing = [scenario for scenario in requested.scenarios if (scenario.engine.name, scenario.flow.name) not in judged]
+    judged = {(one.paired.engine, one.paired.flow, tuple(one.paired.releases.values())) for one in result.judged}
+    missing = [
+        series.name
+        for series in requested.series
+        if (series.scenario.engine.name, series.scenario.flow.name, series.releases) not in judged
+    ]
     if not missing:
         return
     if not result.paired:
         raise NothingMeasuredError("no run was made", then="repeat this command with more time: --budget")
     raise InvalidMeasurementError(
-        f"no whole round was measured of {', '.join(scenario.name for scenario in missing)}",
+        f"no whole round was measured of {', '.join(missing)}",
         then="repeat this command: it goes on where it ended",
     )
 
@@ -164,97 +172,109 @@ def _resume(state: _CampaignState, prepared: Mapping[str, Prepared]) -> None:
     here, python = machine.describe(), next(iter(prepared.values())).environment.python
     for again in itertools.count(state.requested.again):
         repetition = replace(state.requested, again=again)
-        state.identities = {
-            scenario.name: repetition.identity(scenario, here, python) for scenario in repetition.scenarios
-        }
+        state.identities = {series.name: series.identity(here, python) for series in repetition.series}
         finished = state.settled if state.rule.budget_s is not None else state.enough
-        if not state.rule.afresh or not all(map(finished, repetition.scenarios)):
+        if not state.rule.afresh or not all(map(finished, repetition.series)):
             return
 
 
 def _rounds(state: _CampaignState, context: RunContext, prepared: Mapping[str, Prepared]) -> list[SuiteError]:
-    """Make rounds, one of every scenario in turn, until each has enough; return why scenarios were given up."""
+    """Make rounds, one of every series in turn, until each has enough; return why some were given up."""
     clock, budget_s = context.system.monotonic, state.rule.budget_s
-    began, longest_s = clock(), state.requested.round_s
-    waiting = {scenario.name: scenario for scenario in state.requested.scenarios}
+    began, longest_s = clock(), max(series.campaign.round_s for series in state.series)
+    waiting = {series.name: series for series in state.series}
     failed: dict[str, list[SuiteError]] = {name: [] for name in waiting}  # in a row
     while waiting:
-        for name, scenario in list(waiting.items()):
+        for name, series in list(waiting.items()):
             start = clock()
             late = budget_s is not None and start - began + longest_s > budget_s
-            if late or state.enough(scenario) or len(failed[name]) == _MOST_FAILED:
+            if late or state.enough(series) or len(failed[name]) == _MOST_FAILED:
                 del waiting[name]
                 continue
             ends_s = math.inf if budget_s is None else began + budget_s
-            error = _round(state, context, prepared, scenario, ends_s)
+            error = _round(state, context, prepared, series, ends_s)
             if error is not None and state.hopeless:
-                context.progress.note(f"given up: the machine disturbed the last {state.disturbed} runs")
+                context.progress.note(f"given up: the machine disturbed the last {state.disturbed} loads")
                 return [error]
             failed[name] = [] if error is None else [*failed[name], error]
             longest_s = max(longest_s, clock() - start)
     return [
-        failed[scenario.name][-1]
-        for scenario in state.requested.scenarios
-        if len(failed[scenario.name]) == _MOST_FAILED or (failed[scenario.name] and not state.rounds(scenario))
+        failed[series.name][-1]
+        for series in state.series
+        if len(failed[series.name]) == _MOST_FAILED or (failed[series.name] and not state.rounds(series))
     ]
 
 
 def _round(
-    state: _CampaignState,
-    context: RunContext,
-    prepared: Mapping[str, Prepared],
-    scenario: CampaignScenario,
-    ends_s: float,
+    state: _CampaignState, context: RunContext, prepared: Mapping[str, Prepared], series: Series, ends_s: float
 ) -> SuiteError | None:
     """Make one round; return why it does not count. A run that fails ends it: the rest could not be paired."""
-    identity, number = state.identities[scenario.name], state.rounds(scenario) + 1
-    specs = state.requested.round(scenario, identity, number)
-    for place, spec in enumerate(specs, 1):
-        own = replace(context, prepared=prepared[spec.release])
-        error = _run(state, own, spec, identity, f"[round {number}, {place}/{len(specs)}]", ends_s)
+    number = state.rounds(series) + 1
+    loads = series.round(state.identities[series.name], number)
+    for place, specs in enumerate(loads, 1):
+        label = f"[round {number}, {place}/{len(loads)}]" if len(loads) > 1 else f"[round {number}]"
+        error = _load(state, context, prepared, series, specs, label, ends_s)
         if error is not None:
-            context.progress.note(f"round {number} of {scenario.name} does not count")
+            context.progress.note(f"round {number} of {series.name} does not count")
             return error
-    context.progress.note(f"round {number} of {scenario.name}: {_standing(state, scenario)}")
+    context.progress.note(f"round {number} of {series.name}: {_standing(state, series)}")
     return None
 
 
-def _run(
-    state: _CampaignState, context: RunContext, spec: RunSpec, identity: str, label: str, ends_s: float
+def _load(
+    state: _CampaignState, context: RunContext, prepared: Mapping[str, Prepared], series: Series,
+    specs: tuple[RunSpec, ...], label: str, ends_s: float,
 ) -> SuiteError | None:  # fmt: skip
-    """Make one run of a round; return why there is none.
+    """Make the runs of one load; return why they do not count.
 
-    A run that the machine has disturbed is repeated immediately, while there is time. A run that its server spoilt is
-    not: a candidate that fails now and then must not get more tries than its baseline.
+    What the machine has disturbed is repeated immediately, while there is time: both runs, where two were made at once.
+    A run that its server spoilt is not: a candidate that fails now and then must not get more tries than its baseline.
     """
+    identity = state.identities[series.name]
     for tries in itertools.count(1):
-        done = session.one(context, spec, label)
-        run = run_reader.read_run(done.directory)
-        state.runs[identity].append(run)
-        disturbed = run.outcome == "invalid" and all(run.disturbances)
-        state.disturbed = state.disturbed + 1 if disturbed else 0
-        state.undisturbed = state.undisturbed or not disturbed
-        if run.outcome != "invalid":
-            return done.error
-        context.progress.note(f"invalid: {'; '.join(run.reasons)}")
-        late = context.system.monotonic() + spec.expected_s > ends_s
-        if not disturbed or late or tries == _MOST_DISTURBED:
+        done = session.together(context, [(spec, prepared[spec.release]) for spec in specs], label)
+        runs = [run_reader.read_run(one.directory) for one in done]
+        state.runs[identity] += runs
+        error = next((one.error for one, run in zip(done, runs, strict=True) if run.outcome not in _MADE), None)
+        if error is not None:
+            return error
+        late = context.system.monotonic() + series.campaign.round_s * len(specs) / len(series.campaign.arms) > ends_s
+        again = not late and tries < _MOST_DISTURBED
+        invalid = [run for run in runs if run.outcome == "invalid"]
+        disturbed = all(all(run.disturbances) for run in invalid)
+        state.disturbed = state.disturbed + 1 if invalid and disturbed else 0
+        state.undisturbed = state.undisturbed or not (invalid and disturbed)
+        for line in dict.fromkeys(_what_is_wrong(run) for run in runs if run in invalid or (again and run.distrusted)):
+            context.progress.note(line)
+        if not invalid and not (again and any(run.distrusted for run in runs)):
+            return None
+        if not disturbed or not again:
+            releases = " and ".join(run.record.requested.release for run in invalid)
+            reasons = "; ".join(dict.fromkeys(reason for run in invalid for reason in run.reasons))
             return InvalidMeasurementError(
-                f"{tries} run(s) of {spec.release} in a row are invalid: {'; '.join(run.reasons)}",
+                f"{tries} run(s) of {releases} in a row are invalid: {reasons}",
                 then="repeat this command with --wait-quiet 5m: it goes on where it ended"
                 if disturbed
                 else "repeat this command with --keep-logs, then read the logs",
             )
+        if len(specs) > 1:  # another round, so that only runs of one load are ever paired
+            (specs,) = series.round(identity, specs[0].round)
     raise AssertionError("unreachable")  # the last try returns
 
 
-def _standing(state: _CampaignState, scenario: CampaignScenario) -> str:
+def _what_is_wrong(run: Run) -> str:
+    if run.outcome == "invalid":
+        return f"invalid: {'; '.join(run.reasons)}"
+    return f"made again, because its latencies cannot be trusted: {'; '.join(run.distrusted)}"
+
+
+def _standing(state: _CampaignState, series: Series) -> str:
     """The verdicts so far, in one line."""
     changed = [
         f"{effect.metric.words} {effect_text.change(effect)} {effect.verdict}"
-        + (f" of {judged.paired.label(judged.arm)}" if len(state.requested.arms) > 2 else "")  # noqa: PLR2004 - more than a pair
-        for judged in state.judged(scenario)
+        + (f" of {judged.paired.label(judged.arm)}" if len(series.campaign.arms) > 2 else "")  # noqa: PLR2004 - more than a pair
+        for judged in state.judged(series)
         for effect in judged.effects
         if effect.verdict in ("regression", "improvement")
     ]
-    return ", ".join([*changed, f"{state.still_open(scenario)} inconclusive"])
+    return ", ".join([*changed, f"{state.still_open(series)} inconclusive"])

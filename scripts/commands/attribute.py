@@ -31,6 +31,8 @@ def main(argv: list[str]) -> int:
     if args.to:
         arms.append(request.resolved(suite, args.to, system))
     requested = request.planned(suite, campaign_options.selection(args), arms)
+    if args.to:
+        request.require_sequential(requested)
     rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=args.budget)
     if args.dry_run:
         print(request.describe(requested, rule))

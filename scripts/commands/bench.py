@@ -146,7 +146,7 @@ def _commands(suite: Suite, spec: RunSpec) -> list[str]:
             f"environment: {shown(path)} from {shown(lock.path)}",
             f"server: {_assignments(variables)} {shlex.join(command) if command else server_command.NOT_BUILT}",
         ]
-    mock, locust = shlex.join(launch.mock_command("PORT")), shlex.join(loadgen.command(spec, "PORT", "DIR"))
+    mock, locust = shlex.join(launch.mock_command("PORT")), shlex.join(loadgen.command(spec, ["PORT"], "DIR"))
     return [
         *lines,
         f"mock: {_assignments(launch.mock_settings(spec))} {mock}".replace(f"{ROOT}/", ""),

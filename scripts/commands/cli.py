@@ -25,6 +25,7 @@ from scripts.config.errors import (
     UsageError,
     did_you_mean,
 )
+from scripts.config.load_profiles import COMPARE, DUET
 from scripts.config.matrix import ROOT
 
 logger = logging.getLogger(__name__)
@@ -104,11 +105,18 @@ def add_flow_options(parser: Parser, *, shown: bool = True) -> None:
     add_python_option(parser, shown=shown)
 
 
-def add_campaign_options(parser: Parser) -> None:
-    """How interleaved rounds are carried out."""
-    parser.add_argument(
-        "--profile", default="compare", metavar="NAME", help="a load profile of suite.toml (default: compare)"
+def add_campaign_options(parser: Parser, *, at_once: bool = False) -> None:
+    """How interleaved rounds are carried out; `at_once`: by default, two releases are loaded at the same time."""
+    default = DUET if at_once else COMPARE
+    profiles = parser.add_mutually_exclusive_group()
+    profiles.add_argument(
+        "--profile", default=default, metavar="NAME", help=f"a load profile of suite.toml (default: {default})"
     )
+    if at_once:
+        profiles.add_argument(
+            "--sequential", dest="profile", action="store_const", const=COMPARE,
+            help=f"load one release after the other, under profile {COMPARE}; without it, two at the same time",
+        )  # fmt: skip
     add_python_option(parser)
     parser.add_argument(
         "--dry-run", action="store_true",

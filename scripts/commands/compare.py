@@ -24,6 +24,7 @@ def main(argv: list[str]) -> int:
         suite,
         campaign_options.selection(args),
         [request.resolved(suite, target, system) for target in _targets(suite, args)],
+        neighbours=len(args.target) == 1,
     )
     rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=args.budget)
     if args.dry_run:
@@ -39,12 +40,13 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("compare", "Measure releases in interleaved rounds on this machine, and report what changed.")
     parser.add_argument(
         "target", nargs="+", metavar="RELEASE|PATH|git+URL",
-        help="the baseline first; FIRST..LAST stands for both and all releases between; see docs/candidates.md",
+        help="the baseline first; FIRST..LAST stands for both and all releases between, "
+        "each compared with the one before; see docs/candidates.md",
     )  # fmt: skip
     parser.add_argument(
         "--aa", action="store_true", help="compare one release with itself, which shows the noise floor of this machine"
     )
-    campaign_options.add_options(parser)
+    campaign_options.add_options(parser, at_once=True)
     return parser.parse_args(argv)
 
 

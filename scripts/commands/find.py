@@ -65,6 +65,7 @@ def main(argv: list[str]) -> int:
         print(f"skipped, because they cannot serve {wanted.name} on {engine.name}: {', '.join(left_out)}")
     points = _Points(names=releases, arm=lambda name: request.resolved(suite, name, system))
     whole = _planned(suite, args, points, releases)  # whatever cannot be measured is refused before anything starts
+    request.require_sequential(whole)
     if args.dry_run:
         print(_describe(whole, releases, args.rounds))
         return EXIT_OK

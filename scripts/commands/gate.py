@@ -78,7 +78,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "(default: judge every compared metric by its own threshold, see docs/comparing.md)",
     )  # fmt: skip
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
-    campaign_options.add_options(parser, f"a budget of {BUDGET_S / 60:.0f}m for each flow")
+    campaign_options.add_options(parser, f"a budget of {BUDGET_S / 60:.0f}m for each flow", at_once=True)
     args = parser.parse_args(argv)
     if args.junit is not None and not args.junit.parent.is_dir():
         parser.error(f"--junit {args.junit}: there is no such directory")

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 COUNT = "count"  # the profile of runs that count work: no load, but requests one after the other
+COMPARE = "compare"  # the profile of rounds whose runs are made one after the other
+DUET = "duet"  # the profile of rounds whose two runs are made at once
 CAPACITY = "capacity"  # the profile whose users the search replaces
 SERVES = "serves"  # the profile of trial runs: whether a release serves a flow, also one that is listed as unsupported
-SMOKE = "smoke"  # the profile to try things out with
+SMOKE, SMOKE_DUET = "smoke", "smoke-duet"  # the profiles to try things out with
 _GROWTH_MAX = 10.0
 _PRECISION_MIN = 0.01  # finer than what runs of seconds can tell apart
 _FEWEST_WINDOWS = 5

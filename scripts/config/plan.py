@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scripts.config import flows, matrix
 from scripts.config.errors import NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
-from scripts.config.load_profiles import CAPACITY, COUNT, SERVES, Counting, Profile
+from scripts.config.load_profiles import CAPACITY, COMPARE, COUNT, SERVES, Counting, Profile
 from scripts.config.matrix import MOCK, Engine, Release, Suite
 
 # Wall time that a run needs beside its load, on 2 cores: 4.5 s with 2 workers, 11.5 s with 8 (results/self.md).
@@ -69,8 +69,12 @@ class RunSpec:
     @property
     def expected_s(self) -> float:
         """Estimated wall time."""
-        workers = self.profile.workers if self.target else 1
-        return self.profile.run_time_s + _OVERHEAD_S + _OVERHEAD_OF_A_WORKER_S * workers
+        return self.profile.run_time_s + self.beside_load_s
+
+    @property
+    def beside_load_s(self) -> float:
+        """Estimated wall time of all that is not load: start, verification, stop."""
+        return _OVERHEAD_S + _OVERHEAD_OF_A_WORKER_S * (self.profile.workers if self.target else 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +111,7 @@ def make(
     chosen = flows.find_all(flow_names or suite.scenario_flows(served, serving))
     _check_flows(suite, chosen, served, serving, command, trying=profile == SERVES)
     load, chosen_python = suite.load(served, profile), served_by(suite, served, python, command)
+    _require_alone(load)
     return Plan(
         runs=tuple(
             RunSpec(
@@ -130,6 +135,7 @@ def make_mock(suite: Suite, *, profile: str, rounds: int) -> Plan:
             "work is counted of a release, not of the mock API",
             then="nox -l, which has a session for each release that can be counted",
         )
+    _require_alone(load)
     return Plan(
         runs=tuple(
             RunSpec(target=None, profile=load, python=suite.tools.python, round=number)
@@ -151,6 +157,15 @@ def served_by(suite: Suite, release: Release, python: str | None, command: str) 
             then=f"{command} --python {suite.python}",
         )
     return chosen
+
+
+def _require_alone(load: Profile) -> None:
+    """UsageError for a profile that loads two releases at once: there is but one here."""
+    if load.at_once > 1:
+        raise UsageError(
+            f"profile {load.name} loads two releases at the same time, and this session has one",
+            then=f"repeat this command with --profile {COMPARE}",
+        )
 
 
 def _check_flows(

@@ -20,7 +20,7 @@ BASELINE = 1  # the first arm
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Round:
-    """One run of every arm, on one machine, one after the other."""
+    """One run of every arm, on one machine: one after the other, or two at once."""
 
     round_id: str
     runs: dict[int, Run]  # by arm, from 1
@@ -110,14 +110,18 @@ def _pair(campaign: str, engine: str, flow: str, runs: list[Run]) -> PairedRound
     arms = tuple(range(BASELINE, max(run.record.requested.arm for run in runs) + 1))
     by_round: dict[str, dict[int, Run]] = {}
     rounds, excluded = [], []
-    for run in sorted(runs, key=lambda run: run.outcome == "ok"):  # a disturbed run was repeated right away
+    for run in sorted(runs, key=_trust):  # a disturbed run was repeated right away
         requested = run.record.requested
         before = by_round.setdefault(requested.round_id, {}).get(requested.arm)
         if before is not None:
             excluded.append(f"round {requested.round_id}: {_described(before)}; it was made again")
         by_round[requested.round_id][requested.arm] = run
+    best: dict[int, str] = {}  # by number, of the rounds that may count
+    for round_id, found in sorted(by_round.items(), key=lambda one: (not _distrusted(one[1]), one[0])):
+        if not _why_excluded(found, arms):
+            best[_number(found)] = round_id
     for round_id, found in sorted(by_round.items()):
-        why = _why_excluded(found, arms)
+        why = _why_excluded(found, arms) or _why_replaced(found, is_best=best[_number(found)] == round_id)
         if why:
             excluded.append(f"round {round_id}: {why}")
         else:
@@ -126,6 +130,28 @@ def _pair(campaign: str, engine: str, flow: str, runs: list[Run]) -> PairedRound
     return PairedRounds(
         campaign=campaign, engine=engine, flow=flow, arms=arms, rounds=tuple(rounds), excluded=tuple(excluded)
     )
+
+
+def _trust(run: Run) -> tuple[bool, bool]:
+    return run.outcome == "ok", not run.distrusted
+
+
+def _number(found: dict[int, Run]) -> int:
+    return next(iter(found.values())).record.requested.round
+
+
+def _distrusted(found: dict[int, Run]) -> list[Run]:
+    return [run for run in found.values() if run.distrusted]
+
+
+def _why_replaced(found: dict[int, Run], *, is_best: bool) -> str:
+    """Why a round counts no more; empty when it does.
+
+    Two arms at once are made again as another round of the same number. A round whose latencies can be trusted is
+    never left out, though another one may have its number: that one replaces a record that cannot be read.
+    """
+    bad = _distrusted(found)
+    return f"{'; '.join(map(_described, bad))}; it was made again" if bad and not is_best else ""
 
 
 def _why_excluded(found: dict[int, Run], arms: tuple[int, ...]) -> str:
@@ -137,7 +163,12 @@ def _why_excluded(found: dict[int, Run], arms: tuple[int, ...]) -> str:
 
 
 def _described(run: Run) -> str:
-    return f"{run.record.requested.release} was {run.outcome}" + (f" ({'; '.join(run.reasons)})" if run.reasons else "")
+    """What was wrong with a run."""
+    distrusted = run.outcome == "ok" and run.distrusted
+    outcome, reasons = (
+        ("not to be trusted in its latencies", run.distrusted) if distrusted else (run.outcome, run.reasons)
+    )
+    return f"{run.record.requested.release} was {outcome}" + (f" ({'; '.join(reasons)})" if reasons else "")
 
 
 def _require_comparable(runs: list[Run]) -> None:

@@ -19,7 +19,7 @@ from scripts.host import telemetry
 from scripts.host.process import System
 from scripts.host.telemetry import MachineSample, TreeSample
 from scripts.measure import recording
-from scripts.measure.loadgen import Samples
+from scripts.measure.loadgen import Probe, Samples
 from scripts.measure.recording import RecordedLoad, Request
 from scripts.records.schema import Backend, Disturbance, Histograms, Measurements, Second, Server
 from scripts.serving.launch import Booted
@@ -49,9 +49,18 @@ class Live:
 
 
 def after_load(
-    system: System, spec: RunSpec, recorder_files: Path, samples: Samples, mock: Booted, live: Live | None
+    system: System,
+    spec: RunSpec,
+    recorder_files: Path,
+    samples: Samples,
+    mock: Booted,
+    live: Live | None,
+    recorded_in_all: int | None = None,
 ) -> AssembledRun:
-    """Read the recording, and sample the servers once more before they are stopped."""
+    """Read the recording, and sample the servers once more before they are stopped.
+
+    `recorded_in_all`: the requests of both arms, where two were loaded at once.
+    """
     recorded = recording.read_load(recorder_files)
     own_wait = spec.target.flow.own_wait_s if spec.target else 0.0
     requests, impossible_times = recording.without_impossible_times(
@@ -62,10 +71,13 @@ def after_load(
     return AssembledRun(
         measurements=Measurements(
             load=recording.load(recorded, requests, impossible_times),
-            generator=recording.generator(recorded),
+            generator=recording.generator(recorded, recorded_in_all),
             server=_server(recorded, steady_s, requests, samples, live) if live else None,
             backend=_backend(
-                system, mock, window(samples.trees[mock.child.name], recorded, steady_s), stall_s(samples, recorded)
+                system,
+                mock,
+                window(samples.trees[mock.child.name], recorded, steady_s),
+                stall_s(samples.probes[mock.child.name], recorded),
             ),
             disturbance=_disturbance(samples, recorded, steady_s),
         ),
@@ -124,11 +136,11 @@ def cpu_by_second(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list
     return [cpu if inside and cpu >= 0 else None for cpu, inside in zip(used, covered, strict=True)]
 
 
-def stall_s(samples: Samples, recorded: RecordedLoad) -> float | None:
+def stall_s(probes: Sequence[Probe], recorded: RecordedLoad) -> float | None:
     """How long the mock API took at most for an answer that needs no wait, while the load ran."""
     under_load = [
         probe.took_s
-        for probe in samples.probes
+        for probe in probes
         if probe.sent_s + probe.took_s >= recorded.started_s and probe.sent_s <= recorded.stopped_s
     ]
     return round(max(under_load), 4) if under_load else None
@@ -144,8 +156,9 @@ def _server(
     shape = telemetry.shape(child.pid)
     workers = sorted(pid for pid in last.cpu_s if pid != child.pid)
     in_window = [request for request in requests if first.at_s < request.end_s <= last.at_s]
-    served = Counter(samples.owners.get(request.port or 0) for request in in_window if request.outcome == recording.OK)
-    firsts = recording.first_answers(requests, samples.owners)
+    owners = samples.owners.get(child.name, {})
+    served = Counter(owners.get(request.port or 0) for request in in_window if request.outcome == recording.OK)
+    firsts = recording.first_answers(requests, owners)
     return Server(
         ready_s=round(live.booted.ready_s, 3),
         settled_s=round(live.settled_s, 3),

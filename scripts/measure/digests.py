@@ -21,6 +21,7 @@ from scripts.records.schema import Digests
 from scripts.serving import launch
 
 _TEXTS = ("description", "reported")  # of a profile: they change no number
+_LOAD_CODE = ("answers.py", "load_user.py", "mock_api.py", "recorder.py", "score.py")
 # As if there were no such field: schema 1 had no warm-up, schema 4 no arms at once.
 _NOT_THERE = (("warm_up_s", 0), ("at_once", 1))
 
@@ -30,7 +31,7 @@ def of(spec: RunSpec, lock: Lock | None) -> Digests:
     return Digests(
         lock=lock.digest if lock else "",
         flow=spec.target.flow.digest if spec.target else "",
-        locustfile=_files(*sorted(loadgen.LOCUSTFILES.glob("*.py"))),
+        locustfile=_files(*(loadgen.LOCUSTFILES / name for name in _load_code(spec))),
         mock_api=_hashed(_files(ROOT / "scripts" / "measure" / "mock_api_app.py"), *launch.mock_command("PORT")[1:]),
         profile=_hashed(*_load(spec.profile), *_counting(spec.counting)),
         tools=_installed("locust", "fastapi", "uvicorn", "uvloop", "httptools"),
@@ -54,6 +55,11 @@ def _installed(*names: str) -> str:
         needs = [Requirement(text) for text in distribution.requires or ()]
         waiting += [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
     return _hashed(*(f"{name}=={versions[name]}" for name in sorted(versions)))
+
+
+def _load_code(spec: RunSpec) -> list[str]:
+    """The locustfiles and what they import; that of two loads at once belongs to the runs that it makes alone."""
+    return sorted((*_LOAD_CODE, loadgen.DUET)) if spec.profile.at_once > 1 else list(_LOAD_CODE)
 
 
 def _load(profile: Profile) -> Iterator[str]:

@@ -16,9 +16,12 @@ from scripts.host import telemetry
 from scripts.host.process import LOOPBACK, Child, System
 from scripts.host.progress import Progress
 from scripts.host.telemetry import Clocks, MachineSample, TreeSample
+from scripts.serving.launch import Booted
 from scripts.serving.server_command import last_lines, require_alive
 
 LOCUSTFILES = ROOT / "locustfiles"
+DUET = "duet.py"  # the locustfile of two loads at once
+_HALVES = ("first", "second")  # where it records what each of its hosts was asked, as duet.py names them
 _PROGRESS_FILE = "progress.csv"
 _POLL_S = 0.1
 _RATE_ROWS = 6  # the rate shown is over the last five seconds
@@ -42,26 +45,49 @@ class Samples:
 
     trees: dict[str, list[TreeSample]]  # of each server and of locust, by its name
     machine: list[MachineSample]
-    owners: dict[int, int]  # which process holds the connection to a client's port
+    owners: dict[str, dict[int, int]]  # of each loaded server: which process holds the connection to a client's port
     clocks: tuple[Clocks, Clocks]  # before the load, and after it
-    probes: list[Probe]  # of the mock API
+    probes: dict[str, list[Probe]]  # of each mock API
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """A server under load, and what it asks."""
+
+    server: Booted  # the mock API itself where it is loaded alone
+    mock: Booted
+
+    @property
+    def children(self) -> dict[str, Child]:
+        """Its processes by name."""
+        return {child.name: child for child in (self.server.child, self.mock.child)}
 
 
 def locustfile(spec: RunSpec) -> Path:
     """The locustfile of a run."""
+    if spec.profile.at_once > 1:
+        return LOCUSTFILES / DUET
     return LOCUSTFILES / ("mock_api.py" if spec.target is None else "score.py")
 
 
-def command(spec: RunSpec, port: int | str, record_to: Path | str) -> tuple[str, ...]:
-    """Locust's command line."""
-    profile = spec.profile
+def recordings(spec: RunSpec, into: Path) -> list[Path]:
+    """Where the recording of each host is, in the order of the hosts."""
+    return [into / half for half in _HALVES] if spec.profile.at_once > 1 else [into]
+
+
+def command(spec: RunSpec, ports: Sequence[int | str], record_to: Path | str) -> tuple[str, ...]:
+    """Locust's command line; a port for each arm that is loaded."""
+    profile, arms = spec.profile, len(ports)
+    hosts = [f"http://{LOOPBACK}:{port}" for port in ports]
     argv = [
         *(sys.executable, "-m", "locust", "-f", str(locustfile(spec)), "--headless", "--only-summary"),
-        *("--host", f"http://{LOOPBACK}:{port}", "--users", f"{profile.users}"),
-        *("--spawn-rate", f"{profile.spawn_rate}", "--run-time", f"{profile.run_time_s}s"),
+        *("--host", hosts[0], "--users", f"{profile.users * arms}"),
+        *("--spawn-rate", f"{profile.spawn_rate * arms}", "--run-time", f"{profile.run_time_s}s"),
         *("--exit-code-on-error", "0", "--wait-min-s", f"{profile.wait_min_s}"),
         *("--wait-max-s", f"{profile.wait_max_s}", "--seed", f"{spec.seed}", "--record-to", str(record_to)),
     ]
+    for second in hosts[1:]:
+        argv += ["--second-host", second]
     if profile.drain_s:
         argv += ["--stop-timeout", f"{profile.drain_s}"]
     if spec.target is not None:
@@ -73,23 +99,21 @@ def watch(
     system: System,
     spec: RunSpec,
     locust: Child,
-    servers: Sequence[Child],
-    backend: str,
+    arms: Sequence[Loaded],
     record_to: Path,
     progress: Progress,
 ) -> Samples:
-    """Wait for the load's end, sampling the servers; an error as soon as one of them or locust has died.
-
-    `backend` is the mock API's URL without a path.
-    """
+    """Wait for the load's end, sampling the servers; an error as soon as one of them or locust has died."""
     profile = spec.profile
+    servers = [child for arm in arms for child in arm.children.values()]
     deadline = system.monotonic() + profile.run_time_s + profile.drain_s + _LATE_S
     trees: dict[str, list[TreeSample]] = {child.name: [] for child in (*servers, locust)}
     machine: list[MachineSample] = []
-    owners: dict[int, int] = {}
+    owners: dict[str, dict[int, int]] = {}
     before = telemetry.clocks()
-    probes: list[Probe] = []
-    next_sample, ramping = system.monotonic(), True
+    probes: dict[str, list[Probe]] = {arm.mock.child.name: [] for arm in arms}
+    next_probe = next_sample = system.monotonic()
+    ramping = True
     while locust.code() is None:
         for server in servers:
             require_alive(server)
@@ -101,14 +125,16 @@ def watch(
             next_sample += _SAMPLE_S
             _sample(system, (*servers, locust), trees, machine)
             users, text = status(record_to / _PROGRESS_FILE, profile.run_time_s)
-            if ramping and users >= profile.users:
+            if ramping and users >= profile.users * len(arms):
                 ramping = False
-                owners = telemetry.owners(servers[0].pid)  # once: it costs as much as ten requests
+                owners = _owners(arms)
                 progress.done(f"{users} users")
                 progress.phase("load")
             progress.update(text)
-        if not probes or system.monotonic() >= probes[-1].sent_s + _PROBE_S:
-            probes.append(_probe(system, backend))
+        if system.monotonic() >= next_probe:
+            next_probe = system.monotonic() + _PROBE_S
+            for arm in arms:
+                probes[arm.mock.child.name].append(_probe(system, arm.mock.base))
         system.sleep(_POLL_S)
     code = locust.code() or 0
     if code < 0:
@@ -123,6 +149,14 @@ def watch(
         )
     _sample(system, servers, trees, machine)  # so that the last second is covered
     return Samples(trees=trees, machine=machine, owners=owners, clocks=(before, telemetry.clocks()), probes=probes)
+
+
+def _owners(arms: Sequence[Loaded]) -> dict[str, dict[int, int]]:
+    """Who holds which connection, by server; ask once, because it costs as much as ten requests.
+
+    Two servers are kept apart: a client may have the same port on connections to both.
+    """
+    return {arm.server.child.name: telemetry.owners(arm.server.child.pid) for arm in arms}
 
 
 def _probe(system: System, backend: str) -> Probe:

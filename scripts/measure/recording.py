@@ -146,8 +146,8 @@ def load(recorded: RecordedLoad, requests: Sequence[Request], impossible_times: 
     )
 
 
-def generator(recorded: RecordedLoad) -> Generator:
-    """How fit the generator was."""
+def generator(recorded: RecordedLoad, recorded_in_all: int | None = None) -> Generator:
+    """How fit the generator was; `recorded_in_all`: its requests, where it loaded two arms at once."""
     return Generator(
         locust=recorded.locust,
         user_class=recorded.user_class,
@@ -158,6 +158,7 @@ def generator(recorded: RecordedLoad) -> Generator:
         cpu_s=recorded.cpu_s,
         run_queue_wait_s=recorded.run_queue_wait_s,
         exceptions=recorded.exceptions,
+        recorded_in_all=recorded_in_all,
     )
 
 

@@ -1,5 +1,7 @@
 """A campaign: the same scenarios measured for several arms in interleaved rounds, resumable.
 
+Under a profile that loads two arms at once, a campaign of more arms becomes pairs of them, each a campaign of its own.
+
 Its identity is a digest over everything that decides its numbers. So a repetition reuses what is measured already, if
 nothing has changed since. Odd rounds run the arms forwards and even ones backwards, so that a linear drift of the
 machine cancels. Every run has a fresh server; all runs of a round draw the same think times.
@@ -8,6 +10,7 @@ machine cancels. Every run has a fresh server; all runs of a round draw the same
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -50,6 +53,17 @@ class Campaign:
     python: str  # e.g. "3.11"
     counting: Counting | None = None  # of runs that count work instead of measuring time
     again: int = 0  # how many campaigns of the same identity came before
+    pairs: tuple[tuple[int, int], ...] = ()  # arms from 0 that are loaded at once; none: all, one after the other
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """What has rounds of its own: each scenario, of each pair where two arms are loaded at once."""
+        campaigns = [replace(self, arms=tuple(self.arms[arm] for arm in pair), pairs=()) for pair in self.pairs]
+        return tuple(
+            Series(campaign=campaign, scenario=scenario, named=len(campaigns) > 1)
+            for scenario in self.scenarios
+            for campaign in campaigns or [self]
+        )
 
     def identity(self, scenario: CampaignScenario, machine: Machine, python: str) -> str:
         """Twelve hexadecimal digits that are the same only where all that decides the numbers is.
@@ -89,8 +103,45 @@ class Campaign:
 
     @property
     def round_s(self) -> float:
-        """Estimated wall time of a round of one scenario."""
-        return sum(spec.expected_s for spec in self.round(self.scenarios[0], "", 1))
+        """Estimated wall time of a round of one scenario, of all pairs where two arms are loaded at once."""
+        if self.pairs:
+            return sum(one.campaign.round_s for one in self.series) / len(self.scenarios)
+        specs = self.round(self.scenarios[0], "", 1)
+        return sum(spec.beside_load_s for spec in specs) + self.load_s
+
+    @property
+    def load_s(self) -> float:
+        """How much of that is load."""
+        loads = len(self.pairs) or math.ceil(len(self.arms) / self.profile.at_once)
+        return float(self.profile.run_time_s * loads)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """The rounds of one scenario, and of one pair where two arms are loaded at once."""
+
+    campaign: Campaign
+    scenario: CampaignScenario
+    named: bool  # whether the arms belong to the name, because there are several pairs
+
+    @property
+    def name(self) -> str:
+        """As people write it; no two of a campaign have the same."""
+        return f"{self.scenario.name} of {' and '.join(self.releases)}" if self.named else self.scenario.name
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """The labels of the arms, the baseline first."""
+        return tuple(arm.release.version for arm in self.campaign.arms)
+
+    def identity(self, machine: Machine, python: str) -> str:
+        """Of its campaign; see there."""
+        return self.campaign.identity(self.scenario, machine, python)
+
+    def round(self, identity: str, number: int) -> list[tuple[RunSpec, ...]]:
+        """The runs of a round, those together that are made at once."""
+        specs, at_once = self.campaign.round(self.scenario, identity, number), self.campaign.profile.at_once
+        return [tuple(specs[place : place + at_once]) for place in range(0, len(specs), at_once)]
 
 
 def prepare(campaign: Campaign, context: RunContext) -> dict[str, Prepared]:

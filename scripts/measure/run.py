@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from scripts.environments.virtualenvs import Environment
 from scripts.host import machine, telemetry
 from scripts.host.process import System, shielded
 from scripts.host.progress import Progress
-from scripts.measure import assembly, callgrind, counting, digests, loadgen, record_writer
+from scripts.measure import assembly, callgrind, counting, digests, loadgen, record_writer, recording
 from scripts.measure.assembly import AssembledRun, Live
 from scripts.measure.callgrind import Valgrind
 from scripts.measure.counting import Counter
@@ -86,58 +86,118 @@ class CompletedRun:
     error: SuiteError | None  # why the outcome is not ok
 
 
-@dataclass(slots=True)
-class _RunState:
-    """What is known of a run so far, so that a failure can be recorded with it."""
+@dataclass(kw_only=True, slots=True, eq=False)
+class _Arm:
+    """One of the runs that are made at once, and what is known of it so far, so that a failure is recorded with it."""
 
+    spec: RunSpec
+    prepared: Prepared | None
+    run_id: str
+    scratch: Path  # its own folder
+    suffix: str  # of its processes' names; empty for a run by itself
     phases_s: dict[str, float] = field(default_factory=dict)
+    mock: Booted | None = None
+    live: Live | None = None
     observed: ObservedConfig | None = None
     assembled: AssembledRun | None = None
     counts: Counts | None = None
-    left: str = ""  # what is known of processes after the run
+
+    @property
+    def loaded(self) -> loadgen.Loaded:
+        """What its half of the load is sent to."""
+        if self.mock is None:
+            raise ValueError("nothing has been started")
+        return loadgen.Loaded(server=self.live.booted if self.live else self.mock, mock=self.mock)
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether one of its servers has ended by itself."""
+        return any(child.code() is not None for child in self.loaded.children.values())
+
+
+@dataclass(kw_only=True, slots=True)
+class _State:
+    """How far the runs made at once have come."""
+
+    blamed: Sequence[_Arm]  # whose error it is if one comes now
+    left: str = ""  # what is known of processes after the runs
 
 
 def run(context: RunContext, spec: RunSpec) -> CompletedRun:
     """Make one run, and write its record."""
+    (done,) = at_once(context, [(spec, context.prepared)])
+    return done
+
+
+def at_once(context: RunContext, wanted: Sequence[tuple[RunSpec, Prepared | None]]) -> list[CompletedRun]:
+    """Make one run, or two under one load at the same time, and write a record of each.
+
+    The servers start in this order, each alone. When something fails, only the arms whose error it is have a record.
+    """
     now = datetime.now(UTC)
-    run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    scratch = context.scratch / run_id
+    arms = [_arm(context, spec, prepared, now, alone=len(wanted) == 1) for spec, prepared in wanted]
     before = machine.describe()
-    if before.cpu_busy_before > machine.BUSY and spec.counting is None:
+    if before.cpu_busy_before > machine.BUSY and arms[0].spec.counting is None:
         context.progress.note(
             f"warning: {before.cpu_busy_before:.0%} of the cores are busy already; close other programs"
         )
-    state = _RunState()
-    error: SuiteError | None = None
-    (scratch / "home").mkdir(parents=True)
+    state = _State(blamed=arms)
+    caught: SuiteError | OSError | None = None
+    for arm in arms:
+        (arm.scratch / "home").mkdir(parents=True)
     try:
-        if not context.keep_logs:
-            (scratch / _UNFINISHED_FILE).write_text(context.marker, encoding="utf-8")
+        for arm in arms:
+            if not context.keep_logs:
+                (arm.scratch / _UNFINISHED_FILE).write_text(context.marker, encoding="utf-8")
         with ExitStack() as stack:
             stack.callback(_sweep, context, state)  # first in, so last out
-            _measure(context, spec, stack, scratch, state)
+            _measure(context, arms, stack, state)
             context.progress.phase("stop")
-        state.phases_s["stop"] = context.progress.done(state.left)
-    except (ServerError, InvalidMeasurementError, OSError) as caught:
+        _took(arms, "stop", context.progress.done(state.left))
+    except (ServerError, InvalidMeasurementError, OSError) as error:
         if context.stopped.is_set():  # interrupted, and its servers ended by another thread
-            _leave(scratch, keep=context.keep_logs)
-            raise Terminated from caught
-        error = _explained(caught, scratch)
+            _leave_all(context, arms)
+            raise Terminated from error
+        caught = error
         context.progress.abandon()
     except BaseException:  # interrupted: the logs explain nothing
-        _leave(scratch, keep=context.keep_logs)
+        _leave_all(context, arms)
         raise
-    record = _record(context, spec, run_id, now, before, state, error)
-    assembled = state.assembled
+    failed = list(state.blamed) if caught is not None else []
+    done = [
+        _completed(context, arm, now, before, _explained(caught, arm.scratch) if caught is not None else None)
+        for arm in failed or arms
+    ]
+    if failed:
+        _leave_all(context, [arm for arm in arms if arm not in failed])
+    return done
+
+
+def _arm(context: RunContext, spec: RunSpec, prepared: Prepared | None, now: datetime, *, alone: bool) -> _Arm:
+    run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    suffix = "" if alone or spec.place is None else f"-{spec.place.arm}"
+    return _Arm(spec=spec, prepared=prepared, run_id=run_id, scratch=context.scratch / run_id, suffix=suffix)
+
+
+def _took(arms: Sequence[_Arm], phase: str, seconds: float) -> None:
+    for arm in arms:
+        arm.phases_s[phase] = seconds
+
+
+def _completed(
+    context: RunContext, arm: _Arm, now: datetime, before: Machine, error: SuiteError | None
+) -> CompletedRun:  # fmt: skip
+    """Write the record of a run, and leave its folder as it should be."""
+    record, assembled = _record(arm, now, before, error), arm.assembled
     directory = record_writer.write_run(
         context.results,
         record,
         assembled.histograms if assembled else None,
         assembled.timeline if assembled else [],
     )
-    keeps_logs = (context.keep_logs or error is not None) and scratch.is_dir()
-    _leave(scratch, keep=keeps_logs)
-    return CompletedRun(record=record, directory=directory, scratch=scratch if keeps_logs else None, error=error)
+    keeps_logs = (context.keep_logs or error is not None) and arm.scratch.is_dir()
+    _leave(arm.scratch, keep=keeps_logs)
+    return CompletedRun(record=record, directory=directory, scratch=arm.scratch if keeps_logs else None, error=error)
 
 
 def remove_unfinished(scratch: Path, marker: str) -> None:
@@ -151,6 +211,11 @@ def remove_unfinished(scratch: Path, marker: str) -> None:
                 shutil.rmtree(unfinished.parent)
 
 
+def _leave_all(context: RunContext, arms: Sequence[_Arm]) -> None:
+    for arm in arms:
+        _leave(arm.scratch, keep=context.keep_logs)
+
+
 def _leave(scratch: Path, *, keep: bool) -> None:
     """Remove a run's folder, or mark that it is kept."""
     if keep:
@@ -160,7 +225,7 @@ def _leave(scratch: Path, *, keep: bool) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _sweep(context: RunContext, state: _RunState) -> None:
+def _sweep(context: RunContext, state: _State) -> None:
     """End what outlives the servers, undisturbed by Ctrl-C."""
     with shielded():
         state.left = context.sweep()
@@ -184,68 +249,73 @@ def _explained(error: SuiteError | OSError, scratch: Path) -> SuiteError:
     return error
 
 
-def _measure(context: RunContext, spec: RunSpec, stack: ExitStack, scratch: Path, state: _RunState) -> None:
-    """Boot, verify, load, collect. The stack stops what is started; `state` holds what is known so far."""
-    system, progress = context.system, context.progress
-    env = launch.child_environment(os.environ, scratch / "home", context.marker)
-    progress.phase("boot")
-    mock = launch.boot_mock(system, stack, spec, env, context.limits, scratch)
-    if spec.counting is not None and spec.target is not None:
-        _count(context, spec, spec.target, spec.counting, stack, mock, scratch, state)
-        return
-    live: Live | None = None
-    if spec.target is None:
-        state.phases_s["boot"] = progress.done("mock API ready")
-    else:
-        booted, settled_s, state.observed = _boot(context, spec, spec.target, stack, mock, env, scratch)
-        state.phases_s["boot"] = progress.done(f"{state.observed.workers} workers ready")
-        progress.phase("verify")
-        server_command.require_version(state.observed.promptflow, spec.target.version, booted.child.log)
-        flow, backend_wait_s = spec.target.flow, spec.profile.backend_wait_min_s
-        live = Live(
-            booted=booted,
-            settled_s=settled_s,
-            first_answer_s=server_command.verify(system, booted.base, flow, backend_wait_s, context.limits.verify_s),
-            memory_bytes=telemetry.memory(booted.child.pid)[0],
+def _measure(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, state: _State) -> None:
+    """Boot, verify, load, collect. The stack stops what is started; the arms hold what is known so far."""
+    context.progress.phase("boot")
+    for arm in arms:
+        state.blamed = [arm]
+        arm.mock = launch.boot_mock(
+            context.system,
+            stack,
+            arm.spec,
+            _environment(context, arm),
+            context.limits,
+            arm.scratch,
+            f"mock{arm.suffix}",
         )
-        state.phases_s["verify"] = progress.done(f"promptflow {spec.target.version} answers as {spec.flow} should")
-    samples = _load(context, spec, stack, mock, live, env, scratch, state)
-    progress.phase("collect")
-    state.assembled = assembly.after_load(system, spec, scratch / "recorded", samples, mock, live)
-    state.phases_s["collect"] = progress.done(f"{state.assembled.measurements.load.recorded} requests")
+    if (counting_of := arms[0].spec.counting) is not None:
+        _count(context, arms[0], counting_of, stack)
+        return
+    for number, arm in enumerate(arms):
+        state.blamed = [arm]
+        if number:
+            context.progress.phase("boot")
+        _serve(context, arm, arm.loaded.mock, stack)
+    state.blamed = arms
+    if len(arms) > 1:
+        for arm in arms:
+            arm.live = _with_memory(arm.live)
+    samples = _load(context, arms, stack, state)
+    context.progress.phase("collect")
+    recordings = loadgen.recordings(arms[0].spec, arms[0].scratch / "recorded")
+    in_all = sum(len(recording.read_requests(one)) for one in recordings) if len(arms) > 1 else None
+    for arm, recorded in zip(arms, recordings, strict=True):
+        arm.assembled = assembly.after_load(
+            context.system, arm.spec, recorded, samples, arm.loaded.mock, arm.live, in_all
+        )
+    counted = " and ".join(str(arm.assembled.measurements.load.recorded) for arm in arms if arm.assembled)
+    _took(arms, "collect", context.progress.done(f"{counted} requests"))
 
 
-def _count(
-    context: RunContext,
-    spec: RunSpec,
-    target: Target,
-    counted: Counting,
-    stack: ExitStack,
-    mock: Booted,
-    scratch: Path,
-    state: _RunState,
-) -> None:
+def _environment(context: RunContext, arm: _Arm) -> dict[str, str]:
+    if arm.spec.counting is not None:
+        return launch.counted_environment(arm.scratch / "home", context.marker, callgrind.pinned_environment())
+    return launch.child_environment(os.environ, arm.scratch / "home", context.marker)
+
+
+def _count(context: RunContext, arm: _Arm, counted: Counting, stack: ExitStack) -> None:
     """Boot under valgrind, and count the requests. The first one verifies the server."""
-    progress, valgrind = context.progress, _valgrind(context)
-    env = launch.counted_environment(scratch / "home", context.marker, callgrind.pinned_environment())
-    booted, _, state.observed = _boot(context, spec, target, stack, mock, env, scratch)
-    state.phases_s["boot"] = progress.done("1 worker ready under valgrind")
+    progress, target, mock = context.progress, arm.spec.target, arm.loaded.mock
+    if target is None:
+        raise ValueError("work is counted of a release, not of the mock API")
+    booted, _, arm.observed = _boot(context, arm, target, stack, mock)
+    arm.phases_s["boot"] = progress.done("1 worker ready under valgrind")
     progress.phase("verify")
-    server_command.require_version(state.observed.promptflow, target.version, booted.child.log)
+    server_command.require_version(arm.observed.promptflow, target.version, booted.child.log)
     counter = Counter(
         system=context.system,
         booted=booted,
         flow=target.flow,
-        env=env,
-        folder=counting.folder(scratch),
+        env=_environment(context, arm),
+        folder=counting.folder(arm.scratch),
         worker=counting.only_worker(booted),
     )
     counter.begin()
-    counter.first_request(spec.profile.backend_wait_min_s, context.limits.verify_s)
-    state.phases_s["verify"] = progress.done(f"promptflow {target.version} answers as {spec.flow} should")
+    counter.first_request(arm.spec.profile.backend_wait_min_s, context.limits.verify_s)
+    arm.phases_s["verify"] = progress.done(f"promptflow {target.version} answers as {arm.spec.flow} should")
     progress.phase("count")
-    state.counts = counting.windows(counter, counted, valgrind, mock.base, progress)
-    state.phases_s["count"] = progress.done(f"{counter.served} requests")
+    arm.counts = counting.windows(counter, counted, _valgrind(context), mock.base, progress)
+    arm.phases_s["count"] = progress.done(f"{counter.served} requests")
 
 
 def _valgrind(context: RunContext) -> Valgrind:
@@ -254,37 +324,62 @@ def _valgrind(context: RunContext) -> Valgrind:
     return context.valgrind
 
 
-def _boot(
-    context: RunContext,
-    spec: RunSpec,
-    target: Target,
-    stack: ExitStack,
-    mock: Booted,
-    env: Mapping[str, str],
-    scratch: Path,
-) -> tuple[Booted, float, ObservedConfig]:
-    if context.prepared is None:
-        raise ValueError("a release is measured in its own virtualenv")
-    environment = context.prepared.environment
-    under: tuple[str, ...] = ()
-    requested = server_command.settings(target.engine.name, spec.profile.workers, spec.profile.threads)
-    variables = {**env, **requested, "MOCK_API_ENDPOINT": f"{mock.base}/"}
-    shipped = server_command.shipped_command(
-        server_command.template(environment.site_packages), requested, context.system, scratch
+def _serve(context: RunContext, arm: _Arm, mock: Booted, stack: ExitStack) -> None:
+    """Boot the arm's server, and verify it; nothing to do for the mock API alone."""
+    progress, target = context.progress, arm.spec.target
+    if target is None:
+        arm.phases_s["boot"] = progress.done("mock API ready")
+        return
+    booted, settled_s, observed = _boot(context, arm, target, stack, mock)
+    arm.observed = observed
+    of_release = f" of {arm.spec.release}" if arm.suffix else ""
+    arm.phases_s["boot"] = progress.done(f"{observed.workers} workers{of_release} ready")
+    progress.phase("verify")
+    server_command.require_version(observed.promptflow, target.version, booted.child.log)
+    backend_wait_s, verify_s = arm.spec.profile.backend_wait_min_s, context.limits.verify_s
+    arm.live = Live(
+        booted=booted,
+        settled_s=settled_s,
+        first_answer_s=server_command.verify(context.system, booted.base, target.flow, backend_wait_s, verify_s),
+        memory_bytes=telemetry.memory(booted.child.pid)[0],
     )
-    if spec.counting is not None:
+    arm.phases_s["verify"] = progress.done(f"promptflow {target.version} answers as {arm.spec.flow} should")
+
+
+def _with_memory(live: Live | None) -> Live | None:
+    """The server with its memory read again, now that both run.
+
+    PSS counts a page that both map half for each. Read as it starts, the second would seem smaller by that: by 7 of 247
+    MiB in an A/A of 1.15.1, which is more than a change that matters.
+    """
+    return live and replace(live, memory_bytes=telemetry.memory(live.booted.child.pid)[0])
+
+
+def _boot(
+    context: RunContext, arm: _Arm, target: Target, stack: ExitStack, mock: Booted
+) -> tuple[Booted, float, ObservedConfig]:
+    if arm.prepared is None:
+        raise ValueError("a release is measured in its own virtualenv")
+    environment, profile = arm.prepared.environment, arm.spec.profile
+    requested = server_command.settings(target.engine.name, profile.workers, profile.threads)
+    variables = {**_environment(context, arm), **requested, "MOCK_API_ENDPOINT": f"{mock.base}/"}
+    shipped = server_command.shipped_command(
+        server_command.template(environment.site_packages), requested, context.system, arm.scratch
+    )
+    under: tuple[str, ...] = ()
+    if arm.spec.counting is not None:
         shipped = server_command.with_one_worker(shipped)
-        environment = _linked(environment, scratch)
-        under = (*_valgrind(context).command(counting.folder(scratch)), str(environment.command("python")))
+        environment = _linked(environment, arm.scratch)
+        under = (*_valgrind(context).command(counting.folder(arm.scratch)), str(environment.command("python")))
     booted = launch.boot_release(
         context.system,
         stack,
         shipped,
         environment,
-        launch.copy_flow(target.flow, scratch / "flow"),
+        launch.copy_flow(target.flow, arm.scratch / "flow"),
         variables,
         context.limits,
-        scratch / "server.log",
+        arm.scratch / f"server{arm.suffix}.log",
         under=under,
     )
     settled_s = launch.settle(context.system, booted, server_command.workers_of(shipped), context.limits)
@@ -308,47 +403,36 @@ def _linked(environment: Environment, scratch: Path) -> Environment:
     return replace(environment, path=link)
 
 
-def _load(
-    context: RunContext,
-    spec: RunSpec,
-    stack: ExitStack,
-    mock: Booted,
-    live: Live | None,
-    env: Mapping[str, str],
-    scratch: Path,
-    state: _RunState,
-) -> loadgen.Samples:
-    loaded = live.booted if live else mock
+def _load(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, state: _State) -> loadgen.Samples:
+    """Load all arms by one generator, whose files lie in the folder of the first; who has lost a server is blamed."""
+    spec, scratch, loaded = arms[0].spec, arms[0].scratch, [arm.loaded for arm in arms]
     into = scratch / "recorded"
     into.mkdir()
     context.progress.phase("ramp")
     began = context.system.monotonic()
-    argv = loadgen.command(spec, loaded.port, into)
+    argv = loadgen.command(spec, [one.server.port for one in loaded], into)
+    env, log = _environment(context, arms[0]), scratch / "locust.log"
     with shielded():
-        locust = context.system.start("locust", argv, env=env, cwd=scratch / "home", log=scratch / "locust.log")
+        locust = context.system.start("locust", argv, env=env, cwd=scratch / "home", log=log)
         stack.callback(launch.stop, locust)
-    children = [live.booted.child, mock.child] if live else [mock.child]
-    samples = loadgen.watch(context.system, spec, locust, children, mock.base, into, context.progress)
+    try:
+        samples = loadgen.watch(context.system, spec, locust, loaded, into, context.progress)
+    except ServerError:
+        state.blamed = [arm for arm in arms if arm.has_lost] or arms
+        raise
     context.progress.done("ended")
-    state.phases_s["load"] = context.system.monotonic() - began
+    _took(arms, "load", context.system.monotonic() - began)
     return samples
 
 
-def _record(
-    context: RunContext,
-    spec: RunSpec,
-    run_id: str,
-    started_at: datetime,
-    before: Machine,
-    state: _RunState,
-    error: SuiteError | None,
-) -> RunRecord:
+def _record(arm: _Arm, started_at: datetime, before: Machine, error: SuiteError | None) -> RunRecord:
+    spec, prepared = arm.spec, arm.prepared
     outcome: Outcome = "ok"
     if error is not None:
         outcome = _OUTCOMES.get(type(error), "failed")
     return RunRecord(
         schema_version=SCHEMA_VERSION,
-        run_id=run_id,
+        run_id=arm.run_id,
         started_at=started_at.isoformat(timespec="seconds"),
         requested=RequestedConfig(
             release=spec.release,
@@ -362,14 +446,14 @@ def _record(
             round_id=spec.place.round_id if spec.place else "",
             arm=spec.place.arm if spec.place else 0,
         ),
-        observed=state.observed,
-        digests=digests.of(spec, context.prepared.lock if context.prepared else None),
+        observed=arm.observed,
+        digests=digests.of(spec, prepared.lock if prepared else None),
         machine=before,
-        python=context.prepared.environment.python if context.prepared else before.tools_python,
+        python=prepared.environment.python if prepared else before.tools_python,
         own_wait_s=spec.target.flow.own_wait_s if spec.target else 0.0,
         outcome=outcome,
         reasons=() if error is None else (redaction.text(error.message),),
-        phases_s={name: round(seconds, 3) for name, seconds in state.phases_s.items()},
-        measurements=state.assembled.measurements if state.assembled else None,
-        counts=state.counts,
+        phases_s={name: round(seconds, 3) for name, seconds in arm.phases_s.items()},
+        measurements=arm.assembled.measurements if arm.assembled else None,
+        counts=arm.counts,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripts.config.errors import EnvironmentBuildError
-from scripts.config.load_profiles import COUNT, SERVES, SMOKE
+from scripts.config.load_profiles import COUNT, SERVES, SMOKE, SMOKE_DUET
 from scripts.config.matrix import ROOT, Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks, virtualenvs
@@ -21,12 +21,12 @@ from scripts.host.progress import Progress
 from scripts.host.quiet import Quiet
 from scripts.measure import callgrind, record_writer, side_by_side
 from scripts.measure.callgrind import Valgrind
-from scripts.measure.run import CompletedRun, Prepared, RunContext, remove_unfinished, run
+from scripts.measure.run import CompletedRun, Prepared, RunContext, at_once, remove_unfinished
 from scripts.serving import launch
 from scripts.serving.launch import Limits
 
 SCRATCH = ROOT / ".scratch"
-_HOWEVER_BUSY = (COUNT, SERVES, SMOKE)  # profiles of which no time gets into a report
+_HOWEVER_BUSY = (COUNT, SERVES, SMOKE, SMOKE_DUET)  # profiles of which no time gets into a report
 
 Prepare = Callable[[Suite, RunSpec, System, Progress], Prepared | None]
 
@@ -149,14 +149,24 @@ def shown(path: Path) -> str:
 
 def one(context: RunContext, spec: RunSpec, number: str) -> CompletedRun:
     """Make one run, and say where it is recorded; `number` is its place in the session, for people."""
-    progress = context.progress
+    (done,) = together(context, [(spec, context.prepared)], number)
+    return done
+
+
+def together(
+    context: RunContext, wanted: Sequence[tuple[RunSpec, Prepared | None]], number: str
+) -> list[CompletedRun]:  # fmt: skip
+    """The same for runs that are made at once; only those whose error it is are recorded when something fails."""
+    progress, spec = context.progress, wanted[0][0]
     if spec.profile.name not in _HOWEVER_BUSY:
         context.before_first()
-    progress.heading(f"{number} {spec.release} {spec.engine} {spec.flow}, profile {spec.profile.name}")
-    done = run(context, spec)
-    if done.error is not None:
-        progress.note(f"{done.record.outcome}: {done.error}")
-    progress.note(f"recorded in {shown(done.directory)}")
-    if done.scratch is not None:
-        progress.note(f"logs: {shown(done.scratch)}")
-    return done
+    releases = " and ".join(one.release for one, _ in wanted)
+    progress.heading(f"{number} {releases} {spec.engine} {spec.flow}, profile {spec.profile.name}")
+    completed = at_once(context, wanted)
+    for done in completed:
+        if done.error is not None:
+            progress.note(f"{done.record.outcome}: {done.error}")
+        progress.note(f"recorded in {shown(done.directory)}")
+        if done.scratch is not None:
+            progress.note(f"logs: {shown(done.scratch)}")
+    return completed

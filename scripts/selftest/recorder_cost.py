@@ -32,7 +32,7 @@ def cpu_per_request_ms(system: System, spec: RunSpec, scratch: Path, *, recorded
     env = launch.child_environment(os.environ, scratch, str(scratch))
     with ExitStack() as stack:
         mock = launch.boot_mock(system, stack, spec, env, Limits(), scratch)
-        argv = loadgen.command(spec, mock.port, scratch / "recorded")
+        argv = loadgen.command(spec, [mock.port], scratch / "recorded")
         with shielded():
             locust = system.start(
                 "locust", argv if recorded else _without(argv), env=env, cwd=scratch, log=scratch / "locust.log"

@@ -68,11 +68,17 @@ def counted_environment(home: Path, marker: str, pinned: Mapping[str, str]) -> d
 
 
 def boot_mock(
-    system: System, stack: ExitStack, spec: RunSpec, env: Mapping[str, str], limits: Limits, scratch: Path
+    system: System,
+    stack: ExitStack,
+    spec: RunSpec,
+    env: Mapping[str, str],
+    limits: Limits,
+    scratch: Path,
+    name: str = "mock",
 ) -> Booted:
     """Start the mock API, seeded, in the tools' virtualenv, and wait until it answers."""
     variables = {**env, **mock_settings(spec)}
-    return _boot(system, stack, "mock", mock_command, variables, ROOT, scratch / "mock.log", limits)
+    return _boot(system, stack, name, mock_command, variables, ROOT, scratch / f"{name}.log", limits)
 
 
 def mock_command(port: int | str) -> tuple[str, ...]:
@@ -103,7 +109,7 @@ def boot_release(  # noqa: PLR0913 - all that a start needs, and nothing else st
     *,
     under: tuple[str, ...] = (),
 ) -> Booted:
-    """Start a release's own server command in a copy of the flow, and wait until it answers.
+    """Start a release's own server command in a copy of the flow, and wait until it answers; named as its log is.
 
     `under`: the command that runs it, if it is not to be run by itself.
     """
@@ -114,7 +120,7 @@ def boot_release(  # noqa: PLR0913 - all that a start needs, and nothing else st
 
     path = f"{environment.path / 'bin'}{os.pathsep}{variables.get('PATH', os.defpath)}"
     try:
-        return _boot(system, stack, "server", command, {**variables, "PATH": path}, flow_copy, log, limits)
+        return _boot(system, stack, log.stem, command, {**variables, "PATH": path}, flow_copy, log, limits)
     except OSError as error:
         script = environment.command("gunicorn")
         if error.filename != str(script):

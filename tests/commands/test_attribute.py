@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from scripts.commands import attribute
-from tests.fakes.stage import BASELINE, Stage
+from scripts.config.errors import UsageError
+from tests.fakes.stage import BASELINE, DUET, Stage
 
 OLDER, NEWER = "2024-06-26", "2025-01-24"
 DAYS = ("--as-of", OLDER, "--as-of", NEWER)
@@ -30,6 +31,16 @@ def test_shares(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     shares = out[out.index("whose change it is, 1.12.0+asof.20240626 to 1.12.0+new") :]
     (row,) = (line for line in shares.splitlines() if line.startswith("| CPU per request"))
     assert [cell.split(" %")[0].strip() for cell in row.strip("|").split("|")[1:]] == ["+10.0", "+9.1", "+20.0"]
+
+
+def test_two_at_once(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two locks can be loaded at the same time; with a third arm, the shares need rounds that all arms are in."""
+    argv = [BASELINE, *DAYS, "--engine", "fastapi", "--flow", str(stage.flow()), "--profile", DUET.name]
+    assert attribute.main([*argv, "--rounds", "4"]) == 0
+    assert stage.outside.runs == 4
+    assert "4 rounds of profile `short-duet`" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="two releases at the same time, and here each round has three"):
+        attribute.main([*argv, "--to", "1.12.0+new"])
 
 
 def test_dry_run(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from scripts.campaign import request
 from scripts.commands import cli, compare
 from scripts.config import matrix_file
 from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError, VerificationError
-from tests.fakes.stage import BASELINE, CANDIDATE, Stage
+from tests.fakes.stage import BASELINE, CANDIDATE, DUET, Stage
 
 PAIR = (BASELINE, CANDIDATE)
 
@@ -95,6 +95,57 @@ def test_unlike_servers(stage: Stage) -> None:
     """Releases whose own command fixes the workers are not compared with others under a profile with others."""
     with pytest.raises(NotComparableError, match=r"1\.9\.0 serves with 8 workers of 1 threads and 1\.10\.0 with 2"):
         compare.main(["1.9.0", "1.10.0", "--engine", "flask", "--flow", str(stage.flow())])
+
+
+def test_unlike_servers_one_after_the_other(stage: Stage) -> None:
+    """The profile that is suggested measures as the refused one would have."""
+    argv = ["1.9.0", "1.10.0", "--engine", "flask", "--flow", str(stage.flow())]
+    for options, profile in (([], "duet-8x1"), (["--sequential"], "compare-8x1")):
+        with pytest.raises(NotComparableError) as refused:
+            compare.main([*argv, *options])
+        assert refused.value.then.startswith(f"repeat this command with --profile {profile}, ")
+
+
+def test_at_once(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two releases are loaded at once, and the page says so."""
+    argv = [*PAIR, "--profile", DUET.name, "--engine", "fastapi", "--flow", str(stage.flow()), "--rounds", "4"]
+    assert compare.main(argv) == 0
+    assert stage.outside.runs == 4
+    page = capsys.readouterr().out
+    assert "4 rounds of profile `short-duet` (2 users for each of two releases at the same time, " in page
+    assert "speed covariate" not in page
+
+
+@pytest.mark.parametrize(
+    ("targets", "pairs"),
+    [
+        (["1.11.0..1.14.0"], ["1 and arm 2", "2 and arm 3", "3 and arm 4", "1 and arm 4"]),
+        (["1.11.0..1.12.0"], ["1 and arm 2"]),
+        (["1.11.0", "1.12.0", "1.13.0"], ["1 and arm 2", "1 and arm 3"]),
+        (["1.11.0", "1.12.0", "1.12.0"], ["1 and arm 2"]),
+        (["1.11.0", "--aa"], ["1 and arm 2"]),
+    ],
+)
+def test_pairs(stage: Stage, capsys: pytest.CaptureFixture[str], targets: list[str], pairs: list[str]) -> None:
+    """A range is neighbours and a bridge, other releases are compared with the first, and no pair is made twice."""
+    argv = [*targets, "--engine", "fastapi", "--flow", str(stage.flow()), "--dry-run"]
+    assert compare.main(argv) == 0
+    out = capsys.readouterr().out
+    assert [line.removeprefix("at once: arm ") for line in out.splitlines() if "at once" in line] == pairs
+    assert "profile duet\n" in out
+    assert compare.main([*argv, "--sequential"]) == 0
+    out = capsys.readouterr().out
+    assert "at once" not in out
+    assert "profile compare\n" in out
+
+
+def test_title_of_a_range(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """A range says that each release is compared with the one before."""
+    argv = ["--profile", DUET.name, "--engine", "fastapi", "--flow", str(stage.flow()), "--rounds", "4"]
+    with pytest.raises(VerificationError):  # the fake outside serves 1.12.0 only
+        compare.main(["1.11.0..1.13.0", *argv])
+    out = capsys.readouterr().out
+    assert "# promptflow 1.11.0 to promptflow 1.13.0: each release against the one before, and the last" in out
 
 
 def test_candidate_that_fails(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

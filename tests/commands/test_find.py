@@ -45,6 +45,14 @@ def test_change_is_found(stage: Stage, capsys: pytest.CaptureFixture[str]) -> No
     assert stage.outside.runs == 2 * 3 * 4
 
 
+def test_two_at_once(stage: Stage) -> None:
+    """A stage of three releases is not loaded two at a time."""
+    with pytest.raises(UsageError, match="profile duet loads two releases at the same time") as refused:
+        find.main([*CPU, "--flow", str(stage.flow()), "--engine", "fastapi", "--profile", "duet", RANGE])
+    assert refused.value.then == "repeat this command with --profile compare"
+    assert stage.outside.events == []
+
+
 def test_repeated_search_measures_nothing(stage: Stage) -> None:
     """The same command again finds its runs, and makes none."""
     stage.outside.cpu = dict.fromkeys(SLOW, (1.2,))

@@ -17,15 +17,17 @@ from scripts.config.matrix import ROOT
 from tests.commands.test_help import parser_of
 
 SUITE = matrix_file.load()
+TARGET_VERBS = ("bench", "capacity", "count")
 VERBS = {
-    **{matrix.session_name(*target, verb): verb for verb in ("bench", "capacity") for target in SUITE.targets()},
-    **{verb: verb for verb in entry.verbs() if verb not in ("bench", "capacity")},
+    **{matrix.session_name(*target, verb): verb for verb in TARGET_VERBS for target in SUITE.targets()},
+    **{verb: verb for verb in entry.verbs() if verb not in TARGET_VERBS},
     "bench-mock": "bench",
 }
-TAGS = {"bench", "capacity"}
+TAGS = set(TARGET_VERBS)
 # What stands for an expression in a command. One that is not named here is "1.12.0", which no option takes for a word.
 SAMPLES = {
-    "CAPACITY": "capacity", "COUNT": "count", "args.engine": "fastapi", "ENGINE": "fastapi", "usual": "--max-overhead-p99 250",
+    "CAPACITY": "capacity", "COUNT": "count", "args.engine": "fastapi", "ENGINE": "fastapi",
+    "usual": "--max-overhead-p99 250",
     "others[0]": "bench-1.12.0-flask", "command": "nox -s bench-1.12.0-fastapi --", "suite.python": "3.11",
     "can_serve[0]": "static_async", "inputs.command": "nox -s lock -- 1.12.0", "suite.engines[0].name": "flask",
     "_command(args, args.range)": "nox -s find -- --metric cpu_per_request --flow static_async 1.10.0..1.18.5",
@@ -80,7 +82,7 @@ def parsed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(words) == (3 if "--" not in words else 4 + len(own)), f"{command}: words that nox does not know"
     verb = VERBS.get(name, name)
     if own:
-        target = re.fullmatch(r"(?:bench|capacity)-(.+)-(\w+)", name)
+        target = re.fullmatch(r"(?:bench|capacity|count)-(.+)-(\w+)", name)
         given = ["--release", target[1], "--engine", target[2]] if target else []
         with monkeypatch.context() as patch:
             parser = parser_of(verb, patch, [*given, *own])

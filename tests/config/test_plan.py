@@ -95,6 +95,7 @@ def test_own_flow(tmp_path: Path) -> None:
         ({"flow_names": ["static_asink"]}, "unknown flow 'static_asink'.*did you mean 'static_async'"),
         ({"python": "3.13"}, "the lock of 1.12.0 does not cover Python 3.13"),
         ({"release": "1.18.5", "python": "3.9"}, "the lock of 1.18.5 does not cover Python 3.9"),
+        ({"profile": "duet"}, "profile duet loads two releases at the same time, and this session has one"),
         ({"rounds": 0}, "--rounds 0: from 1 to 1000"),
         ({"rounds": 1001}, "--rounds 1001: from 1 to 1000"),
     ],
@@ -104,6 +105,12 @@ def test_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         plan.make(MATRIX, **ASKED | change)
     assert caught.value.then
+
+
+def test_mock_at_once() -> None:
+    """The mock alone is not loaded twice at the same time."""
+    with pytest.raises(UsageError, match="two releases at the same time"):
+        plan.make_mock(MATRIX, profile="duet", rounds=1)
 
 
 @pytest.mark.parametrize("rounds", [0, -1, 1001])

@@ -37,6 +37,7 @@ from tests.fakes import values
 from tests.fakes.system import FakeChild, FakeSystem, reply
 
 BASELINE, CANDIDATE = "1.12.0", "1.12.0+candidate"
+DUET = dataclasses.replace(values.PROFILE, name="short-duet", at_once=2)
 ARGUMENTS = ("--profile", values.PROFILE.name, "--engine", "fastapi")
 
 
@@ -52,7 +53,7 @@ class FakeArms(FakeSystem):
     def start(self, name: str, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> FakeChild:
         """Start a child, and remember of which arm its virtualenv is."""
         child = FakeSystem.start(self, name, argv, env=env, cwd=cwd, log=log)
-        if name == "server":
+        if name.startswith("server"):
             self.labels[child.pid] = Path(env["PATH"].split(":")[0]).parent.name
         return child
 
@@ -111,6 +112,10 @@ class Stage:
         """A command line with what every one here needs."""
         return [*arguments, *ARGUMENTS, "--flow", str(self.flow())]
 
+    def duet(self, *labels: str, pairs: Sequence[tuple[int, int]] = ((0, 1),)) -> Campaign:
+        """A campaign whose arms are loaded two at once."""
+        return dataclasses.replace(self.campaign(*labels), profile=DUET, pairs=tuple(pairs))
+
     def campaign(self, *labels: str, flows: Sequence[str] = ("example",), again: int = 0) -> Campaign:
         """A campaign of these arms; of baseline and candidate without any."""
         return Campaign(
@@ -163,7 +168,7 @@ def built(at: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(machine, "describe", lambda: stage.machine)
     monkeypatch.setattr(session, "install", stage.install)
     suite = matrix_file.load()
-    suite = dataclasses.replace(suite, profiles=(*suite.profiles, values.PROFILE))
+    suite = dataclasses.replace(suite, profiles=(*suite.profiles, values.PROFILE, DUET))
     monkeypatch.setattr(matrix_file, "load", lambda: suite)
     monkeypatch.setattr(candidates, "resolve", _resolve)
     monkeypatch.setattr(campaign_options, "options", lambda _args: stage.options())

@@ -22,6 +22,7 @@ COMMAND = ("gunicorn", "--worker-class", "uvicorn.workers.UvicornWorker", "-w", 
 SHELL = Finished(code=0, output="\0".join(COMMAND) + "\0\n")  # as the shell prints the command
 MEMORY_BYTES = 200 * 2**20
 _REQUEST_S = 0.01
+_PROGRESS = "t_s,users,requests,failures,p95_ms\n"
 _LOCUST_STARTS_S = 0.5  # until the load begins
 
 
@@ -101,7 +102,11 @@ class FakeSystem:
         child = FakeChild(self, name, tuple(argv), log, script)
         self.children.append(child)
         if name == "locust":
-            self._record(Path(_option(argv, "--record-to")), float(_option(argv, "--run-time").rstrip("s")))
+            into, run_time_s = Path(_option(argv, "--record-to")), float(_option(argv, "--run-time").rstrip("s"))
+            users = _option(argv, "--users")
+            (into / "progress.csv").write_text(f"{_PROGRESS}1.0,{users},1,0,1300.0\n", encoding="utf-8")
+            for one in [into / "first", into / "second"] if "--second-host" in argv else [into]:
+                self._record(one, run_time_s)
         return child
 
     def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float) -> Finished:
@@ -182,7 +187,6 @@ class FakeSystem:
         return Script(ends_s=_LOCUST_STARTS_S + float(_option(argv, "--run-time").rstrip("s")) + 1, code=0)
 
     def _record(self, into: Path, run_time_s: float) -> None:
-        (into / "progress.csv").write_text("t_s,users,requests,failures,p95_ms\n1.0,2,1,0,1300.0\n", encoding="utf-8")
         if not self.records:
             return
         began = self.now + _LOCUST_STARTS_S

@@ -113,3 +113,43 @@ def test_null_is_the_same_release_on_the_same_lock() -> None:
     assert not only([same[0], dataclasses.replace(same[1], record=other)]).is_aa
     assert not only(campaign(("1.12.0",), 1)).is_aa
     assert not only([same[0], spoilt(same[1])]).is_aa
+
+
+def distrusted(one: Run) -> Run:
+    """The run as if it had lost its slowest requests."""
+    return dataclasses.replace(one, distrusted=("truncated: 58 requests still waited",))
+
+
+def test_distrusted_run_that_was_made_again_is_replaced() -> None:
+    """Of two good runs of an arm in a round, the one whose latencies can be trusted counts, also if it is the older."""
+    runs = campaign(TWO, 1)
+    later = dataclasses.replace(runs[1].record, run_id="20991231T000000Z-ffffff")
+    found = only([runs[0], runs[1], distrusted(dataclasses.replace(runs[1], record=later))])
+    assert found.rounds[0].runs[2] == runs[1]
+    (excluded,) = found.excluded
+    assert excluded == (
+        "round round-001: 1.18.5 was not to be trusted in its latencies (truncated: 58 requests still waited); "
+        "it was made again"
+    )
+
+
+def renumbered(one: Run, number: int) -> Run:
+    """The run as if of a round of that number."""
+    requested = dataclasses.replace(one.record.requested, round=number)
+    return dataclasses.replace(one, record=dataclasses.replace(one.record, requested=requested))
+
+
+def test_distrusted_duet_that_was_made_again_is_left_out() -> None:
+    """A duet is made again as another round of the same number; the newest of them counts."""
+    runs = campaign(TWO, 3)
+    runs = [*runs[:2], *(renumbered(one, 2) for one in runs[2:])]
+    runs[3] = distrusted(runs[3])
+    assert [one.round_id for one in only(runs).rounds] == ["round-001", "round-003"]
+    assert only(runs).excluded[0].endswith("; it was made again")
+    assert [one.round_id for one in only(runs[:4]).rounds] == ["round-001", "round-002"]
+
+
+def test_trusted_rounds_of_the_same_number_all_count() -> None:
+    """A round that stands for one whose record was lost leaves out none that can be trusted."""
+    runs = [renumbered(one, 1) for one in campaign(TWO, 3)]
+    assert len(only(runs).rounds) == 3

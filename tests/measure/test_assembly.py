@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from scripts.config.errors import InvalidMeasurementError
-from scripts.host.telemetry import Clocks, TreeSample
+from scripts.host.telemetry import TreeSample
 from scripts.measure import assembly, loadgen
-from scripts.measure.loadgen import Probe, Samples
+from scripts.measure.loadgen import Probe
 from tests.fakes import values
 from tests.fakes.values import RECORDED
 
@@ -87,10 +87,8 @@ def test_cpu_by_second(looks: list[tuple[float, float]], cpu_s: list[float | Non
 )
 def test_stall(probes: list[tuple[float, float]], stall_s: float | None) -> None:
     """The mock API's largest stall is that of the load; how slow it was before or after does not matter."""
-    clocks = Clocks(monotonic_s=0.0, boot_s=0.0, wall_s=0.0)
     found = [Probe(sent_s=sent_s, took_s=took_s) for sent_s, took_s in probes]
-    taken = Samples(trees={}, machine=[], owners={}, clocks=(clocks, clocks), probes=found)
-    assert assembly.stall_s(taken, RECORDED) == stall_s
+    assert assembly.stall_s(found, RECORDED) == stall_s
 
 
 def test_tree_total() -> None:
@@ -130,7 +128,7 @@ def test_rate_is_of_the_last_five_seconds(tmp_path: Path) -> None:
 
 def test_command_of_a_release(tmp_path: Path) -> None:
     """Locust gets the profile, the seed and the flow's request, and cuts requests off at the end."""
-    command = " ".join(loadgen.command(values.spec(tmp_path), 4242, "DIR"))
+    command = " ".join(loadgen.command(values.spec(tmp_path), [4242], "DIR"))
     assert "--host http://127.0.0.1:4242 --users 2 --spawn-rate 2 --run-time 4s" in command
     assert "--wait-min-s 0.1 --wait-max-s 0.2 --seed 42 --record-to DIR" in command
     assert command.endswith(f"--request-file {tmp_path / 'request.json'}")
@@ -142,6 +140,16 @@ def test_command_with_a_drain() -> None:
     """A profile that drains lets requests in flight finish."""
     spec = values.spec(None)
     drained = dataclasses.replace(spec, profile=dataclasses.replace(values.PROFILE, drain_s=7))
-    command = loadgen.command(drained, 4242, "DIR")
+    command = loadgen.command(drained, [4242], "DIR")
     assert command[command.index("--stop-timeout") + 1] == "7"
     assert "--request-file" not in command
+
+
+def test_command_of_two_arms(tmp_path: Path) -> None:
+    """Two arms get one locust, with both hosts and the users of both."""
+    profile = dataclasses.replace(values.PROFILE, at_once=2)
+    spec = dataclasses.replace(values.spec(tmp_path), profile=profile)
+    command = " ".join(loadgen.command(spec, [4242, 4343], "DIR"))
+    assert "duet.py" in command
+    assert "--host http://127.0.0.1:4242 --users 4 --spawn-rate 4 --run-time 4s" in command
+    assert "--second-host http://127.0.0.1:4343" in command

@@ -43,14 +43,16 @@ def test_profile(tmp_path: Path, change: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("name", [path.name for path in loadgen.LOCUSTFILES.glob("*.py")])
 def test_locustfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A change of any file that makes the load changes its digest."""
+    """A change of any file that makes the load changes its digest; what loads two at once is not in the others'."""
     for file in loadgen.LOCUSTFILES.glob("*.py"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr(loadgen, "LOCUSTFILES", tmp_path)
     spec = values.spec(tmp_path)
-    before = digests.of(spec, LOCK).locustfile
+    duet = dataclasses.replace(spec, profile=dataclasses.replace(values.PROFILE, at_once=2))
+    before, of_duet = (digests.of(one, LOCK).locustfile for one in (spec, duet))
     (tmp_path / name).write_text("# changed\n", encoding="utf-8")
-    assert digests.of(spec, LOCK).locustfile != before
+    assert (digests.of(spec, LOCK).locustfile != before) is (name != loadgen.DUET)
+    assert digests.of(duet, LOCK).locustfile not in {of_duet, before}
 
 
 @pytest.fixture

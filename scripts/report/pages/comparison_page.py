@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from scripts.config.load_profiles import COMPARE, DUET
 from scripts.inference import intervals, lock_diff
 from scripts.inference.comparison import LEVEL, ArmComparison, Effect, covariate_change
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
@@ -13,7 +14,7 @@ from scripts.report.pages import templates
 from scripts.report.tables import effect_text, markdown
 from scripts.report.tables.formatting import DASH, Markdown, code, filled, listed, percent, quantity
 
-DEFAULT_PROFILE = "compare"  # of the session of that name
+_AT_ONCE = ("compare", "gate")  # the sessions that load two releases at once by default
 
 
 def render(
@@ -63,14 +64,21 @@ def about(paired: PairedRounds) -> Markdown:
     """How it was measured."""
     record = paired.rounds[0].runs[BASELINE].record
     profile = record.requested.profile
-    load = (
-        "one worker, one request after the other"
-        if record.counts is not None
-        else f"{profile.users} users, {profile.workers} workers, {profile.run_time_s} s a run"
+    rounds, load = (
+        "interleaved round",
+        f"{profile.users} users, {profile.workers} workers, {profile.run_time_s} s a run",
     )
+    if record.counts is not None:
+        load = "one worker, one request after the other"
+    elif profile.at_once > 1:
+        rounds = "round"
+        load = (
+            f"{profile.users} users for each of two releases at the same time, {profile.workers} workers, "
+            f"{profile.run_time_s} s a round"
+        )
     return filled(
         "{} of profile {} ({}), from {} UTC on. Machine: {}, {} cores, Python {}. Campaign {}.",
-        _counted(len(paired.rounds), "interleaved round"),
+        _counted(len(paired.rounds), rounds),
         code(profile.name),
         load,
         record.started_at[:16].replace("T", " "),
@@ -168,7 +176,10 @@ def command(paired: PairedRounds, verb: str, words: Sequence[str]) -> Markdown:
     """The command of a session that measures under the conditions of a series."""
     requested = paired.rounds[0].runs[BASELINE].record.requested
     options = ["--engine", requested.engine, "--flow", requested.flow, "--python", requested.python]
-    if requested.profile.name != DEFAULT_PROFILE:
+    at_once = verb in _AT_ONCE
+    if at_once and requested.profile.name == COMPARE:
+        options.append("--sequential")
+    elif requested.profile.name != (DUET if at_once else COMPARE):
         options += ["--profile", requested.profile.name]
     return code(shlex.join(["nox", "-s", verb, "--", *words, *options]))
 

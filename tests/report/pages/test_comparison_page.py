@@ -154,10 +154,16 @@ def test_about_says_how_it_was_measured() -> None:
 @pytest.mark.parametrize(
     ("releases", "rounds", "profile", "told"),
     [
-        (TWO, 6, "compare", "Repeat with `nox -s compare -- 1.12.0 1.18.5 --rounds 6 {}`."),
-        (("1.11.0", *TWO), 4, "compare", "Repeat with `nox -s compare -- 1.11.0 1.12.0 1.18.5 --rounds 4 {}`."),
-        (SAME, 8, "compare", "Repeat with `nox -s compare -- 1.12.0 --aa --rounds 8 {}`."),
-        (TWO, 1, "compare", "Repeat with `nox -s compare -- 1.12.0 1.18.5 --rounds 4 {}`."),
+        (TWO, 6, "compare", "Repeat with `nox -s compare -- 1.12.0 1.18.5 --rounds 6 {} --sequential`."),
+        (
+            ("1.11.0", *TWO),
+            4,
+            "compare",
+            "Repeat with `nox -s compare -- 1.11.0 1.12.0 1.18.5 --rounds 4 {} --sequential`.",
+        ),
+        (SAME, 8, "compare", "Repeat with `nox -s compare -- 1.12.0 --aa --rounds 8 {} --sequential`."),
+        (TWO, 1, "compare", "Repeat with `nox -s compare -- 1.12.0 1.18.5 --rounds 4 {} --sequential`."),
+        (TWO, 6, "duet", "Repeat with `nox -s compare -- 1.12.0 1.18.5 --rounds 6 {}`."),
         (TWO, 6, "report", "Repeat with `nox -s compare -- 1.12.0 1.18.5 --rounds 6 {} --profile report`."),
     ],
 )
@@ -195,7 +201,7 @@ def test_installed_packages_that_differ_are_listed() -> None:
 
 def test_missing_noise_floor_names_the_command() -> None:
     """It is the one for this engine and flow; a candidate's public version stands for it."""
-    command = "`nox -s compare -- 1.12.0 --aa --engine fastapi --flow static_async --python 3.11`"
+    command = "`nox -s compare -- 1.12.0 --aa --engine fastapi --flow static_async --python 3.11 --sequential`"
     assert f"No noise floor has been measured under these conditions. To measure it, run {command}." in notes(
         campaign(TWO, 4)
     )
