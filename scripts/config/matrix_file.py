@@ -127,7 +127,9 @@ def _contradictions(suite: Suite) -> Iterator[str]:
 
 
 def _bad_loads(suite: Suite) -> Iterator[str]:
-    found = {"capacity": suite.capacity.problems(), "count": suite.count.problems()} | {f"profile.{p.name}": p.problems() for p in suite.profiles}
+    found = {"capacity": suite.capacity.problems(), "count": suite.count.problems()} | {
+        f"profile.{p.name}": p.problems() for p in suite.profiles
+    }
     yield from (f"[{table}]: {problem}" for table, problems in found.items() for problem in problems)
     if CAPACITY not in [profile.name for profile in suite.profiles]:
         yield f"[capacity]: there is no [profile.{CAPACITY}], whose users it replaces"

@@ -30,7 +30,7 @@ def render(
             {
                 "heading": one.heading,
                 "about": about(one.paired),
-                "table": table(one.effects),
+                "table": table(one.effects, len(one.paired.rounds)),
                 "notes": notes(one),
                 "chart": None if one.paired.is_aa or not written else picture_name(one),
             }
@@ -72,11 +72,13 @@ def about(paired: PairedRounds) -> str:
     )
 
 
-def table(found: Sequence[Effect]) -> str:
-    """One row a metric."""
+def table(found: Sequence[Effect], measured: int) -> str:
+    """One row a metric; `measured`: rounds, of which a column says how many tell the metric where some do not."""
+    partly = any(effect.left_out for effect in found)
     level = next((effect.interval.level for effect in found if effect.interval), LEVEL)
     headers = (
-        "Metric", "Baseline", "Candidate", "Change", f"{level * 100:.3g} % interval", "Threshold", "Verdict",
+        "Metric", "Baseline", "Candidate", "Change", f"{level * 100:.3g} % interval", "Threshold",
+        *(["Rounds"] if partly else []), "Verdict",
     )  # fmt: skip
     rows = [
         [
@@ -86,6 +88,7 @@ def table(found: Sequence[Effect]) -> str:
             effect_text.change(effect) or DASH,
             effect_text.ends(effect),
             effect_text.threshold(effect),
+            *([effect_text.rounds(effect, measured)] if partly else []),
             _marked(effect),
         ]
         for effect in found
@@ -104,9 +107,7 @@ def notes(one: ArmComparison) -> list[str]:
             f"API in the same run. Slopes between logarithms: {fitted}."
         )
         lines += _covariate_notes(one)
-    absent = [effect.metric.words for effect in one.effects if effect.verdict == "no data"]
-    if absent:
-        lines.append(f"No data on {listed(absent)}: at least one run lacks it, or has a value that is not above 0.")
+    lines += effect_text.left_out(one.effects, len(one.paired.rounds))
     return [*lines, *_noise_notes(one), repeat(one.paired)]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from scripts.inference.comparison import Effect
-from scripts.report.tables.formatting import DASH, percent
+from scripts.inference.usable_rounds import LeftOut
+from scripts.report.tables.formatting import DASH, code, listed, percent
 
 
 def change(effect: Effect) -> str:
@@ -29,6 +31,30 @@ def verdict(effect: Effect) -> str:
     """The verdict; for an inconclusive one, also the rounds that it needs in all."""
     needed = effect.rounds_needed
     return f"{effect.verdict}: about {needed} rounds needed" if needed else effect.verdict
+
+
+def rounds(effect: Effect, measured: int) -> str:
+    """How many of the measured rounds tell the metric."""
+    left_out = sum(one.rounds for one in effect.left_out)
+    return f"{measured - left_out} of {measured}" if left_out else str(measured)
+
+
+def left_out(effects: Sequence[Effect], measured: int) -> list[str]:
+    """A sentence for each way in which metrics miss rounds: which metrics, how many rounds, and why."""
+    ways: dict[tuple[LeftOut, ...], list[str]] = {}
+    for effect in effects:
+        if effect.left_out:
+            ways.setdefault(effect.left_out, []).append(effect.metric.words)
+    return [
+        f"Left out of {listed(names)}: "
+        + "; ".join(f"{one.rounds} of {measured} rounds, because {_why(one)}" for one in why)
+        + "."
+        for why, names in ways.items()
+    ]
+
+
+def _why(one: LeftOut) -> str:
+    return f"{one.reason} ({code(one.example)})" if one.example else one.reason
 
 
 def reason(effect: Effect) -> str:
