@@ -76,9 +76,7 @@ class _CampaignState:
 
     def still_open(self, scenario: CampaignScenario) -> int:
         """How many of the requested verdicts are inconclusive."""
-        wanted = self.rule.minimum_effect
-        effects = [effect for judged in self.judged(scenario) for effect in judged.effects]
-        return sum(effect.open for effect in effects if not wanted or effect.metric.name in wanted)
+        return self.rule.still_open(self.requested, self.judged(scenario))
 
     def settled(self, scenario: CampaignScenario) -> bool:
         """Whether every requested verdict is conclusive."""

@@ -13,7 +13,7 @@ from scripts.config.errors import NothingMeasuredError, VerificationError
 from scripts.config.matrix import Suite
 from scripts.environments.candidates import Arm
 from scripts.host.process import System
-from scripts.selftest import recorded, simulation, slowdowns
+from scripts.selftest import gate_simulation, recorded, simulation, slowdowns
 from scripts.selftest.slowdowns import Slowdown
 from tests.fakes import stage as stages
 from tests.fakes import values
@@ -43,7 +43,7 @@ def stage(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(self_test, "SLOWDOWNS", SLOWDOWNS)
     monkeypatch.setattr(recorded, "SLOWDOWNS", SLOWDOWNS)
     monkeypatch.setattr(simulation, "tables", lambda **_options: "(simulated)")
-    monkeypatch.setattr(simulation, "detectable", lambda *_noise, **_options: {8: 0.05})
+    monkeypatch.setattr(gate_simulation, "tables", lambda **_options: "(simulated)")
     served = dataclasses.replace(flows.read(stage.flow()), name=self_test.FLOW)
     monkeypatch.setattr(flows, "find", lambda _name: served)
     slow = next(slowdown for slowdown in SLOWDOWNS if slowdown.metric == "cpu_per_request_ms")

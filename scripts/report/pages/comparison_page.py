@@ -98,6 +98,13 @@ def table(found: Sequence[Effect], measured: int) -> str:
 
 def notes(one: ArmComparison) -> list[str]:
     """What a reader needs to judge the table, and the command that repeats it."""
+    missed = [(effect.metric.words, effect.left_out) for effect in one.effects]
+    left_out = effect_text.left_out(missed, len(one.paired.rounds))
+    return [*context(one), *left_out, *_noise_notes(one), repeat(one.paired)]
+
+
+def context(one: ArmComparison) -> list[str]:
+    """What differs between the two besides the release, and how the changes are adjusted."""
     lines = [_locks(one)]
     slopes = {effect.metric.words: effect.slope for effect in one.effects if effect.slope}
     if slopes:
@@ -107,8 +114,7 @@ def notes(one: ArmComparison) -> list[str]:
             f"API in the same run. Slopes between logarithms: {fitted}."
         )
         lines += _covariate_notes(one)
-    lines += effect_text.left_out(one.effects, len(one.paired.rounds))
-    return [*lines, *_noise_notes(one), repeat(one.paired)]
+    return lines
 
 
 def _locks(one: ArmComparison) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from scripts.inference.comparison import Effect
 from scripts.inference.usable_rounds import LeftOut
@@ -39,12 +39,15 @@ def rounds(effect: Effect, measured: int) -> str:
     return f"{measured - left_out} of {measured}" if left_out else str(measured)
 
 
-def left_out(effects: Sequence[Effect], measured: int) -> list[str]:
-    """A sentence for each way in which metrics miss rounds: which metrics, how many rounds, and why."""
+def left_out(metrics: Iterable[tuple[str, tuple[LeftOut, ...]]], measured: int) -> list[str]:
+    """A sentence for each way in which metrics miss rounds: which metrics, how many rounds, and why.
+
+    `metrics`: their words, and what is left out of them.
+    """
     ways: dict[tuple[LeftOut, ...], list[str]] = {}
-    for effect in effects:
-        if effect.left_out:
-            ways.setdefault(effect.left_out, []).append(effect.metric.words)
+    for words, why in metrics:
+        if why:
+            ways.setdefault(why, []).append(words)
     return [
         f"Left out of {listed(names)}: "
         + "; ".join(f"{one.rounds} of {measured} rounds, because {_why(one)}" for one in why)
@@ -55,9 +58,3 @@ def left_out(effects: Sequence[Effect], measured: int) -> list[str]:
 
 def _why(one: LeftOut) -> str:
     return f"{one.reason} ({code(one.example)})" if one.example else one.reason
-
-
-def reason(effect: Effect) -> str:
-    """Change, verdict and threshold in one line, for a gate."""
-    parts = [change(effect), verdict(effect), f"threshold {threshold(effect)}"]
-    return ", ".join(filter(None, parts))
