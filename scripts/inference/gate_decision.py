@@ -86,6 +86,11 @@ def _log_ratio(text: str, metric: Metric, share: float) -> float:
             f"--max {text}: no number of rounds can show that nothing changed, so nothing would pass",
             then=f"name the worsening that can be borne, {_EXAMPLE}",
         )
+    if metric.name == FAILURES and share >= 1:
+        raise UsageError(
+            f"--max {text}: no more than 100 % of the requests can fail, so everything would pass",
+            then=f"name the increase that can be borne, --max {FAILURES}=+0.2%",
+        )
     if metric.name == FAILURES:
         return share
     if metric.better == "lower":

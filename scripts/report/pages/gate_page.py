@@ -80,21 +80,23 @@ def plan(name: str, rounds: int, round_s: float, found: Sequence[Prospect]) -> s
             f"Not known yet, because no earlier rounds of this profile, engine and flow are recorded on this machine: "
             f"what {rounds} rounds can decide of {listed(unknown)}."
         )
-    for one in found:
-        if one.passes is None or one.passes >= PASSING:
-            continue
-        too_little = (
-            f"{one.metric.words}: an unchanged candidate often cannot pass what is allowed in {rounds} rounds; "
+    short = [_too_short(one, round_s) for one in found if one.passes is not None and one.passes < PASSING]
+    if short:
+        lines.append(
+            f"In {rounds} rounds an unchanged candidate often cannot pass what is allowed. {'; '.join(short)}. "
+            "Give more time, or allow more with --max."
         )
-        if one.rounds_needed is None:
-            lines.append(f"{too_little}no number of rounds would do, so allow more with --max")
-        else:
-            minutes = math.ceil(one.rounds_needed * round_s / 60)
-            lines.append(f"{too_little}{one.rounds_needed} would do (--budget {minutes}m), or allow more with --max")
     return "\n".join(lines)
+
+
+def _too_short(one: Prospect, round_s: float) -> str:
+    if one.rounds_needed is None:
+        return f"{one.metric.words}: no number of rounds would do"
+    minutes = math.ceil(one.rounds_needed * round_s / 60)
+    return f"{one.metric.words}: {one.rounds_needed} rounds would do, --budget {minutes}m"
 
 
 def _listed(reasons: Sequence[str], cases: Sequence[Case]) -> str:
     """The first reason with its place, and how many more there are."""
     more = f"; and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-    return f"{reasons[0]} ({cases[0].where}){more}"
+    return f"{cases[0].where}: {reasons[0]}{more}"

@@ -65,7 +65,7 @@ def visible(case: Case) -> str:
 
 def reason(case: Case) -> str:
     """Metric, change and what is allowed."""
-    return f"{case.metric.words} {change(case)} (allowed {allowed(case)})"
+    return f"{case.metric.words} {change(case)}, allowed {allowed(case)}"
 
 
 def why_open(case: Case) -> str:
@@ -74,7 +74,7 @@ def why_open(case: Case) -> str:
         told = "; ".join(f"{one.reason} ({one.rounds} of {case.rounds} rounds)" for one in case.left_out)
         return f"{case.metric.words}: {told or f'{case.rounds} rounds are too few'}"
     needed = f"; about {case.rounds_needed} rounds would decide" if case.rounds_needed else ""
-    return f"{case.metric.words} {change(case)} could be {worse_end(case)} (allowed {allowed(case)}){needed}"
+    return f"{case.metric.words} {change(case)} could be {worse_end(case)}, allowed {allowed(case)}{needed}"
 
 
 def prospects_table(found: Sequence[Prospect]) -> str:
