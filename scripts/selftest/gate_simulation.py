@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics as averages
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ def unchanged_table(trials: int, rng: np.random.Generator) -> str:
     rows = []
     for last in PLANS:
         same = simulate(TIMED, {}, last, trials, rng)
-        at_limit = max(
+        at_limit = averages.mean(
             simulate(TIMED, {one.metric: one.allowed}, last, trials, rng).metric_passed[one.metric] for one in TIMED
         )
         shares = (same.passed, same.failed, same.undecided, at_limit)
@@ -109,8 +110,8 @@ SECTIONS = (
         title="Gate on an unchanged candidate",
         about=f"""\
 A gate with the default thresholds, by the rounds that its budget allows. {len(TIMED)} metrics have independent noise as
-two releases show it that are loaded at once. "As large as allowed passes" is of one metric, the one that errs most
-often. A gate stops at the look that decides every metric; "Rounds" is the mean.""",
+two releases show it that are loaded at once. "As large as allowed passes" is of one metric, on average over them.
+A gate stops at the look that decides every metric; "Rounds" is the mean.""",
         make=unchanged_table,
     ),
     Section(
