@@ -186,7 +186,7 @@ def _without_verdict(args: argparse.Namespace, error: BaseException) -> None:
         return
     end = _undecided(error)
     _write_junit(args, junit.without_verdict(type(error).__name__, str(error) or end.reason))
-    _write_summary(f"# Gate\n\n**{end.word}**: {end.reason}\n")
+    _write_summary(gate_page.short(end))
     print(end.line, flush=True)
 
 

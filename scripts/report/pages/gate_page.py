@@ -12,7 +12,7 @@ from scripts.inference.gate_decision import Case
 from scripts.inference.gate_power import PASSING, Prospect
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import gate_text
-from scripts.report.tables.formatting import code, listed
+from scripts.report.tables.formatting import code, listed, plain
 
 Word = Literal["PASS", "FAIL", "UNDECIDED"]
 
@@ -54,8 +54,8 @@ def render(
     return templates.text(
         "gate.md.j2",
         title=title,
-        line=f"**{end.word}**: {end.reason}",
-        then=then,
+        line=_marked(end),
+        then=plain(then),
         parts=[
             {
                 "heading": one.heading,
@@ -67,6 +67,15 @@ def render(
         ],
         excluded=[code(reason) for reason in excluded],
     )
+
+
+def short(end: Outcome) -> str:
+    """The report of a gate that has measured nothing to show."""
+    return f"# Gate\n\n{_marked(end)}\n"
+
+
+def _marked(end: Outcome) -> str:
+    return f"**{end.word}**: {plain(end.reason)}"
 
 
 def plan(name: str, rounds: int, round_s: float, found: Sequence[Prospect]) -> str:
