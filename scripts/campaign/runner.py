@@ -88,9 +88,7 @@ class _CampaignState:
 
     def still_open(self, series: Series) -> int:
         """How many of the requested verdicts are inconclusive."""
-        wanted = self.rule.minimum_effect
-        effects = [effect for judged in self.judged(series) for effect in judged.effects]
-        return sum(effect.open for effect in effects if not wanted or effect.metric.name in wanted)
+        return self.rule.still_open(self.requested, self.judged(series))
 
     def settled(self, series: Series) -> bool:
         """Whether every requested verdict is conclusive."""

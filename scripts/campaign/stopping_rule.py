@@ -7,12 +7,12 @@ and each is made at the stricter Bonferroni level.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scripts.config.errors import UsageError
 from scripts.inference import intervals
-from scripts.inference.comparison import LEVEL
+from scripts.inference.comparison import LEVEL, ArmComparison
 from scripts.measure.round_plan import Campaign
 
 ROUNDS = 8  # of each scenario, where neither rounds nor a budget are given
@@ -38,6 +38,12 @@ class StoppingRule:
         if self.budget_s is None:
             return LEVEL
         return intervals.bonferroni_level(LEVEL, len(interim_looks(self.last_round(campaign, rounds))))
+
+    def still_open(self, campaign: Campaign, judged: Sequence[ArmComparison]) -> int:  # noqa: ARG002 - gates need it
+        """How many of the requested verdicts are inconclusive."""
+        wanted = self.minimum_effect
+        effects = [effect for one in judged for effect in one.effects]
+        return sum(effect.open for effect in effects if not wanted or effect.metric.name in wanted)
 
     def last_round(self, campaign: Campaign, rounds: int) -> int:
         """With so many rounds made: the last that the budget allows, or the repetition that goes on after it."""

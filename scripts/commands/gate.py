@@ -1,7 +1,8 @@
 """Gate: `nox -s gate -- --baseline 1.18.4 --candidate 1.18.5` compares two releases, and its exit code decides.
 
-0: every metric was measured and passes. 3: nothing was measured. 5: a server does not work. 6: a metric is inconclusive
-or lacks data, or runs are invalid. 7: the runs are not comparable. 8: a regression.
+0: no judged metric is worse than allowed. 3: nothing was measured. 5: a server does not work. 6: a metric is undecided
+or lacks data, or runs are invalid. 7: the runs are not comparable. 8: a regression. The last line of the output says
+PASS, FAIL or UNDECIDED.
 """
 
 from __future__ import annotations
@@ -10,46 +11,120 @@ import argparse
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.campaign import request, runner
-from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
+from scripts.campaign import recorded_noise, request, runner
+from scripts.campaign.gate_rule import GateRule
+from scripts.campaign.stopping_rule import ROUNDS
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
-from scripts.config.errors import EXIT_OK, InvalidMeasurementError, RegressionError, UsageError
+from scripts.config.errors import (
+    EXIT_OK,
+    InvalidMeasurementError,
+    RegressionError,
+    SuiteError,
+    Terminated,
+    UsageError,
+)
+from scripts.config.plan import MAX_ROUNDS
 from scripts.environments.candidates import Arm
-from scripts.host.process import RealSystem, terminate_as_exception
-from scripts.inference import gate_decision
+from scripts.host import machine
+from scripts.host.process import RealSystem, System, terminate_as_exception
+from scripts.inference import gate_decision, gate_defaults, gate_power
+from scripts.inference.comparison import ArmComparison
 from scripts.inference.gate_decision import Case
-from scripts.report.pages import junit
-from scripts.report.tables import effect_text
+from scripts.measure.round_plan import Campaign
+from scripts.report.pages import gate_page, junit
+from scripts.report.pages.gate_page import Outcome
 
-BUDGET_S = 600.0  # of each flow, without --rounds and --budget
+BUDGET_S = 300.0  # of each flow, without --rounds and --budget
+_EXIT_CODES = {
+    "PASS": EXIT_OK,
+    "FAIL": RegressionError.exit_code,
+    "UNDECIDED": InvalidMeasurementError.exit_code,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Measured:
+    """What a gate knows in the end."""
+
+    title: str
+    judged: tuple[tuple[ArmComparison, tuple[Case, ...]], ...]
+    excluded: tuple[str, ...]
+    took_s: float
+    failed: SuiteError | None  # why the campaign is not whole
+
+    @property
+    def cases(self) -> list[Case]:
+        """Of all flows."""
+        return [case for _, cases in self.judged for case in cases]
 
 
 def main(argv: list[str]) -> int:
     """Compare the two, write the reports, and decide."""
     args = _arguments(argv)
     terminate_as_exception()
-    wanted = gate_decision.thresholds(args.max)
-    suite, system = matrix_file.load(), RealSystem()
+    if not args.dry_run:
+        _write_junit(args, junit.without_verdict("unfinished", "the gate has not ended, or was killed"))
+    try:
+        measured = _measured(args, RealSystem())
+    except BaseException as error:  # Ctrl-C, too: every ending has its report
+        _without_verdict(args, error)
+        raise
+    return EXIT_OK if measured is None else _reported(args, measured)
+
+
+def _measured(args: argparse.Namespace, system: System) -> _Measured | None:
+    """Carry the campaign out, after its plan; None for a dry run."""
+    limits = gate_decision.thresholds(args.max) or gate_defaults.limits()
+    suite = matrix_file.load()
     arms = [request.resolved(suite, target, system) for target in (args.baseline, args.candidate)]
     _require_two(arms, args.baseline)
     requested = request.planned(suite, campaign_options.selection(args), arms)
-    budget_s = None if args.rounds else args.budget or BUDGET_S * len(requested.scenarios)
-    rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=budget_s, minimum_effect=wanted)
+    rule = GateRule(
+        rounds=args.rounds or ROUNDS,
+        budget_s=None if args.rounds else args.budget or BUDGET_S * len(requested.scenarios),
+        minimum_effect={name: limit for name, limit in limits.items() if name != gate_defaults.FAILURES},
+        limits=limits,
+    )
+    options = campaign_options.options(args)
+    print(request.describe(requested, rule))
+    print(_prospects(options.results, requested, rule), flush=True)
     if args.dry_run:
-        print(request.describe(requested, rule))
-        return EXIT_OK
-    result = runner.measure(requested, rule, campaign_options.options(args), system)
-    page = request.page(requested, result)
-    print(page)
-    _write_summary(page)
-    runner.require_whole(requested, result)  # before JUnit XML, which could not say that a flow is missing
-    cases = gate_decision.decide(result.judged, wanted)
-    if args.junit is not None:
-        args.junit.write_bytes(junit.render(cases, result.took_s))
-    return verdict(cases)
+        return None
+    result = runner.measure(requested, rule, options, system)
+    first, *others = (arm.about for arm in requested.arms)
+    return _Measured(
+        title=f"{', '.join(others)} against {first}",
+        judged=tuple((one, tuple(rule.decide(requested, one))) for one in result.judged),
+        excluded=tuple(f"{one.engine} {one.flow}: {reason}" for one in result.paired for reason in one.excluded),
+        took_s=result.took_s,
+        failed=_why_not_whole(requested, result),
+    )
+
+
+def _why_not_whole(requested: Campaign, result: runner.CampaignResult) -> SuiteError | None:
+    try:
+        runner.require_whole(requested, result)
+    except SuiteError as error:
+        return error
+    return None
+
+
+def _prospects(results: Path, requested: Campaign, rule: GateRule) -> str:
+    """What the planned rounds can decide, scenario by scenario."""
+    rounds = rule.rounds if rule.budget_s is None else rule.last_round(requested, 0)
+    error, here = rule.error(requested, rounds, final=True), machine.describe()
+    all_s = requested.round_s * len(requested.scenarios)
+    parts = []
+    for scenario in requested.scenarios:
+        noise = recorded_noise.of_scenario(results, requested, scenario, rule.limits, here)
+        parts.append(
+            gate_page.plan(scenario.name, rounds, all_s, gate_power.prospects(rule.limits, noise, rounds, error))
+        )
+    return "\n\n".join(parts)
 
 
 def _require_two(arms: Sequence[Arm], baseline: str) -> None:
@@ -74,10 +149,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--max", action="append", default=[], metavar="METRIC=+N%",
-        help="judge this metric, and let it pass when it is worse by at most N %%; repeatable "
-        "(default: judge every compared metric by its own threshold, see docs/comparing.md)",
+        help="judge this metric, and let it pass when it is worse by at most N %% (of failure_ratio: by N %% of all "
+        "requests); repeatable (default: the metrics and thresholds of docs/comparing.md)",
     )  # fmt: skip
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML, however the gate ends")
     campaign_options.add_options(parser, f"a budget of {BUDGET_S / 60:.0f}m for each flow", at_once=True)
     args = parser.parse_args(argv)
     if args.junit is not None and not args.junit.parent.is_dir():
@@ -87,35 +162,63 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     return args
 
 
+def _reported(args: argparse.Namespace, measured: _Measured) -> int:
+    """Write the reports; the exit code. An unfinished campaign is no verdict, whatever its rounds say."""
+    end = gate_page.outcome(measured.cases)
+    xml = junit.render(measured.cases, measured.took_s)
+    if measured.failed is not None:
+        end = _undecided(measured.failed)
+        xml = junit.without_verdict(type(measured.failed).__name__, str(measured.failed))
+    _write_junit(args, xml)
+    then = measured.failed.then if measured.failed is not None else next_step(end, measured.cases)
+    page = gate_page.render(end, measured.judged, title=measured.title, then=then, excluded=measured.excluded)
+    _write_summary(f"{page}\n")
+    print(f"{page}\n\n{end.line}", flush=True)
+    if measured.failed is not None:
+        raise measured.failed
+    return _EXIT_CODES[end.word]
+
+
+def next_step(end: Outcome, cases: Sequence[Case]) -> str:
+    """What to type after this verdict; empty for a pass."""
+    if end.word == "PASS":
+        return ""
+    if end.word == "FAIL":
+        return "nox -s attribute -- --help (separates promptflow's effect from its dependencies')"
+    if not any(case.decision == "undecided" for case in cases):
+        return "repeat this command with --keep-logs, then read the logs"
+    needed = max((case.rounds_needed or 0 for case in cases), default=0)
+    if needed > MAX_ROUNDS:
+        return f"repeat this command with a larger --max: no {MAX_ROUNDS} rounds decide what is undecided"
+    if needed:
+        return f"repeat this command, without --budget and with --rounds {needed}: it goes on where it ended"
+    return "repeat this command: it goes on where it ended"
+
+
+def _without_verdict(args: argparse.Namespace, error: BaseException) -> None:
+    """The reports of a gate that an error or a signal has ended."""
+    if args.dry_run or isinstance(error, BrokenPipeError):
+        return
+    end = _undecided(error)
+    _write_junit(args, junit.without_verdict(type(error).__name__, str(error) or end.reason))
+    _write_summary(gate_page.short(end))
+    print(end.line, flush=True)
+
+
+def _undecided(error: BaseException) -> Outcome:
+    """No verdict, with the first line of why."""
+    words = {KeyboardInterrupt: "interrupted", Terminated: "terminated"}
+    reason = words.get(type(error)) or next(iter(str(error).splitlines()), "") or type(error).__name__
+    return Outcome(word="UNDECIDED", reason=f"{reason.rstrip('.')}.")
+
+
+def _write_junit(args: argparse.Namespace, xml: bytes) -> None:
+    if args.junit is not None:
+        args.junit.write_bytes(xml)
+
+
 def _write_summary(page: str) -> None:
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with Path(summary).open("a", encoding="utf-8") as stream:
             stream.write(page)
-
-
-def verdict(cases: Sequence[Case]) -> int:
-    """0 when every case passes; else the error of the worst: a regression, then what is inconclusive or lacks data."""
-    listed = {
-        decision: [
-            f"  - {case.where}: {case.effect.metric.words} {effect_text.reason(case.effect)}"
-            for case in cases
-            if case.decision == decision
-        ]
-        for decision in ("regression", "undecided", "no data")
-    }
-    if listed["regression"]:
-        raise RegressionError(
-            f"{len(listed['regression'])} regression(s):\n" + "\n".join(listed["regression"]),
-            then="nox -s attribute -- --help: it separates promptflow's effect from its dependencies'",
-        )
-    unknown = listed["no data"] + listed["undecided"]
-    if unknown or not cases:
-        needed = max((case.effect.rounds_needed or 0 for case in cases), default=0)
-        raise InvalidMeasurementError(
-            f"{len(unknown)} metric(s) are inconclusive or lack data, so this is no pass:\n" + "\n".join(unknown),
-            then=f"repeat this command, without --budget and with --rounds {needed}: it goes on where it ended"
-            if needed
-            else "repeat this command with --keep-logs, then read the logs",
-        )
-    return EXIT_OK

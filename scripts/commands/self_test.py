@@ -7,6 +7,7 @@ results/self-test.md. Resumable: a run that is recorded is not measured again. `
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,14 +24,17 @@ from scripts.config.plan import MAX_ROUNDS
 from scripts.environments.candidates import Arm
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
-from scripts.inference import noise
+from scripts.inference import noise, power
 from scripts.inference.comparison import ArmComparison
 from scripts.inference.noise import Noise
+from scripts.inference.one_sided import ERROR
+from scripts.inference.power import Errors
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
 from scripts.report.pages import self_test_page
 from scripts.report.pages.self_test_page import GatePower, InjectedSlowdown
-from scripts.selftest import recorded, simulation, slowdowns
+from scripts.report.tables.formatting import joined
+from scripts.selftest import gate_simulation, recorded, simulation, slowdowns
 from scripts.selftest.slowdowns import SLOWDOWNS, Slowdown
 
 RELEASE, ENGINE, FLOW = "1.12.0", "fastapi", "static_async"
@@ -88,7 +92,7 @@ def _write(
         aa_comparisons,
         gate=_gate(measured) if measured else None,
         round_s=round_s,
-        simulated=simulation.tables(measured=[measured] if measured else []),
+        simulated=joined("\n", [gate_simulation.tables(), simulation.tables(measured=[measured] if measured else [])]),
     )
     (results / "self-test.md").write_bytes(page)
     print(page.decode())
@@ -97,7 +101,13 @@ def _write(
 
 def _gate(measured: Noise) -> GatePower:
     threshold = next(metric.minimum_effect or 0.0 for metric in METRICS if metric.name == "cpu_per_request_ms")
-    detectable = simulation.detectable(measured, threshold, power=_POWER)
+    deviation = measured.residual * math.sqrt(2)  # of the log ratio of two runs
+    errors = Errors(to_pass=ERROR, to_fail=ERROR)
+    found = {
+        rounds: power.visible(deviation, rounds, math.log1p(threshold), errors, _POWER)
+        for rounds in simulation.ONE_LOOK
+    }
+    detectable = {rounds: math.expm1(change) for rounds, change in found.items() if change is not None}
     return GatePower(noise=measured, power=_POWER, threshold=threshold, detectable=detectable)
 
 

@@ -21,7 +21,8 @@ from scripts.analysis.metrics import COMPARED, COUNTED_COMPARED, METRICS, Metric
 from scripts.analysis.run_reader import Run
 from scripts.inference import intervals
 from scripts.inference.intervals import Figures, Interval
-from scripts.inference.paired_rounds import BASELINE, PairedRounds, log_values
+from scripts.inference.paired_rounds import BASELINE, PairedRounds
+from scripts.inference.usable_rounds import LeftOut, Pair, UsableRounds, usable
 from scripts.records import conditions
 
 Verdict = Literal["regression", "improvement", "within threshold", "inconclusive", "no data"]
@@ -30,9 +31,6 @@ LEVEL = 0.95
 COVARIATE = "speed_covariate_ms"
 COVARIATE_METRIC = next(metric for metric in METRICS if metric.name == COVARIATE)
 _FEWEST_TO_ADJUST = 4  # rounds: with fewer, the slope on the covariate is too uncertain
-
-Pair = tuple[Sequence[Run], Sequence[Run]]
-"""The runs of a baseline and of a candidate, by round."""
 
 Floors = Mapping[tuple[str, str, str, str], float]
 """Noise floor as log ratio by conditions, engine, flow and metric."""
@@ -51,6 +49,7 @@ class Effect:
     slope: float  # of the adjustment; 0: none
     verdict: Verdict
     rounds_needed: int | None  # in all, for an inconclusive verdict
+    left_out: tuple[LeftOut, ...] = ()  # rounds that this metric is not judged by, and why
 
     @property
     def open(self) -> bool:
@@ -152,8 +151,8 @@ def rounds_until_regression(one: ArmComparison, metric: str) -> int | None:
 def noise_floors(found: Iterable[PairedRounds]) -> dict[tuple[str, str, str, str], float]:
     """From all A/A rounds under the same conditions: how large a change they could not exclude, as log ratio.
 
-    It is the far end of the interval over all of them, so it includes noise and the order of runs. A campaign with a
-    run that lacks the metric is left out of that metric's floor.
+    It is the far end of the interval over all of them, so it includes noise and the order of runs. A round with a run
+    that lacks the metric is left out of that metric's floor.
     """
     paired: dict[tuple[str, str, str], list[Pair]] = {}
     for one in found:
@@ -164,7 +163,7 @@ def noise_floors(found: Iterable[PairedRounds]) -> dict[tuple[str, str, str, str
     floors = {}
     for key, pairs in paired.items():
         for metric in (*COMPARED, *COUNTED_COMPARED):
-            interval, _ = _interval(metric, [pair for pair in pairs if _logs(metric, [pair])], LEVEL)
+            interval, _ = _interval(metric, pairs, LEVEL)
             if interval is not None:
                 floors[(*key, metric.name)] = max(abs(interval.low), abs(interval.high))
     return floors
@@ -193,30 +192,33 @@ def _effect(
 ) -> Effect:  # fmt: skip
     limit = threshold(metric, floor, minimum_effect)
     interval, slope = measured
-    verdict = judged(metric, interval, limit, complete=_logs(metric, [pair]) is not None, significant=significant)
+    used = usable(metric, pair)
+    shown = used.pair if used.number else pair
+    verdict = judged(metric, interval, limit, some=used.number > 0, significant=significant)
     return Effect(
         metric=metric,
-        baseline=_median(metric, pair[0]),
-        candidate=_median(metric, pair[1]),
+        baseline=_median(metric, shown[0]),
+        candidate=_median(metric, shown[1]),
         interval=interval,
         threshold=limit,
         floor=floor,
         slope=slope,
         verdict=verdict,
         rounds_needed=_needed(interval, limit, level) if verdict == "inconclusive" else None,
+        left_out=used.left_out,
     )
 
 
 def judged(
-    metric: Metric, interval: Interval | None, threshold: float, *, complete: bool, significant: bool = True
+    metric: Metric, interval: Interval | None, threshold: float, *, some: bool, significant: bool = True
 ) -> Verdict:
     """The verdict on an interval of log ratios.
 
-    `complete`: every run has the metric, so that without an interval only rounds are missing. `significant`: by Holm's
+    `some`: a round has the metric, so that without an interval only rounds are missing. `significant`: by Holm's
     method over all metrics of the table.
     """
     if interval is None:
-        return "inconclusive" if complete else "no data"
+        return "inconclusive" if some else "no data"
     sign = -1 if metric.better == "higher" else 1
     low, high = sorted((sign * interval.low, sign * interval.high))
     found = verdicts(np.array(low), np.array(sign * interval.estimate), np.array(high), threshold, significant)
@@ -253,12 +255,15 @@ def _needed(interval: Interval | None, threshold: float, level: float) -> int:
 
 def _interval(metric: Metric, pairs: Sequence[Pair], level: float) -> tuple[Interval | None, float]:
     """The interval of log ratios over all pairs, or None where there is none, and the slope of the adjustment."""
-    values, covariates = _logs(metric, pairs), _logs(COVARIATE_METRIC, pairs)
-    if values is None:
+    used = [one for pair in pairs if (one := usable(metric, pair)).number]
+    if not used:
         return None, 0.0
+    values = _arms(used)
     first, second = _sides(values)
-    if not metric.follows_speed or covariates is None or len(first) < _FEWEST_TO_ADJUST:
+    by = [usable(COVARIATE_METRIC, one.pair) for one in used] if metric.follows_speed else []
+    if len(first) < _FEWEST_TO_ADJUST or not by or any(one.left_out for one in by):
         return intervals.paired_t_interval(_differences(first, second), level), 0.0
+    covariates = _arms(by)
     slope = intervals.pooled_slope(values, covariates)
     covariate, other = _sides(covariates)
     cost = intervals.slope_cost(covariate, other, covariates)
@@ -267,8 +272,13 @@ def _interval(metric: Metric, pairs: Sequence[Pair], level: float) -> tuple[Inte
 
 def covariate_change(paired: PairedRounds, arm: int) -> Interval | None:
     """The change of the speed covariate itself; an arm that changes it spoils the adjustment."""
-    covariates = _logs(COVARIATE_METRIC, [(paired.runs(BASELINE), paired.runs(arm))])
-    return None if covariates is None else intervals.paired_t_interval(_differences(*_sides(covariates)), LEVEL)
+    used = usable(COVARIATE_METRIC, (paired.runs(BASELINE), paired.runs(arm)))
+    return intervals.paired_t_interval(_differences(used.baseline, used.candidate), LEVEL)
+
+
+def _arms(used: Sequence[UsableRounds]) -> list[Sequence[float]]:
+    """The logs of baseline and candidate of every pair in turn, one list an arm."""
+    return [arm for one in used for arm in (one.baseline, one.candidate)]
 
 
 def _differences(first: Sequence[float], second: Sequence[float]) -> list[float]:
@@ -276,18 +286,8 @@ def _differences(first: Sequence[float], second: Sequence[float]) -> list[float]
 
 
 def _sides(logs: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
-    """The result of `_logs`, of all baselines and of all candidates."""
+    """The result of `_arms`, of all baselines and of all candidates."""
     return list(itertools.chain(*logs[::2])), list(itertools.chain(*logs[1::2]))
-
-
-def _logs(metric: Metric, pairs: Sequence[Pair]) -> list[list[float]] | None:
-    """The logs of baseline and candidate of every pair in turn, one list an arm.
-
-    None when there is no run, or where `log_values` is None.
-    """
-    logs = [log_values(runs, metric) for pair in pairs for runs in pair]
-    complete = [one for one in logs if one is not None]
-    return complete if any(complete) and len(complete) == len(logs) else None
 
 
 def _median(metric: Metric, runs: Sequence[Run]) -> float | None:

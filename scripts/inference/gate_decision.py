@@ -7,30 +7,60 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from scripts.analysis.metrics import COMPARED, COUNTED_COMPARED, METRICS, Metric
-from scripts.config.errors import UsageError, did_you_mean
-from scripts.inference.comparison import ArmComparison, Effect
+import numpy as np
 
-Decision = Literal["pass", "regression", "undecided", "no data"]
+from scripts.analysis.metrics import METRICS, Metric
+from scripts.config.errors import UsageError, did_you_mean
+from scripts.inference import failure_counts, intervals, one_sided, power
+from scripts.inference.comparison import ArmComparison, Effect
+from scripts.inference.gate_defaults import FAILURES
+from scripts.inference.paired_rounds import BASELINE
+from scripts.inference.power import Errors
+from scripts.inference.usable_rounds import LeftOut
+
+Decision = Literal["pass", "regression", "undecided", "no data", "not judged"]
 _THRESHOLD = re.compile(r"(?P<name>[a-z0-9_]+)=(?P<sign>[+-]?)(?P<percent>\d+(\.\d+)?)%")
 _EXAMPLE = "--max cpu_per_request=+3%"
+_FAILURE_RATIO = next(metric for metric in METRICS if metric.name == FAILURES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One metric of one flow."""
+    """One metric of one flow.
+
+    Change, end, allowed and visible are log ratios, or differences of the failure ratio. The last three are turned so
+    that above 0 is worse.
+    """
 
     where: str
-    effect: Effect
+    metric: Metric
     decision: Decision
+    baseline: float | None  # in the metric's unit
+    candidate: float | None
+    change: float | None
+    worse_end: float | None  # of the change, one-sided at `error`
+    error: float  # one-sided, of this look
+    allowed: float | None  # None: not judged
+    visible: float | None  # the smallest worsening that these rounds would have found in 80 % of cases
+    rounds_needed: int | None  # in all, of an undecided metric
+    rounds: int  # that were measured
+    left_out: tuple[LeftOut, ...]  # rounds that this metric is not judged by
+
+    @property
+    def is_share(self) -> bool:
+        """Whether its changes are differences of a share, not log ratios."""
+        return self.metric.name == FAILURES
 
 
 def thresholds(texts: Sequence[str]) -> dict[str, float]:
-    """The largest worsening that passes, as log ratio by metric name, from `cpu_per_request=+3%`; else UsageError."""
+    """The largest worsening that passes, by metric name, from `cpu_per_request=+3%`; else UsageError.
+
+    Log ratios above 0; of the failure ratio its increase, in percent of all requests.
+    """
     found: dict[str, float] = {}
     for text in texts:
         parts = _THRESHOLD.fullmatch(text)
@@ -56,6 +86,13 @@ def _log_ratio(text: str, metric: Metric, share: float) -> float:
             f"--max {text}: no number of rounds can show that nothing changed, so nothing would pass",
             then=f"repeat this command with the worsening that can be borne, such as {_EXAMPLE}",
         )
+    if metric.name == FAILURES and share >= 1:
+        raise UsageError(
+            f"--max {text}: no more than 100 % of the requests can fail, so everything would pass",
+            then=f"name the increase that can be borne, --max {FAILURES}=+0.2%",
+        )
+    if metric.name == FAILURES:
+        return share
     if metric.better == "lower":
         return math.log1p(share)
     if share >= 1:
@@ -82,14 +119,111 @@ def named_metric(name: str, example: str) -> Metric:
     return known[name]
 
 
-def decide(judged: Sequence[ArmComparison], wanted: dict[str, float]) -> list[Case]:
-    """One case for each metric and flow: of the wanted metrics, or of all that are compared."""
-    names = wanted or {metric.name for metric in (*COMPARED, *COUNTED_COMPARED)}
-    return [_case(one.heading, effect) for one in judged for effect in one.effects if effect.metric.name in names]
+def decide(one: ArmComparison, limits: Mapping[str, float], error: float) -> list[Case]:
+    """A case for each metric that the comparison shows, at this one-sided error; those without a limit are not judged.
+
+    `limits`: the worsening that passes, as `thresholds` gives it.
+    """
+    judged = [effect for effect in one.effects if effect.metric.name in limits]
+    family = max(1, len(limits))
+    errors = Errors(to_pass=error, to_fail=error / family)
+    failures = _failures(one, limits[FAILURES], errors) if FAILURES in limits else None
+    below = [_below(effect, limits, error) for effect in judged]
+    above = [_above(effect, limits) for effect in judged]
+    p_values = [_p_value(effect) for effect in judged]
+    if failures is not None:
+        case, p_value = failures
+        below.append((case.worse_end or 0.0) < limits[FAILURES])
+        above.append((case.change or 0.0) > 0)
+        p_values.append(p_value)
+    found = one_sided.places(np.array(below, bool), np.array(above, bool), np.array(p_values, float), error)
+    verdicts = [one_sided.VERDICTS[place] for place in found]
+    by_name = dict(zip([effect.metric.name for effect in judged], verdicts, strict=False))
+    cases = [
+        _case(one, effect, limits.get(effect.metric.name), by_name.get(effect.metric.name), errors)
+        for effect in one.effects
+        if effect.metric.name != FAILURES
+    ]
+    return [*cases, *([replace(failures[0], decision=verdicts[-1])] if failures is not None else [])]
 
 
-def _case(where: str, effect: Effect) -> Case:
-    decisions: dict[str, Decision] = {
-        "regression": "regression", "inconclusive": "undecided", "no data": "no data",
-    }  # fmt: skip
-    return Case(where=where, effect=effect, decision=decisions.get(effect.verdict, "pass"))
+def _below(effect: Effect, limits: Mapping[str, float], error: float) -> bool:
+    """Whether the worse end of the change is below what is allowed."""
+    interval, metric = effect.interval, effect.metric
+    return interval is not None and one_sided.worse_end(metric, interval, error) < limits[metric.name]
+
+
+def _above(effect: Effect, limits: Mapping[str, float]) -> bool:
+    """Whether the change itself is above what is allowed."""
+    interval, metric = effect.interval, effect.metric
+    return interval is not None and one_sided.worse(metric, interval.estimate) > limits[metric.name]
+
+
+def _p_value(effect: Effect) -> float:
+    """Of "not worse"; 1 without an interval."""
+    if effect.interval is None:
+        return 1.0
+    estimate = np.array(one_sided.worse(effect.metric, effect.interval.estimate))
+    return float(intervals.one_sided_p_values(estimate, np.array(effect.interval.error), effect.interval.freedom))
+
+
+def _case(
+    one: ArmComparison, effect: Effect, allowed: float | None, verdict: one_sided.Verdict | None, errors: Errors
+) -> Case:
+    metric, interval = effect.metric, effect.interval
+    decision: Decision = "not judged" if verdict is None else verdict
+    if verdict is not None and effect.verdict == "no data":
+        decision = "no data"
+    visible = needed = None
+    if interval is not None and allowed is not None:
+        deviation = interval.error * math.sqrt(interval.number)
+        visible = power.visible(deviation, interval.number, allowed, errors)
+        if decision == "undecided":
+            needed = _needed(one_sided.worse(metric, interval.estimate), deviation, allowed, errors)
+    return Case(
+        where=one.heading,
+        metric=metric,
+        decision=decision,
+        baseline=effect.baseline,
+        candidate=effect.candidate,
+        change=None if interval is None else interval.estimate,
+        worse_end=None if interval is None else one_sided.worse_end(metric, interval, errors.to_pass),
+        error=errors.to_pass,
+        allowed=allowed,
+        visible=visible,
+        rounds_needed=max(needed, len(one.paired.rounds) + 1) if needed else None,
+        rounds=len(one.paired.rounds),
+        left_out=effect.left_out,
+    )
+
+
+def _needed(estimate: float, deviation: float, allowed: float, errors: Errors) -> int:
+    """Rounds after which there should be a decision, if the change is as large as its estimate.
+
+    Below what is allowed, the reach of the bound has to fit between. Above it, the change has to stand out from 0. A
+    change as large as allowed would need endless rounds, so the reach need be no less than a quarter of it.
+    """
+    if estimate > allowed:
+        return power.rounds_for(deviation, estimate, errors.to_fail)
+    return power.rounds_for(deviation, max(allowed - estimate, allowed / 4), errors.to_pass)
+
+
+def _failures(one: ArmComparison, allowed: float, errors: Errors) -> tuple[Case, float]:
+    """The case of the failed requests, still undecided, and the p value of "no more than the baseline's"."""
+    baseline, candidate = (failure_counts.of_runs(one.paired.runs(arm)) for arm in (BASELINE, one.arm))
+    case = Case(
+        where=one.heading,
+        metric=_FAILURE_RATIO,
+        decision="undecided",
+        baseline=baseline.ratio,
+        candidate=candidate.ratio,
+        change=candidate.ratio - baseline.ratio,
+        worse_end=failure_counts.worst_increase(baseline, candidate, errors.to_pass),
+        error=errors.to_pass,
+        allowed=allowed,
+        visible=failure_counts.visible(baseline, candidate, errors.to_fail, power.POWER),
+        rounds_needed=None,
+        rounds=len(one.paired.rounds),
+        left_out=(),
+    )
+    return case, failure_counts.p_value(baseline, candidate)

@@ -39,6 +39,8 @@ class Interval:
     level: float  # share of such intervals that hold the true difference, 0 to 1
     number: int  # of rounds
     p_value: float = 0.0  # two-sided, 0 to 1
+    error: float = 0.0  # standard error of the estimate
+    freedom: float = math.inf  # degrees of freedom of that error
 
     def exceeds(self, minimum_effect: float) -> bool:
         """Whether the interval excludes 0, and the estimate is larger than this log ratio, up or down."""
@@ -61,7 +63,8 @@ def paired_t_interval(differences: Sequence[float], level: float, cost: SlopeCos
     if len(differences) < fewest_rounds(level):
         return None
     mean, half = student(np.asarray(differences, dtype=np.float64), level, cost)
-    p_value = p_values(mean, half, level, degrees_of_freedom(len(differences), cost))
+    freedom = degrees_of_freedom(len(differences), cost)
+    p_value = p_values(mean, half, level, freedom)
     estimate, width = float(mean), float(half)
     return Interval(
         estimate=estimate,
@@ -70,6 +73,8 @@ def paired_t_interval(differences: Sequence[float], level: float, cost: SlopeCos
         level=level,
         number=len(differences),
         p_value=float(p_value),
+        error=width / float(t_quantile(level, freedom)),
+        freedom=float(freedom),
     )
 
 
@@ -188,6 +193,31 @@ def bonferroni_level(level: float, looks: int) -> float:
     so a campaign may end as soon as its verdicts are in. Plan few looks: each one widens all intervals.
     """
     return 1 - (1 - level) / looks
+
+
+def one_sided_p_values(estimates: Figures, errors: Figures, freedom: Figures | float) -> Figures:
+    """P values of "not above 0", elementwise: small where the estimate is far above 0.
+
+    Where no noise is seen, it is 0 for an estimate above 0, and else 1.
+    """
+    noisy = errors > 0
+    ratios = estimates / np.where(noisy, errors, 1.0)
+    return np.asarray(np.where(noisy, stats.t.sf(ratios, freedom), estimates <= 0), dtype=np.float64)
+
+
+def one_sided_quantile(error: float, freedom: Figures | float) -> Figures:
+    """The t that Student's distribution exceeds with this probability."""
+    return np.asarray(stats.t.isf(error, freedom), dtype=np.float64)
+
+
+def spent_error(error: float, share: float) -> float:
+    """How much of a one-sided error may be spent after this share of the planned rounds, 0 to 1.
+
+    O'Brien-Fleming-like spending, 2 - 2 Phi(z / sqrt(share)) with z the upper error / 2 point of the normal
+    distribution (Lan and DeMets, "Discrete Sequential Boundaries for Clinical Trials", Biometrika 70, 1983). Early
+    looks spend next to nothing, so that the last one keeps most of it.
+    """
+    return float(2 * stats.norm.sf(stats.norm.isf(error / 2) / math.sqrt(min(share, 1.0)))) if share > 0 else 0.0
 
 
 def _centred_by_arm(arms: Sequence[Sequence[float]]) -> Figures:

@@ -1,7 +1,7 @@
 """What the statistics of a comparison do on drawn figures whose truth is known.
 
-Verdicts come from the functions that `compare` and `gate` use: `comparison.significant` (Holm over all metrics of a
-table) and `comparison.verdicts`. The same seed gives the same tables.
+Verdicts come from the functions that `compare` uses: `comparison.significant` (Holm over all metrics of a table) and
+`comparison.verdicts`. `gate_simulation` does the same for a gate. The same seed gives the same tables.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ROUNDS = (6, 8, 10, 15)
 ONE_LOOK = (6, 8, 10, 15, 20)  # rounds of campaigns that look at their verdicts once, at the end
 LOOKS = tuple(stopping_rule.interim_looks(ONE_LOOK[-1]))  # rounds after which a campaign with a budget looks
 LOOK_LEVEL = bonferroni_level(LEVEL, len(LOOKS))
-METRICS = len(COMPARED)  # that a comparison judges together; a gate with one --max judges one
+METRICS = len(COMPARED)  # that a comparison judges together
 _BOOTSTRAP_SHARE = 5  # resampling costs most of the time, so it gets one trial in so many
 _OPEN = VERDICTS.index("inconclusive")
 
@@ -264,28 +264,23 @@ def false_positive_table(trials: int, rng: np.random.Generator) -> str:
     )
     needed = {(rounds, level) for _, looks, level in plans for rounds in looks}
     rows = []
-    for metrics in (METRICS, 1):
-        drawn = drawn_intervals(CPU, needed, metrics, trials, rng)
-        for name, looks, level in plans:
-            for percent in (0, 2):
-                seen = rates(drawn, 0, looks, level, math.log1p(percent / 100))
-                figures = (seen.false_positives, seen.regression, seen.within_threshold, seen.inconclusive)
-                rows.append([
-                    str(metrics), name, f"{percent} %", *map(_percent, figures), f"{seen.rounds:.1f}",
-                ])  # fmt: skip
+    drawn = drawn_intervals(CPU, needed, METRICS, trials, rng)
+    for name, looks, level in plans:
+        for percent in (0, 2):
+            seen = rates(drawn, 0, looks, level, math.log1p(percent / 100))
+            figures = (seen.false_positives, seen.regression, seen.within_threshold, seen.inconclusive)
+            rows.append([name, f"{percent} %", *map(_percent, figures), f"{seen.rounds:.1f}"])
     headers = [
-        "Metrics", "Plan", "Threshold", "Any false positive",
+        "Plan", "Threshold", "Any false positive",
         "Regression", "Within threshold", "Inconclusive", "Rounds",
     ]  # fmt: skip
-    return markdown(headers, rows, labels=3)
+    return markdown(headers, rows, labels=2)
 
 
-def power_table(
-    trials: int, rng: np.random.Generator, measured: Sequence[Noise] = (), *, metrics: int = METRICS
-) -> str:
+def power_table(trials: int, rng: np.random.Generator, measured: Sequence[Noise] = ()) -> str:
     """Share of regressions found, and of inconclusive verdicts after a slash, by true effect and number of rounds.
 
-    `measured`: more noises of CPU time, each with thresholds of its own rows. `metrics`: judged together.
+    `measured`: more noises of CPU time, each with thresholds of its own rows.
     """
     of_measured = {2: (0, 2, 5, 10), 5: (0, 2, 5, 10)}
     cases: list[tuple[Noise, Mapping[int, tuple[int, ...]]]] = [  # true effects by threshold, in percent
@@ -295,7 +290,7 @@ def power_table(
     needed = {(rounds, LEVEL) for rounds in ONE_LOOK} | {(rounds, LOOK_LEVEL) for rounds in LOOKS}
     rows = []
     for noise, effects in cases:
-        drawn = drawn_intervals(noise, needed, metrics, trials, rng)
+        drawn = drawn_intervals(noise, needed, METRICS, trials, rng)
         for threshold, effect in ((threshold, one) for threshold, found in effects.items() for one in found):
             truth, limit = math.log1p(effect / 100), math.log1p(threshold / 100)
             seen = [rates(drawn, truth, (rounds,), LEVEL, limit) for rounds in ONE_LOOK]
@@ -307,23 +302,6 @@ def power_table(
         "Rounds",
     ]  # fmt: skip
     return markdown(headers, rows, labels=3)
-
-
-def detectable(
-    noise: Noise, threshold: float, *, power: float, seed: int = 42, trials: int = TRIALS
-) -> dict[int, float]:
-    """The smallest true effect, as a ratio, that a gate on one metric finds with this power, by number of rounds.
-
-    In steps of half a percent, up to 100 %. `threshold`: a ratio.
-    """
-    drawn = drawn_intervals(noise, [(rounds, LEVEL) for rounds in ONE_LOOK], 1, trials, np.random.default_rng(seed))
-    found = {}
-    for rounds in ONE_LOOK:
-        for effect in (step / 200 for step in range(1, 201)):
-            if rates(drawn, math.log1p(effect), (rounds,), LEVEL, math.log1p(threshold)).regression >= power:
-                found[rounds] = effect
-                break
-    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -342,14 +320,13 @@ Their noise is independent; only the speed covariate of a run is common to all."
 
 def sections(measured: Sequence[Noise] = ()) -> list[Section]:
     """All tables in order; `measured`: noises of CPU time to give the power at, too."""
-    power = functools.partial(power_table, measured=measured)
     return [
         Section(
             title="False positives, same release twice",
             about=f"""\
 Nothing differs, so every regression or improvement is a false positive. {_TOGETHER}
-With 1 metric the table shows a gate with one `--max`. "Any false positive" counts comparisons, the next three columns
-count verdicts on one metric. A campaign with looks stops when no verdict is inconclusive.""",
+"Any false positive" counts comparisons, the next three columns count verdicts on one metric. A campaign with looks
+stops when no verdict is inconclusive.""",
             make=false_positive_table,
         ),
         Section(
@@ -357,12 +334,7 @@ count verdicts on one metric. A campaign with looks stops when no verdict is inc
             about=f"""\
 {_TOGETHER} The true effect is in one metric, whose verdicts are counted; the others do not change. "{len(LOOKS)} looks"
 stops when no verdict on any metric is inconclusive, at the latest after {LOOKS[-1]} rounds; "Rounds" is the mean.""",
-            make=power,
-        ),
-        Section(
-            title="Regressions found / inconclusive: gate on one metric",
-            about="The same for a gate with one `--max`, which judges that metric alone and stops at its verdict.",
-            make=functools.partial(power, metrics=1),
+            make=functools.partial(power_table, measured=measured),
         ),
         Section(
             title="Intervals: share that covers the truth, and half width",
@@ -382,9 +354,14 @@ def tables(seed: int = 42, trials: int = TRIALS, measured: Sequence[Noise] = ())
 
     A share of 95 % has a standard error of 0.15 % in 20000 trials, and of 0.35 % in the 4000 of the bootstraps.
     """
+    return written(sections(measured), seed, trials)
+
+
+def written(shown: Sequence[Section], seed: int, trials: int) -> Markdown:
+    """These tables as Markdown, each under its title and from the same seed."""
     parts = [
         f"### {one.title}\n\n{textwrap.fill(one.about, 120)}\n\n{one.make(trials, np.random.default_rng(seed))}"
-        for one in sections(measured)
+        for one in shown
     ]
     return Markdown("\n\n".join(parts))
 

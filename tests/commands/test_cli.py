@@ -354,7 +354,7 @@ def test_help_of_the_gate_names_its_own_default(capsys: pytest.CaptureFixture[st
     """Without --rounds a gate has a time budget for each flow, and its help says so."""
     with pytest.raises(SystemExit):
         gate.main(["--help"])
-    assert "make N rounds of each flow (default: a budget of 10m for each flow)" in " ".join(
+    assert "make N rounds of each flow (default: a budget of 5m for each flow)" in " ".join(
         capsys.readouterr().out.split()
     )
 

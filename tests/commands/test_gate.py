@@ -26,10 +26,23 @@ def exit_code(stage: Stage, monkeypatch: pytest.MonkeyPatch, *options: str) -> i
     return caught.value.code
 
 
-def test_pass(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """Of the standard output."""
+    return capsys.readouterr().out.splitlines()[-1]
+
+
+def only_case(report: Path) -> tuple[str, str, str]:
+    """Kind, type and message of the only case that JUnit XML has."""
+    (suite,) = ET.parse(report).getroot()  # noqa: S314 - our own
+    ((part,),) = suite
+    return part.tag, part.attrib["type"], part.attrib["message"]
+
+
+def test_pass(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A candidate that is not worse in what is asked for passes."""
     stage.outside.cpu = {CANDIDATE: (1.01,)}
     assert exit_code(stage, monkeypatch, *ON_CPU) == 0
+    assert last_line(capsys).startswith("PASS: none of 1 metrics is worse than allowed (fastapi example: ")
 
 
 def test_the_same_twice_is_refused(
@@ -50,11 +63,12 @@ def test_improvement_passes(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_regression(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A candidate that is worse by more than may pass ends with exit code 8, the metric, its change and the limit."""
+    """A candidate that is worse by more than allowed ends with exit code 8; the last line has metric and limit."""
     stage.outside.cpu = {CANDIDATE: (1.05,)}
     assert exit_code(stage, monkeypatch, *ON_CPU) == 8
-    reason = "fastapi example: 1.12.0+candidate against 1.12.0: CPU per request +5.0 %, regression, threshold 3.0 %"
-    assert reason in capsys.readouterr().err
+    assert last_line(capsys) == (
+        "FAIL: fastapi example: 1.12.0+candidate against 1.12.0: CPU per request +5.0 %, allowed +3.0 % (+0.6 ms)."
+    )
 
 
 def test_threshold_is_the_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,12 +78,14 @@ def test_threshold_is_the_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_undecided(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """An inconclusive metric ends with exit code 6 and how many rounds would do; those rounds do go on."""
+    """An undecided metric ends with exit code 6 and how many rounds would do; those rounds do go on."""
     stage.outside.cpu = {CANDIDATE: (1.0, 1.06)}
     assert exit_code(stage, monkeypatch, *ON_CPU) == 6
-    error = capsys.readouterr().err
-    assert "1 metric(s) are inconclusive or lack data, so this is no pass" in error
-    assert "and with --rounds " in error
+    printed = capsys.readouterr().out
+    assert re.fullmatch(
+        r"UNDECIDED: .*: CPU per request .* could be .* rounds would decide\.", printed.splitlines()[-1]
+    )
+    assert "and with --rounds " in printed
     exit_code(stage, monkeypatch, *ON_CPU[:2], "--rounds", "6")
     assert "4 round(s) of this campaign are measured already" in capsys.readouterr().out
 
@@ -78,23 +94,57 @@ def test_no_data_is_no_pass(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsy
     """A threshold on a metric that the runs are too short to tell ends with exit code 6, whatever the others say."""
     limits = (*ON_CPU, "--max", "overhead_p99=+10%")
     assert exit_code(stage, monkeypatch, *limits) == 6
-    assert "overhead p99 no data" in capsys.readouterr().err
+    assert "1.12.0: overhead p99: a run lacks the metric (4 of 4 rounds)" in last_line(capsys)
 
 
 def test_all_metrics_without_limits(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without --max every compared metric is judged, so the one without data is no pass."""
+    """Without --max the metrics of the defaults are judged, so the one without data is no pass."""
     assert exit_code(stage, monkeypatch, "--rounds", "4") == 6
 
 
-def test_candidate_that_fails(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A candidate that does not verify, or dies, ends with exit code 5 and writes no JUnit XML that could look good."""
+def test_candidate_that_fails(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A candidate that does not verify, or dies, ends with exit code 5 and JUnit XML that has an error."""
     report = stage.at / "junit.xml"
     stage.outside.versions = {CANDIDATE: "1.11.0"}
     assert exit_code(stage, monkeypatch, *ON_CPU, "--junit", str(report)) == 5
+    assert only_case(report)[:2] == ("error", "VerificationError")
+    assert last_line(capsys).startswith("UNDECIDED: ")
     stage.outside.versions = {}
     stage.outside.scripts = {"server": [Script(ends_s=0.5)]}
     assert exit_code(stage, monkeypatch, *ON_CPU, "--junit", str(report)) == 5
-    assert not report.exists()
+    assert only_case(report)[:2] == ("error", "ServerError")
+
+
+def test_interruption_has_its_report(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C leaves JUnit XML with an error, a page in the job's summary, and a last line."""
+    report, summary = stage.at / "junit.xml", stage.at / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    stage.outside.ends_at_run = 3
+    assert exit_code(stage, monkeypatch, *ON_CPU, "--junit", str(report)) == 130
+    assert only_case(report) == ("error", "KeyboardInterrupt", "interrupted.")
+    assert summary.read_text(encoding="utf-8") == "# Gate\n\n**UNDECIDED**: interrupted.\n"
+    assert last_line(capsys) == "UNDECIDED: interrupted."
+
+
+def test_refused_input_has_its_report(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused after the command line was read leaves JUnit XML with an error, and replaces an older file."""
+    report = stage.at / "junit.xml"
+    report.write_text("<testsuites/>", encoding="utf-8")
+    assert exit_code(stage, monkeypatch, "--max", "cpu_per_reqest=+3%", "--junit", str(report)) == 2
+    assert only_case(report)[:2] == ("error", "UsageError")
+
+
+def test_a_killed_gate_is_no_pass(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its start on, the file says that the gate has not ended."""
+    report = stage.at / "junit.xml"
+    seen = []
+    monkeypatch.setattr(gate, "_measured", lambda _args, _system: seen.append(only_case(report)))
+    exit_code(stage, monkeypatch, *ON_CPU, "--junit", str(report))
+    assert seen == [("error", "unfinished", "the gate has not ended, or was killed")]
 
 
 def test_candidate_that_often_fails(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,10 +155,10 @@ def test_candidate_that_often_fails(stage: Stage, monkeypatch: pytest.MonkeyPatc
 
 
 def test_budget_is_for_each_flow(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without --rounds and --budget, a flow has ten minutes, and the gate ends early once all verdicts are in."""
+    """Without --rounds and --budget, a flow has five minutes, and the gate ends early once all verdicts are in."""
     assert exit_code(stage, monkeypatch, *ON_CPU[:2], "--flow", str(stage.flow("second"))) == 0
     assert [record.requested.flow for record in stage.records()].count("second") >= 12
-    assert stage.outside.runs < 2 * 600 / 8.6
+    assert stage.outside.runs < 2 * 300 / 8.6
 
 
 def test_summary_of_the_job(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,8 +169,8 @@ def test_summary_of_the_job(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> No
     stage.outside.cpu = {CANDIDATE: (1.05,)}
     assert exit_code(stage, monkeypatch, *ON_CPU) == 8
     text = summary.read_text(encoding="utf-8")
-    assert text.startswith("before\n# promptflow 1.12.0+candidate against promptflow 1.12.0\n")
-    assert "**regression** in CPU per request +5.0 %" in text
+    assert text.startswith("before\n# Gate: promptflow 1.12.0+candidate against promptflow 1.12.0\n\n**FAIL**: fastapi")
+    assert "| **regression** |" in text
 
 
 def test_junit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +182,19 @@ def test_junit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
     (failed,) = (case for case in suite if len(case))
     assert failed.get("name") == "cpu_per_request_ms"
+
+
+def test_earlier_rounds_tell_what_can_be_decided(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The plan of a second gate has the noise of the first, and the budget that a small threshold would take."""
+    stage.outside.cpu = {CANDIDATE: (1.0, 1.06)}
+    assert exit_code(stage, monkeypatch, *ON_CPU) == 6
+    capsys.readouterr()
+    assert exit_code(stage, monkeypatch, *ON_CPU, "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"CPU per request \(ms\) \S +\| +\+3.0 % \| +2.8 % \|", printed)
+    assert re.search(r"often cannot pass .* CPU per request: \d+ rounds would do, --budget \d+m", printed)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +221,9 @@ def test_wrong_command_line(
 
 
 def test_dry_run(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A dry run prints the plan, with the ten minutes that a flow has, and starts nothing."""
+    """A dry run prints the plan, with the five minutes that a flow has, and starts nothing."""
     assert exit_code(stage, monkeypatch, "--dry-run") == 0
-    assert "time: at most 10.0 minutes" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "time: at most 5.0 minutes" in printed
+    assert "Not known yet, because no earlier rounds" in printed
     assert not Path(stage.results).exists()

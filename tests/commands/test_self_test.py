@@ -14,7 +14,7 @@ from scripts.config.matrix import Suite
 from scripts.environments.candidates import Arm
 from scripts.host.process import System
 from scripts.report.tables.formatting import Markdown
-from scripts.selftest import recorded, simulation, slowdowns
+from scripts.selftest import gate_simulation, recorded, simulation, slowdowns
 from scripts.selftest.slowdowns import Slowdown
 from tests.fakes import stage as stages
 from tests.fakes import values
@@ -44,7 +44,7 @@ def stage(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(self_test, "SLOWDOWNS", SLOWDOWNS)
     monkeypatch.setattr(recorded, "SLOWDOWNS", SLOWDOWNS)
     monkeypatch.setattr(simulation, "tables", lambda **_options: Markdown("(simulated)"))
-    monkeypatch.setattr(simulation, "detectable", lambda *_noise, **_options: {8: 0.05})
+    monkeypatch.setattr(gate_simulation, "tables", lambda **_options: Markdown("(simulated)"))
     served = dataclasses.replace(flows.read(stage.flow()), name=self_test.FLOW)
     monkeypatch.setattr(flows, "find", lambda _name: served)
     slow = next(slowdown for slowdown in SLOWDOWNS if slowdown.metric == "cpu_per_request_ms")

@@ -94,13 +94,32 @@ def test_too_few_rounds_are_inconclusive(level: float, rounds: int, needed: int)
     assert (cpu.interval, cpu.verdict, cpu.rounds_needed, cpu.open) == (None, "inconclusive", needed, True)
 
 
-@pytest.mark.parametrize("odd", [None, 0.0, -1.5])
-@pytest.mark.parametrize("rounds", [2, 8])
-def test_a_figure_without_a_logarithm_is_no_data(odd: float | None, rounds: int) -> None:
-    """A run that lacks the metric, or has 0 or less, gives no data: more rounds would not help."""
-    found = compared(FIRST, [20.0] * rounds, [*[30.0] * (rounds - 1), odd])
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [(None, "a run lacks the metric"), (0.0, "a run has a value that is not above 0"), (-1.5, "not above 0")],
+)
+def test_a_round_without_a_figure_is_left_out(odd: float | None, reason: str) -> None:
+    """A round in which a run lacks the metric, or has no logarithm of it, is counted with the reason; others decide."""
+    found = compared(FIRST, [20.0] * 8, [*[30.0] * 7, odd])
+    assert found.interval is not None
+    assert (found.interval.number, found.verdict, found.candidate) == (7, "regression", 30.0)
+    ((why, rounds),) = [(each.reason, each.rounds) for each in found.left_out]
+    assert reason in why
+    assert rounds == 1
+
+
+def test_few_rounds_with_a_figure_need_more_rounds() -> None:
+    """Where some rounds have the metric, but too few for an interval, more rounds would help."""
+    found = compared(FIRST, [20.0] * 4, [30.0, 30.0, None, None])
+    assert (found.interval, found.verdict, found.open) == (None, "inconclusive", True)
+
+
+@pytest.mark.parametrize("odd", [None, 0.0])
+def test_no_round_with_a_figure_is_no_data(odd: float | None) -> None:
+    """Where no round has the metric there is no data: more rounds would not help."""
+    found = compared(FIRST, [20.0] * 6, [odd] * 6)
     assert (found.interval, found.verdict, found.rounds_needed, found.open) == (None, "no data", None, False)
-    assert found.baseline == 20.0
+    assert (found.baseline, found.left_out[0].rounds) == (20.0, 6)
 
 
 def test_first_answers_are_missing_in_older_records() -> None:
@@ -129,9 +148,9 @@ def test_verdict_rule(name: str, low: float, estimate: float, high: float, verdi
     sign = 1 if metric.better == "lower" else -1
     ends = sorted((sign * low, sign * high))
     interval = Interval(estimate=sign * estimate, low=ends[0], high=ends[1], level=0.95, number=8)
-    assert judged(metric, interval, 0.02, complete=True) == verdict
+    assert judged(metric, interval, 0.02, some=True) == verdict
     alone = "inconclusive" if verdict in ("regression", "improvement") else verdict
-    assert judged(metric, interval, 0.02, complete=True, significant=False) == alone
+    assert judged(metric, interval, 0.02, some=True, significant=False) == alone
 
 
 def test_verdict_rule_takes_many_intervals() -> None:
@@ -142,7 +161,7 @@ def test_verdict_rule_takes_many_intervals() -> None:
     found = comparison.verdicts(estimates - halves, estimates, estimates + halves, 0.02, significant=True)
     for place, estimate, half in zip(found, estimates, halves, strict=True):
         interval = Interval(estimate=estimate, low=estimate - half, high=estimate + half, level=0.95, number=8)
-        assert judged(BY_NAME[CPU], interval, 0.02, complete=True) == comparison.VERDICTS[place]
+        assert judged(BY_NAME[CPU], interval, 0.02, some=True) == comparison.VERDICTS[place]
 
 
 @pytest.mark.parametrize(
@@ -314,3 +333,16 @@ def test_truncated_latencies_are_not_compared() -> None:
     runs = [dataclasses.replace(run, distrusted=("truncated: ...",)) for run in campaign(TWO, 6)]
     verdicts = {each.metric.name: each.verdict for each in effects(one(runs), 2, {})}
     assert (verdicts["overhead_p50_ms"], verdicts[CPU]) == ("no data", "within threshold")
+
+
+def test_one_truncated_run_leaves_out_its_round() -> None:
+    """Its latencies are judged over the other rounds, and its own words are kept."""
+    first, *others = campaign(TWO, 8)
+    runs = [dataclasses.replace(first, distrusted=("truncated: 58 requests still waited",)), *others]
+    found = {each.metric.name: each for each in effects(one(runs), 2, {})}
+    latency, cpu = found["overhead_p50_ms"], found[CPU]
+    assert latency.interval is not None
+    assert cpu.interval is not None
+    assert (latency.interval.number, cpu.interval.number, cpu.left_out) == (7, 8, ())
+    ((reason, example),) = [(each.reason, each.example) for each in latency.left_out]
+    assert (reason, example) == ("a run is truncated", "truncated: 58 requests still waited")

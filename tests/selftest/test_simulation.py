@@ -200,18 +200,6 @@ def test_false_positives_leave_out_the_metric_with_the_effect(table: Drawn) -> N
     assert rates(table, math.log(1.5), (8,), LEVEL, THRESHOLD).false_positives < 0.01
 
 
-def test_detectable_slowdowns_shrink_with_rounds() -> None:
-    """The smallest slowdown that is found in 90 % of cases is above the threshold, and found that often."""
-    found = simulation.detectable(CPU, 0.02, power=0.9, trials=FEWER)
-    assert list(found) == list(simulation.ONE_LOOK)
-    assert 0.02 < found[20] <= found[6] == pytest.approx(0.03, abs=0.005)
-
-
-def test_nothing_is_detectable_in_too_much_noise() -> None:
-    """A number of rounds at which not even 100 % more is found often enough is left out."""
-    assert simulation.detectable(Noise(name="loud", slope=0, residual=9.0), 0.02, power=0.9, trials=20) == {}
-
-
 def test_improvement_mirrors_regression(gate: Drawn) -> None:
     """What costs 5 % less is an improvement, and no trial calls it a regression."""
     seen = rates(gate, -math.log(1.05), (6,), LEVEL, THRESHOLD)

@@ -31,7 +31,7 @@ def render(
             {
                 "heading": one.heading,
                 "about": about(one.paired),
-                "table": table(one.effects),
+                "table": table(one.effects, len(one.paired.rounds)),
                 "notes": notes(one),
                 "chart": None if one.paired.is_aa or not written else picture_name(one),
             }
@@ -89,11 +89,13 @@ def about(paired: PairedRounds) -> Markdown:
     )
 
 
-def table(found: Sequence[Effect]) -> Markdown:
-    """One row a metric."""
+def table(found: Sequence[Effect], measured: int) -> Markdown:
+    """One row a metric; `measured`: rounds, of which a column says how many tell the metric where some do not."""
+    partly = any(effect.left_out for effect in found)
     level = next((effect.interval.level for effect in found if effect.interval), LEVEL)
     headers = (
-        "Metric", "Baseline", "Candidate", "Change", f"{level * 100:.3g} % interval", "Threshold", "Verdict",
+        "Metric", "Baseline", "Candidate", "Change", f"{level * 100:.3g} % interval", "Threshold",
+        *(["Rounds"] if partly else []), "Verdict",
     )  # fmt: skip
     rows = [
         [
@@ -103,6 +105,7 @@ def table(found: Sequence[Effect]) -> Markdown:
             effect_text.change(effect) or DASH,
             effect_text.ends(effect),
             effect_text.threshold(effect),
+            *([effect_text.rounds(effect, measured)] if partly else []),
             _marked(effect),
         ]
         for effect in found
@@ -112,6 +115,13 @@ def table(found: Sequence[Effect]) -> Markdown:
 
 def notes(one: ArmComparison) -> list[str]:
     """What a reader needs to judge the table, and the command that repeats it."""
+    missed = [(effect.metric.words, effect.left_out) for effect in one.effects]
+    left_out = effect_text.left_out(missed, len(one.paired.rounds))
+    return [*context(one), *left_out, *_noise_notes(one), repeat(one.paired)]
+
+
+def context(one: ArmComparison) -> list[str]:
+    """What differs between the two besides the release, and how the changes are adjusted."""
     lines: list[str] = [_locks(one)]
     slopes = {effect.metric.words: effect.slope for effect in one.effects if effect.slope}
     if slopes:
@@ -121,12 +131,7 @@ def notes(one: ArmComparison) -> list[str]:
             f"API in the same run. Slopes between logarithms: {fitted}."
         )
         lines += _covariate_notes(one)
-    absent = [effect.metric.words for effect in one.effects if effect.verdict == "no data"]
-    if absent:
-        lines.append(
-            filled("No data on {}: at least one run lacks it, or has a value that is not above 0.", listed(absent))
-        )
-    return [*lines, *_noise_notes(one), repeat(one.paired)]
+    return lines
 
 
 def _locks(one: ArmComparison) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from scripts.inference.comparison import Effect
-from scripts.report.tables.formatting import DASH, percent
+from scripts.inference.usable_rounds import LeftOut
+from scripts.report.tables.formatting import DASH, Markdown, code, filled, joined, listed, percent
 
 
 def change(effect: Effect) -> str:
@@ -31,7 +33,27 @@ def verdict(effect: Effect) -> str:
     return f"{effect.verdict}: about {needed} rounds needed" if needed else effect.verdict
 
 
-def reason(effect: Effect) -> str:
-    """Change, verdict and threshold in one line, for a gate."""
-    parts = [change(effect), verdict(effect), f"threshold {threshold(effect)}"]
-    return ", ".join(filter(None, parts))
+def rounds(effect: Effect, measured: int) -> str:
+    """How many of the measured rounds tell the metric."""
+    left_out = sum(one.rounds for one in effect.left_out)
+    return f"{measured - left_out} of {measured}" if left_out else str(measured)
+
+
+def left_out(metrics: Iterable[tuple[str, tuple[LeftOut, ...]]], measured: int) -> list[Markdown]:
+    """A sentence for each way in which metrics miss rounds: which metrics, how many rounds, and why.
+
+    `metrics`: their words, and what is left out of them.
+    """
+    ways: dict[tuple[LeftOut, ...], list[str]] = {}
+    for words, why in metrics:
+        if why:
+            ways.setdefault(why, []).append(words)
+    return [
+        filled("Left out of {}: {}.", listed(names), joined("; ", [_why(one, measured) for one in why]))
+        for why, names in ways.items()
+    ]
+
+
+def _why(one: LeftOut, measured: int) -> Markdown:
+    told = filled("{} of {} rounds, because {}", one.rounds, measured, one.reason)
+    return filled("{} ({})", told, code(one.example)) if one.example else told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -20,22 +21,22 @@ FIGURES: dict[str, tuple[list[float | None], list[float | None]]] = {
     "overhead_p50_ms": ([10.0] * 6, [12.0 * value for value in UP]),
     "overhead_p99_ms": ([100.0] * 6, [70.0, 150.0, 80.0, 140.0, 90.0, 130.0]),
     CPU: ([5.0] * 6, [4.0 * value for value in UP]),
-    "first_answer_ms": ([20.0] * 6, [400.0, None, 400.0, 400.0, 400.0, 400.0]),
-    "ready_s": ([1.5] * 6, [1.53] * 6),
+    "first_answer_ms": ([20.0] * 6, [None] * 6),
+    "ready_s": ([1.5] * 6, [1.53, None, 1.53, 1.53, 1.53, 1.53]),
 }
 TABLE = """\
-| Metric                    |   Baseline |   Candidate |   Change |      95 % interval |   Threshold |                               Verdict |
-|:--------------------------|-----------:|------------:|---------:|-------------------:|------------:|--------------------------------------:|
-| steady throughput (rps) \u2191 |      187.6 |       187.6 |   +0.0 % |   +0.0 % to +0.0 % |       2.0 % |                      within threshold |
-| response time p50 (ms) \u2193  |       1285 |        1285 |   +0.0 % |   +0.0 % to +0.0 % |       1.0 % |                      within threshold |
-| overhead p50 (ms) \u2193       |      10.00 |       12.00 |  +20.0 % | +18.2 % to +21.8 % |       5.0 % |                        **regression** |
-| overhead p99 (ms) \u2193       |      100.0 |       110.0 |   +5.5 % | -24.8 % to +47.8 % |      10.0 % | inconclusive: about 227 rounds needed |
-| backend call p50 (ms) \u2193   |      17.40 |       17.40 |   +0.0 % |   +0.0 % to +0.0 % |       5.0 % |                      within threshold |
-| CPU per request (ms) \u2193    |      5.000 |       4.000 |  -20.0 % | -21.2 % to -18.8 % |       2.0 % |                       **improvement** |
-| memory start \u2193            |  800.0 MiB |   800.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |       2.0 % |                      within threshold |
-| memory end \u2193              |  880.0 MiB |   880.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |       2.0 % |                      within threshold |
-| ready (s) \u2193               |      1.500 |       1.530 |   +2.0 % |   +2.0 % to +2.0 % |      10.0 % |                      within threshold |
-| first answer (ms) \u2193       |      20.00 |       400.0 |        \u2013 |                  \u2013 |      20.0 % |                               no data |"""  # noqa: E501 - a table as it is
+| Metric                    |   Baseline |   Candidate |   Change |      95 % interval |   Threshold |   Rounds |                               Verdict |
+|:--------------------------|-----------:|------------:|---------:|-------------------:|------------:|---------:|--------------------------------------:|
+| steady throughput (rps) \u2191 |      187.6 |       187.6 |   +0.0 % |   +0.0 % to +0.0 % |       2.0 % |        6 |                      within threshold |
+| response time p50 (ms) \u2193  |       1285 |        1285 |   +0.0 % |   +0.0 % to +0.0 % |       1.0 % |        6 |                      within threshold |
+| overhead p50 (ms) \u2193       |      10.00 |       12.00 |  +20.0 % | +18.2 % to +21.8 % |       5.0 % |        6 |                        **regression** |
+| overhead p99 (ms) \u2193       |      100.0 |       110.0 |   +5.5 % | -24.8 % to +47.8 % |      10.0 % |        6 | inconclusive: about 227 rounds needed |
+| backend call p50 (ms) \u2193   |      17.40 |       17.40 |   +0.0 % |   +0.0 % to +0.0 % |       5.0 % |        6 |                      within threshold |
+| CPU per request (ms) \u2193    |      5.000 |       4.000 |  -20.0 % | -21.2 % to -18.8 % |       2.0 % |        6 |                       **improvement** |
+| memory start \u2193            |  800.0 MiB |   800.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |       2.0 % |        6 |                      within threshold |
+| memory end \u2193              |  880.0 MiB |   880.0 MiB |   +0.0 % |   +0.0 % to +0.0 % |       2.0 % |        6 |                      within threshold |
+| ready (s) \u2193               |      1.500 |       1.530 |   +2.0 % |   +2.0 % to +2.0 % |      10.0 % |   5 of 6 |                      within threshold |
+| first answer (ms) \u2193       |      20.00 |           \u2013 |        \u2013 |                  \u2013 |      20.0 % |   0 of 6 |                               no data |"""  # noqa: E501 - a table as it is
 
 
 def judged(runs: list[Run], **what: object) -> list[ArmComparison]:
@@ -55,13 +56,13 @@ def notes(runs: list[Run]) -> str:
 
 def test_table() -> None:
     """Every verdict in its row, as it is printed."""
-    assert comparison_page.table(judged(campaign(TWO, 6, FIGURES))[0].effects) == TABLE
+    assert comparison_page.table(judged(campaign(TWO, 6, FIGURES))[0].effects, 6) == TABLE
 
 
 def test_interval_is_named_by_its_level() -> None:
     """Repeated verdicts on growing data use a higher level, and the heading says which."""
     (one,) = judged(campaign(TWO, 6, FIGURES), level=0.9917)
-    assert "| 99.2 % interval |" in comparison_page.table(one.effects).replace("  ", " ").replace("  ", " ")
+    assert "| 99.2 % interval |" in comparison_page.table(one.effects, 6).replace("  ", " ").replace("  ", " ")
 
 
 def test_summary_names_what_changed_and_what_is_open() -> None:
@@ -239,8 +240,12 @@ def test_adjustment_shows_its_slope_and_the_speed_covariate() -> None:
         assert told in text
 
 
-def test_metrics_without_a_ratio_are_named() -> None:
-    """A reader learns why there is no data."""
-    assert "No data on first answer: at least one run lacks it, or has a value that is not above 0." in notes(
-        campaign(TWO, 4)
-    )
+def test_metrics_that_miss_rounds_are_named() -> None:
+    """A reader learns how many rounds are left out of which metrics, and why."""
+    assert "Left out of first answer: 4 of 4 rounds, because a run lacks the metric." in notes(campaign(TWO, 4))
+    first, *others = campaign(TWO, 6)
+    runs = [dataclasses.replace(first, distrusted=("truncated: 58 `requests`",)), *others]
+    assert (
+        "Left out of response time p50, overhead p50, overhead p99 and backend call p50: 1 of 6 rounds, "
+        "because a run is truncated (`truncated: 58 'requests'`)."
+    ) in notes(runs)
