@@ -1,7 +1,7 @@
 """What a count says of a request: its steady work, its growth with every request served, and collections apart.
 
-A full garbage collection is the work of several requests in one. Where its windows are known, they are left out of what
-is steady; else the median window holds none.
+Garbage collections are told apart: a full one is the work of several requests in one, and small ones come when they
+will. Where the symbols of the Python tell their work, it is no steady work; else the median window holds no full one.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Trend:
 
 
 def instructions_per_request(counts: Counts) -> float | None:
-    """Of the median window; None without one."""
-    return _median(counts, lambda window: window.instructions / window.requests)
+    """Of the median window, without garbage collections where they are known; None without a window."""
+    return _median(counts, _steady_work)
 
 
 def system_calls_per_request(counts: Counts) -> float | None:
@@ -72,7 +72,7 @@ def full_collection_instructions(counts: Counts) -> float | None:
 
 
 def extra_instructions_per_request(counts: Counts) -> float | None:
-    """What all windows have beyond the median one, for each request, e.g. full collections."""
+    """What all windows have beyond the steady work, for each request: garbage collections, and single windows."""
     usual, requests = instructions_per_request(counts), sum(window.requests for window in counts.windows)
     if usual is None or not requests:
         return None
@@ -82,6 +82,11 @@ def extra_instructions_per_request(counts: Counts) -> float | None:
 def _median(counts: Counts, value: Callable[[CountedWindow], float]) -> float | None:
     found = [value(window) for window in _steady(counts)]
     return statistics.median(found) if found else None
+
+
+def _steady_work(window: CountedWindow) -> float:
+    """Instructions a request."""
+    return (window.instructions - (window.collection_instructions or 0)) / window.requests
 
 
 def _steady(counts: Counts) -> list[CountedWindow]:
@@ -99,6 +104,6 @@ def _points(counts: Counts) -> tuple[list[float], list[float]]:
     for window in counts.windows:
         if window in steady:
             served.append(before + window.requests / 2)
-            work.append(window.instructions / window.requests)
+            work.append(_steady_work(window))
         before += window.requests
     return served, work

@@ -59,6 +59,11 @@ class Metric:
         return "" if self.better == "-" else f"{self.better} is better"
 
     @property
+    def counted(self) -> bool:
+        """Whether it comes from a run that counts work, and not from one that measures time."""
+        return self.compute_counted is not None
+
+    @property
     def full_title(self) -> str:
         """The title with the good direction, e.g. "overhead p50 (ms, lower is better)"."""
         unit = self.unit if self.title != self.words else ""
@@ -81,7 +86,7 @@ def derive(record: RunRecord, histograms: Histograms) -> dict[str, float | None]
 def of(requested: RequestedConfig) -> tuple[Metric, ...]:
     """The metrics that a run can have: it either counts work, or measures time."""
     counted = requested.profile.name == COUNT
-    return tuple(metric for metric in METRICS if (metric.compute_counted is not None) == counted)
+    return tuple(metric for metric in METRICS if metric.counted == counted)
 
 
 def compared(requested: RequestedConfig) -> tuple[Metric, ...]:
@@ -322,7 +327,5 @@ METRICS: tuple[Metric, ...] = (
 COMPARED = tuple(metric for metric in METRICS if metric.minimum_effect is not None and metric.compute is not None)
 """The metrics that a comparison of runs that measure time judges by default."""
 
-COUNTED_COMPARED = tuple(
-    metric for metric in METRICS if metric.minimum_effect is not None and metric.compute_counted is not None
-)
+COUNTED_COMPARED = tuple(metric for metric in METRICS if metric.minimum_effect is not None and metric.counted)
 """The same of runs that count work."""

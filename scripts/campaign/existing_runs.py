@@ -5,7 +5,7 @@ For the verbs `bench` and `status`, which read records and know how runs are mad
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,19 +21,26 @@ from scripts.records.schema import Machine
 from scripts.records.storage import RecordError, run_directories
 
 
-def missing(suite: Suite, runs: Sequence[RunSpec], results: Path, here: Machine) -> list[RunSpec]:
+def missing(
+    suite: Suite, runs: Sequence[RunSpec], results: Path, here: Machine, known: Mapping[str, Lock] | None = None
+) -> list[RunSpec]:
     """The runs of which there is none yet that is ok, with the same lock, load, flow, tools, machine and round.
+
+    `known`: locks by release, for candidates, which suite.toml does not have.
 
     Another patch version of Python counts as the same here: which one a virtualenv gets is known when it is built.
     """
-    return [spec for spec in runs if not _is_measured(spec, _lock(suite, spec), results, here)]
+    return [spec for spec in runs if newest(spec, _lock(suite, spec, known or {}), results, here) is None]
 
 
-def _lock(suite: Suite, spec: RunSpec) -> Lock | None:
+def _lock(suite: Suite, spec: RunSpec, known: Mapping[str, Lock]) -> Lock | None:
+    if spec.release in known:
+        return known[spec.release]
     return locks.read(locks.of_release(suite, spec.target.release)) if spec.target else None
 
 
-def _is_measured(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> bool:
+def newest(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> Run | None:
+    """The newest run that is what was asked for, under this machine's conditions; None where there is none."""
     ours = digests.of(spec, lock)
     for run in _recorded(spec, results):
         record = run.record
@@ -44,8 +51,8 @@ def _is_measured(spec: RunSpec, lock: Lock | None, results: Path, here: Machine)
             not record.requested.campaign and record.requested.round == spec.round
         )  # comparisons have tables of their own
         if run.outcome == "ok" and python and same and alone:
-            return True
-    return False
+            return run
+    return None
 
 
 def _recorded(spec: RunSpec, results: Path) -> Iterator[Run]:

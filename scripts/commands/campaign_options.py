@@ -46,6 +46,13 @@ def options(args: argparse.Namespace) -> session.Options:
     )
 
 
+def number(text: str) -> int:
+    """A number from 1, as a command line takes it."""
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_ROUNDS:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {MAX_ROUNDS}")
+    return int(text)
+
+
 def rounds(text: str) -> int:
     """A number of rounds, as a command line takes it."""
     fewest = intervals.fewest_rounds(LEVEL)

@@ -25,7 +25,7 @@ from scripts.config.errors import (
     UsageError,
     did_you_mean,
 )
-from scripts.config.load_profiles import COMPARE, DUET
+from scripts.config.load_profiles import COMPARE, COUNT, DUET
 from scripts.config.matrix import ROOT
 
 logger = logging.getLogger(__name__)
@@ -105,13 +105,20 @@ def add_flow_options(parser: Parser, *, shown: bool = True) -> None:
     add_python_option(parser, shown=shown)
 
 
-def add_campaign_options(parser: Parser, *, at_once: bool = False) -> None:
-    """How interleaved rounds are carried out; `at_once`: by default, two releases are loaded at the same time."""
+def add_campaign_options(parser: Parser, *, at_once: bool = False, profile_of_metric: bool = False) -> None:
+    """How interleaved rounds are carried out.
+
+    `at_once`: by default, two releases are loaded at the same time. `profile_of_metric`: the metric has its own.
+    """
     default = DUET if at_once else COMPARE
     profiles = parser.add_mutually_exclusive_group()
-    profiles.add_argument(
-        "--profile", default=default, metavar="NAME", help=f"a load profile of suite.toml (default: {default})"
-    )
+    if profile_of_metric:
+        text = f"a load profile of suite.toml; without it {COMPARE}, and {COUNT} for a counted metric"
+        profiles.add_argument("--profile", metavar="NAME", help=text)
+    else:
+        profiles.add_argument(
+            "--profile", default=default, metavar="NAME", help=f"a load profile of suite.toml (default: {default})"
+        )
     if at_once:
         profiles.add_argument(
             "--sequential", dest="profile", action="store_const", const=COMPARE,

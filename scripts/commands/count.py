@@ -1,24 +1,31 @@
-"""Count: `nox -s count-1.12.0-fastapi` counts the instructions and system calls of each request under valgrind."""
+"""Count: `nox -s count-1.12.0-fastapi` counts the instructions and system calls of each request under valgrind.
+
+`nox -s count -- 1.12.0 dist/` counts releases and candidates on all of their engines, and without names all releases.
+"""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import time
+from collections.abc import Mapping
 
-from scripts.campaign import existing_runs
+from scripts.campaign import existing_runs, request
+from scripts.campaign.request import Selection
 from scripts.commands import cli
 from scripts.commands.bench import verdict
 from scripts.config import matrix_file, plan
 from scripts.config.errors import UsageError
 from scripts.config.load_profiles import COUNT
 from scripts.config.matrix import Suite
-from scripts.config.plan import Plan, RunSpec
+from scripts.config.plan import Plan, RunSpec, Target
 from scripts.environments import locks, virtualenvs
+from scripts.environments.locks import Lock
 from scripts.host import machine
-from scripts.host.process import RealSystem, terminate_as_exception
+from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.measure import session
+from scripts.measure.run import Prepared
 from scripts.measure.session import shown
 from scripts.report.pages import session_summary
 from scripts.serving import server_command
@@ -27,23 +34,34 @@ from scripts.serving import server_command
 def main(argv: list[str]) -> int:
     """Plan and check everything; then build, count, record and print the summary."""
     args = _arguments(argv)
-    suite = matrix_file.load()
-    chosen = _plan(suite, args)
+    suite, system = matrix_file.load(), RealSystem()
+    if not 1 <= args.jobs <= machine.cores():
+        raise UsageError(
+            f"--jobs {args.jobs}: from 1 to {machine.cores()}, the cores of this machine",
+            then="repeat this command with --jobs 1",
+        )
+    chosen, locked = _of_session(suite, args) if args.release else _of_targets(suite, args, system)
     if args.missing:
-        chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe())))
+        runs = existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe(), locked)
+        chosen = Plan(runs=tuple(runs))
         if not chosen.runs:
             print("nothing is missing: every run is counted validly under this machine's conditions")
             return 0
     if args.dry_run:
-        print(_describe(suite, chosen, args.jobs))
+        print(_describe(chosen, locked, args.jobs))
         return 0
+
+    def prepare(_: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared:
+        return session.install(spec.release, locked[spec.release], spec.python, system, progress)
+
     terminate_as_exception()
-    system, progress = RealSystem(), Progress(time.monotonic)
+    progress = Progress(time.monotonic)
     if args.install_only:
-        session.prepare_only(suite, chosen.runs[0], system, progress)
+        for spec in {spec.release: spec for spec in chosen.runs}.values():
+            session.prepare_only(suite, spec, system, progress, prepare)
         return 0
     options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs, jobs=args.jobs)
-    done = session.make(suite, chosen, options, system, progress, session.prepare)
+    done = session.make(suite, chosen, options, system, progress, prepare)
     print(session_summary.of_session(suite, [run.directory for run in done]))
     return verdict(done)
 
@@ -53,7 +71,19 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "Count the instructions and system calls of each request of a release under valgrind. "
         "The load of the machine does not move them. docs/counting.md says what a count cannot see."
     )
-    parser = cli.target_parser("count", description, argv, required=True)
+    if "--release" in argv:
+        parser = cli.target_parser("count", description, argv, required=True)
+    else:
+        parser = cli.parser("count", description)
+        parser.add_argument(
+            "target", nargs="*", metavar="RELEASE|PATH|git+URL",
+            help="what to count; FIRST..LAST stands for both and all releases between (default: all releases); "
+            "see docs/candidates.md",
+        )  # fmt: skip
+        parser.add_argument(
+            "--engine", action="append", default=[], metavar="NAME", help="only this engine; repeatable (default: all)"
+        )
+        parser.set_defaults(release=None)
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="count everything N times (default: 1)")
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N",
@@ -67,13 +97,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
-    if not 1 <= args.jobs <= machine.cores():
-        raise UsageError(
-            f"--jobs {args.jobs}: from 1 to {machine.cores()}, the cores of this machine",
-            then="repeat this command with --jobs 1",
-        )
-    return plan.make(
+def _of_session(suite: Suite, args: argparse.Namespace) -> tuple[Plan, dict[str, Lock]]:
+    """The plan of the session of one release and engine, and its lock."""
+    chosen = plan.make(
         suite,
         release=args.release,
         engine=args.engine,
@@ -82,23 +108,38 @@ def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
         python=args.python,
         rounds=args.rounds,
     )
+    return chosen, {args.release: locks.read(locks.of_release(suite, suite.release(args.release)))}
 
 
-def _describe(suite: Suite, chosen: Plan, jobs: int) -> str:
+def _of_targets(suite: Suite, args: argparse.Namespace, system: System) -> tuple[Plan, dict[str, Lock]]:
+    """The plan of all that was named, on the engines and with the flows that it serves, and the locks by release."""
+    texts = args.target or [release.version for release in suite.releases]
+    arms = [request.resolved(suite, one, system) for text in texts for one in request.expanded(suite, text)]
+    wanted = Selection(engines=tuple(args.engine), flows=tuple(args.flow), profile=COUNT, python=args.python)
+    targets = [
+        Target(release=arm.release, engine=scenario.engine, flow=scenario.flow, version=arm.version)
+        for arm in arms
+        for scenario in request.planned(suite, wanted, [arm]).scenarios
+    ]
+    chosen = plan.of_targets(suite, targets, profile=COUNT, python=args.python, rounds=args.rounds)
+    return chosen, {arm.release.version: arm.lock for arm in arms}
+
+
+def _describe(chosen: Plan, locked: Mapping[str, Lock], jobs: int) -> str:
     """The plan, the server's command and the estimated time."""
     lines = []
     for number, spec in enumerate(chosen.runs, 1):
         lines.append(f"[{number}/{len(chosen.runs)}] {spec.release} {spec.engine} {spec.flow}: {spec.profile.name}")
-        lines += [f"    {line}" for line in _commands(suite, spec)]
+        lines += [f"    {line}" for line in _commands(spec, locked[spec.release])]
     total_s = chosen.expected_s / min(jobs, len(chosen.runs))
-    lines.append(f"{len(chosen.runs)} run(s), about {total_s / 60:.1f} minutes, and the virtualenv if it is not built")
+    lines.append(f"{len(chosen.runs)} run(s), about {total_s / 60:.1f} minutes, and virtualenvs that are not built")
     return "\n".join(lines)
 
 
-def _commands(suite: Suite, spec: RunSpec) -> list[str]:
+def _commands(spec: RunSpec, lock: Lock) -> list[str]:
     if spec.target is None or spec.counting is None:
         raise ValueError("work is counted of a release")
-    lock, counting = locks.read(locks.of_release(suite, spec.target.release)), spec.counting
+    counting = spec.counting
     path = virtualenvs.directory(spec.release, lock, spec.python)
     requested = server_command.settings(spec.engine, spec.profile.workers, spec.profile.threads)
     command = server_command.of_environment(path, requested, RealSystem())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.analysis.metrics import Metric
-from scripts.campaign import request, runner
+from scripts.campaign import counted_arms, request, runner
 from scripts.campaign.commit_builds import CommitBuilds
 from scripts.campaign.runner import CampaignResult
 from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
@@ -23,14 +23,16 @@ from scripts.commands import campaign_options, cli
 from scripts.config import flows, matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, UsageError
 from scripts.config.flows import Flow
+from scripts.config.load_profiles import COMPARE, COUNT
 from scripts.config.matrix import Engine, Suite
 from scripts.environments import commits, virtualenvs
 from scripts.environments.candidates import Arm
 from scripts.environments.commits import Commit
 from scripts.host.process import RealSystem, System, terminate_as_exception
-from scripts.inference import bisection, change_points, comparison, gate_decision
+from scripts.inference import bisection, change_points, comparison, counted, gate_decision, intervals
 from scripts.inference.bisection import Bisection
 from scripts.inference.change_points import Fit
+from scripts.inference.comparison import LEVEL
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure.round_plan import Campaign
 from scripts.report.pages import bisection_page
@@ -46,6 +48,7 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     terminate_as_exception()
     metric = gate_decision.named_metric(args.metric, "--metric cpu_per_request")
+    _choose_profile(args, metric)
     suite, system = matrix_file.load(), RealSystem()
     wanted = flows.find(args.flow)
     engine = _engine(suite, args, wanted)
@@ -86,6 +89,9 @@ def _search(suite: Suite, args: argparse.Namespace, metric: Metric, points: _Poi
     paired: dict[tuple[str, ...], PairedRounds] = {}
 
     def measure(names: tuple[str, ...], rounds: int) -> tuple[Fit, float] | None:
+        if metric.counted:
+            paired[names], counts = _counted(suite, args, metric, points, names, rounds, system)
+            return counts, 0.0
         result = _measured(_planned(suite, args, points, names), rounds, args, system)
         paired[names] = result.paired[0]
         model = change_points.fit(paired[names], metric)
@@ -119,10 +125,11 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--engine", metavar="NAME", help="the engine that serves it (default: that of the flow's scenario)"
     )
     parser.add_argument(
-        "--rounds", type=campaign_options.rounds, default=ROUNDS, metavar="N",
-        help=f"rounds of each stage, twice as many where they are inconclusive (default: {ROUNDS})",
+        "--rounds", type=campaign_options.number, metavar="N",
+        help=f"rounds of each stage, twice as many where they are inconclusive; without it {ROUNDS}, and for a counted "
+        "metric 1 process of each release",
     )  # fmt: skip
-    cli.add_campaign_options(parser)
+    cli.add_campaign_options(parser, profile_of_metric=True)
     args = parser.parse_args(argv)
     of_commits = [args.repo, args.good, args.bad]
     if args.range is not None and of_commits != [None] * 3:
@@ -130,6 +137,26 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     if args.range is None and None in of_commits:
         parser.error("name FIRST..LAST, or --repo with --good and --bad")
     return args
+
+
+def _choose_profile(args: argparse.Namespace, metric: Metric) -> None:
+    """The profile and the rounds that the metric needs, where they are not named; UsageError for the other kind."""
+    if metric.counted:
+        args.profile, args.rounds = args.profile or COUNT, args.rounds or 1
+    else:
+        args.profile, args.rounds = args.profile or COMPARE, args.rounds or ROUNDS
+    if metric.counted != (args.profile == COUNT):
+        kind = f"{'a counted' if metric.counted else 'a timed'} metric"
+        raise UsageError(
+            f"{metric.name} is {kind}, which profile {args.profile} does not give",
+            then=f"repeat this command with --profile {COUNT if metric.counted else COMPARE}",
+        )
+    fewest = 1 if metric.counted else intervals.fewest_rounds(LEVEL)
+    if args.rounds < fewest:
+        raise UsageError(
+            f"--rounds {args.rounds}: {fewest} is the fewest that allows a verdict on {metric.name}",
+            then=f"repeat this command with --rounds {fewest}",
+        )
 
 
 def _engine(suite: Suite, args: argparse.Namespace, wanted: Flow) -> Engine:
@@ -186,6 +213,28 @@ def _measured(requested: Campaign, rounds: int, args: argparse.Namespace, system
     result = runner.measure(requested, rule, campaign_options.options(args), system)
     runner.require_whole(requested, result)
     return result
+
+
+def _counted(
+    suite: Suite,
+    args: argparse.Namespace,
+    metric: Metric,
+    points: _Points,
+    names: Sequence[str],
+    processes: int,
+    system: System,
+) -> tuple[PairedRounds, Fit]:
+    """The same by counts, of which recorded ones are used again; so many processes of each."""
+    requested = _planned(suite, args, points, names)
+    (found,) = counted_arms.measure(suite, requested, processes, campaign_options.options(args), system, metric.name)
+    arms = [found.values(arm) for arm in found.paired.arms]
+    noise = found.noise or counted.process_noise(arms)
+    if noise is None:
+        raise InvalidMeasurementError(
+            "the noise of counts is not known: no release has two counts yet",
+            then="repeat this command with --rounds 2",
+        )
+    return found.paired, counted.fit(tuple(names), arms, noise)
 
 
 def _describe(whole: Campaign, releases: list[str], rounds: int) -> str:

@@ -8,13 +8,14 @@ PASS, FAIL or UNDECIDED.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scripts.campaign import recorded_noise, request, runner
+from scripts.campaign import counted_arms, counted_gate, recorded_noise, request, runner
 from scripts.campaign.gate_rule import GateRule
 from scripts.campaign.stopping_rule import ROUNDS
 from scripts.commands import campaign_options, cli
@@ -26,7 +27,10 @@ from scripts.config.errors import (
     SuiteError,
     Terminated,
     UsageError,
+    ValgrindError,
 )
+from scripts.config.load_profiles import COUNT
+from scripts.config.matrix import Suite
 from scripts.config.plan import MAX_ROUNDS
 from scripts.environments.candidates import Arm
 from scripts.host import machine
@@ -34,6 +38,7 @@ from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.inference import gate_decision, gate_defaults, gate_power
 from scripts.inference.comparison import ArmComparison
 from scripts.inference.gate_decision import Case
+from scripts.measure import session
 from scripts.measure.round_plan import Campaign
 from scripts.report.pages import gate_page, junit
 from scripts.report.pages.gate_page import Outcome
@@ -52,6 +57,7 @@ class _Measured:
 
     title: str
     judged: tuple[tuple[ArmComparison, tuple[Case, ...]], ...]
+    notes: tuple[str, ...]  # on the whole
     excluded: tuple[str, ...]
     took_s: float
     failed: SuiteError | None  # why the campaign is not whole
@@ -78,7 +84,11 @@ def main(argv: list[str]) -> int:
 
 def _measured(args: argparse.Namespace, system: System) -> _Measured | None:
     """Carry the campaign out, after its plan; None for a dry run."""
-    limits = gate_decision.thresholds(args.max) or gate_defaults.limits()
+    counted = gate_defaults.COUNTED
+    limits = gate_decision.thresholds(args.max) or {
+        **gate_defaults.limits(), counted.metric: math.log1p(counted.allowed),
+    }  # fmt: skip
+    counted_limit = limits.pop(counted.metric, None)
     suite = matrix_file.load()
     arms = [request.resolved(suite, target, system) for target in (args.baseline, args.candidate)]
     _require_two(arms, args.baseline)
@@ -89,20 +99,43 @@ def _measured(args: argparse.Namespace, system: System) -> _Measured | None:
         minimum_effect={name: limit for name, limit in limits.items() if name != gate_defaults.FAILURES},
         limits=limits,
     )
+    counting = request.planned(suite, replace(campaign_options.selection(args), profile=COUNT), arms)
     options = campaign_options.options(args)
-    print(request.describe(requested, rule))
-    print(_prospects(options.results, requested, rule), flush=True)
+    if counted_limit is not None:
+        print(gate_page.counting_plan(counted_arms.expected_s(counting, 1), counted_gate.MOST_PROCESSES))
+    if limits:
+        print(request.describe(requested, rule))
+        print(_prospects(options.results, requested, rule), flush=True)
     if args.dry_run:
         return None
-    result = runner.measure(requested, rule, options, system)
+    counts, notes = _counted(suite, counting, counted_limit, options, system)
+    result = runner.measure(requested, rule, options, system) if limits else None
+    timed = [(one, tuple(rule.decide(requested, one))) for one in result.judged] if result else []
     first, *others = (arm.about for arm in requested.arms)
     return _Measured(
         title=f"{', '.join(others)} against {first}",
-        judged=tuple((one, tuple(rule.decide(requested, one))) for one in result.judged),
-        excluded=tuple(f"{one.engine} {one.flow}: {reason}" for one in result.paired for reason in one.excluded),
-        took_s=result.took_s,
-        failed=_why_not_whole(requested, result),
+        judged=(*counts, *timed),
+        notes=(*notes, *gate_decision.disagreements([case for _, cases in (*counts, *timed) for case in cases])),
+        excluded=tuple(
+            f"{one.engine} {one.flow}: {reason}" for one in (result.paired if result else ()) for reason in one.excluded
+        ),
+        took_s=result.took_s if result else 0.0,
+        failed=_why_not_whole(requested, result) if result else None,
     )
+
+
+def _counted(
+    suite: Suite, requested: Campaign, allowed: float | None, options: session.Options, system: System
+) -> tuple[list[counted_gate.Judged], list[str]]:
+    """The counted cases; without valgrind none, and what that costs."""
+    if allowed is None:
+        return [], []
+    try:
+        return counted_gate.judge(suite, requested, allowed, options, system), []
+    except ValgrindError as error:
+        note = gate_page.without_counts(error.message, error.then)
+        print(note, flush=True)
+        return [], [note]
 
 
 def _why_not_whole(requested: Campaign, result: runner.CampaignResult) -> SuiteError | None:
@@ -171,7 +204,9 @@ def _reported(args: argparse.Namespace, measured: _Measured) -> int:
         xml = junit.without_verdict(type(measured.failed).__name__, str(measured.failed))
     _write_junit(args, xml)
     then = measured.failed.then if measured.failed is not None else next_step(end, measured.cases)
-    page = gate_page.render(end, measured.judged, title=measured.title, then=then, excluded=measured.excluded)
+    page = gate_page.render(
+        end, measured.judged, title=measured.title, then=then, notes=measured.notes, excluded=measured.excluded
+    )
     _write_summary(f"{page}\n")
     print(f"{page}\n\n{end.line}", flush=True)
     if measured.failed is not None:

@@ -48,6 +48,10 @@ class EnvironmentBuildError(SuiteError):
     exit_code = 4
 
 
+class ValgrindError(EnvironmentBuildError):
+    """Valgrind is missing, or cannot count on this machine: what is measured in time still can be."""
+
+
 class ServerError(SuiteError):
     """A server (promptflow's or the mock) did not start, did not verify, or died."""
 

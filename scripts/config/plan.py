@@ -127,6 +127,24 @@ def make(
     )
 
 
+def of_targets(suite: Suite, targets: Sequence[Target], *, profile: str, python: str | None, rounds: int) -> Plan:
+    """The plan of a session of many targets, one round after the other."""
+    command = "repeat this command with"
+    return Plan(
+        runs=tuple(
+            RunSpec(
+                target=target,
+                profile=suite.load(target.release, profile),
+                python=served_by(suite, target.release, python, command),
+                round=number,
+                counting=suite.counting(profile),
+            )
+            for number in _rounds(rounds, command)
+            for target in targets
+        )
+    )
+
+
 def make_mock(suite: Suite, *, profile: str, rounds: int) -> Plan:
     """The same load on the mock API alone."""
     load = suite.profile(profile)

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from scripts.inference import intervals, one_sided
+from scripts.inference.change_points import Fit
 from scripts.inference.comparison import LEVEL
-from scripts.inference.gate_decision import Case
 from scripts.inference.intervals import Interval
-
-_OTHER_WAY = {"regression": ("pass",), "pass": ("regression",)}
+from scripts.inference.power import POWER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +54,21 @@ def difference(baseline: Sequence[float], candidate: Sequence[float], noise: Pro
     )
 
 
+def fit(releases: tuple[str, ...], counts: Sequence[Sequence[float]], noise: ProcessNoise) -> Fit:
+    """The counts of releases as a model that a bisection takes: means of logs with a noise that is known."""
+    means = np.array([np.mean(np.log(one)) for one in counts])
+    variances = np.array([noise.deviation**2 / len(one) for one in counts])
+    return Fit(
+        releases=releases,
+        rounds=min(map(len, counts)),
+        effects=means - means[0],
+        covariance=np.diag(variances),
+        freedom=noise.freedom,
+        noise=noise.deviation,
+        slope=0.0,
+    )
+
+
 def decide(change: Interval, allowed: float, error: float = one_sided.ERROR) -> one_sided.Verdict:
     """The decision on a count, of which less is better; `allowed`: a log ratio."""
     found = one_sided.verdicts(
@@ -62,16 +77,10 @@ def decide(change: Interval, allowed: float, error: float = one_sided.ERROR) -> 
     return one_sided.VERDICTS[int(found[0])]
 
 
-def disagreement(counted: one_sided.Verdict, timed: Case) -> str:
-    """What it can mean that counted work and CPU time say opposite things; empty where they do not."""
-    if timed.decision not in _OTHER_WAY.get(counted, ()):
-        return ""
-    if counted == "regression":
-        return (
-            "The server executes more instructions, and its CPU time does not show it: the added work may be cheap, "
-            "may have replaced work in the kernel or cache misses, or is smaller than the noise of CPU time."
-        )
-    return (
-        "CPU time is worse, and the instructions are not: the added time may lie in the kernel (more system calls), in "
-        "cache misses or in waiting for other threads, none of which is counted, or the machine was disturbed."
-    )
+def visible(change: Interval, allowed: float, power: float = POWER, error: float = one_sided.ERROR) -> float:
+    """The smallest worsening (log ratio) that so many processes call a regression with this power.
+
+    The estimate has to be above what is allowed, and significantly above 0.
+    """
+    reach = max(allowed, float(intervals.one_sided_quantile(error, change.freedom)) * change.error)
+    return reach + float(stats.norm.ppf(power)) * change.error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,7 +17,7 @@ from scripts.analysis.metrics import METRICS, Metric
 from scripts.config.errors import UsageError, did_you_mean
 from scripts.inference import failure_counts, intervals, one_sided, power
 from scripts.inference.comparison import ArmComparison, Effect
-from scripts.inference.gate_defaults import FAILURES
+from scripts.inference.gate_defaults import FAILURES, INSTRUCTIONS
 from scripts.inference.paired_rounds import BASELINE
 from scripts.inference.power import Errors
 from scripts.inference.usable_rounds import LeftOut
@@ -25,6 +25,7 @@ from scripts.inference.usable_rounds import LeftOut
 Decision = Literal["pass", "regression", "undecided", "no data", "not judged"]
 _THRESHOLD = re.compile(r"(?P<name>[a-z0-9_]+)=(?P<sign>[+-]?)(?P<percent>\d+(\.\d+)?)%")
 _EXAMPLE = "--max cpu_per_request=+3%"
+_CPU = "cpu_per_request_ms"
 _FAILURE_RATIO = next(metric for metric in METRICS if metric.name == FAILURES)
 
 
@@ -145,6 +146,34 @@ def decide(one: ArmComparison, limits: Mapping[str, float], error: float) -> lis
         if effect.metric.name != FAILURES
     ]
     return [*cases, *([replace(failures[0], decision=verdicts[-1])] if failures is not None else [])]
+
+
+def disagreements(cases: Iterable[Case]) -> list[str]:
+    """What it can mean where counted work and CPU time of a scenario say opposite things, one sentence each."""
+    found: dict[str, dict[str, Case]] = {}
+    for case in cases:
+        found.setdefault(case.where, {})[case.metric.name] = case
+    told = []
+    for where, by_metric in found.items():
+        counts, time = by_metric.get(INSTRUCTIONS), by_metric.get(_CPU)
+        if counts is not None and time is not None and (meaning := disagreement(counts.decision, time.decision)):
+            told.append(f"{where}: {meaning}")
+    return told
+
+
+def disagreement(counted: Decision, timed: Decision) -> str:
+    """What it can mean that counted work and CPU time say opposite things; empty where they do not."""
+    if (counted, timed) == ("regression", "pass"):
+        return (
+            "The server executes more instructions, and its CPU time does not show it: the added work may be cheap, "
+            "may have replaced work in the kernel or cache misses, or is smaller than the noise of CPU time."
+        )
+    if (counted, timed) == ("pass", "regression"):
+        return (
+            "CPU time is worse, and the instructions are not: the added time may lie in the kernel (more system calls),"
+            " in cache misses or in waiting for other threads, none of which is counted, or the machine was disturbed."
+        )
+    return ""
 
 
 def _below(effect: Effect, limits: Mapping[str, float], error: float) -> bool:

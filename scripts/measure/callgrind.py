@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.config.errors import EnvironmentBuildError, InvalidMeasurementError, ServerError, quoted
+from scripts.config.errors import InvalidMeasurementError, ServerError, ValgrindError, quoted
 from scripts.host.process import Child, System, wait_until
 
 # glibc chooses its string functions by the CPU. Without these features all x86-64 machines use the same ones. The names
@@ -81,17 +81,17 @@ def pinned_environment() -> dict[str, str]:
 
 
 def require(system: System, env: Mapping[str, str], scratch: Path) -> Valgrind:
-    """The valgrind of this machine, tried on a process that waits; EnvironmentBuildError when it cannot count."""
+    """The valgrind of this machine, tried on a process that waits; ValgrindError when it cannot count."""
     try:
         said = system.run(["valgrind", "--version"], env=env, cwd=scratch, timeout_s=_TRIAL_S)
         layout = system.run([*_FIXED_LAYOUT, "true"], env=env, cwd=scratch, timeout_s=_TRIAL_S)
     except FileNotFoundError as error:
-        raise EnvironmentBuildError(
+        raise ValgrindError(
             f"counting work needs {error.filename}, and it is not installed",
             then=_PACKAGE if error.filename == "valgrind" else "apt-get install util-linux, then repeat this command",
         ) from error
     if said.code:
-        raise EnvironmentBuildError(f"valgrind --version fails:\n{quoted(said.output)}", then=_PACKAGE)
+        raise ValgrindError(f"valgrind --version fails:\n{quoted(said.output)}", then=_PACKAGE)
     found = Valgrind(version=said.output.strip().removeprefix("valgrind-"), fixed_layout=layout.code == 0)
     log = scratch / "trial.log"
     child = system.start("valgrind", [*found.command(scratch), "sleep", "60"], env=env, cwd=scratch, log=log)
@@ -99,7 +99,7 @@ def require(system: System, env: Mapping[str, str], scratch: Path) -> Valgrind:
         _try(system, child, env, scratch)
     except (TimeoutError, ServerError) as error:
         text = log.read_text(errors="replace") if log.is_file() else ""
-        raise EnvironmentBuildError(
+        raise ValgrindError(
             f"valgrind {found.version} cannot count here: {error}; its last lines:\n{quoted(text)}",
             then="install valgrind 3.17 or newer, and let processes use ptrace "
             "(in a container, add the capability SYS_PTRACE), then repeat this command",

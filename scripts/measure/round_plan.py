@@ -82,11 +82,14 @@ class Campaign:
             parts += [arm.release.version, msgspec.to_builtins(digests.of(spec, arm.lock))]
         return hashlib.sha256(msgspec.json.encode([scenario.name, parts])).hexdigest()[:12]
 
+    def target(self, scenario: CampaignScenario, arm: Arm) -> Target:
+        """What is served of an arm."""
+        return Target(release=arm.release, engine=scenario.engine, flow=scenario.flow, version=arm.version)
+
     def spec(self, scenario: CampaignScenario, number: int, arm: Arm, place: Place, round_number: int) -> RunSpec:
         """The run of one arm in one round."""
-        target = Target(release=arm.release, engine=scenario.engine, flow=scenario.flow, version=arm.version)
         return RunSpec(
-            target=target,
+            target=self.target(scenario, arm),
             profile=self.profile,
             python=self.python,
             round=round_number,

@@ -55,12 +55,17 @@ def make(
     """Make all runs. A run that fails is recorded, and the next is made unless those so far are `hopeless`."""
     first, jobs = plan.runs[0], min(options.jobs, len(plan.runs))
     with opened(options, first.profile.users, system, progress, counts=first.counting is not None) as context:
-        prepared = replace(context, prepared=prepare(suite, first, system, progress))
+        of_release = {spec.release: spec for spec in plan.runs}
+        prepared = {release: prepare(suite, spec, system, progress) for release, spec in of_release.items()}
+
+        def make_one(context: RunContext, spec: RunSpec, number: str) -> CompletedRun:
+            return one(replace(context, prepared=prepared[spec.release]), spec, number)
+
         if jobs > 1:
-            return side_by_side.make(prepared, plan.runs, jobs, one)
+            return side_by_side.make(context, plan.runs, jobs, make_one)
         done: list[CompletedRun] = []
         for number, spec in enumerate(plan.runs, 1):
-            done.append(one(prepared, spec, f"[{number}/{len(plan.runs)}]"))
+            done.append(make_one(context, spec, f"[{number}/{len(plan.runs)}]"))
             if number < len(plan.runs) and hopeless(done):
                 progress.note(f"given up: the machine disturbed the last runs; {len(plan.runs) - number} are not made")
                 break
@@ -118,7 +123,9 @@ def prepare(suite: Suite, spec: RunSpec, system: System, progress: Progress) -> 
     return install(spec.release, lock, spec.python, system, progress)
 
 
-def prepare_only(suite: Suite, spec: RunSpec, system: System, progress: Progress) -> None:
+def prepare_only(
+    suite: Suite, spec: RunSpec, system: System, progress: Progress, prepare: Prepare = prepare
+) -> None:  # fmt: skip
     """Build the release's virtualenv, on a machine where nothing is being measured."""
     with machine.exclusive(machine.lock_file()), progress:
         prepare(suite, spec, system, progress)

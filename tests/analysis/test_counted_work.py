@@ -26,7 +26,7 @@ def counts(instructions: Sequence[float], *, full_at: Sequence[int] = (), symbol
         windows=tuple(
             CountedWindow(
                 requests=5,
-                instructions=round(5 * each) + FULL * (place in full_at),
+                instructions=round(5 * each) + (2000 if symbols else 0) + FULL * (place in full_at),
                 system_calls=50,
                 full_collections=int(place in full_at) if symbols else None,
                 collection_instructions=2000 + FULL * (place in full_at) if symbols else None,
@@ -73,8 +73,11 @@ def test_no_full_collection_is_known(found: Counts) -> None:
 
 
 def test_extra_work_is_spread_over_all_requests() -> None:
-    """A full collection in one of ten windows of 5 requests is a fiftieth of its work a request."""
-    assert counted_work.extra_instructions_per_request(counts(FLAT, full_at=[3])) == pytest.approx(FULL / 50)
+    """A full collection in one of ten windows of 5 requests is a fiftieth of its work a request, and small ones add."""
+    found = counts(FLAT, full_at=[3], symbols=False)
+    assert counted_work.extra_instructions_per_request(found) == pytest.approx(FULL / 50)
+    found = counts(FLAT, full_at=[3])
+    assert counted_work.extra_instructions_per_request(found) == pytest.approx(FULL / 50 + 2000 / 5)
 
 
 def test_growth() -> None:

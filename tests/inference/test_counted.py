@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from scripts.analysis.metrics import METRICS
 from scripts.inference import comparison, counted, gate_decision, paired_rounds
 from scripts.inference.counted import ProcessNoise
 from scripts.inference.gate_decision import Case
@@ -80,6 +81,21 @@ def test_error_is_kept() -> None:
 
 def test_disagreement_with_cpu_time_is_explained() -> None:
     """In either direction, and only where one says regression and the other passes."""
-    assert "executes more instructions" in counted.disagreement("regression", timed("pass"))
-    assert "in the kernel" in counted.disagreement("pass", timed("regression"))
-    assert counted.disagreement("pass", timed("pass")) == counted.disagreement("undecided", timed("regression")) == ""
+    assert "executes more instructions" in gate_decision.disagreement("regression", "pass")
+    assert "in the kernel" in gate_decision.disagreement("pass", "regression")
+    assert gate_decision.disagreement("pass", "pass") == gate_decision.disagreement("undecided", "regression") == ""
+
+
+def test_disagreement_is_one_of_the_same_scenario() -> None:
+    """Counts of one flow and CPU time of another are not held against each other."""
+    instructions = next(metric for metric in METRICS if metric.name == "instructions_per_request")
+    counts = dataclasses.replace(timed("regression"), metric=instructions)
+    (told,) = gate_decision.disagreements([counts, timed("pass")])
+    assert told.startswith(f"{counts.where}: The server executes more instructions")
+    assert gate_decision.disagreements([counts, dataclasses.replace(timed("pass"), where="elsewhere")]) == []
+
+
+def test_what_processes_would_have_found() -> None:
+    """The smallest visible change is above what is allowed by 0.84 standard errors, for a power of 80 %."""
+    change = counted.difference([100.0], [100.0], ProcessNoise(deviation=0.001, freedom=30))
+    assert counted.visible(change, 0.005) == pytest.approx(0.005 + 0.8416 * 0.001 * math.sqrt(2), rel=1e-3)

@@ -70,6 +70,7 @@ def about(paired: PairedRounds) -> Markdown:
     )
     if record.counts is not None:
         load = "one worker, one request after the other"
+        rounds = rounds if paired.campaign else "count of each"
     elif profile.at_once > 1:
         rounds = "round"
         load = (
@@ -77,7 +78,7 @@ def about(paired: PairedRounds) -> Markdown:
             f"{profile.run_time_s} s a round"
         )
     return filled(
-        "{} of profile {} ({}), from {} UTC on. Machine: {}, {} cores, Python {}. Campaign {}.",
+        "{} of profile {} ({}), from {} UTC on. Machine: {}, {} cores, Python {}.{}",
         _counted(len(paired.rounds), rounds),
         code(profile.name),
         load,
@@ -85,7 +86,7 @@ def about(paired: PairedRounds) -> Markdown:
         record.machine.cpu_model,
         record.machine.cores,
         record.python,
-        code(paired.campaign),
+        filled(" Campaign {}.", code(paired.campaign)) if paired.campaign else "",
     )
 
 
@@ -211,4 +212,5 @@ def _marked(effect: Effect) -> str:
 
 
 def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    first, *rest = noun.split(" of ")
+    return " of ".join([f"{number} {first}{'' if number == 1 else 's'}", *rest])

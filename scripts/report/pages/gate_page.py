@@ -48,17 +48,18 @@ def outcome(cases: Sequence[Case]) -> Outcome:
 
 def render(
     end: Outcome, judged: Sequence[tuple[ArmComparison, Sequence[Case]]], *, title: str, then: str = "",
-    excluded: Sequence[str] = (),
+    notes: Sequence[str] = (), excluded: Sequence[str] = (),
 ) -> str:  # fmt: skip
-    """The report; `then`: what to type next, empty for a pass; `excluded`: runs and rounds left out."""
+    """The report; `then`: what to type next, empty for a pass; `notes`: on the whole; `excluded`: runs left out."""
     return templates.text(
         "gate.md.j2",
         title=title,
         line=_marked(end),
         then=then,
+        notes=notes,
         parts=[
             {
-                "heading": one.heading,
+                "heading": f"{one.heading}, {'timed' if one.effects else 'counted'}",
                 "about": comparison_page.about(one.paired),
                 "table": gate_text.cases_table(cases),
                 "notes": [*gate_text.left_out(cases), *comparison_page.context(one)],
@@ -66,6 +67,22 @@ def render(
             for one, cases in judged
         ],
         excluded=[code(reason) for reason in excluded],
+    )
+
+
+def counting_plan(expected_s: float, most: int) -> str:
+    """How long counting takes."""
+    return (
+        f"counts: about {expected_s / 60:.1f} minutes for one process of each release, and up to {most} of each where "
+        "fewer leave it undecided; recorded counts are used again"
+    )
+
+
+def without_counts(why: str, then: str) -> str:
+    """What a gate lacks without counts."""
+    return (
+        f"No instructions were counted: {why}. CPU time alone judges the work of a request. It sees changes of some "
+        f"percent, where counts see half a percent. To count: {then}."
     )
 
 

@@ -1,0 +1,144 @@
+"""Counts the work of arms, as many processes of each as wanted, for the verbs gate and find.
+
+A count does not move with the load or the speed of a machine. So it needs no round and no campaign: counts that are
+recorded already, under the same conditions, are used like new ones, and all cores count at the same time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scripts.analysis import run_reader
+from scripts.analysis.run_reader import Run
+from scripts.campaign import existing_runs
+from scripts.config.errors import InvalidMeasurementError, SuiteError
+from scripts.config.load_profiles import COUNT
+from scripts.config.matrix import Suite
+from scripts.config.plan import Plan, RunSpec
+from scripts.environments.candidates import Arm
+from scripts.environments.locks import Lock
+from scripts.host import machine
+from scripts.host.process import System
+from scripts.host.progress import Progress
+from scripts.inference import counted, gate_defaults
+from scripts.inference.counted import ProcessNoise
+from scripts.inference.paired_rounds import BASELINE, PairedRounds, Round
+from scripts.measure import session
+from scripts.measure.round_plan import Campaign, CampaignScenario
+from scripts.measure.run import Prepared
+from scripts.records.storage import run_directories
+
+METRIC = gate_defaults.INSTRUCTIONS
+_ENOUGH = 4  # degrees of freedom, from which on a scenario's own noise is used, and not that of all
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CountedArms:
+    """The counts of one scenario."""
+
+    paired: PairedRounds  # by number of the process; no campaign, and no round that machines shared
+    metric: str  # name of the counted metric
+    noise: ProcessNoise | None  # of a process; None where no release has two counts yet
+
+    def values(self, arm: int) -> list[float]:
+        """The counts of an arm, from 1."""
+        return [value for run in self.paired.runs(arm) if (value := run.values[self.metric]) is not None]
+
+
+def measure(
+    suite: Suite, requested: Campaign, processes: int, options: session.Options, system: System, metric: str = METRIC
+) -> list[CountedArms]:
+    """Count what is not recorded yet; EnvironmentBuildError without a valgrind that counts.
+
+    InvalidMeasurementError, or why a server failed, when an arm has no valid count.
+    """
+    locks = {arm.release.version: arm.lock for arm in requested.arms}
+    wanted = [
+        _spec(requested, scenario, arm, number)
+        for number in range(1, processes + 1)
+        for scenario in requested.scenarios
+        for arm in requested.arms
+    ]
+    missing = existing_runs.missing(suite, wanted, options.results, machine.describe(), locks)
+    if missing:
+        _make(suite, missing, locks, options, system)
+    return [_arms(requested, scenario, processes, options.results, metric) for scenario in requested.scenarios]
+
+
+def expected_s(requested: Campaign, processes: int) -> float:
+    """Estimated wall time on all cores, if nothing is recorded."""
+    spec = _spec(requested, requested.scenarios[0], requested.arms[0], 1)
+    runs = processes * len(requested.scenarios) * len(requested.arms)
+    return -(-runs // machine.cores()) * spec.expected_s
+
+
+def _spec(requested: Campaign, scenario: CampaignScenario, arm: Arm, number: int) -> RunSpec:
+    return RunSpec(
+        target=requested.target(scenario, arm),
+        profile=requested.profile,
+        python=requested.python,
+        round=number,
+        counting=requested.counting,
+    )
+
+
+def _make(
+    suite: Suite, specs: list[RunSpec], locks: Mapping[str, Lock], options: session.Options, system: System
+) -> None:  # fmt: skip
+    """Make the runs on all cores; the error of the first that failed."""
+
+    def prepare(_suite: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared:
+        return session.install(spec.release, locks[spec.release], spec.python, system, progress)
+
+    counting = replace(options, jobs=machine.cores(), quiet=None)
+    done = session.make(suite, Plan(runs=tuple(specs)), counting, system, Progress(time.monotonic), prepare)
+    errors: list[SuiteError] = [run.error for run in done if run.error is not None]
+    if errors:
+        raise errors[0]
+
+
+def _arms(requested: Campaign, scenario: CampaignScenario, processes: int, results: Path, metric: str) -> CountedArms:
+    here = machine.describe()
+    whole = []
+    for number in range(1, processes + 1):
+        runs = {}
+        for place, arm in enumerate(requested.arms, BASELINE):
+            run = existing_runs.newest(_spec(requested, scenario, arm, number), arm.lock, results, here)
+            if run is not None:
+                runs[place] = run
+        if len(runs) == len(requested.arms):
+            whole.append(Round(round_id=str(number), runs=runs))
+    if not whole:
+        raise InvalidMeasurementError(
+            f"no valid count of {scenario.name} for each of {', '.join(arm.release.version for arm in requested.arms)}",
+            then="repeat this command with --keep-logs, then read the logs",
+        )
+    paired = PairedRounds(
+        campaign="", engine=scenario.engine.name, flow=scenario.flow.name,
+        arms=tuple(range(BASELINE, len(requested.arms) + 1)), rounds=tuple(whole), excluded=(),
+    )  # fmt: skip
+    return CountedArms(paired=paired, metric=metric, noise=noise(results, scenario, metric))
+
+
+def noise(results: Path, scenario: CampaignScenario, metric: str) -> ProcessNoise | None:
+    """How counts vary from process to process of one release: of this scenario if it has enough, else of all."""
+    own = f"{scenario.engine.name}-{scenario.flow.name}"
+    for one in (own, "*"):
+        found = counted.process_noise(_processes(run_directories(results, profile=COUNT, scenario=one), metric))
+        if found is not None and (found.freedom >= _ENOUGH or one == "*"):
+            return found
+    return None
+
+
+def _processes(directories: Iterable[Path], metric: str) -> list[list[float]]:
+    """The valid counts of each release, scenario and lock."""
+    groups: dict[tuple[str, ...], list[float]] = {}
+    for _, run in run_reader.each(directories):
+        if isinstance(run, Run) and run.outcome == "ok" and (value := run.values[metric]):
+            requested, digests = run.record.requested, run.record.digests
+            key = (requested.release, requested.engine, requested.flow, digests.lock, digests.flow, digests.profile)
+            groups.setdefault((*key, run.record.python), []).append(value)
+    return list(groups.values())

@@ -1,0 +1,57 @@
+"""The first part of a gate: counted work of baseline and candidate, process by process until it is decided."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+
+from scripts.analysis.metrics import METRICS
+from scripts.campaign import counted_arms
+from scripts.campaign.counted_arms import CountedArms
+from scripts.config.matrix import Suite
+from scripts.host.process import System
+from scripts.inference import counted, one_sided
+from scripts.inference.comparison import ArmComparison
+from scripts.inference.counted import ProcessNoise
+from scripts.inference.gate_decision import Case
+from scripts.inference.paired_rounds import BASELINE
+from scripts.measure import session
+from scripts.measure.round_plan import Campaign
+
+MOST_PROCESSES = 3  # of each arm; more would take longer than the timed rounds
+_CANDIDATE = BASELINE + 1
+_METRIC = next(metric for metric in METRICS if metric.name == counted_arms.METRIC)
+
+Judged = tuple[ArmComparison, tuple[Case, ...]]
+
+
+def judge(suite: Suite, requested: Campaign, allowed: float, options: session.Options, system: System) -> list[Judged]:
+    """One case for each scenario; ValgrindError where nothing can be counted. `allowed`: a log ratio."""
+    for processes in range(1, MOST_PROCESSES + 1):
+        found = [_judged(one, allowed) for one in counted_arms.measure(suite, requested, processes, options, system)]
+        if all(case.decision != "undecided" for _, (case,) in found):
+            break
+    return found
+
+
+def _judged(one: CountedArms, allowed: float) -> Judged:
+    compared = ArmComparison(paired=one.paired, arm=_CANDIDATE, effects=())
+    baseline, candidate = one.values(BASELINE), one.values(_CANDIDATE)
+    noise = one.noise or counted.process_noise([baseline, candidate])
+    case = Case(
+        where=compared.heading, metric=_METRIC, decision="undecided", baseline=statistics.median(baseline),
+        candidate=statistics.median(candidate), change=None, worse_end=None, error=one_sided.ERROR, allowed=allowed,
+        visible=None, rounds_needed=None, rounds=len(one.paired.rounds), left_out=(),
+    )  # fmt: skip
+    return compared, (case if noise is None else _decided(case, baseline, candidate, noise),)
+
+
+def _decided(case: Case, baseline: list[float], candidate: list[float], noise: ProcessNoise) -> Case:
+    change, allowed = counted.difference(baseline, candidate, noise), case.allowed or 0.0
+    return replace(
+        case,
+        decision=counted.decide(change, allowed),
+        change=change.estimate,
+        worse_end=one_sided.worse_end(_METRIC, change, case.error),
+        visible=counted.visible(change, allowed),
+    )
