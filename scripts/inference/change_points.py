@@ -156,8 +156,13 @@ def detect(
     `floor`: the noise floor as log ratio. `metrics`: how many the intervals hold together with, this one included.
     `critical`: half the intervals' width in standard errors, from `critical_value`; else Student's.
     """
-    found = [_change(metric, model, pair, metrics, critical) for pair in neighbours(len(model.releases))]
+    found = from_before(metric, model, metrics, critical)
     return [change for change in found if change.interval.exceeds(threshold(metric, floor))]
+
+
+def from_before(metric: Metric, model: Fit, metrics: int = 1, critical: float | None = None) -> list[ChangePoint]:
+    """The difference of every release to the one before, whether it is a change or not; arguments as in `detect`."""
+    return [_change(metric, model, pair, metrics, critical) for pair in neighbours(len(model.releases))]
 
 
 def drift(

@@ -43,6 +43,7 @@ class MetricHistory:
     metric: Metric
     figures: tuple[ReleaseFigure, ...]  # in the order of releases
     changes: tuple[ChangePoint, ...]
+    differences: tuple[ChangePoint, ...]  # of every release to the one before, whether they changed or not
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +57,10 @@ class ReleaseHistory:
     covariate_changes: tuple[ChangePoint, ...]  # of the speed covariate, which adjusts the figures
     drift: tuple[ChangePoint, ...]  # of the newest release, since the best earlier one and since a year back
     false_positives: float  # share of shuffled campaigns with a change point or drift in any metric
+
+    def against_before(self, metric: str) -> tuple[ChangePoint, ...]:
+        """The difference of each release to the one before, by a metric; none where the history lacks it."""
+        return next((one.differences for one in self.metrics if one.metric.name == metric), ())
 
     @property
     def engine(self) -> str:
@@ -145,6 +150,7 @@ def _history(
                 metric=one.metric,
                 figures=_figures(sources, one.metric, model),
                 changes=tuple(change_points.detect(one.metric, model, *limits)),
+                differences=tuple(change_points.from_before(one.metric, model, together, critical[name])),
             )
         )
     return ReleaseHistory(

@@ -16,7 +16,7 @@ from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import history_chart, release_chart, svg
 from scripts.report.charts.release_chart import Reported
 from scripts.report.charts.svg import Chart, Files
-from scripts.report.pages import comparison_page, first_screen, templates
+from scripts.report.pages import comparison_page, counted_part, first_screen, templates
 from scripts.report.tables import change_table, history_text, markdown, notes, support_matrix
 from scripts.report.tables.formatting import Markdown, code, filled, listed, prose, span
 from scripts.report.tables.published import Published
@@ -66,7 +66,8 @@ def render(
     releases = {cell.requested.release for cell in found} - {MOCK}
     parts = [_part(suite, group, reports) for group in groups]
     over_releases = [one for one in histories if not one.at_once]
-    drawn: Files = {}
+    counted = counted_part.parts(suite, found, over_releases)
+    drawn: Files = {one.name: one.chart for one in counted}
     page = templates.render(
         "overview.md.j2",
         parts=parts,
@@ -76,6 +77,7 @@ def render(
         answers=first_screen.sentences(suite, over_releases),
         heat_map=first_screen.HEAT_MAP if over_releases else None,
         changes=change_table.table(suite, over_releases) if over_releases else None,
+        counted=counted,
         histories=[_history(suite, one) for one in histories],
         directions=_directions(),
         trials=release_history.TRIALS,
