@@ -105,6 +105,7 @@ of_verb("show", "Print what the recorded campaigns say of two releases; measures
 of_verb("list", "Print the releases, flows, profiles, metrics or engines: `-- releases`.")
 of_verb("status", "Print what the bench sessions measure, what is measured already, and how long the rest takes.")
 of_verb("self-test", "Show by known slowdowns and A/A comparisons how far verdicts can be trusted; hours, resumable.")
+of_verb("gate-trials", "Show what a gate catches and calls wrongly, on known candidates; hours, resumable.")
 of_verb(
     "bench-self", "Measure the suite itself: overhead of a bench session, install, listing, collating.",
     "bench-self", "--nox-python", sys.executable,

@@ -25,7 +25,7 @@ TARGETS = {matrix.session_name(*target, verb): (verb, *target) for verb in VERBS
 OWN = {"lint", "tests"}
 ON_TOOLS = {
     "collate", "bench-mock", "bench-self", "compare", "count", "gate", "attribute", "find", "show", "list", "status",
-    "self-test",
+    "gate-trials", "self-test",
 }  # fmt: skip
 FIXED = OWN | ON_TOOLS | {"tools", "lock"}
 

@@ -49,23 +49,25 @@ class CountedArms:
 
 
 def measure(
-    suite: Suite, requested: Campaign, processes: int, options: session.Options, system: System, metric: str = METRIC
-) -> list[CountedArms]:
-    """Count what is not recorded yet; EnvironmentBuildError without a valgrind that counts.
+    suite: Suite, requested: Campaign, processes: int, options: session.Options, system: System, metric: str = METRIC,
+    first: int = 1,
+) -> list[CountedArms]:  # fmt: skip
+    """Count what is not recorded yet, from process number `first` on; ValgrindError without a valgrind that counts.
 
     InvalidMeasurementError, or why a server failed, when an arm has no valid count.
     """
     locks = {arm.release.version: arm.lock for arm in requested.arms}
     wanted = [
         _spec(requested, scenario, arm, number)
-        for number in range(1, processes + 1)
+        for number in range(first, first + processes)
         for scenario in requested.scenarios
         for arm in requested.arms
     ]
     missing = existing_runs.missing(suite, wanted, options.results, machine.describe(), locks)
     if missing:
         _make(suite, missing, locks, options, system)
-    return [_arms(requested, scenario, processes, options.results, metric) for scenario in requested.scenarios]
+    numbers = range(first, first + processes)
+    return [_arms(requested, scenario, numbers, options.results, metric) for scenario in requested.scenarios]
 
 
 def expected_s(requested: Campaign, processes: int) -> float:
@@ -100,10 +102,10 @@ def _make(
         raise errors[0]
 
 
-def _arms(requested: Campaign, scenario: CampaignScenario, processes: int, results: Path, metric: str) -> CountedArms:
+def _arms(requested: Campaign, scenario: CampaignScenario, numbers: range, results: Path, metric: str) -> CountedArms:
     here = machine.describe()
     whole = []
-    for number in range(1, processes + 1):
+    for number in numbers:
         runs = {}
         for place, arm in enumerate(requested.arms, BASELINE):
             run = existing_runs.newest(_spec(requested, scenario, arm, number), arm.lock, results, here)

@@ -25,10 +25,17 @@ _METRIC = next(metric for metric in METRICS if metric.name == counted_arms.METRI
 Judged = tuple[ArmComparison, tuple[Case, ...]]
 
 
-def judge(suite: Suite, requested: Campaign, allowed: float, options: session.Options, system: System) -> list[Judged]:
-    """One case for each scenario; ValgrindError where nothing can be counted. `allowed`: a log ratio."""
+def judge(
+    suite: Suite, requested: Campaign, allowed: float, options: session.Options, system: System, *, trial: int = 0
+) -> list[Judged]:
+    """One case for each scenario; ValgrindError where nothing can be counted. `allowed`: a log ratio.
+
+    `trial`: how many gates had processes of their own before, which this one must not use again.
+    """
+    first = trial * MOST_PROCESSES + 1
     for processes in range(1, MOST_PROCESSES + 1):
-        found = [_judged(one, allowed) for one in counted_arms.measure(suite, requested, processes, options, system)]
+        counts = counted_arms.measure(suite, requested, processes, options, system, first=first)
+        found = [_judged(one, allowed) for one in counts]
         if all(case.decision != "undecided" for _, (case,) in found):
             break
     return found

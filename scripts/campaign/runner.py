@@ -101,6 +101,8 @@ class _CampaignState:
         rounds = self.rounds(series)
         if self.rule.budget_s is None:
             return rounds >= self.rule.rounds
+        if not self.rule.afresh and rounds and rounds >= self.rule.last_round(self.requested, rounds):
+            return True  # as planned, and no repetition is wanted
         return self.rule.is_due(self.requested, rounds) and self.settled(series)
 
 

@@ -129,7 +129,7 @@ def add_campaign_options(parser: Parser, *, at_once: bool = False, profile_of_me
         "--dry-run", action="store_true",
         help="print the plan and its time, and measure nothing; the wheels and the lock of a candidate are still made",
     )  # fmt: skip
-    _add_output_options(parser)
+    add_output_options(parser)
 
 
 def add_python_option(parser: Parser, *, shown: bool = True) -> None:
@@ -140,7 +140,7 @@ def add_python_option(parser: Parser, *, shown: bool = True) -> None:
 
 def add_session_options(parser: Parser) -> None:
     """How a measuring session is carried out."""
-    _add_output_options(parser)
+    add_output_options(parser)
     only = parser.add_mutually_exclusive_group()
     only.add_argument(
         "--dry-run", action="store_true", help="print the plan, the commands and the time; measure nothing"
@@ -148,7 +148,8 @@ def add_session_options(parser: Parser) -> None:
     only.add_argument("--install-only", action="store_true", help="build the virtualenv, and measure nothing")
 
 
-def _add_output_options(parser: Parser) -> None:
+def add_output_options(parser: Parser) -> None:
+    """Where and how runs are recorded."""
     parser.add_argument(
         "--keep-logs",
         action="store_true",

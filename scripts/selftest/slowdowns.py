@@ -20,6 +20,7 @@ from string import Template
 
 from scripts.config.errors import EnvironmentBuildError
 
+UNCHANGED = "unchanged"  # the candidate that is the release itself
 DISTRIBUTIONS = ("promptflow", "promptflow-core", "promptflow-devkit", "promptflow-tracing")
 _MODULE = "promptflow/core/_serving/flow_invoker.py"
 _PLACES = {  # each request to /score passes one of them once, whatever its flow: Flask the first, FastAPI the second
@@ -34,6 +35,9 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first day that a zip can name
 # on Python 3.11, 9205 iterations took 5.74 % of what the 150 000 of the reference took (median of 8 runs), which
 # is 0.2525 ms where the reference takes 4.4 ms.
 _ITERATIONS_PER_MS = 36_500
+# Callgrind counts so many instructions an iteration on CPython 3.11, and of 1.18.5 on FastAPI with static_async 10.2
+# million a request (results/runs/count).
+_INSTRUCTIONS_PER_ITERATION, _REQUEST_INSTRUCTIONS = 206, 10.2e6
 _REQUEST_CPU_MS = 5.4  # of 1.12.0 under the `compare` profile, where the reference loop takes 4.4 ms
 
 _INJECTED = Template("""
@@ -81,7 +85,7 @@ class Slowdown:
     awaited: str  # the same on FastAPI, in a coroutine
 
 
-def _cpu(percent: int) -> Slowdown:
+def cpu(percent: int) -> Slowdown:
     """Counted work, not a clock: like all other work it takes longer where cores are slower."""
     spent_ms = _REQUEST_CPU_MS * percent / 100
     work = f"work({round(spent_ms * _ITERATIONS_PER_MS)})"
@@ -89,7 +93,18 @@ def _cpu(percent: int) -> Slowdown:
     return Slowdown(name=f"cpu-{percent}", what=what, metric="cpu_per_request_ms", sync=work, awaited=work)
 
 
-def _wait(wait_ms: int) -> Slowdown:
+def work(percent: float) -> Slowdown:
+    """Work by a share of a request's instructions, for verdicts on counts."""
+    iterations = round(_REQUEST_INSTRUCTIONS * percent / 100 / _INSTRUCTIONS_PER_ITERATION)
+    loop = f"work({iterations})"
+    what = f"{percent:g} % more instructions in each request ({iterations} iterations of a loop)"
+    return Slowdown(
+        name=f"work-{percent:g}", what=what, metric="instructions_per_request", sync=loop, awaited=loop
+    )  # fmt: skip
+
+
+def wait(wait_ms: int) -> Slowdown:
+    """A wait in each request."""
     sleep = f"sleep({wait_ms / 1000})"
     return Slowdown(
         name=f"wait-{wait_ms}",
@@ -100,28 +115,30 @@ def _wait(wait_ms: int) -> Slowdown:
     )
 
 
-def _once(name: str, what: str, metric: str, statement: str) -> Slowdown:
+def once(name: str, what: str, metric: str, statement: str) -> Slowdown:
     """At the first request of each worker. The count is a single step, so that of two threads only one is first."""
     code = f"if next(calls) == 0: {statement}"
     return Slowdown(name=name, what=what, metric=metric, sync=code, awaited=code)
 
 
 SLOWDOWNS: tuple[Slowdown, ...] = (
-    _cpu(2),
-    _cpu(5),
-    _cpu(10),
-    _wait(3),
-    _wait(10),
+    cpu(2),
+    cpu(5),
+    cpu(10),
+    wait(3),
+    wait(10),
     # Not zeros: the kernel would not back them by memory of their own.
-    _once("memory-20", "20 MB more memory in each worker", "memory_end_bytes",
+    once("memory-20", "20 MB more memory in each worker", "memory_end_bytes",
           'kept.append(bytearray(b"1") * 20_000_000)'),
     # Blocks FastAPI's event loop, as a late import would, but for a time that no core's speed changes.
-    _once("first-400", "400 ms more in the first request of each worker", "first_answer_ms", "time.sleep(0.4)"),
+    once("first-400", "400 ms more in the first request of each worker", "first_answer_ms", "time.sleep(0.4)"),
 )  # fmt: skip
 
 
-def build(slowdown: Slowdown, site_packages: Path, into: Path) -> Path:
+def build(slowdown: Slowdown | None, site_packages: Path, into: Path) -> Path:
     """Write a wheel of each of DISTRIBUTIONS to a directory of `into` named after the slowdown; return the directory.
+
+    None: wheels of the unchanged release, in a directory called "unchanged".
 
     EnvironmentBuildError when a distribution or the place to inject into is missing.
     """
@@ -129,10 +146,10 @@ def build(slowdown: Slowdown, site_packages: Path, into: Path) -> Path:
     for name in DISTRIBUTIONS:
         installed = _installed(name, site_packages)
         contents = _contents(installed)
-        if name == "promptflow-core":
+        if name == "promptflow-core" and slowdown is not None:
             contents[_MODULE] = _inject(slowdown, contents.get(_MODULE, b""))
         wheels[_wheel_name(installed)] = _wheel(contents, _dist_info(installed))
-    directory = into / slowdown.name
+    directory = into / (slowdown.name if slowdown else UNCHANGED)
     directory.mkdir(parents=True, exist_ok=True)
     for wheel_name, content in wheels.items():
         (directory / wheel_name).write_bytes(content)

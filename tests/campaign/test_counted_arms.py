@@ -59,7 +59,9 @@ def test_gate_counts_until_it_is_decided(
     """One process of each release, and another of each while half a percent is neither excluded nor certain."""
     found: list[int] = []
 
-    def measure(_suite: object, _requested: object, number: int, *_others: object) -> list[CountedArms]:
+    def measure(
+        _suite: object, _requested: object, number: int, *_others: object, **_named: object
+    ) -> list[CountedArms]:
         found.append(number)
         return [arms(*processes[number - 1])]
 
@@ -71,7 +73,7 @@ def test_gate_counts_until_it_is_decided(
 def test_noise_of_the_arms_themselves_where_no_other_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the first process of each release nothing can be decided; the second tells the noise."""
     rows = {1: ([1000.0], [1000.0]), 2: ([1000.0, 1000.5], [1000.0, 1000.4])}
-    monkeypatch.setattr(counted_arms, "measure", lambda *wanted: [arms(*rows[wanted[2]], noise=None)])
+    monkeypatch.setattr(counted_arms, "measure", lambda *wanted, **_named: [arms(*rows[wanted[2]], noise=None)])
     ((_, (case,)),) = counted_gate.judge(None, None, math.log1p(0.005), None, None)  # type: ignore[arg-type]
     assert (case.rounds, case.decision) == (2, "pass")
 

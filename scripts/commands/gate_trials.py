@@ -1,0 +1,182 @@
+"""Gate trials: `nox -s gate-trials` shows what a gate catches, misses and calls wrongly, on candidates that are known.
+
+Hours of a quiet machine; resumable: a trial that is recorded is judged again, not measured again. Writes
+results/gate-trials.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from scripts.campaign import counted_gate, request, runner
+from scripts.campaign.gate_rule import GateRule
+from scripts.campaign.request import Selection
+from scripts.commands import campaign_options, cli
+from scripts.commands.gate import BUDGET_S
+from scripts.config import matrix_file
+from scripts.config.errors import EXIT_OK, NothingMeasuredError
+from scripts.config.load_profiles import COUNT, DUET
+from scripts.config.matrix import Suite
+from scripts.environments.candidates import Arm
+from scripts.host import machine
+from scripts.host.process import RealSystem, System, terminate_as_exception
+from scripts.host.progress import Progress
+from scripts.inference import gate_defaults
+from scripts.inference.paired_rounds import PairedRounds
+from scripts.measure import session
+from scripts.report.pages import comparison_page, gate_trials_page
+from scripts.report.pages.gate_trials_page import Row
+from scripts.report.tables import gate_text
+from scripts.selftest import gate_simulation, gate_trials, slowdowns
+from scripts.selftest.gate_trials import CANDIDATES, Candidate, Trial
+
+RELEASE, ENGINE, FLOW = "1.18.5", "fastapi", "static_async"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Bench:
+    """What all trials share."""
+
+    suite: Suite
+    baseline: Arm
+    arms: dict[str, Arm]  # by name of the candidate
+    options: session.Options
+    system: System
+
+
+def main(argv: list[str]) -> int:
+    """Make the trials that are missing, as long as there is time, and write the page."""
+    args = _arguments(argv)
+    terminate_as_exception()
+    suite, system = matrix_file.load(), RealSystem()
+    baseline = request.resolved(suite, RELEASE, system)
+    chosen = [one for one in CANDIDATES if not args.only or one.name in args.only]
+    if args.dry_run:
+        print(_describe(chosen))
+        return EXIT_OK
+    bench = _Bench(
+        suite=suite, baseline=baseline, arms=_built(suite, baseline, chosen, system),
+        options=campaign_options.options(args), system=system,
+    )  # fmt: skip
+    ends = math.inf if args.budget is None else system.monotonic() + args.budget
+    trials: list[Trial] = []
+    measured: list[PairedRounds] = []
+    for number, candidate in _order(chosen):
+        if system.monotonic() > ends:
+            break
+        print(f"trial {number + 1} of {candidate.trials}: {candidate.name}", flush=True)
+        trial, rounds = _trial(bench, candidate, number)
+        print(f"{candidate.name}: {trial.result}, {trial.minutes:.1f} minutes", flush=True)
+        trials.append(trial)
+        measured += rounds
+    return _write(args, chosen, trials, measured)
+
+
+def _order(chosen: list[Candidate]) -> Iterator[tuple[int, Candidate]]:
+    """The first trial of each, then the second of each, and so on: every stop leaves something of all."""
+    for number in range(max(one.trials for one in chosen)):
+        yield from ((number, one) for one in chosen if number < one.trials)
+
+
+def _trial(bench: _Bench, candidate: Candidate, number: int) -> tuple[Trial, list[PairedRounds]]:
+    """Make one, or judge it again from its records."""
+    arms = [bench.baseline, bench.arms[candidate.name]]
+    wanted = Selection(engines=(ENGINE,), flows=(FLOW,), profile=COUNT)
+    counting = request.planned(bench.suite, wanted, arms)
+    allowed = math.log1p(gate_defaults.COUNTED.allowed)
+    if candidate.counts_only:
+        allowed = _SMALLEST
+    counts = counted_gate.judge(bench.suite, counting, allowed, bench.options, bench.system, trial=number)
+    cases = [case for _, found in counts for case in found]
+    timed: list[PairedRounds] = []
+    round_s = 0.0
+    if not candidate.counts_only:
+        requested = replace(request.planned(bench.suite, replace(wanted, profile=DUET), arms), again=number)
+        limits, round_s = gate_defaults.limits(), requested.round_s
+        rule = GateRule(
+            budget_s=BUDGET_S, limits=limits, afresh=False,
+            minimum_effect={name: limit for name, limit in limits.items() if name != gate_defaults.FAILURES},
+        )  # fmt: skip
+        result = runner.measure(requested, rule, bench.options, bench.system)
+        runner.require_whole(requested, result)
+        cases += [case for one in result.judged for case in rule.decide(requested, one)]
+        timed = list(result.paired)
+    counted = [one.paired for one, _ in counts]
+    minutes = gate_trials.minutes(counted, timed, machine.cores(), round_s)
+    return Trial(candidate=candidate, cases=tuple(cases), minutes=minutes), timed or counted
+
+
+_SMALLEST = math.log1p(0.0025)  # allowed of trials on counts alone: half of the smallest change that is injected
+
+
+def _built(suite: Suite, baseline: Arm, chosen: list[Candidate], system: System) -> dict[str, Arm]:
+    """By name, a candidate like any other: a directory of wheels, made of the release's virtualenv."""
+    with Progress(system.monotonic) as progress:
+        prepared = session.install(RELEASE, baseline.lock, suite.python, system, progress)
+    into = session.SCRATCH / "gate-trials"
+    return {
+        one.name: request.resolved(
+            suite, str(slowdowns.build(one.slowdown, prepared.environment.site_packages, into)), system
+        )
+        for one in chosen
+    }
+
+
+def _write(args: argparse.Namespace, chosen: list[Candidate], trials: list[Trial], measured: list[PairedRounds]) -> int:
+    """Write the page, and print it."""
+    if not measured:
+        raise NothingMeasuredError("no trial was made", then="repeat this command with more time: --budget 1h")
+    page = gate_trials_page.render(
+        [_row(one, [trial for trial in trials if trial.candidate == one]) for one in chosen],
+        release=RELEASE,
+        scenario=f"{ENGINE} {FLOW}",
+        about=comparison_page.about(measured[-1]),
+        simulated=gate_simulation.tables(),
+    )
+    (args.results / "gate-trials.md").write_bytes(page)
+    print(page.decode())
+    return EXIT_OK
+
+
+def _row(candidate: Candidate, trials: list[Trial]) -> Row:
+    shown = [
+        case
+        for trial in trials
+        for case in trial.cases
+        if case.metric.name in candidate.metrics[:1] and case.change is not None
+    ]
+    return Row(
+        name=candidate.name,
+        what=candidate.what,
+        judged_by="counts" if candidate.counts_only else "gate",
+        wanted=candidate.trials,
+        results=tuple(trial.result for trial in trials),
+        others=tuple(other for trial in trials for other in trial.others),
+        changes=tuple(gate_text.change(case) for case in sorted(shown, key=lambda case: case.change or 0.0)),
+        minutes=tuple(trial.minutes for trial in trials),
+    )
+
+
+def _describe(chosen: list[Candidate]) -> str:
+    lines = [f"{one.trials} trials: {one.name}, {one.what}" for one in chosen]
+    counts = sum(one.trials for one in chosen if one.counts_only)
+    gates = sum(one.trials for one in chosen) - counts
+    hours = (gates * (BUDGET_S + 90) + counts * 90) / 3600
+    return "\n".join([*lines, f"about {hours:.1f} hours at most; --budget stops earlier, and a repetition goes on"])
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = cli.parser(
+        "gate_trials", "Show what a gate catches, misses and calls wrongly, on candidates that are known."
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], choices=[one.name for one in CANDIDATES], metavar="NAME",
+        help="only trials of this candidate; repeatable (default: all); --dry-run lists them",
+    )  # fmt: skip
+    parser.add_argument("--budget", type=cli.duration_s, metavar="TIME", help="begin no trial after this time, e.g. 1h")
+    parser.add_argument("--dry-run", action="store_true", help="print the trials and their time, and measure nothing")
+    cli.add_output_options(parser)
+    return parser.parse_args(argv)
