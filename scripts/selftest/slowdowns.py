@@ -85,9 +85,9 @@ class Slowdown:
     awaited: str  # the same on FastAPI, in a coroutine
 
 
-def cpu(percent: int) -> Slowdown:
+def cpu(percent: int, request_ms: float = _REQUEST_CPU_MS) -> Slowdown:
     """Counted work, not a clock: like all other work it takes longer where cores are slower."""
-    spent_ms = _REQUEST_CPU_MS * percent / 100
+    spent_ms = request_ms * percent / 100
     work = f"work({round(spent_ms * _ITERATIONS_PER_MS)})"
     what = f"{spent_ms:.2f} ms more CPU time in each request, about {percent} %"
     return Slowdown(name=f"cpu-{percent}", what=what, metric="cpu_per_request_ms", sync=work, awaited=work)

@@ -169,8 +169,12 @@ def test_ctrl_c_ends_the_servers_of_all_runs(tmp_path: Path, context: RunContext
             while True:
                 own.system.sleep(0.01)
 
-    with pytest.raises(KeyboardInterrupt):
-        side_by_side.make(dataclasses.replace(context, system=RealSystem()), [spec, spec], 2, one)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            side_by_side.make(dataclasses.replace(context, system=RealSystem()), [spec, spec], 2, one)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert [child.code() for child in children] == [-signal.SIGTERM, -signal.SIGTERM]
 
 
