@@ -42,8 +42,7 @@ def expanded(suite: Suite, text: str) -> list[str]:
             f"{text} is not a range FIRST..LAST",
             then=f"repeat this command with {first or versions[0]}..{last.lstrip('.') or versions[-1]}",
         )
-    for end in (first, last):
-        suite.release(end)
+    first, last = (suite.release(end).version for end in (first, last))
     if versions.index(first) > versions.index(last):
         raise UsageError(
             f"{text} is a range whose first release is newer than its last",

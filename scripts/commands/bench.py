@@ -58,7 +58,8 @@ def main(argv: list[str]) -> int:
 def _arguments(argv: list[str]) -> argparse.Namespace:
     mock = "--mock" in argv  # as the session bench-mock calls it
     description = "Measure a release, served by one engine, under a load profile."
-    parser = cli.target_parser("bench", description, argv, required=False)
+    of_session = mock or "--release" in argv
+    parser = cli.target_parser("bench", description, argv, required=False) if of_session else _by_name(description)
     if mock:
         parser.prog, parser.description = "nox -s bench-mock --", "Measure the mock API alone, under a load profile."
     parser.add_argument("--mock", action="store_true", help=argparse.SUPPRESS)
@@ -72,7 +73,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     cli.add_flow_options(parser, shown=not mock)
     cli.add_session_options(parser)
     args = parser.parse_args(argv)
-    if not args.mock and not (args.release and args.engine):
+    if of_session and not args.mock and not (args.release and args.engine):
         parser.error("name --release and --engine, or --mock")
     of_a_target = [f"--{name}" for name in ("release", "engine", "flow", "python") if getattr(args, name)]
     if args.mock and of_a_target:
@@ -80,21 +81,37 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     return args
 
 
+def _by_name(description: str) -> cli.Parser:
+    """The parser of the session without a release in its name."""
+    parser = cli.parser("bench", description)
+    parser.add_argument("release", metavar="RELEASE", help="a release such as 1.12.0, or latest")
+    parser.add_argument("--engine", metavar="NAME", help="the engine that serves it (default: all that it has)")
+    return parser
+
+
 def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
     if args.mock:
         return plan.make_mock(suite, profile=args.profile, rounds=args.rounds)
+    release = suite.release(args.release)
     if args.profile == COUNT:
         raise UsageError(
-            f"profile {COUNT} counts work, and measures no time", then=f"nox -s {COUNT}-{args.release}-{args.engine}"
+            f"profile {COUNT} counts work, and measures no time", then=f"nox -s {COUNT} -- {release.version}"
         )
-    return plan.make(
-        suite,
-        release=args.release,
-        engine=args.engine,
-        flow_names=args.flow,
-        profile=args.profile,
-        python=args.python,
-        rounds=args.rounds,
+    engines = [args.engine] if args.engine else [one.name for one in suite.engines if suite.has_engine(release, one)]
+    return Plan(
+        runs=tuple(
+            run
+            for engine in engines
+            for run in plan.make(
+                suite,
+                release=release.version,
+                engine=engine,
+                flow_names=args.flow,
+                profile=args.profile,
+                python=args.python,
+                rounds=args.rounds,
+            ).runs
+        )
     )
 
 

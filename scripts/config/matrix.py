@@ -17,6 +17,7 @@ from scripts.config.load_profiles import COUNT, Capacity, Counting, Profile
 from scripts.config.support import Behaviour, Cause, Unsupported
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+LATEST = "latest"  # stands for the newest release
 MOCK = "mock"  # in place of a release, for runs against the mock API alone
 
 
@@ -93,8 +94,13 @@ class Suite:
         return tuple(dict.fromkeys(scenario.flow for scenario in self.scenarios))
 
     def release(self, version: str) -> Release:
-        """The release row; an unknown one is a UsageError."""
-        return _find(self.releases, "version", version, "release")
+        """The release row, also as v1.12.0 or `latest`; an unknown one is a UsageError."""
+        return self.named(version) or _find(self.releases, "version", version, "release")
+
+    def named(self, text: str) -> Release | None:
+        """The release that a text names; None for any other text."""
+        version = self.releases[-1].version if text == LATEST else text.removeprefix("v")
+        return next((release for release in self.releases if release.version == version), None)
 
     def engine(self, name: str) -> Engine:
         """The engine; an unknown one is a UsageError."""

@@ -71,7 +71,7 @@ def require_exists(suite: Suite, spec: str) -> None:
 
 
 def _is_release(suite: Suite, spec: str) -> bool:
-    return spec in [release.version for release in suite.releases]
+    return suite.named(spec) is not None
 
 
 def _release(suite: Suite, release: Release, as_of: date | None, uv: str, system: System) -> Arm:

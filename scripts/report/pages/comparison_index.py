@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from scripts.inference import comparison
-from scripts.inference.comparison import Floors
-from scripts.inference.paired_rounds import PairedRounds
+from scripts.inference.comparison import ArmComparison, Floors
+from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.report.charts import forest_plot
 from scripts.report.charts.svg import Files
 from scripts.report.pages import comparison_page, templates
-from scripts.report.tables.formatting import listed
+from scripts.report.tables import effect_text, markdown
+from scripts.report.tables.formatting import Markdown, filled, listed
 
 FOLDER = "comparisons"
+_MOST_NAMED = 4  # metrics in an answer
 MOST_ARMS = 8  # a campaign with more is shown release by release in results/README.md
 
 
@@ -28,15 +31,62 @@ def render(campaigns: Iterable[PairedRounds], floors: Floors) -> Files:
     for campaign, group in by_campaign.items():
         if not _is_large(group):
             files |= _page(campaign, group, floors)
-    entries = [_entry(campaign, group) for campaign, group in by_campaign.items()]
-    files[f"{FOLDER}/README.md"] = templates.render("comparisons.md.j2", entries=entries[::-1])
+    entries = [_entry(campaign, group, floors) for campaign, group in by_campaign.items()][::-1]
+    files[f"{FOLDER}/README.md"] = templates.render(
+        "comparisons.md.j2",
+        table=_table([one for one in entries if not one.of_suite]),
+        of_suite=_table([one for one in entries if one.of_suite]),
+        folded=sum(one.of_suite for one in entries),
+    )
     return files
 
 
-def _entry(campaign: str, found: list[PairedRounds]) -> dict[str, str]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Entry:
+    """One campaign, as a reader asks for it."""
+
+    question: Markdown
+    answer: str
+    rounds: int
+    profile: str
+    day: str
+    of_suite: bool  # it tests the suite itself: a release with itself, or with candidates of the same version
+
+
+def _entry(campaign: str, found: list[PairedRounds], floors: Floors) -> _Entry:
     scenarios = listed([f"{one.engine} {one.flow}" for one in found])
     page = "../README.md" if _is_large(found) else f"{campaign}.md"
-    return {"page": page, "title": f"{scenarios}: {title(found)}", "about": comparison_page.about(found[0])}
+    record = found[0].rounds[0].runs[BASELINE].record
+    return _Entry(
+        question=filled("[{}]({}), {}", title(found), page, scenarios),
+        answer="release by release" if _is_large(found) else _answer(comparison.judge(found, floors)),
+        rounds=min(len(one.rounds) for one in found),
+        profile=record.requested.profile.name,
+        day=record.started_at[:10],
+        of_suite=len({release.partition("+")[0] for one in found for release in one.releases.values()}) == 1,
+    )
+
+
+def _answer(judged: Sequence[ArmComparison]) -> str:
+    """What got worse, then what got better, the largest changes first."""
+    parts = []
+    for verdict, word in (("regression", "worse"), ("improvement", "better")):
+        found = [effect for one in judged for effect in one.effects if effect.verdict == verdict and effect.interval]
+        found.sort(key=lambda effect: -abs(effect.interval.estimate if effect.interval else 0.0))
+        named = {effect.metric.words: effect_text.change(effect) for effect in reversed(found)}
+        shown = [f"{name} {change}" for name, change in reversed(named.items())]
+        more = f" and {len(shown) - _MOST_NAMED} more" if len(shown) > _MOST_NAMED else ""
+        if shown:
+            parts.append(f"{word}: {', '.join(shown[:_MOST_NAMED])}{more}")
+    if parts:
+        return "; ".join(parts)
+    open_ = any(effect.open for one in judged for effect in one.effects)
+    return "nothing is certain yet" if open_ else "nothing changed beyond its threshold"
+
+
+def _table(entries: Sequence[_Entry]) -> Markdown:
+    rows = [[one.question, one.answer, str(one.rounds), one.profile, one.day] for one in entries]
+    return markdown.narrow(markdown.markdown(("Question", "Answer", "Rounds", "Profile", "Measured"), rows, labels=5))
 
 
 def _is_large(found: list[PairedRounds]) -> bool:

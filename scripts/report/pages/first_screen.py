@@ -52,6 +52,30 @@ def sentences(suite: Suite, histories: Sequence[ReleaseHistory]) -> list[Markdow
     ]
 
 
+def of_release(suite: Suite, release: str, histories: Sequence[ReleaseHistory]) -> list[Markdown]:
+    """One release against the one before, and as what it stands among all."""
+    with_it = [one for one in histories if release in one.releases and not one.at_once]
+    if not with_it:
+        return []
+    before = [one.releases[one.releases.index(release) - 1] for one in with_it if one.releases[0] != release]
+    found = [_Found(scenario=_title(suite, one), change=c) for one in with_it for c in one.changes(release)]
+    places = [
+        (column.metric, cell, panel.title)
+        for panel in (_panel(suite, one) for one in with_it)
+        for column in panel.columns
+        for cell in column.cells
+        if cell.release == release and (cell.is_best or cell.is_worst)
+    ]
+    told = []
+    if before:
+        told.append(filled("**Against {}**: {}.", max(before, key=grouping.release_key), _told(found)))
+    for word, extreme in (("best", True), ("worst", False)):
+        named = list(dict.fromkeys(metric for metric, cell, _ in places if cell.is_best == extreme))
+        if named:
+            told.append(filled("**The {} of all releases** in {}.", word, listed(named)))
+    return told
+
+
 def chart(suite: Suite, histories: Sequence[ReleaseHistory]) -> Chart:
     """The heat map of all scenarios, the newest release on top."""
     releases = {release for one in histories for release in one.releases}

@@ -9,15 +9,20 @@ from scripts.analysis import grouping, operational_laws
 from scripts.analysis.grouping import Cell, best_first
 from scripts.config.matrix import Suite
 from scripts.inference import lock_diff
+from scripts.inference.release_history import ReleaseHistory
 from scripts.records.schema import RunRecord
 from scripts.records.storage import read_timeline
 from scripts.report.charts import svg, timeline
 from scripts.report.charts.svg import Chart, Files
-from scripts.report.pages import templates
-from scripts.report.tables import markdown, notes
+from scripts.report.pages import first_screen, templates
+from scripts.report.tables import change_table, markdown, notes
 from scripts.report.tables.findings import Finding, findings
 from scripts.report.tables.formatting import Markdown, code, filled, joined, prose
 from scripts.report.tables.published import Published, PublishedScenario
+
+
+CHANGELOG = "https://github.com/microsoft/promptflow/blob/main/src/promptflow/CHANGELOG.md"
+RELEASES = "https://github.com/microsoft/promptflow/releases"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +64,12 @@ class Neighbour:
     moved: str  # what differs between the two locks; "" where either has no run with a virtualenv
 
 
-def render(suite: Suite, release: str, cells: Mapping[str, Sequence[Cell]], report: Published | None) -> Files:
+def render(
+    suite: Suite, release: str, cells: Mapping[str, Sequence[Cell]], report: Published | None,
+    histories: Sequence[ReleaseHistory] = (),
+) -> Files:  # fmt: skip
     """The files of one release, by path relative to results/. `cells`: of all releases that have a page, in order."""
+    of_release = [one for one in histories if release in one.releases]
     folder = f"v{release}"
     profiles = [_shown(suite, group) for group in grouping.by_profile(suite, cells[release])]
     shown = [cell for group in profiles for cell, _ in group]
@@ -71,6 +80,10 @@ def render(suite: Suite, release: str, cells: Mapping[str, Sequence[Cell]], repo
     page = templates.render(
         "release.md.j2",
         release=release,
+        answers=first_screen.of_release(suite, release, of_release),
+        changes=change_table.table(suite, of_release, release),
+        changelog=CHANGELOG,
+        releases=f"{RELEASES}?q={release}",
         constrained=_constrained(suite, release),
         previous=_neighbour(release, cells, -1, suite.python),
         following=_neighbour(release, cells, 1, suite.python),

@@ -69,7 +69,7 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     }
     own = _by_release(grouped)
     for release in own:
-        files |= release_page.render(suite, release, own, reports.get(release))
+        files |= release_page.render(suite, release, own, reports.get(release), histories)
     return Derived(files=_drawn(results, files, spread), skipped=skipped)
 
 

@@ -23,33 +23,47 @@ class ChangeTable:
     """The table, and the causes that its numbers stand for."""
 
     text: Markdown
+    rows: int = 0
     causes: list[Markdown] = field(default_factory=list)
 
 
-def table(suite: Suite, histories: Sequence[ReleaseHistory]) -> ChangeTable:
-    """All changes beyond noise; what came with a release stands in its first row."""
-    found = [(history, change) for history in histories for metric in history.metrics for change in metric.changes]
+def table(suite: Suite, histories: Sequence[ReleaseHistory], release: str | None = None) -> ChangeTable:
+    """All changes beyond noise, or those of one release; what came with a release stands in its first row."""
+    found = [
+        (history, change)
+        for history in histories
+        for metric in history.metrics
+        for change in metric.changes
+        if change.release == release or release is None
+    ]
     found.sort(key=lambda one: (one[1].metric.name, one[0].engine, one[0].flow))
     found.sort(key=lambda one: grouping.release_key(one[1].release), reverse=True)
     made = ChangeTable(text=Markdown())
     rows, said = [], ""
     for history, change in found:
-        release = change.release
-        first = release != said
+        first = change.release != said
         rows.append(
             [
-                filled("[{}](v{}/README.md)", release, release) if first else "",
+                _name(change, linked=release is None) if first else "",
                 change.metric.words,
                 f"{history.engine} {history.flow}",
                 *_size(change.interval),
                 _better(change),
                 _why(suite, history, change, made.causes),
-                came_with(suite, histories, release) if first else "",
+                came_with(suite, histories, change.release) if first else "",
             ]
         )
-        said = release
+        said = change.release
+    made.rows = len(rows)
     made.text = markdown.narrow(markdown.markdown(_HEADERS, rows, labels=3, remarks=3))
     return made
+
+
+def _name(change: ChangePoint, *, linked: bool) -> Markdown:
+    """The release; with a link from the page of all releases, and with the release before it on its own page."""
+    if linked:
+        return filled("[{}](v{}/README.md)", change.release, change.release)
+    return filled("{} against {}", change.release, change.before)
 
 
 def _size(interval: Interval) -> list[str]:

@@ -52,11 +52,35 @@ def test_index_names_scenario_and_arms_the_newest_first() -> None:
     """Campaigns of different flows can be distinguished before they are opened."""
     lines = render([*OLDER, *NEWER])["comparisons/README.md"].decode().splitlines()
     assert lines[:3] == [templates.MARKER, "", "# Comparisons"]
-    assert "[glossary](../../docs/glossary.md)" in lines[4]
-    assert [line.partition(").")[0] for line in lines if line.startswith("- ")] == [
-        "- [fastapi flex_async: 1.12.0, 1.18.5 against 1.11.0](aaaaaaaaaaaa.md",
-        "- [fastapi static_async: 1.18.5 against 1.12.0](bbbbbbbbbbbb.md",
+    assert "[glossary](../../docs/glossary.md)" in lines[5]
+    assert [line for line in lines if line.startswith("| [")] == [
+        "| [1.12.0, 1.18.5 against 1.11.0](aaaaaaaaaaaa.md), fastapi flex_async | nothing changed beyond its threshold "
+        "| 4 | compare | 2026-11-01 |",
+        "| [1.18.5 against 1.12.0](bbbbbbbbbbbb.md), fastapi static_async | nothing changed beyond its threshold "
+        "| 4 | report | 2026-11-01 |",
     ]
+
+
+def test_answer_has_the_largest_changes_first() -> None:
+    """What got worse, then what got better."""
+    figures: dict[str, list[list[float | None]]] = {
+        "ready_s": [[1.0, 1.01, 1.02, 1.0], [2.0, 2.01, 2.02, 2.0]],
+        "memory_end_bytes": [[1e8, 1.01e8, 1e8, 1e8], [1.2e8, 1.21e8, 1.2e8, 1.2e8]],
+        "cpu_per_request_ms": [[6.0, 6.01, 6.02, 6.0], [3.0, 3.01, 3.02, 3.0]],
+    }
+    page = render(campaign(TWO, 4, figures))["comparisons/README.md"].decode()
+    assert "| worse: ready +99.0 %, memory end +19.9 %; better: CPU per request -49.9 % |" in page.replace("+99.2", "+99.0")
+
+
+def test_comparisons_of_one_release_are_folded() -> None:
+    """A release with itself, and with candidates of the same version, answer no question about releases."""
+    runs = [*OLDER, *campaign(SAME, 4, name="aa", first=40), *campaign(("1.12.0", "1.12.0+abc"), 4, name="bb", first=60)]
+    before, fold, after = render(runs)["comparisons/README.md"].decode().partition("<details>")
+    assert fold
+    assert "(bbbbbbbbbbbb.md)" in before
+    assert "2 comparisons of a release with itself" in after
+    assert "(aa.md)" in after
+    assert "(bb.md)" in after
 
 
 def test_series_of_one_campaign_share_a_page() -> None:
