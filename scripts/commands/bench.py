@@ -85,7 +85,7 @@ def _by_name(description: str) -> cli.Parser:
     """The parser of the session without a release in its name."""
     parser = cli.parser("bench", description)
     parser.add_argument("release", metavar="RELEASE", help="a release such as 1.12.0, or latest")
-    parser.add_argument("--engine", metavar="NAME", help="the engine that serves it (default: all that it has)")
+    parser.add_argument("--engine", metavar="NAME", help="the engine that serves it (default: all)")
     return parser
 
 

@@ -193,7 +193,6 @@ def test_shell_sees_that_the_reader_went_away(arguments: str) -> None:
         ([*TARGET, "--rounds", "three"], "argument --rounds: invalid int value: 'three'"),
         ([*TARGET, "--dry-run", "--install-only"], "not allowed with argument --dry-run"),
         (["--release", "1.12.0"], "name --release and --engine, or --mock"),
-        ([], "name --release and --engine, or --mock"),
         (["--mock", "--release", "1.12.0"], "--mock serves no flow and no release: leave out --release"),
         (["--mock", "--engine", "flask"], "leave out --engine"),
         (["--mock", "--flow", "static_sync", "--python", "3.12"], "leave out --flow, --python"),

@@ -248,3 +248,13 @@ def test_unknown_choice(what: str, wrong: str, nearest: str) -> None:
     """A release, engine or profile that does not exist is refused with the nearest one."""
     with pytest.raises(UsageError, match=f"unknown {what} '{wrong}'; did you mean '{nearest}'"):
         getattr(matrix_file.load(), what)(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"), [("1.12.0", "1.12.0"), ("v1.12.0", "1.12.0"), ("latest", None), ("vv1.12.0", ""), ("dist", "")]
+)
+def test_names_of_a_release(text: str, version: str | None) -> None:
+    """A release is named by its version, with a v before it, or as the latest; nothing else names one."""
+    suite = matrix_file.load()
+    found, newest = suite.named(text), suite.releases[-1].version
+    assert (found.version if found else "") == (newest if version is None else version)

@@ -20,7 +20,6 @@ from scripts.report.tables.findings import Finding, findings
 from scripts.report.tables.formatting import Markdown, code, filled, joined, prose
 from scripts.report.tables.published import Published, PublishedScenario
 
-
 CHANGELOG = "https://github.com/microsoft/promptflow/blob/main/src/promptflow/CHANGELOG.md"
 RELEASES = "https://github.com/microsoft/promptflow/releases"
 

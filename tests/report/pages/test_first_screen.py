@@ -64,3 +64,15 @@ def test_heat_map_marks_best_worst_and_changes() -> None:
     ]  # fmt: skip
     assert [cell.release for cell in column.cells if cell.is_worst] == ["1.10.0"]
     assert "1.9.0" in panel.unsupported
+
+
+def test_release_opens_with_what_changed() -> None:
+    """A release's own page says what changed against the one before, and in what it is best or worst of all."""
+    found = [history(2.0, 1.0, 1.0, 1.3)]
+    assert first_screen.of_release(SUITE, "1.10.1", found) == [
+        "**Against 1.10.0**: better in ready (-50.0 %, FastApi + Async Function Nodes).",
+        "**The best of all releases** in ready.",
+    ]
+    assert first_screen.of_release(SUITE, "1.10.0", found) == ["**The worst of all releases** in ready."]
+    assert first_screen.of_release(SUITE, "1.11.0", found)[0] == "**Against 1.10.1**: no change beyond noise."
+    assert first_screen.of_release(SUITE, "1.18.5", found) == []
