@@ -17,6 +17,7 @@ from scripts.config.matrix import Engine, Release, Suite
 from scripts.environments import candidates, virtualenvs
 from scripts.environments.candidates import Arm
 from scripts.host.process import System
+from scripts.inference import release_history
 from scripts.measure.round_plan import Campaign, CampaignScenario
 from scripts.report.pages import comparison_page
 
@@ -162,10 +163,15 @@ def describe(requested: Campaign, rule: StoppingRule) -> str:
     return "\n".join([*lines, f"time: {rule.rounds} rounds, about {total_s / 60:.1f} minutes"])
 
 
-def page(requested: Campaign, result: CampaignResult) -> str:
-    """What was measured, as Markdown."""
+def page(suite: Suite, requested: Campaign, result: CampaignResult) -> str:
+    """What was measured, as Markdown; of several releases in a row their drift, too."""
     first, *others = (arm.about for arm in requested.arms)
     title = f"{', '.join(others)} against {first}"
     if len(requested.pairs) > 1 and requested.pairs[-1][0] != requested.pairs[-2][0]:
         title = f"{first} to {others[-1]}: each release against the one before, and the last against the first"
-    return comparison_page.render(result.paired, result.judged, title=title).decode()
+    whole = [one for one in result.paired if one.rounds]
+    histories = [
+        *(release_history.history(one, result.floors, suite) for one in release_history.newest(whole, suite).values()),
+        *release_history.of_pairs(whole, result.floors, suite),
+    ]
+    return comparison_page.render(result.paired, result.judged, title=title, histories=histories).decode()

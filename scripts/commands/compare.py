@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
         print(request.describe(requested, rule))
         return EXIT_OK
     result = runner.measure(requested, rule, campaign_options.options(args), system)
-    print(request.page(requested, result))
+    print(request.page(suite, requested, result))
     runner.require_whole(requested, result)
     return EXIT_OK
 

@@ -247,3 +247,16 @@ def test_nothing_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request, "serves", lambda *_: False)
     with pytest.raises(NothingMeasuredError, match=r"no flow can be served by all of 1\.12\.0, "):
         compare.main(list(PAIR))
+
+
+def test_drift_of_releases_in_a_row(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Releases that each cost a little more show no change of any, and together the drift of the newest."""
+    versions = ("1.11.0", "1.12.0", "1.13.0", "1.14.0")
+    stage.outside.versions = {version: version for version in versions}
+    stage.outside.cpu = {version: (1.0 + 0.016 * place,) for place, version in enumerate(versions)}
+    argv = [f"{versions[0]}..{versions[-1]}", "--profile", DUET.name, "--engine", "fastapi", "--rounds", "4"]
+    assert compare.main([*argv, "--flow", str(stage.flow())]) == 0
+    _, found, drift = capsys.readouterr().out.partition("## Drift")
+    assert found
+    assert "- fastapi example, 1.14.0: CPU per request rose by 5.0 % " in drift
+    assert "since 1.11.0" in drift

@@ -51,6 +51,7 @@ _STYLE: Any = {  # matplotlib's types want every key spelt out
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
     "text.color": LIGHT["text"],
+    "text.parse_math": False,  # a text from a record may hold dollars, and is no formula
     "axes.labelcolor": LIGHT["text"],
     "axes.edgecolor": LIGHT["edge"],
     "axes.facecolor": LIGHT["background"],

@@ -9,18 +9,24 @@ from scripts.config.load_profiles import COMPARE, DUET
 from scripts.inference import intervals, lock_diff
 from scripts.inference.comparison import LEVEL, ArmComparison, Effect, covariate_change
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
+from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import svg
 from scripts.report.pages import templates
-from scripts.report.tables import effect_text, markdown
+from scripts.report.tables import effect_text, history_text, markdown
 from scripts.report.tables.formatting import DASH, Markdown, code, filled, listed, percent, quantity
 
 _AT_ONCE = ("compare", "gate")  # the sessions that load two releases at once by default
 
 
 def render(
-    found: Sequence[PairedRounds], judged: Sequence[ArmComparison], *, title: str, written: bool = False
-) -> bytes:
-    """The page. `written`: as a file among the results, with the pictures that `forest_plot` draws beside it."""
+    found: Sequence[PairedRounds], judged: Sequence[ArmComparison], *, title: str, written: bool = False,
+    histories: Sequence[ReleaseHistory] = (),
+) -> bytes:  # fmt: skip
+    """The page.
+
+    `written`: as a file among the results, with the pictures that `forest_plot` draws beside it. `histories`: over the
+    compared releases, for their drift.
+    """
     return templates.render(
         "comparison.md.j2",
         title=title,
@@ -36,6 +42,11 @@ def render(
                 "chart": None if one.paired.is_aa or not written else picture_name(one),
             }
             for one in judged
+        ],
+        drift=[
+            filled("{} {}, {}: {}.", one.engine, one.flow, one.releases[-1], line)
+            for one in histories
+            for line in history_text.drift(one)
         ],
         excluded=[filled("{} {}: {}", one.engine, one.flow, code(reason)) for one in found for reason in one.excluded],
     )
@@ -64,9 +75,10 @@ def about(paired: PairedRounds) -> Markdown:
     """How it was measured."""
     record = paired.rounds[0].runs[BASELINE].record
     profile = record.requested.profile
+    workers = _counted(profile.workers, "worker")
     rounds, load = (
         "interleaved round",
-        f"{profile.users} users, {profile.workers} workers, {profile.run_time_s} s a run",
+        f"{profile.users} users, {workers}, {profile.run_time_s} s a run",
     )
     if record.counts is not None:
         load = "one worker, one request after the other"
@@ -74,7 +86,7 @@ def about(paired: PairedRounds) -> Markdown:
     elif profile.at_once > 1:
         rounds = "round"
         load = (
-            f"{profile.users} users for each of two releases at the same time, {profile.workers} workers, "
+            f"{profile.users} users for each of two releases at the same time, {workers}, "
             f"{profile.run_time_s} s a round"
         )
     return filled(

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from matplotlib.figure import Figure
 
-from scripts.report.charts import svg
+from scripts.report.charts import heat_map, svg
 from scripts.report.charts.svg import Picture
 
 WORDS = 'two  spaces, a style="x", id="y", 1.23456 and a\nsecond line'
@@ -93,3 +93,9 @@ def test_other_drawing_code_draws_anew(picture: Picture, monkeypatch: pytest.Mon
     """A picture of an older version of the code that draws is not current."""
     monkeypatch.setattr(svg, "_drawing_code", lambda: "other")
     assert not svg.is_current(picture.light, DRAWN)
+
+
+def test_dollars_are_no_formula() -> None:
+    """A text with dollars, which matplotlib would read as a formula and fail on, is drawn as it is."""
+    chart = heat_map.chart(r"costs $\bad{$ more", ["1.0.0"], [])
+    assert r"costs $\bad{$ more" in svg.draw(chart).light.decode()
