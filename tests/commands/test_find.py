@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from scripts.campaign import counted_arms
+from scripts.campaign.counted_arms import CountedArms
 from scripts.commands import find
 from scripts.config import matrix_file
 from scripts.config.errors import EnvironmentBuildError, InvalidMeasurementError, UsageError
 from scripts.config.matrix import Suite
 from scripts.environments import candidates
 from scripts.environments.candidates import Arm
+from scripts.measure.round_plan import Campaign
+from tests.campaign.test_counted_arms import arms
 from tests.fakes import values
 from tests.fakes.stage import Stage
 
@@ -144,3 +148,38 @@ def test_flow_of_ones_own_needs_an_engine(stage: Stage) -> None:
     """A flow that is in no scenario needs its engine named."""
     with pytest.raises(UsageError, match="is in no scenario"):
         find.main([RANGE, *CPU, "--flow", str(stage.flow())])
+
+
+def test_search_by_counts(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A counted metric is searched by one process of each release, and nothing is loaded."""
+    asked: list[tuple[tuple[str, ...], int]] = []
+
+    def measure(_suite: Suite, requested: Campaign, processes: int, *_others: object) -> list[CountedArms]:
+        names = tuple(arm.release.version for arm in requested.arms)
+        asked.append((names, processes))
+        return [arms(*([1100.0 if name in SLOW else 1000.0] * processes for name in names))]
+
+    monkeypatch.setattr(counted_arms, "measure", measure)
+    argv = ["--metric", "instructions_per_request", "--flow", str(stage.flow()), "--engine", "fastapi", RANGE]
+    assert find.main([*argv, "--results", str(stage.results)]) == 0
+    out = capsys.readouterr().out
+    assert "**instructions per request rose with 1.14.0**: +10.0 %" in out
+    assert asked == [(("1.11.0", "1.13.0", "1.15.0"), 1), (("1.13.0", "1.14.0", "1.15.0"), 1)]
+    assert stage.outside.runs == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--metric", "instructions_per_request", "--profile", "compare"),
+            "is a counted metric, which profile compare",
+        ),
+        (("--metric", "cpu_per_request", "--profile", "count"), "is a timed metric, which profile count does not give"),
+        (("--metric", "cpu_per_request", "--rounds", "2"), "4 is the fewest that allows a verdict"),
+    ],
+)
+def test_metric_and_profile_belong_together(options: tuple[str, ...], message: str) -> None:
+    """A counted metric needs counts, a timed one a load, and enough rounds."""
+    with pytest.raises(UsageError, match=message):
+        find.main([*options, RANGE])

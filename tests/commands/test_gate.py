@@ -9,7 +9,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from scripts.analysis.metrics import METRICS
+from scripts.campaign import counted_gate
 from scripts.commands import cli, gate
+from scripts.config.errors import ValgrindError
+from scripts.inference.comparison import ArmComparison
+from scripts.inference.gate_decision import Case, Decision
+from tests.campaign.test_counted_arms import arms
 from tests.fakes.stage import BASELINE, CANDIDATE, Stage
 from tests.fakes.system import Script
 
@@ -227,3 +233,54 @@ def test_dry_run(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert "time: at most 5.0 minutes" in printed
     assert "Not known yet, because no earlier rounds" in printed
     assert not Path(stage.results).exists()
+
+
+ON_BOTH = (*ON_CPU, "--max", "instructions_per_request=+1%")
+
+
+def test_without_valgrind_time_alone_decides(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nothing can be counted the gate goes on, and says what that costs and how to change it."""
+
+    def missing(*_arguments: object, **_named: object) -> None:
+        raise ValgrindError(
+            "counting work needs valgrind, and it is not installed", then="apt-get install valgrind, then repeat"
+        )
+
+    monkeypatch.setattr(counted_gate, "judge", missing)
+    assert exit_code(stage, monkeypatch, *ON_BOTH) == 0
+    out = capsys.readouterr().out
+    assert "No instructions were counted: counting work needs valgrind" in out
+    assert "apt-get install valgrind" in out
+    assert out.splitlines()[-1].startswith("PASS: none of 1 metrics")
+
+
+def counted_cases(decision: Decision, change: float) -> list[counted_gate.Judged]:
+    """What counting says of the stage's two arms."""
+    instructions = next(metric for metric in METRICS if metric.name == "instructions_per_request")
+    case = Case(
+        where=f"fastapi example: {CANDIDATE} against {BASELINE}", metric=instructions, decision=decision,
+        baseline=1e7, candidate=1e7, change=change, worse_end=change, error=0.05, allowed=0.01, visible=None,
+        rounds_needed=None, rounds=1, left_out=(),
+    )  # fmt: skip
+    paired = arms([1000.0], [1000.0]).paired
+    return [(ArmComparison(paired=paired, arm=2, effects=()), (case,))]
+
+
+def test_counts_fail_a_gate(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A candidate that executes more instructions fails, also where CPU time passes; the report says how."""
+    monkeypatch.setattr(counted_gate, "judge", lambda *_arguments, **_named: counted_cases("regression", 0.02))
+    assert exit_code(stage, monkeypatch, *ON_BOTH) == 8
+    out = capsys.readouterr().out
+    assert "The server executes more instructions, and its CPU time does not show it" in out
+    assert out.splitlines()[-1].startswith("FAIL: ")
+    assert "instructions per request +2.0 %" in out.splitlines()[-1]
+
+
+def test_counts_alone(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A gate on instructions alone loads nothing."""
+    monkeypatch.setattr(counted_gate, "judge", lambda *_arguments, **_named: counted_cases("pass", 0.0))
+    assert exit_code(stage, monkeypatch, "--max", "instructions_per_request=+1%") == 0
+    assert stage.outside.runs == 0
+    assert last_line(capsys).startswith("PASS: none of 1 metrics")
