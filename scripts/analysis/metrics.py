@@ -306,7 +306,7 @@ METRICS: tuple[Metric, ...] = (
     _metric("stolen_cpu_ratio", "ratio", "-", _of_machine(lambda found: found.stolen_s),
             "share of the machine's CPU that the hypervisor took in steady state"),
     _counted("instructions_per_request", "instructions", counted_work.instructions_per_request,
-             "instructions that the worker executes in user space for a request, warm; the median window of a count",
+             "instructions that the worker executes in user space for a request, warm, without garbage collections",
              minimum_effect=0.005, shown_in=("releases", "spread", "terminal")),
     _counted("system_calls_per_request", "system calls", counted_work.system_calls_per_request,
              "system calls of the worker for a request, warm; the median window of a count",
@@ -321,7 +321,7 @@ METRICS: tuple[Metric, ...] = (
              "instructions of one full garbage collection, beyond the smaller ones of other windows",
              shown_in=("terminal",)),
     _counted("extra_instructions_per_request", "instructions", counted_work.extra_instructions_per_request,
-             "instructions beyond the median window, e.g. of full garbage collections, for each request of a count"),
+             "instructions beyond the steady work for each request of a count: garbage collections, and single windows"),
 )  # fmt: skip
 
 COMPARED = tuple(metric for metric in METRICS if metric.minimum_effect is not None and metric.compute is not None)
