@@ -321,7 +321,7 @@ METRICS: tuple[Metric, ...] = (
              "instructions of one full garbage collection, beyond the smaller ones of other windows",
              shown_in=("terminal",)),
     _counted("extra_instructions_per_request", "instructions", counted_work.extra_instructions_per_request,
-             "instructions beyond the steady work for each request of a count: garbage collections, and single windows"),
+             "instructions beyond the steady work for each request of a count, e.g. of garbage collections"),
 )  # fmt: skip
 
 COMPARED = tuple(metric for metric in METRICS if metric.minimum_effect is not None and metric.compute is not None)
