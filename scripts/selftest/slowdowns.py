@@ -35,9 +35,9 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first day that a zip can name
 # on Python 3.11, 9205 iterations took 5.74 % of what the 150 000 of the reference took (median of 8 runs), which
 # is 0.2525 ms where the reference takes 4.4 ms.
 _ITERATIONS_PER_MS = 36_500
-# Callgrind counts so many instructions an iteration on CPython 3.11, and of 1.18.5 on FastAPI with static_async 10.2
+# Callgrind counts so many instructions an iteration on CPython 3.11, and of 1.18.5 on FastAPI with static_async 10.33
 # million a request (results/runs/count).
-_INSTRUCTIONS_PER_ITERATION, _REQUEST_INSTRUCTIONS = 206, 10.2e6
+_INSTRUCTIONS_PER_ITERATION, _REQUEST_INSTRUCTIONS = 206, 10.33e6
 _REQUEST_CPU_MS = 5.4  # of 1.12.0 under the `compare` profile, where the reference loop takes 4.4 ms
 
 _INJECTED = Template("""

@@ -53,6 +53,8 @@ def reported(suite: Suite, made: Sequence[Sequence[Cell]], reports: Mapping[str,
     good.sort(key=lambda cell: release_key(cell.requested.release))
     figures = [metric for metric in METRICS if "report chart" in metric.shown_in]
     panels = [panel for metric in figures if (panel := _panel(metric, good, table[0], reports)).points]
+    if not panels:  # counts, which have a picture of their own
+        return None
     title = f"{grouping.title(suite, requested)}, profile {requested.profile.name}"
     chart = history_chart.over_releases(suite, title, requested.engine, requested.flow, panels)
     return Reported(name=f"releases-{requested.profile.name}-{requested.engine}-{requested.flow}", chart=chart)

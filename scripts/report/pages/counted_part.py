@@ -98,7 +98,7 @@ def _where_they_part(
         causes = [
             prose(f" {cause.text}.")
             for cause in suite.causes
-            if cause.release == change.release and _COUNT.name in cause.metrics
+            if cause.release == change.release and {_COUNT.name, _TIME.name} & set(cause.metrics)
             and history.engine in (cause.engines or (history.engine,))
         ]  # fmt: skip
         yield filled(

@@ -13,6 +13,7 @@ from scripts.config.matrix import ROOT
 from scripts.records.schema import RunRecord
 from scripts.report.charts import release_chart, svg
 from scripts.report.tables import notes, published
+from tests.analysis.test_counted_work import counts, record
 from tests.fakes import synthetic_runs
 
 RELEASES = ("1.11.0", "1.12.0", "1.13.0")
@@ -113,3 +114,14 @@ def test_what_differs_in_a_profile_is_named() -> None:
 def cells_of(records: list[RunRecord]) -> list[Cell]:
     """Their cells."""
     return cells(synthetic_runs.run(one) for one in records)
+
+
+def test_counts_have_no_picture_here() -> None:
+    """Of runs that count work none of these panels has a point, so there is no empty picture."""
+    made = [
+        dataclasses.replace(one, requested=dataclasses.replace(one.requested, release=name))
+        for name in RELEASES
+        for one in [record(counts([1000.0] * 10))]
+    ]
+    found = cells(synthetic_runs.run(one) for one in made)
+    assert release_chart.reported(synthetic_runs.SUITE, [found], REPORTS) is None
