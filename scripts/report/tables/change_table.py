@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +12,7 @@ from scripts.inference.change_points import ChangePoint
 from scripts.inference.intervals import Interval
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.tables import markdown
-from scripts.report.tables.formatting import Markdown, filled, joined, prose
+from scripts.report.tables.formatting import Markdown, filled, joined, percent, prose
 
 _HEADERS = ("Release", "Metric", "Engine and flow", "Change", "95 % interval", "Better", "Why", "Came with")
 
@@ -67,11 +66,7 @@ def _name(change: ChangePoint, *, linked: bool) -> Markdown:
 
 
 def _size(interval: Interval) -> list[str]:
-    return [_percent(interval.estimate), f"{_percent(interval.low)} to {_percent(interval.high)}"]
-
-
-def _percent(log_ratio: float) -> str:
-    return f"{math.expm1(log_ratio) * 100:+.1f} %"
+    return [percent(interval.estimate), f"{percent(interval.low)} to {percent(interval.high)}"]
 
 
 def _better(change: ChangePoint) -> str:
