@@ -71,10 +71,16 @@ def _answer(judged: Sequence[ArmComparison]) -> str:
     """What got worse, then what got better, the largest changes first."""
     parts = []
     for verdict, word in (("regression", "worse"), ("improvement", "better")):
-        found = [effect for one in judged for effect in one.effects if effect.verdict == verdict and effect.interval]
-        found.sort(key=lambda effect: -abs(effect.interval.estimate if effect.interval else 0.0))
-        named = {effect.metric.words: effect_text.change(effect) for effect in reversed(found)}
-        shown = [f"{name} {change}" for name, change in reversed(named.items())]
+        found = [
+            (abs(effect.interval.estimate), effect)
+            for one in judged
+            for effect in one.effects
+            if effect.verdict == verdict and effect.interval
+        ]
+        named: dict[str, str] = {}
+        for _, effect in sorted(found, key=lambda one: -one[0]):
+            named.setdefault(effect.metric.words, effect_text.change(effect))
+        shown = [f"{name} {change}" for name, change in named.items()]
         more = f" and {len(shown) - _MOST_NAMED} more" if len(shown) > _MOST_NAMED else ""
         if shown:
             parts.append(f"{word}: {', '.join(shown[:_MOST_NAMED])}{more}")

@@ -74,6 +74,20 @@ def test_answer_has_the_largest_changes_first() -> None:
     assert "| worse: ready +99.3 %, memory end +20.0 %; better: CPU per request -49.9 % |" in page
 
 
+def test_answer_has_the_largest_change_of_any_arm() -> None:
+    """A metric that changed in several arms stands once, where its largest change belongs."""
+    figures: dict[str, list[list[float | None]]] = {
+        "memory_end_bytes": [
+            [1e8, 1.01e8, 1e8, 1e8],
+            [1.2e8, 1.21e8, 1.2e8, 1.2e8],
+            [1.3e8, 1.31e8, 1.3e8, 1.3e8],
+        ],
+        "cpu_per_request_ms": [[6.0, 6.01, 6.02, 6.0], [6.6, 6.61, 6.62, 6.6], [12.0, 12.01, 12.02, 12.0]],
+    }
+    page = render(campaign(("1.11.0", *TWO), 4, figures))["comparisons/README.md"].decode()
+    assert "| worse: CPU per request +99.9 %, memory end +29.9 % |" in page
+
+
 def test_comparisons_of_one_release_are_folded() -> None:
     """A release with itself, and with candidates of the same version, answer no question about releases."""
     runs = [
