@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from scripts.config.errors import Terminated
 from scripts.config.load_profiles import Counting
 from scripts.config.plan import RunSpec
-from scripts.environments.locks import Lock
-from scripts.environments.virtualenvs import Environment
 from scripts.host import telemetry
-from scripts.host.progress import Progress
 from scripts.measure import callgrind
 from scripts.measure.callgrind import Dump, Valgrind
-from scripts.measure.run import CompletedRun, Prepared, RunContext, run
+from scripts.measure.run import CompletedRun, RunContext, run
 from scripts.records.schema import CountedWindow
 from scripts.records.storage import read_record
 from scripts.serving.launch import Limits
-from scripts.serving.server_command import _TEMPLATE
-from tests.fakes import values
+from tests.fakes import run_context, values
 from tests.fakes.system import FakeSystem, Script, reply
 
 COUNTING = Counting(warm_up_requests=3, windows=5, window_requests=2)
@@ -33,30 +27,14 @@ DUMP = Dump(instructions=4000, system_calls=20, collections=2, full_collections=
 @pytest.fixture
 def context(tmp_path: Path, outside: FakeSystem, monkeypatch: pytest.MonkeyPatch) -> RunContext:
     """A session with a release whose own command has 2 workers, and one starts; every dump says the same."""
-    (tmp_path / "site-packages" / _TEMPLATE).parent.mkdir(parents=True)
-    (tmp_path / "site-packages" / _TEMPLATE).write_text("gunicorn -w 2 -b 0.0.0.0:8080 app\n", encoding="utf-8")
     values.write_flow(tmp_path / "flow")
     outside.scripts["server"] = [Script(workers=1)]
     outside.replies["mock /counts"] = reply({"received": 13, "answered": 13})
     monkeypatch.setattr(telemetry, "children", lambda root: (root + 1,))
     monkeypatch.setattr(callgrind, "order", lambda *_args, **_options: None)
     monkeypatch.setattr(callgrind, "dump", lambda *_args, **_options: DUMP)
-    environment = Environment(
-        path=tmp_path / "venv",
-        python="3.11.9",
-        site_packages=tmp_path / "site-packages",
-        distributions={"promptflow": "1.12.0"},
-        built=False,
-    )
-    return RunContext(
-        system=outside,
-        progress=Progress(outside.monotonic, Console(file=io.StringIO())),
-        results=tmp_path / "results",
-        scratch=tmp_path / "scratch",
-        marker="marker",
-        sweep=lambda: "nothing left running",
-        prepared=Prepared(environment=environment, lock=Lock(path=tmp_path / "lock", digest="1" * 64, requirements=())),
-        limits=Limits(boot_s=10.0, verify_s=5.0),
+    return dataclasses.replace(
+        run_context.session(outside, tmp_path, run_context.prepared(tmp_path)),
         valgrind=Valgrind(version="3.19.0", fixed_layout=True),
     )
 

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from scripts.config.errors import EnvironmentBuildError, InvalidMeasurementError, ServerError, Terminated
 from scripts.config.load_profiles import Counting
 from scripts.config.plan import RunSpec
 from scripts.host import telemetry
 from scripts.host.process import Child, Finished, RealSystem
-from scripts.host.progress import Progress
 from scripts.measure import callgrind, counting, digests, side_by_side
 from scripts.measure.counting import Counter
 from scripts.measure.run import CompletedRun, RunContext
 from scripts.measure.side_by_side import StoppableSystem
 from scripts.serving.launch import Booted
-from tests.fakes import values
+from tests.fakes import run_context, values
 from tests.fakes.system import FakeSystem, Script, reply
 
 ENV = {"HOME": "/home/nobody"}
@@ -181,12 +177,4 @@ def test_ctrl_c_ends_the_servers_of_all_runs(tmp_path: Path, context: RunContext
 @pytest.fixture
 def context(tmp_path: Path) -> RunContext:
     """Of a session whose sweeps find nothing."""
-    return RunContext(
-        system=FakeSystem(),
-        progress=Progress(time.monotonic, Console(file=io.StringIO())),
-        results=tmp_path,
-        scratch=tmp_path,
-        marker="marker",
-        sweep=lambda: "nothing left running",
-        prepared=None,
-    )
+    return run_context.session(FakeSystem(), tmp_path, None)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from scripts.config.errors import Terminated
-from scripts.environments.locks import Lock
-from scripts.environments.virtualenvs import Environment
-from scripts.host import leftovers
-from scripts.host.progress import Progress
 from scripts.measure import run
-from scripts.measure.run import CompletedRun, Prepared, RunContext
+from scripts.measure.run import CompletedRun, RunContext
 from scripts.records.storage import HISTOGRAMS_FILE, RUN_ID, read_histograms, read_record, read_timeline
-from scripts.serving.launch import Limits
-from scripts.serving.server_command import _TEMPLATE
-from tests.fakes import values
+from tests.fakes import run_context, values
 from tests.fakes.failures import FAILURES, LOADED, STOPPED
 from tests.fakes.system import COMMAND, FakeSystem, Script
 
@@ -31,29 +23,8 @@ DEAD_PORT = Script(ready_s=math.inf, ends_s=2.0, says="[Errno 98] Address alread
 @pytest.fixture
 def context(outside: FakeSystem, tmp_path: Path) -> RunContext:
     """A session in a fake outside, with a virtualenv that holds nothing but a server script."""
-    site_packages = tmp_path / "venv" / "lib" / "python3.11" / "site-packages"
-    (site_packages / _TEMPLATE).parent.mkdir(parents=True)
-    (site_packages / _TEMPLATE).write_text("gunicorn -w 2 -b 0.0.0.0:8080 app\n", encoding="utf-8")
-    environment = Environment(
-        path=tmp_path / "venv",
-        python="3.11.9",
-        site_packages=site_packages,
-        distributions={"promptflow": "1.12.0"},
-        built=False,
-    )
     values.write_flow(tmp_path / "flow")
-    return RunContext(
-        system=outside,
-        progress=Progress(outside.monotonic, Console(file=io.StringIO())),
-        results=tmp_path / "results",
-        scratch=tmp_path / "scratch",
-        marker="marker",
-        sweep=lambda: leftovers.NOTHING_LEFT,
-        prepared=Prepared(
-            environment=environment, lock=Lock(path=tmp_path / "1.12.0.txt", digest="1" * 64, requirements=())
-        ),
-        limits=Limits(boot_s=10.0, verify_s=5.0),
-    )
+    return run_context.session(outside, tmp_path, run_context.prepared(tmp_path))
 
 
 def made(context: RunContext) -> CompletedRun:

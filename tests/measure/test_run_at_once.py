@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from scripts.analysis import run_reader
 from scripts.config.errors import InvalidMeasurementError, ServerError, SuiteError, VerificationError
 from scripts.config.plan import Place, RunSpec
-from scripts.environments.locks import Lock
-from scripts.environments.virtualenvs import Environment
-from scripts.host import leftovers, telemetry
-from scripts.host.progress import Progress
+from scripts.host import telemetry
 from scripts.measure import run
 from scripts.measure.run import CompletedRun, Prepared, RunContext
 from scripts.records.schema import Outcome
 from scripts.records.storage import RECORD_FILE, read_record
-from scripts.serving.launch import Limits
-from scripts.serving.server_command import _TEMPLATE
-from tests.fakes import values
+from tests.fakes import run_context, values
 from tests.fakes.system import FakeSystem, Script, reply
 
 DUET = dataclasses.replace(values.PROFILE, at_once=2)
@@ -42,31 +35,16 @@ LOADED = [*BOOTED, *READY, "start locust", "under load"]
 @pytest.fixture
 def context(outside: FakeSystem, tmp_path: Path) -> RunContext:
     """A session in a fake outside."""
-    return RunContext(
-        system=outside,
-        progress=Progress(outside.monotonic, Console(file=io.StringIO())),
-        results=tmp_path / "results",
-        scratch=tmp_path / "scratch",
-        marker="marker",
-        sweep=lambda: leftovers.NOTHING_LEFT,
-        prepared=None,
-        limits=Limits(boot_s=10.0, verify_s=5.0),
-    )
+    return run_context.session(outside, tmp_path, None)
 
 
 def wanted(tmp_path: Path) -> list[tuple[RunSpec, Prepared]]:
     """The arms of an even round, so the second comes first."""
-    site_packages = tmp_path / "venv" / "site-packages"
-    (site_packages / _TEMPLATE).parent.mkdir(parents=True, exist_ok=True)
-    (site_packages / _TEMPLATE).write_text("gunicorn -w 2 -b 0.0.0.0:8080 app\n", encoding="utf-8")
-    environment = Environment(
-        path=tmp_path / "venv", python="3.11.9", site_packages=site_packages, distributions={}, built=False
-    )
     spec = dataclasses.replace(values.spec(values.write_flow(tmp_path / "flow")), profile=DUET)
     return [
         (
             dataclasses.replace(spec, place=Place(campaign="c" * 12, round_id="20261116T120000Z-002-abcdef", arm=arm)),
-            Prepared(environment=environment, lock=Lock(path=tmp_path / "lock", digest=str(arm) * 64, requirements=())),
+            run_context.prepared(tmp_path, str(arm) * 64),
         )
         for arm in (2, 1)
     ]
