@@ -58,6 +58,10 @@ class Metric:
         """The good direction in words, e.g. "lower is better"; empty for a metric without one."""
         return "" if self.better == "-" else f"{self.better} is better"
 
+    def worse(self, change: float) -> float:
+        """A change, e.g. a log ratio, turned so that above 0 is worse."""
+        return -change if self.better == "higher" else change
+
     @property
     def counted(self) -> bool:
         """Whether it comes from a run that counts work, and not from one that measures time."""

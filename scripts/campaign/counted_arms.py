@@ -28,7 +28,6 @@ from scripts.inference.counted import ProcessNoise
 from scripts.inference.paired_rounds import BASELINE, PairedRounds, Round
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign, CampaignScenario
-from scripts.measure.run import Prepared
 from scripts.records.storage import run_directories
 
 METRIC = gate_defaults.INSTRUCTIONS
@@ -91,12 +90,8 @@ def _make(
     suite: Suite, specs: list[RunSpec], locks: Mapping[str, Lock], options: session.Options, system: System
 ) -> None:  # fmt: skip
     """Make the runs on all cores; the error of the first that failed."""
-
-    def prepare(_suite: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared:
-        return session.install(spec.release, locks[spec.release], spec.python, system, progress)
-
-    counting = replace(options, jobs=machine.cores(), quiet=None)
-    done = session.make(suite, Plan(runs=tuple(specs)), counting, system, Progress(time.monotonic), prepare)
+    counting, progress = replace(options, jobs=machine.cores(), quiet=None), Progress(time.monotonic)
+    done = session.make(suite, Plan(runs=tuple(specs)), counting, system, progress, session.prepare_from(locks))
     errors: list[SuiteError] = [run.error for run in done if run.error is not None]
     if errors:
         raise errors[0]

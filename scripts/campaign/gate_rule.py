@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scripts.campaign.stopping_rule import StoppingRule, interim_looks
+from scripts.campaign.stopping_rule import ROUNDS, StoppingRule, interim_looks
 from scripts.inference import gate_decision, intervals
 from scripts.inference.comparison import LEVEL, ArmComparison
 from scripts.inference.gate_decision import Case
+from scripts.inference.gate_defaults import FAILURES
 from scripts.inference.one_sided import ERROR
 from scripts.measure.round_plan import Campaign
 
@@ -54,6 +55,14 @@ class GateRule(StoppingRule):
         if all(case.decision != "undecided" for case in cases):
             return cases
         return gate_decision.decide(one, self.limits, self.error(campaign, rounds, final=True))
+
+
+def of_limits(
+    limits: Mapping[str, float], *, rounds: int = ROUNDS, budget_s: float | None = None, afresh: bool = True
+) -> GateRule:  # fmt: skip
+    """The rule of a gate on these limits; failures have no log ratio that a comparison could judge."""
+    effects = {name: limit for name, limit in limits.items() if name != FAILURES}
+    return GateRule(rounds=rounds, budget_s=budget_s, minimum_effect=effects, afresh=afresh, limits=limits)
 
 
 def looks(last: int) -> list[int]:

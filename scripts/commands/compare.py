@@ -60,7 +60,7 @@ def _targets(suite: Suite, args: argparse.Namespace) -> list[str]:
         )
     if not args.aa and len(targets) == 1:
         candidates.require_exists(suite, targets[0])
-        newest = next(release.version for release in reversed(suite.releases) if release.version != targets[0])
+        newest = suite.newest_but(targets[0])
         raise UsageError(
             f"nothing to compare {targets[0]} with: name two releases, or one with --aa",
             then=f"nox -s compare -- {shlex.quote(targets[0])} {newest}",

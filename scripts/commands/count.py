@@ -25,7 +25,6 @@ from scripts.host import machine
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.measure import session
-from scripts.measure.run import Prepared
 from scripts.measure.session import shown
 from scripts.report.pages import session_summary
 from scripts.serving import server_command
@@ -50,12 +49,8 @@ def main(argv: list[str]) -> int:
     if args.dry_run:
         print(_describe(chosen, locked, args.jobs))
         return 0
-
-    def prepare(_: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared:
-        return session.install(spec.release, locked[spec.release], spec.python, system, progress)
-
     terminate_as_exception()
-    progress = Progress(time.monotonic)
+    progress, prepare = Progress(time.monotonic), session.prepare_from(locked)
     if args.install_only:
         for spec in {spec.release: spec for spec in chosen.runs}.values():
             session.prepare_only(suite, spec, system, progress, prepare)

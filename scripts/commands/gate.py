@@ -8,14 +8,13 @@ PASS, FAIL or UNDECIDED.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scripts.campaign import counted_arms, counted_gate, recorded_noise, request, runner
+from scripts.campaign import counted_arms, counted_gate, gate_rule, recorded_noise, request, runner
 from scripts.campaign.gate_rule import GateRule
 from scripts.campaign.stopping_rule import ROUNDS
 from scripts.commands import campaign_options, cli
@@ -84,20 +83,18 @@ def main(argv: list[str]) -> int:
 
 def _measured(args: argparse.Namespace, system: System) -> _Measured | None:
     """Carry the campaign out, after its plan; None for a dry run."""
-    counted = gate_defaults.COUNTED
     limits = gate_decision.thresholds(args.max) or {
-        **gate_defaults.limits(), counted.metric: math.log1p(counted.allowed),
+        **gate_defaults.limits(), gate_defaults.INSTRUCTIONS: gate_defaults.counted_limit(),
     }  # fmt: skip
-    counted_limit = limits.pop(counted.metric, None)
+    counted_limit = limits.pop(gate_defaults.INSTRUCTIONS, None)
     suite = matrix_file.load()
     arms = [request.resolved(suite, target, system) for target in (args.baseline, args.candidate)]
     _require_two(arms, args.baseline)
     requested = request.planned(suite, campaign_options.selection(args), arms)
-    rule = GateRule(
+    rule = gate_rule.of_limits(
+        limits,
         rounds=args.rounds or ROUNDS,
         budget_s=None if args.rounds else args.budget or BUDGET_S * len(requested.scenarios),
-        minimum_effect={name: limit for name, limit in limits.items() if name != gate_defaults.FAILURES},
-        limits=limits,
     )
     counting = request.planned(suite, replace(campaign_options.selection(args), profile=COUNT), arms)
     options = campaign_options.options(args)

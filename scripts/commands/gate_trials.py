@@ -11,8 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from scripts.campaign import counted_gate, request, runner
-from scripts.campaign.gate_rule import GateRule
+from scripts.campaign import counted_gate, gate_rule, request, runner
 from scripts.campaign.request import Selection
 from scripts.commands import campaign_options, cli
 from scripts.commands.gate import BUDGET_S
@@ -34,6 +33,7 @@ from scripts.selftest import gate_simulation, gate_trials, slowdowns
 from scripts.selftest.gate_trials import CANDIDATES, Candidate, Trial
 
 RELEASE, ENGINE, FLOW = "1.18.5", "fastapi", "static_async"
+_SMALLEST = math.log1p(0.0025)  # allowed of trials on counts alone: half of the smallest change that is injected
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,20 +86,15 @@ def _trial(bench: _Bench, candidate: Candidate, number: int) -> tuple[Trial, lis
     arms = [bench.baseline, bench.arms[candidate.name]]
     wanted = Selection(engines=(ENGINE,), flows=(FLOW,), profile=COUNT)
     counting = request.planned(bench.suite, wanted, arms)
-    allowed = math.log1p(gate_defaults.COUNTED.allowed)
-    if candidate.counts_only:
-        allowed = _SMALLEST
+    allowed = _SMALLEST if candidate.counts_only else gate_defaults.counted_limit()
     counts = counted_gate.judge(bench.suite, counting, allowed, bench.options, bench.system, trial=number)
     cases = [case for _, found in counts for case in found]
     timed: list[PairedRounds] = []
     round_s = 0.0
     if not candidate.counts_only:
         requested = replace(request.planned(bench.suite, replace(wanted, profile=DUET), arms), again=number)
-        limits, round_s = gate_defaults.limits(), requested.round_s
-        rule = GateRule(
-            budget_s=BUDGET_S, limits=limits, afresh=False,
-            minimum_effect={name: limit for name, limit in limits.items() if name != gate_defaults.FAILURES},
-        )  # fmt: skip
+        round_s = requested.round_s
+        rule = gate_rule.of_limits(gate_defaults.limits(), budget_s=BUDGET_S, afresh=False)
         result = runner.measure(requested, rule, bench.options, bench.system)
         runner.require_whole(requested, result)
         cases += [case for one in result.judged for case in rule.decide(requested, one)]
@@ -107,9 +102,6 @@ def _trial(bench: _Bench, candidate: Candidate, number: int) -> tuple[Trial, lis
     counted = [one.paired for one, _ in counts]
     minutes = gate_trials.minutes(counted, timed, machine.cores(), round_s)
     return Trial(candidate=candidate, cases=tuple(cases), minutes=minutes), timed or counted
-
-
-_SMALLEST = math.log1p(0.0025)  # allowed of trials on counts alone: half of the smallest change that is injected
 
 
 def _built(suite: Suite, baseline: Arm, chosen: list[Candidate], system: System) -> dict[str, Arm]:

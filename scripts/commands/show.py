@@ -11,7 +11,6 @@ from scripts.analysis import run_reader
 from scripts.commands import cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, NothingMeasuredError, UsageError
-from scripts.config.matrix import Suite
 from scripts.host import cores
 from scripts.inference import comparison, lock_diff, paired_rounds
 from scripts.inference.comparison import ArmComparison, Effect
@@ -25,7 +24,7 @@ def main(argv: list[str]) -> int:
     suite = matrix_file.load()
     old, new = (suite.release(version).version for version in (args.old, args.new))
     if old == new:
-        raise UsageError(f"{old} is named twice", then=f"nox -s show -- {old} {_other(suite, old)}")
+        raise UsageError(f"{old} is named twice", then=f"nox -s show -- {old} {suite.newest_but(old)}")
     with cores.spread() as spread:
         found = run_reader.read(args.results.resolve(), (), spread)
     campaigns, _ = paired_rounds.pair_each(found.runs)
@@ -49,10 +48,6 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the same as JSON")
     cli.add_results_option(parser)
     return parser.parse_args(argv)
-
-
-def _other(suite: Suite, release: str) -> str:
-    return next(one.version for one in reversed(suite.releases) if one.version != release)
 
 
 def _between(one: PairedRounds, old: str, new: str) -> Iterator[PairedRounds]:

@@ -102,6 +102,10 @@ class Suite:
         version = self.releases[-1].version if text == LATEST else text.removeprefix("v")
         return next((release for release in self.releases if release.version == version), None)
 
+    def newest_but(self, version: str) -> str:
+        """The version of the newest release that is not this one, for a command that compares the two."""
+        return next(release.version for release in reversed(self.releases) if release.version != version)
+
     def engine(self, name: str) -> Engine:
         """The engine; an unknown one is a UsageError."""
         return _find(self.engines, "name", name, "engine")

@@ -177,8 +177,7 @@ def drift(
     earlier = [place for _, place in against_newest(len(model.releases))]
     if not earlier:
         return []
-    worse = -1 if metric.better == "higher" else 1
-    best = min(earlier, key=lambda place: worse * model.effects[place])
+    best = min(earlier, key=lambda place: metric.worse(float(model.effects[place])))
     places = {best: True} | ({place: False} if (place := _place(model, year_back)) in earlier else {})
     found = [
         (_change(metric, model, (newest, place), metrics, critical), only_worse) for place, only_worse in places.items()
@@ -187,7 +186,7 @@ def drift(
         change
         for change, only_worse in found
         if change.interval.exceeds(threshold(metric, floor))
-        and (worse * change.interval.estimate > 0 or not only_worse)
+        and (metric.worse(change.interval.estimate) > 0 or not only_worse)
     ]
 
 

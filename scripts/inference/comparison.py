@@ -219,9 +219,9 @@ def judged(
     """
     if interval is None:
         return "inconclusive" if some else "no data"
-    sign = -1 if metric.better == "higher" else 1
-    low, high = sorted((sign * interval.low, sign * interval.high))
-    found = verdicts(np.array(low), np.array(sign * interval.estimate), np.array(high), threshold, significant)
+    low, high = sorted((metric.worse(interval.low), metric.worse(interval.high)))
+    estimate = metric.worse(interval.estimate)
+    found = verdicts(np.array(low), np.array(estimate), np.array(high), threshold, significant)
     return VERDICTS[int(found)]
 
 

@@ -185,14 +185,14 @@ def _below(effect: Effect, limits: Mapping[str, float], error: float) -> bool:
 def _above(effect: Effect, limits: Mapping[str, float]) -> bool:
     """Whether the change itself is above what is allowed."""
     interval, metric = effect.interval, effect.metric
-    return interval is not None and one_sided.worse(metric, interval.estimate) > limits[metric.name]
+    return interval is not None and metric.worse(interval.estimate) > limits[metric.name]
 
 
 def _p_value(effect: Effect) -> float:
     """Of "not worse"; 1 without an interval."""
     if effect.interval is None:
         return 1.0
-    estimate = np.array(one_sided.worse(effect.metric, effect.interval.estimate))
+    estimate = np.array(effect.metric.worse(effect.interval.estimate))
     return float(intervals.one_sided_p_values(estimate, np.array(effect.interval.error), effect.interval.freedom))
 
 
@@ -208,7 +208,7 @@ def _case(
         deviation = interval.error * math.sqrt(interval.number)
         visible = power.visible(deviation, interval.number, allowed, errors)
         if decision == "undecided":
-            needed = _needed(one_sided.worse(metric, interval.estimate), deviation, allowed, errors)
+            needed = _needed(metric.worse(interval.estimate), deviation, allowed, errors)
     return Case(
         where=one.heading,
         metric=metric,

@@ -41,6 +41,11 @@ DEFAULTS = (
 COUNTED = Default(metric=INSTRUCTIONS, allowed=0.005)
 
 
+def counted_limit() -> float:
+    """What instructions may get worse, as log ratio."""
+    return math.log1p(COUNTED.allowed)
+
+
 def limits() -> dict[str, float]:
     """What may get worse, of what is timed: log ratios by metric name, and of failures the increase of the ratio."""
     return {one.metric: one.allowed if one.metric == FAILURES else math.log1p(one.allowed) for one in DEFAULTS}

@@ -25,15 +25,10 @@ Flags = NDArray[np.bool_]
 Places = NDArray[np.intp]
 
 
-def worse(metric: Metric, change: float) -> float:
-    """A change as log ratio, turned so that above 0 is worse."""
-    return -change if metric.better == "higher" else change
-
-
 def worse_end(metric: Metric, interval: Interval, error: float) -> float:
     """The end of the change that is worse, turned so that above 0 is worse."""
     reach = float(intervals.one_sided_quantile(error, interval.freedom)) * interval.error
-    return worse(metric, interval.estimate) + reach
+    return metric.worse(interval.estimate) + reach
 
 
 def verdicts(estimates: Figures, errors: Figures, freedom: Figures | float, allowed: Figures, error: float) -> Places:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -121,6 +121,15 @@ def prepare(suite: Suite, spec: RunSpec, system: System, progress: Progress) -> 
         return None
     lock = locks.read(locks.of_release(suite, spec.target.release))
     return install(spec.release, lock, spec.python, system, progress)
+
+
+def prepare_from(known: Mapping[str, Lock]) -> Prepare:
+    """As `prepare`, by the locks that releases and candidates are known to have."""
+
+    def prepare(_suite: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared:
+        return install(spec.release, known[spec.release], spec.python, system, progress)
+
+    return prepare
 
 
 def prepare_only(

@@ -197,7 +197,7 @@ def test_why_it_changed_is_said_where_that_is_known() -> None:
     suite = dataclasses.replace(synthetic_runs.SUITE, causes=causes)
     found = release_history.history(paired(), {}, suite)
     assert rows_of(suite, found)[0][-2] == "(1)"
-    assert change_table.table(suite, [found]).causes == ["Because of 1.11.0 ('fastapi',)"]
+    assert change_table.table(suite, [found]).causes == ("Because of 1.11.0 ('fastapi',)",)
 
 
 def test_causes_name_metrics_that_change_points_have() -> None:

@@ -31,8 +31,7 @@ class _Found:
     @property
     def is_worse(self) -> bool:
         """Whether it is a change for the worse."""
-        sign = -1 if self.change.metric.better == "higher" else 1
-        return sign * self.change.interval.estimate > 0
+        return self.change.metric.worse(self.change.interval.estimate) > 0
 
 
 def sentences(suite: Suite, histories: Sequence[ReleaseHistory]) -> list[Markdown]:
@@ -143,8 +142,7 @@ def _panel(suite: Suite, one: ReleaseHistory) -> Panel:
 def _column(one: MetricHistory) -> Column:
     values = {figure.release: _badness(one.metric, figure.value) for figure in one.figures}
     best, worst = min(values.values()), max(values.values())
-    sign = -1 if one.metric.better == "higher" else 1
-    changed = {c.release: int(math.copysign(1, sign * c.interval.estimate)) for c in one.changes}
+    changed = {c.release: int(math.copysign(1, c.metric.worse(c.interval.estimate))) for c in one.changes}
     cells = [
         Cell(
             release=release, worse=(value / best - 1) * 100, changed=changed.get(release, 0),

@@ -103,7 +103,7 @@ def _history(suite: Suite, one: ReleaseHistory) -> dict[str, object]:
         "releases": span(list(reversed(one.releases))),
         "newest": one.releases[-1],
         "drift": history_text.drift(one),
-        "sentences": history_text.of_covariate(one),
+        "covariate": history_text.of_covariate(one),
         "jumps": history_text.jumps(one),
         "false_positives": f"{one.false_positives * 100:.1f} %",
         "repeat": [comparison_page.repeat(source) for source in one.sources],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from scripts.analysis import grouping
 from scripts.config.matrix import Suite
@@ -17,13 +17,13 @@ from scripts.report.tables.formatting import Markdown, filled, joined, percent, 
 _HEADERS = ("Release", "Metric", "Engine and flow", "Change", "95 % interval", "Better", "Why", "Came with")
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChangeTable:
     """The table, and the causes that its numbers stand for."""
 
     text: Markdown
-    rows: int = 0
-    causes: list[Markdown] = field(default_factory=list)
+    rows: int
+    causes: tuple[Markdown, ...]
 
 
 def table(suite: Suite, histories: Sequence[ReleaseHistory], release: str | None = None) -> ChangeTable:
@@ -37,7 +37,7 @@ def table(suite: Suite, histories: Sequence[ReleaseHistory], release: str | None
     ]
     found.sort(key=lambda one: (one[1].metric.name, one[0].engine, one[0].flow))
     found.sort(key=lambda one: grouping.release_key(one[1].release), reverse=True)
-    made = ChangeTable(text=Markdown())
+    causes: list[Markdown] = []
     rows, said = [], ""
     for history, change in found:
         first = change.release != said
@@ -48,14 +48,13 @@ def table(suite: Suite, histories: Sequence[ReleaseHistory], release: str | None
                 f"{history.engine} {history.flow}",
                 *_size(change.interval),
                 _better(change),
-                _why(suite, history, change, made.causes),
-                came_with(suite, histories, change.release) if first else "",
+                _why(suite, history, change, causes),
+                _came_with(suite, histories, change.release) if first else "",
             ]
         )
         said = change.release
-    made.rows = len(rows)
-    made.text = markdown.narrow(markdown.markdown(_HEADERS, rows, labels=3, remarks=3))
-    return made
+    text = markdown.narrow(markdown.markdown(_HEADERS, rows, labels=3, remarks=3))
+    return ChangeTable(text=text, rows=len(rows), causes=tuple(causes))
 
 
 def _name(change: ChangePoint, *, linked: bool) -> Markdown:
@@ -70,8 +69,7 @@ def _size(interval: Interval) -> list[str]:
 
 
 def _better(change: ChangePoint) -> str:
-    sign = -1 if change.metric.better == "higher" else 1
-    return "no" if sign * change.interval.estimate > 0 else "yes"
+    return "no" if change.metric.worse(change.interval.estimate) > 0 else "yes"
 
 
 def _why(suite: Suite, history: ReleaseHistory, change: ChangePoint, causes: list[Markdown]) -> str:
@@ -86,7 +84,7 @@ def _why(suite: Suite, history: ReleaseHistory, change: ChangePoint, causes: lis
     return ""
 
 
-def came_with(suite: Suite, histories: Sequence[ReleaseHistory], release: str) -> Markdown:
+def _came_with(suite: Suite, histories: Sequence[ReleaseHistory], release: str) -> Markdown:
     """What else is new in a release: behaviour, and other major versions of packages that serve requests."""
     new = [prose(behaviour.what) for behaviour in suite.behaviours if behaviour.since == release]
     jumps = [lock_diff.text(one.jumps[release]) for one in histories if release in one.jumps]

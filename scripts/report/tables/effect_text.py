@@ -22,8 +22,7 @@ def ends(effect: Effect) -> str:
 
 def threshold(effect: Effect) -> str:
     """The size that a worsening must exceed, and whether the noise floor sets it."""
-    worse = -1 if effect.metric.better == "higher" else 1
-    size = f"{abs(math.expm1(worse * effect.threshold)) * 100:.1f} %"
+    size = f"{abs(math.expm1(effect.metric.worse(effect.threshold))) * 100:.1f} %"
     return f"{size} (noise)" if effect.threshold == effect.floor else size
 
 

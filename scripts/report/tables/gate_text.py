@@ -108,13 +108,13 @@ def _size(case: Case, worse: float) -> str:
 
 
 def _turned(metric: Metric, worse: float) -> str:
-    return percent(0.0 - worse if metric.better == "higher" else worse)
+    return percent(metric.worse(worse) or 0.0)
 
 
 def _in_unit(case: Case, worse: float) -> str:
     if case.is_share or case.baseline is None:
         return ""
-    size = case.baseline * abs(math.expm1(-worse if case.metric.better == "higher" else worse))
+    size = case.baseline * abs(math.expm1(case.metric.worse(worse)))
     unit = "" if case.metric.unit in ("bytes", "ratio") else f" {case.metric.unit}"
     sign = "-" if case.metric.better == "higher" else "+"
     return f" ({sign}{_short(size, case.metric.unit)}{unit})"
