@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from scripts.analysis import run_reader
 from scripts.commands import cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, NothingMeasuredError, UsageError
 from scripts.host import cores
-from scripts.inference import comparison, lock_diff, paired_rounds
+from scripts.inference import comparison, lock_diff, paired_rounds, recorded_pairs
 from scripts.inference.comparison import ArmComparison, Effect
-from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.report.pages import comparison_page
 
 
@@ -28,7 +27,7 @@ def main(argv: list[str]) -> int:
     with cores.spread() as spread:
         found = run_reader.read(args.results.resolve(), (), spread)
     campaigns, _ = paired_rounds.pair_each(found.runs)
-    pairs = list(_most_rounds(pair for one in campaigns for pair in _between(one, old, new)))
+    pairs = recorded_pairs.most_rounds(campaigns, [(old, new)])
     if not pairs:
         raise NothingMeasuredError(
             f"no recorded campaign has both {old} and {new} in its rounds", then=f"nox -s compare -- {old} {new}"
@@ -48,22 +47,6 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the same as JSON")
     cli.add_results_option(parser)
     return parser.parse_args(argv)
-
-
-def _between(one: PairedRounds, old: str, new: str) -> Iterator[PairedRounds]:
-    """The two releases of a campaign, if both are among its arms."""
-    arms = {release: arm for arm, release in one.releases.items()}
-    if {old, new} <= arms.keys():
-        yield one.between(arms[old], arms[new])
-
-
-def _most_rounds(pairs: Iterator[PairedRounds]) -> list[PairedRounds]:
-    """One of each scenario and profile: that with the most rounds, of several the newest."""
-    chosen: dict[tuple[str, str, str], PairedRounds] = {}
-    for pair in sorted(pairs, key=lambda one: (len(one.rounds), one.rounds[-1].round_id)):
-        profile = pair.rounds[0].runs[BASELINE].record.requested.profile.name
-        chosen[pair.engine, pair.flow, profile] = pair
-    return [chosen[key] for key in sorted(chosen)]
 
 
 def _data(one: ArmComparison) -> dict[str, object]:
