@@ -311,7 +311,7 @@ def _count(context: RunContext, arm: _Arm, counted: Counting, stack: ExitStack) 
         worker=counting.only_worker(booted),
     )
     counter.begin()
-    counter.first_request(arm.spec.profile.backend_wait_min_s, context.limits.verify_s)
+    counter.first_request(arm.spec.profile.backend_wait_min_s)
     arm.phases_s["verify"] = progress.done(f"promptflow {target.version} answers as {arm.spec.flow} should")
     progress.phase("count")
     arm.counts = counting.windows(counter, counted, _valgrind(context), mock.base, progress)

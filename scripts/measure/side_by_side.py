@@ -88,8 +88,8 @@ def make(context: RunContext, specs: Sequence[RunSpec], jobs: int, one: One) -> 
         finally:
             with shielded():
                 stopped.set()
-                threads.shutdown(wait=False, cancel_futures=True)
-                if wait(runs, timeout=_UNWIND_S).not_done:
+                begun = [run for run in runs if not run.cancel()]  # `wait` would wait for ever for the others
+                if wait(begun, timeout=_UNWIND_S).not_done:
                     context.sweep()  # a run that waits for its server's answer
-                wait(runs)
+                wait(begun)
                 context.sweep()

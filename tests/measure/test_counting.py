@@ -133,11 +133,11 @@ def test_a_stopped_system_does_nothing_more(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_stops_the_others(tmp_path: Path, context: RunContext) -> None:
-    """Where one run is interrupted, the other ends at its next step, and all that was started is swept."""
+    """Where one run is interrupted, the others end at their next step, and all that was started is swept."""
     spec, other_waits = values.spec(values.write_flow(tmp_path / "flow")), threading.Event()
 
     def one(own: RunContext, _spec: RunSpec, label: str) -> CompletedRun:
-        if label == "[1/2]":
+        if label == "[1/3]":
             other_waits.wait(10)
             raise KeyboardInterrupt
         other_waits.set()
@@ -145,12 +145,12 @@ def test_an_interrupted_run_stops_the_others(tmp_path: Path, context: RunContext
             own.system.sleep(0.001)
 
     with pytest.raises(KeyboardInterrupt):
-        side_by_side.make(context, [spec, spec], 2, one)
+        side_by_side.make(context, [spec] * 3, 2, one)
 
 
 @pytest.mark.process
 def test_ctrl_c_ends_the_servers_of_all_runs(tmp_path: Path, context: RunContext) -> None:
-    """Ctrl-C reaches the main thread alone; the runs of both threads end at once, with what they have started."""
+    """Ctrl-C reaches the main thread alone; both runs end at once, with what they have started; no other begins."""
     spec = values.spec(values.write_flow(tmp_path / "flow"))
     children: list[Child] = []
 
@@ -168,7 +168,7 @@ def test_ctrl_c_ends_the_servers_of_all_runs(tmp_path: Path, context: RunContext
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     try:
         with pytest.raises(KeyboardInterrupt):
-            side_by_side.make(dataclasses.replace(context, system=RealSystem()), [spec, spec], 2, one)
+            side_by_side.make(dataclasses.replace(context, system=RealSystem()), [spec] * 3, 2, one)
     finally:
         signal.signal(signal.SIGINT, before)
     assert [child.code() for child in children] == [-signal.SIGTERM, -signal.SIGTERM]
