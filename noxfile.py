@@ -78,6 +78,13 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-m", "process or e2e")  # these start servers, which must have the machine to themselves
 
 
+@nox.session(python=MATRIX.tools.python, reuse_venv=True, default=False)
+def report(session: nox.Session) -> None:
+    """Write results/report.html, to sort, filter and compare all that is recorded; `-- --open` shows it."""
+    install_locked(session, "report")
+    call(session, "report", python=str(Path(session.bin).resolve() / "python"))
+
+
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
     """Resolve a release's dependencies again and write its lock: `-- 1.18.5`; verify all: `-- --check`."""

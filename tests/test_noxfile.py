@@ -22,7 +22,8 @@ from tests.fakes.nox_session import FakeSession
 MATRIX = matrix_file.load()
 VERBS = ("bench", "capacity", "count")  # those that have a session for each target
 TARGETS = {matrix.session_name(*target, verb): (verb, *target) for verb in VERBS for target in MATRIX.targets()}
-OWN = {"lint", "tests"}
+CHECKS = {"lint", "tests"}
+OWN = CHECKS | {"report"}
 ON_TOOLS = {
     "collate", "bench", "bench-mock", "bench-self", "compare", "count", "gate", "attribute", "find", "show", "list",
     "status", "gate-trials", "self-test",
@@ -100,7 +101,7 @@ def test_own_virtualenvs(sessions: Mapping[str, Any], name: str) -> None:
 @pytest.mark.usefixtures("sessions")
 def test_plain_nox_runs_the_projects_own_checks() -> None:
     """Plain `nox` checks the project and measures nothing."""
-    assert set(nox.options.sessions or ()) == OWN
+    assert set(nox.options.sessions or ()) == CHECKS
 
 
 @pytest.mark.parametrize("name", sorted({*ON_TOOLS, "lock", *(f"{verb}-1.12.0-flask" for verb in VERBS)}))

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -25,7 +25,7 @@ from scripts.environments.wheels import Wheel
 from scripts.host.process import System
 
 LOCKS = ROOT / "locks"
-GROUPS = ("nox", "tools", "dev")  # of pyproject.toml: what the harness itself runs on
+GROUPS = ("nox", "tools", "report", "dev")  # of pyproject.toml: what the harness itself runs on
 _RESOLVE_S = 600
 _MOST_BYTES = 4 * MIB  # of a lock; the largest that is committed has a quarter of a MiB
 _PIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[^\\\n]+", re.MULTILINE)  # with its marker, without its hashes
@@ -109,15 +109,21 @@ def of_release(suite: Suite, release: Release) -> Inputs:
 def of_group(suite: Suite, group: str, pyproject: Path = ROOT / "pyproject.toml") -> Inputs:
     """What a lock of the harness is made from: a dependency group of pyproject.toml."""
     groups = tomllib.loads(pyproject.read_text(encoding="utf-8"))["dependency-groups"]
-    requirements: list[str] = []
-    for item in groups[group]:
-        requirements.extend([item] if isinstance(item, str) else groups[item["include-group"]])
     return Inputs(
         name=group,
-        requirements=tuple(requirements),
+        requirements=tuple(_requirements(groups, group)),
         as_of=suite.tools.as_of,
         pythons=(suite.tools.python,),
     )
+
+
+def _requirements(groups: Mapping[str, list[Any]], group: str) -> Iterator[str]:
+    """Of a group and of all groups that it includes."""
+    for item in groups[group]:
+        if isinstance(item, str):
+            yield item
+        else:
+            yield from _requirements(groups, item["include-group"])
 
 
 def read(inputs: Inputs) -> Lock:

@@ -5,19 +5,16 @@ Reads, computes, writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.analysis import run_reader
-from scripts.analysis.grouping import Cell, cells, release_key
-from scripts.analysis.run_reader import Run, Skipped
+from scripts.analysis.grouping import Cell, release_key
+from scripts.analysis.run_reader import Skipped
 from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.concurrency import Map, serial
-from scripts.config.errors import NothingMeasuredError
-from scripts.config.load_profiles import SERVES
 from scripts.config.matrix import MOCK, Suite
-from scripts.inference import comparison, paired_rounds, release_history
+from scripts.inference import recorded_results
 from scripts.report.charts import svg
 from scripts.report.charts.svg import Chart, Files, Picture
 from scripts.report.pages import comparison_index, overview, release_page, templates
@@ -37,40 +34,27 @@ class Derived:
 
 def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     """Compute every derived file; NothingMeasuredError when there is no record that can be reported."""
-    found = run_reader.read(results, [profile.name for profile in suite.profiles if not profile.reported], spread)
-    if not found.runs:
-        left_out = "".join(f"\n  - {one.path}: {one.reason}" for one in found.skipped)
-        raise NothingMeasuredError(
-            f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
-        )
+    found = recorded_results.read(results, suite, spread)
     reports = published.read(results)
-    campaigns, mixed = paired_rounds.pair_each(found.runs)
-    unpaired = [Skipped(path=f"campaign {name}", reason=error.message) for name, error in mixed.items()]
-    skipped = (*found.skipped, *unpaired)
-    floors = comparison.noise_floors(campaigns)
-    newest = release_history.newest(campaigns, suite)
-    histories = [release_history.history(one, floors, suite) for one in newest.values()]
-    histories += release_history.of_pairs(campaigns, floors, suite)
-    compared = comparison_index.render(campaigns, floors)
-    grouped = cells(_tabled(found.runs, {one.campaign for one in newest.values()}))
+    compared = comparison_index.render(found.campaigns, found.floors)
     page = overview.render(
         suite,
-        grouped,
-        skipped=skipped,
+        found.cells,
+        skipped=found.skipped,
         reports=reports,
         served=found.runs,
         compared=bool(compared),
-        histories=histories,
+        histories=found.histories,
     )
     files: Files = {
         **compared,
         **page,
-        "summary.csv": summary_csv.summary(grouped),
+        "summary.csv": summary_csv.summary(found.cells),
     }
-    own = _by_release(grouped)
+    own = _by_release(found.cells)
     for release in own:
-        files |= release_page.render(suite, release, own, reports.get(release), histories)
-    return Derived(files=_drawn(results, files, spread), skipped=skipped)
+        files |= release_page.render(suite, release, own, reports.get(release), found.histories)
+    return Derived(files=_drawn(results, files, spread), skipped=found.skipped)
 
 
 def _drawn(results: Path, files: Files, spread: Map) -> dict[str, bytes]:
@@ -93,17 +77,6 @@ def _standing(results: Path, name: str, chart: Chart) -> Picture | None:
     return Picture(light=light, dark=dark) if svg.is_current(light, chart) and svg.is_current(dark, chart) else None
 
 
-def _tabled(runs: Iterable[Run], campaigns: Collection[str]) -> Iterator[Run]:
-    """What stands in tables of releases: single runs, and those of campaigns over releases.
-
-    Other campaigns are of other hours, and have pages of their own; candidates are no releases.
-    """
-    for run in runs:
-        requested = run.record.requested
-        if "+" not in requested.release and requested.profile.name != SERVES and requested.campaign in {"", *campaigns}:
-            yield run
-
-
 def of_releases(results: Path) -> Iterator[Path]:
     """What was derived before for releases: generated pages and the charts beside them, nothing else in results/.
 
@@ -118,7 +91,7 @@ def of_releases(results: Path) -> Iterator[Path]:
             yield page
 
 
-def _by_release(grouped: list[Cell]) -> dict[str, list[Cell]]:
+def _by_release(grouped: Sequence[Cell]) -> dict[str, list[Cell]]:
     """In the order of versions."""
     found: dict[str, list[Cell]] = {}
     for cell in grouped:

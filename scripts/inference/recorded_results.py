@@ -1,0 +1,66 @@
+"""Everything that the records say, read once: runs, campaigns, noise floors, histories and the cells of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.analysis import run_reader
+from scripts.analysis.grouping import Cell, cells
+from scripts.analysis.run_reader import Run, Skipped
+from scripts.config.concurrency import Map, serial
+from scripts.config.errors import NothingMeasuredError
+from scripts.config.load_profiles import SERVES
+from scripts.config.matrix import Suite
+from scripts.inference import comparison, paired_rounds, release_history
+from scripts.inference.comparison import Floors
+from scripts.inference.paired_rounds import PairedRounds
+from scripts.inference.release_history import ReleaseHistory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedResults:
+    """What was found in a results directory, and what follows from it."""
+
+    runs: tuple[Run, ...]  # at least one; oldest first
+    campaigns: tuple[PairedRounds, ...]
+    floors: Floors
+    histories: tuple[ReleaseHistory, ...]
+    cells: tuple[Cell, ...]  # of single runs, and of the campaigns over releases
+    skipped: tuple[Skipped, ...]  # what could not be used
+
+
+def read(results: Path, suite: Suite, spread: Map = serial) -> RecordedResults:
+    """Read all reported runs; NothingMeasuredError when there is none."""
+    found = run_reader.read(results, [profile.name for profile in suite.profiles if not profile.reported], spread)
+    if not found.runs:
+        left_out = "".join(f"\n  - {one.path}: {one.reason}" for one in found.skipped)
+        raise NothingMeasuredError(
+            f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
+        )
+    campaigns, mixed = paired_rounds.pair_each(found.runs)
+    unpaired = [Skipped(path=f"campaign {name}", reason=error.message) for name, error in mixed.items()]
+    floors = comparison.noise_floors(campaigns)
+    newest = release_history.newest(campaigns, suite)
+    histories = [release_history.history(one, floors, suite) for one in newest.values()]
+    histories += release_history.of_pairs(campaigns, floors, suite)
+    return RecordedResults(
+        runs=found.runs,
+        campaigns=tuple(campaigns),
+        floors=floors,
+        histories=tuple(histories),
+        cells=tuple(cells(_tabled(found.runs, {one.campaign for one in newest.values()}))),
+        skipped=(*found.skipped, *unpaired),
+    )
+
+
+def _tabled(runs: Iterable[Run], campaigns: Collection[str]) -> Iterator[Run]:
+    """What stands in tables of releases: single runs, and those of campaigns over releases.
+
+    Other campaigns are of other hours, and have pages of their own; candidates are no releases.
+    """
+    for run in runs:
+        requested = run.record.requested
+        if "+" not in requested.release and requested.profile.name != SERVES and requested.campaign in {"", *campaigns}:
+            yield run
