@@ -6,14 +6,17 @@ The only module of the reporting side that writes.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from scripts.analysis.grouping import Cell
 from scripts.commands import cli
 from scripts.config import matrix_file
-from scripts.config.errors import EXIT_OK, NotComparableError, UsageError
+from scripts.config.errors import EXIT_OK, NotComparableError, UsageError, did_you_mean
 from scripts.config.matrix import ROOT
 from scripts.host import cores
 from scripts.report.pages import glossary_page, site
+from scripts.report.tables import exports
 
 _SHOWN = 20  # problems listed before the rest is only counted
 
@@ -33,7 +36,15 @@ def main(argv: list[str]) -> int:
     if args.check:
         _check(results, files, removed)
         print(f"{len(files)} derived files are up to date")
-        return EXIT_OK
+    else:
+        _write_all(results, files, removed)
+    if args.export:
+        _export(derived.cells, *args.export)
+    return EXIT_OK
+
+
+def _write_all(results: Path, files: dict[str, bytes], removed: list[str]) -> None:
+    """Remove what no record stands behind any more, and write what differs."""
     for name in removed:
         (results / name).unlink()
         print(f"removed {name}")
@@ -42,12 +53,30 @@ def main(argv: list[str]) -> int:
             _write(results / name, content)
             print(f"wrote {name}")
     _remove_empty(results)
-    return EXIT_OK
+
+
+def _export(cells: Sequence[Cell], form: str, name: str) -> None:
+    """Write the figures in a form for another program; UsageError for an unknown form, or a folder that is missing."""
+    if form not in exports.FORMATS:
+        known = list(exports.FORMATS)
+        raise UsageError(
+            f"--export {form}: {did_you_mean(form, known)}", then=f"nox -s collate -- --export {known[0]} {name}"
+        )
+    path = Path(name).resolve()
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent} is not a directory", then=f"mkdir -p {path.parent}, then repeat this command")
+    found = exports.figures(cells)
+    path.write_text(exports.FORMATS[form](found) + "\n", encoding="utf-8")
+    print(f"wrote {path}: {len(found)} figures as {form}")
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("collate", "Write everything derived in results/ again from the records.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 7 when the files are not up to date")
+    parser.add_argument(
+        "--export", nargs=2, metavar=("FORMAT", "FILE"),
+        help=f"also write the figures for another program; FORMAT is one of {', '.join(exports.FORMATS)}",
+    )  # fmt: skip
     cli.add_results_option(parser)
     return parser.parse_args(argv)
 

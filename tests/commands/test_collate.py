@@ -11,6 +11,7 @@ import pytest
 from scripts.commands import collate
 from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError
 from scripts.report.pages import templates
+from scripts.report.tables import exports
 from tests.fakes import synthetic_runs
 
 
@@ -225,3 +226,26 @@ def test_campaign_of_two_machines_is_skipped_by_name(tmp_path: Path, capsys: pyt
     assert (tmp_path / "comparisons" / "0123456789ab.md").is_file()
     assert not (tmp_path / "comparisons" / "c0ffee123456.md").exists()
     assert "- `campaign c0ffee123456`: `runs " in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", exports.FORMATS)
+def test_export(results: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--export` writes one more file, also beside a check, and says how many figures are in it."""
+    path = tmp_path / "out"
+    assert run(results, "--check", "--export", form, str(path)) == 0
+    assert f"figures as {form}" in capsys.readouterr().out
+    assert "1.18.5" in path.read_text(encoding="utf-8")
+
+
+def test_export_of_an_unknown_form(results: Path, tmp_path: Path) -> None:
+    """The nearest known form is named, and the next command has it."""
+    with pytest.raises(UsageError, match="bmf") as caught:
+        run(results, "--export", "bfm", str(tmp_path / "out"))
+    assert caught.value.then.startswith("nox -s collate -- --export bmf")
+
+
+def test_export_into_a_folder_that_is_missing(results: Path, tmp_path: Path) -> None:
+    """The command that makes the folder is named."""
+    with pytest.raises(UsageError) as caught:
+        run(results, "--export", "bmf", str(tmp_path / "none" / "out"))
+    assert caught.value.then.startswith(f"mkdir -p {tmp_path / 'none'}")

@@ -30,6 +30,7 @@ class Derived:
 
     files: dict[str, bytes]  # by path relative to results/, with forward slashes
     skipped: tuple[Skipped, ...]
+    cells: tuple[Cell, ...]  # that the figures of its tables come from
 
 
 def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
@@ -54,7 +55,7 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     own = _by_release(found.cells)
     for release in own:
         files |= release_page.render(suite, release, own, reports.get(release), found.histories)
-    return Derived(files=_drawn(results, files, spread), skipped=found.skipped)
+    return Derived(files=_drawn(results, files, spread), skipped=found.skipped, cells=found.cells)
 
 
 def _drawn(results: Path, files: Files, spread: Map) -> dict[str, bytes]:
