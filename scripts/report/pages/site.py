@@ -15,13 +15,13 @@ from scripts.analysis.run_reader import Run, Skipped
 from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.concurrency import Map, serial
 from scripts.config.errors import NothingMeasuredError
-from scripts.config.load_profiles import SERVES
+from scripts.config.load_profiles import CAPACITY, SERVES
 from scripts.config.matrix import MOCK, Suite
-from scripts.inference import comparison, paired_rounds, release_history
+from scripts.inference import capacity_runs, comparison, paired_rounds, release_history
 from scripts.report.charts import svg
 from scripts.report.charts.svg import Chart, Files, Picture
 from scripts.report.pages import comparison_index, overview, release_page, templates
-from scripts.report.tables import published, summary_csv
+from scripts.report.tables import capacity_table, published, summary_csv
 
 RELEASE_FOLDERS = "v[0-9]*"
 _MOST_PICTURE_BYTES = 16 * MIB
@@ -43,10 +43,12 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
         raise NothingMeasuredError(
             f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
         )
+    tried = run_reader.read_profile(results, CAPACITY, spread)
+    searches = capacity_table.shown(capacity_runs.searches(tried.runs, suite.capacity), suite.capacity)
     reports = published.read(results)
     campaigns, mixed = paired_rounds.pair_each(found.runs)
     unpaired = [Skipped(path=f"campaign {name}", reason=error.message) for name, error in mixed.items()]
-    skipped = (*found.skipped, *unpaired)
+    skipped = (*found.skipped, *tried.skipped, *unpaired)
     floors = comparison.noise_floors(campaigns)
     newest = release_history.newest(campaigns, suite)
     histories = [release_history.history(one, floors, suite) for one in newest.values()]
@@ -61,15 +63,16 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
         served=found.runs,
         compared=bool(compared),
         histories=histories,
+        searches=searches,
     )
     files: Files = {
         **compared,
         **page,
-        "summary.csv": summary_csv.summary(grouped),
+        "summary.csv": summary_csv.summary(grouped, searches),
     }
     own = _by_release(grouped)
     for release in own:
-        files |= release_page.render(suite, release, own, reports.get(release), histories)
+        files |= release_page.render(suite, release, own, reports.get(release), histories, searches)
     return Derived(files=_drawn(results, files, spread), skipped=skipped)
 
 

@@ -19,7 +19,8 @@ from scripts.analysis.metrics import METRICS
 from scripts.commands import bench_self
 from scripts.config.matrix import Suite
 from scripts.config.support import Cause
-from scripts.inference import bisection, change_points, comparison, paired_rounds
+from scripts.inference import bisection, capacity_runs, change_points, comparison, paired_rounds
+from scripts.inference.capacity_runs import CapacitySearch, Tried
 from scripts.inference.capacity_search import CapacityResult, Limit, Trial
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.records import storage
@@ -36,7 +37,6 @@ from scripts.report.pages import (
     site,
     templates,
 )
-from scripts.report.pages.capacity_page import CapacitySearch, Tried
 from scripts.report.pages.self_test_page import InjectedSlowdown
 from scripts.report.tables.formatting import Markdown
 from scripts.report.tables.markdown import markdown
@@ -150,7 +150,7 @@ def printed(tmp_path: Path) -> dict[str, str]:
     tried = Tried(
         trial=Trial(number=1, phase="step", users=60),
         run=bad,
-        judgement=capacity_page.judge(bad, synthetic_runs.SUITE.capacity),
+        judgement=capacity_runs.judge(bad, synthetic_runs.SUITE.capacity),
     )
     nothing = CapacityResult(users=None, confirmed_by=(), limit=Limit(users=60, verdict="invalid"))
     three = ("1.12.0", "1.13.0", "1.14.0")
@@ -170,7 +170,10 @@ def printed(tmp_path: Path) -> dict[str, str]:
         "attribution": attribution.render([paired(three)], {}),
         "bisection": bisection_page.render(searched, paired(three), days),
         "capacity": capacity_page.of_session(
-            suite, suite.capacity, [CapacitySearch(found=nothing, tried=(tried,))], EVIL
+            suite,
+            suite.capacity,
+            [CapacitySearch(settings=suite.capacity, runs=(bad,), tried=(tried,), found=nothing)],
+            EVIL,
         ),
         "session": session_summary.of_session(suite, [directory]),
         "self-test": self_test_page.render(
