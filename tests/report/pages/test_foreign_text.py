@@ -42,7 +42,7 @@ from scripts.report.tables.formatting import Markdown
 from scripts.report.tables.markdown import markdown
 from scripts.report.tables.published import Published
 from scripts.selftest.suite_cost import Cost, CostLimit, Figure
-from tests.fakes import synthetic_runs
+from tests.fakes import synthetic_runs, synthetic_searches
 
 MARK = "@@NUMBER@@"  # differs from run to run
 EVIL = (
@@ -79,7 +79,18 @@ class Live(HTMLParser):
 
 def spoilt(value: Any, path: str = "") -> Any:  # noqa: ANN401 - JSON
     """The record with every text that no limit holds replaced."""
-    names = ("run_id", "outcome", "started_at", "schema_version", "release", "engine", "flow", "campaign", "round_id")
+    names = (
+        "run_id",
+        "outcome",
+        "started_at",
+        "schema_version",
+        "release",
+        "engine",
+        "flow",
+        "campaign",
+        "round_id",
+        "id",
+    )
     if isinstance(value, dict):
         return {
             key: inner if key in names or path + key == "requestedprofilename" else spoilt(inner, path + key)
@@ -205,6 +216,7 @@ def test_text_of_a_record_is_never_markup(tmp_path: Path) -> None:
         synthetic_runs.record(),
         synthetic_runs.record(release="1.18.5"),
         synthetic_runs.record(release="1.13.0", outcome="failed", reasons=("no wheel",)),
+        *(run.record for run in synthetic_searches.searched(221).runs),
     ]
     for number, made in enumerate(runs):
         file = synthetic_runs.write(tmp_path, made) / storage.RECORD_FILE
@@ -216,6 +228,7 @@ def test_text_of_a_record_is_never_markup(tmp_path: Path) -> None:
     pages = {name: content.decode() for name, content in derived.files.items() if name.endswith(".md")}
     assert {name.split("/")[0] for name in pages} == {"README.md", "comparisons", "v1.12.0", "v1.13.0", "v1.18.5"}
     assert "## Published and measured" in pages["v1.12.0/README.md"]
+    assert "## Capacity" in pages["README.md"]
     for name, page in pages.items():
         assert Live(page).problems == [], name
     pictures = [content for name, content in derived.files.items() if name.endswith(".svg")]
