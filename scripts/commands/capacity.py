@@ -184,6 +184,7 @@ def _search(context: RunContext, spec: RunSpec, begun: Begun, number: str) -> Co
         return run
 
     search = capacity_runs.carried_out(settings, begun.runs, one)
+    context.progress.note(f"{spec.release} {spec.engine} {spec.flow}: {capacity_table.result(search)}")
     return CompletedSearch(search=search, error=errors[-1] if errors else None)
 
 

@@ -92,9 +92,7 @@ def _told(release: str, own: Sequence[CapacitySearch]) -> Markdown:
     if not own:
         return filled("{} ({}).", capacity_table.NOT_SEARCHED, code(f"nox -s {CAPACITY} -- {release}"))
     one = max(own, key=lambda one: (one.is_conclusive, one.runs[-1].record.run_id))
-    if one.users is None:
-        return filled("{}.", capacity_table.capacity(one))
-    return filled("{} requests/s by {} users; {}.", capacity_table.capacity(one), one.users, capacity_table.above(one))
+    return filled("{}.", capacity_table.result(one))
 
 
 def _of(searches: Sequence[CapacitySearch], scenario: Scenario) -> list[CapacitySearch]:

@@ -72,6 +72,13 @@ def capacity(search: CapacitySearch) -> str:
     return significant(spread.median) if found.is_ceiling else f"at least {significant(spread.median)}"
 
 
+def result(search: CapacitySearch) -> str:
+    """What a search found, in a sentence without its end."""
+    if search.users is None:
+        return capacity(search)
+    return f"{capacity(search)} requests/s by {search.users} users; {above(search)}"
+
+
 def above(search: CapacitySearch) -> str:
     """What lies above the load that was found."""
     found = search.found
