@@ -242,10 +242,9 @@ def _time(wanted: Wanted) -> str:
         usual_s += max(1, capacity_search.usual_runs(settings) - done) * spec.expected_s
         most_s += max(1, capacity_search.most_runs(settings) - done) * (spec.expected_s + spec.profile.drain_s)
     number = len(wanted.plan.runs)
-    return (
-        f"{number} search{'es' if number > 1 else ''}, about {usual_s / 60:.0f} minutes, at most {most_s / 60:.0f}; "
-        "and virtualenvs that are not built"
-    )
+    usual, most = (math.ceil(seconds / 60) for seconds in (usual_s, most_s))
+    searches = "1 search" if number == 1 else f"{number} searches"
+    return f"{searches}, about {usual} minutes, at most {most}; and virtualenvs that are not built"
 
 
 def _command(args: argparse.Namespace) -> str:

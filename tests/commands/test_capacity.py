@@ -296,7 +296,7 @@ def test_dry_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "1.12.0 fastapi static_async: users 60, 90, 135, 202, 303, 454, 681, 1000"
     assert lines[1].endswith("exceed the ideal time by at most 100 ms")
-    assert lines[-1] == "1 search, about 3 minutes, at most 15; and virtualenvs that are not built"
+    assert lines[-1] == "1 search, about 4 minutes, at most 15; and virtualenvs that are not built"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -83,6 +83,7 @@ def _panel(axes: Axes, panel: Panel, places: Mapping[str, int]) -> None:
     order = {point.release: number for number, point in enumerate(points)}  # the same step as that of the places
     for _, group in itertools.groupby(points, lambda one: (one.setup, places[one.release] - order[one.release])):
         _line(axes, list(group), places)
+    _setups(axes, points, places)
     for release in panel.unsupported:
         if release in places:
             axes.axvspan(places[release] - 0.5, places[release] + 0.5, **_HATCHED)
@@ -94,6 +95,16 @@ def _panel(axes: Axes, panel: Panel, places: Mapping[str, int]) -> None:
             )  # fmt: skip
     axes.set_ylim(0, _HEADROOM * max((point.high for point in points), default=1.0))
     axes.tick_params(axis="y", labelsize=_TEXT, length=3)
+
+
+def _setups(axes: Axes, points: Sequence[Point], places: Mapping[str, int]) -> None:
+    """Name the setup where it changes, above its first release; nothing where all have the same."""
+    setups = [(setup, next(group)) for setup, group in itertools.groupby(points, lambda point: point.setup)]
+    for setup, first in setups if len(setups) > 1 else ():
+        axes.text(
+            places[first.release] - 0.2, 0.99, f"workers x threads: {setup}", va="top", fontsize=_TEXT,
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
 
 
 def _line(axes: Axes, points: Sequence[Point], places: Mapping[str, int]) -> None:

@@ -117,7 +117,7 @@ def _why_not(suite: Suite, release: Release, scenario: Scenario) -> str | None:
 
 
 def _panel(suite: Suite, scenario: Scenario, own: Sequence[CapacitySearch], rows: Sequence[Release]) -> Panel:
-    """The points of the machine that the newest search was made on."""
+    """The points of the machine that the newest release was searched on."""
     groups = _groups(own)
     points: dict[str, Point] = {}
     for one in [one for group in groups if _is_alike(groups[0][0], group[0]) for one in group]:
@@ -141,13 +141,17 @@ def _panel(suite: Suite, scenario: Scenario, own: Sequence[CapacitySearch], rows
 
 
 def _groups(own: Sequence[CapacitySearch]) -> list[list[CapacitySearch]]:
-    """Searches that may share a table, each in the order of releases; the one with the newest search first."""
+    """Searches that may share a table, each in the order of releases; the table of the newest release first."""
 
     def key(one: CapacitySearch) -> str:
         return conditions.of_search(one.runs[0].record)
 
     groups = [list(group) for _, group in itertools.groupby(sorted(own, key=key), key)]
-    return sorted(groups, key=lambda group: max(one.runs[-1].record.run_id for one in group), reverse=True)
+    return sorted(groups, key=lambda group: (release_key(group[-1].requested.release), _newest(group)), reverse=True)
+
+
+def _newest(group: Sequence[CapacitySearch]) -> str:
+    return max(one.runs[-1].record.run_id for one in group)
 
 
 def _is_alike(first: CapacitySearch, second: CapacitySearch) -> bool:

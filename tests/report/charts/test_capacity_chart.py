@@ -76,6 +76,13 @@ def test_only_neighbours_of_one_setup_are_joined() -> None:
     assert lines(PANEL) == [2]
 
 
+def test_setups_are_named_where_they_differ() -> None:
+    """Workers and threads stand above the first release that has them, where a scenario has several."""
+    words = svg.draw(chart(PANEL)).light.decode()
+    assert [words.count(f"workers x threads: {setup}<") for setup in ("8 x 1", "2 x 40")] == [1, 1]
+    assert "workers" not in svg.draw(chart(HATCHED)).light.decode()
+
+
 @pytest.mark.parametrize("value", [0.3, 30.0, 3000.0])
 def test_axis_begins_at_zero(value: float) -> None:
     """Bars of heights can be compared: the axis is not cut, and nothing sticks out."""

@@ -124,7 +124,7 @@ def test_other_machines_have_a_table_of_their_own() -> None:
         ]
         return capacity_runs.carried_out(search.settings, runs)
 
-    found = scenario(searched(221, first=2), moved(searched(130, release="1.13.0")))
+    found = scenario(searched(221, release="1.14.0"), moved(searched(130, release="1.13.0", first=2)))
     assert [table.about for table in found.tables] == ["", "cores: 2, not 8"]
     assert row(found, "1.13.0", table=1)[2] == f"{searched(130).users}"
 
