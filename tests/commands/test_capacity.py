@@ -326,6 +326,18 @@ def test_last_release_of_each_minor_line(monkeypatch: pytest.MonkeyPatch, tmp_pa
     }
 
 
+def test_missing_leaves_out_what_has_a_result(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With `--missing` only searches without a result are made; where there is none, the session says so and ends."""
+    monkeypatch.setattr(existing_searches, "has_result", lambda _known, spec, *_: spec.flow != "flex_async")
+    assert planned(monkeypatch, tmp_path, "1.18.5", "--missing") == [("1.18.5", "fastapi", "flex_async")]
+    assert len(planned(monkeypatch, tmp_path, "1.18.5")) == 3
+    capsys.readouterr()
+    assert capacity.main(["1.18.5", "--flow", "static_async", "--missing", "--results", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "nothing is missing: every search has a result under this machine's conditions\n"
+
+
 def test_names_and_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Named releases are searched on the named engine; without names, the releases that have it."""
     named = planned(monkeypatch, tmp_path, "1.18.5", "1.17.2", "--engine", "flask")
