@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from scripts.analysis.grouping import Cell, Spread, release_key
 from scripts.config.load_profiles import CAPACITY
 from scripts.config.matrix import Release, Scenario, Suite
+from scripts.inference import capacity_runs
 from scripts.inference.capacity_runs import THROUGHPUT, CapacitySearch
 from scripts.records import conditions
 from scripts.report.charts import capacity_chart
@@ -89,10 +90,10 @@ def of_release(suite: Suite, release: str, searches: Sequence[CapacitySearch]) -
 
 
 def _told(release: str, own: Sequence[CapacitySearch]) -> Markdown:
-    if not own:
+    counting = capacity_runs.standing(own)
+    if counting is None:
         return filled("{} ({}).", capacity_table.NOT_SEARCHED, code(f"nox -s {CAPACITY} -- {release}"))
-    one = max(own, key=lambda one: (one.is_conclusive, one.runs[-1].record.run_id))
-    return filled("{}.", capacity_table.result(one))
+    return filled("{}.", capacity_table.result(counting))
 
 
 def _of(searches: Sequence[CapacitySearch], scenario: Scenario) -> list[CapacitySearch]:
@@ -119,8 +120,9 @@ def _why_not(suite: Suite, release: Release, scenario: Scenario) -> str | None:
 def _panel(suite: Suite, scenario: Scenario, own: Sequence[CapacitySearch], rows: Sequence[Release]) -> Panel:
     """The points of the machine that the newest release was searched on."""
     groups = _groups(own)
+    alike = [one for group in groups if not _differences(groups[0][0], group[0]) for one in group]
     points: dict[str, Point] = {}
-    for one in [one for group in groups if _is_alike(groups[0][0], group[0]) for one in group]:
+    for one in alike:
         spread, found = one.spread(THROUGHPUT), one.found
         if spread is not None and found is not None:
             point = Point(
@@ -128,7 +130,7 @@ def _panel(suite: Suite, scenario: Scenario, own: Sequence[CapacitySearch], rows
                 is_ceiling=found.is_ceiling, setup=capacity_table.setup(one),
             )  # fmt: skip
             points.setdefault(point.release, point)
-    states = {one.requested.release: capacity_table.outcome(one) for one in own}
+    states = {one.requested.release: capacity_table.outcome(one) for one in alike}
     unsupported = [release.version for release in rows if _why_not(suite, release, scenario) is not None]
     absent = {
         release.version: states.get(release.version, capacity_table.NOT_SEARCHED).replace("-", " ")
@@ -154,12 +156,8 @@ def _newest(group: Sequence[CapacitySearch]) -> str:
     return max(one.runs[-1].record.run_id for one in group)
 
 
-def _is_alike(first: CapacitySearch, second: CapacitySearch) -> bool:
-    """Whether they differ in the load profile at most."""
-    return not _differences(first, second)
-
-
 def _differences(first: CapacitySearch, second: CapacitySearch) -> list[conditions.Difference]:
+    """In what they differ beside the load profile."""
     found = conditions.differences(first.runs[0].record, second.runs[0].record)
     return [one for one in found if one.name != conditions.PROFILE]
 
