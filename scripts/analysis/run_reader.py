@@ -7,7 +7,7 @@ Writes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,14 +68,25 @@ class Store:
 
 def read(results: Path, unreported: Collection[str] = (), spread: Map = serial) -> Store:
     """Read all reported runs; profiles named in `unreported` are not even opened."""
+    directories = [one for one in run_directories(results) if one.parts[-4] not in unreported]
+    found = _store(results, directories, spread)
+    reported = tuple(run for run in found.runs if run.record.requested.profile.reported)
+    return Store(runs=reported, skipped=found.skipped)
+
+
+def read_profile(results: Path, profile: str, spread: Map = serial) -> Store:
+    """Read all runs of one profile, whether it is reported or not."""
+    return _store(results, run_directories(results, profile=profile), spread)
+
+
+def _store(results: Path, directories: Sequence[Path], spread: Map) -> Store:
     runs: list[Run] = []
     skipped: list[Skipped] = []
-    directories = [one for one in run_directories(results) if one.parts[-4] not in unreported]
     for directory, found in zip(directories, spread(_read, directories), strict=True):
         if isinstance(found, RecordError):
             path = directory.relative_to(results).as_posix()
             skipped.append(Skipped(path=path, reason=" ".join(str(found).split())))
-        elif found.record.requested.profile.reported:
+        else:
             runs.append(found)
     return Store(runs=tuple(sorted(runs, key=lambda run: run.record.run_id)), skipped=tuple(skipped))
 

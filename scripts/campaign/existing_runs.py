@@ -1,6 +1,6 @@
 """What is measured already: valid runs among the records, made under this machine's conditions.
 
-For the verbs `bench` and `status`, which read records and know how runs are made.
+For the verbs that read records and know how runs are made.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scripts.environments import locks
 from scripts.environments.locks import Lock
 from scripts.measure import digests
 from scripts.records import conditions
-from scripts.records.schema import Machine
+from scripts.records.schema import Digests, Machine, RunRecord
 from scripts.records.storage import RecordError, run_directories
 
 
@@ -44,15 +44,19 @@ def newest(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> Ru
     ours = digests.of(spec, lock)
     for run in _recorded(spec, results):
         record = run.record
-        as_here = replace(record, machine=here, digests=ours)
-        python = record.python == spec.python or record.python.startswith(f"{spec.python}.")
-        same = record.digests.lock == ours.lock and not conditions.differences(record, as_here)
+        same = record.digests.lock == ours.lock and made_as_here(record, spec, ours, here)
         alone = (
             not record.requested.campaign and record.requested.round == spec.round
         )  # comparisons have tables of their own
-        if run.outcome == "ok" and python and same and alone:
+        if run.outcome == "ok" and same and alone:
             return run
     return None
+
+
+def made_as_here(record: RunRecord, spec: RunSpec, ours: Digests, here: Machine) -> bool:
+    """Whether a run of that spec, whose digests are `ours`, would be made here under the conditions of the record."""
+    python = record.python == spec.python or record.python.startswith(f"{spec.python}.")
+    return python and not conditions.differences(record, replace(record, machine=here, digests=ours))
 
 
 def _recorded(spec: RunSpec, results: Path) -> Iterator[Run]:

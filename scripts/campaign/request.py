@@ -14,8 +14,10 @@ from scripts.config.errors import NotComparableError, NothingMeasuredError, Usag
 from scripts.config.flows import Flow
 from scripts.config.load_profiles import COMPARE, DUET, Profile
 from scripts.config.matrix import Engine, Release, Suite
-from scripts.environments import candidates, virtualenvs
+from scripts.config.plan import Plan, Target
+from scripts.environments import candidates, locks, virtualenvs
 from scripts.environments.candidates import Arm
+from scripts.environments.locks import Lock
 from scripts.host.process import System
 from scripts.inference import release_history
 from scripts.measure.round_plan import Campaign, CampaignScenario
@@ -89,6 +91,30 @@ def _pairs(arms: Sequence[Arm], *, neighbours: bool) -> tuple[tuple[int, int], .
         (arms[first].release.version, arms[second].release.version): (first, second) for first, second in pairs[::-1]
     }
     return tuple(sorted(once.values(), key=pairs.index))
+
+
+def session(
+    suite: Suite, wanted: Selection, release: str | None, names: Sequence[str], system: System, *, rounds: int = 1
+) -> tuple[Plan, dict[str, Lock]]:
+    """The runs of one target, or of all that was named on the engines and with the flows that it serves; their locks.
+
+    `release`: of the target, whose engine is the only one of `wanted`; without it, `names` are what is measured.
+    """
+    if release is not None:
+        (engine,) = wanted.engines
+        chosen = plan.make(
+            suite, release=release, engine=engine, flow_names=wanted.flows, profile=wanted.profile,
+            python=wanted.python, rounds=rounds,
+        )  # fmt: skip
+        return chosen, {release: locks.read(locks.of_release(suite, suite.release(release)))}
+    arms = [resolved(suite, one, system) for text in names for one in expanded(suite, text)]
+    targets = [
+        Target(release=arm.release, engine=scenario.engine, flow=scenario.flow, version=arm.version)
+        for arm in {arm.release.version: arm for arm in arms}.values()
+        for scenario in planned(suite, wanted, [arm]).scenarios
+    ]
+    chosen = plan.of_targets(suite, targets, profile=wanted.profile, python=wanted.python, rounds=rounds)
+    return chosen, {arm.release.version: arm.lock for arm in arms}
 
 
 def require_sequential(requested: Campaign) -> None:

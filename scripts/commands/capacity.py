@@ -1,4 +1,8 @@
-"""Capacity: `nox -s capacity-1.12.0-fastapi` finds the highest throughput that meets an objective."""
+"""Capacity: `nox -s capacity-1.12.0-fastapi` finds the highest throughput that meets an objective.
+
+`nox -s capacity -- 1.18.5 1.17.2` searches for releases on all of their engines, and without names for the last release
+of each minor line.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,33 @@ import itertools
 import math
 import shlex
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.analysis import run_reader
-from scripts.commands import cli
-from scripts.config import matrix_file, plan
+from scripts.analysis.run_reader import Run
+from scripts.campaign import existing_searches, request
+from scripts.campaign.existing_searches import Begun
+from scripts.commands import cli, target_options
+from scripts.config import matrix_file
 from scripts.config.errors import InvalidMeasurementError, SuiteError, UsageError
 from scripts.config.load_profiles import CAPACITY, Capacity
 from scripts.config.matrix import Suite
 from scripts.config.plan import Plan, RunSpec
+from scripts.environments.locks import Lock
+from scripts.host import machine
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.host.quiet import Quiet
-from scripts.inference import capacity_search
-from scripts.inference.capacity_search import ObjectiveVerdict, Trial
+from scripts.inference import capacity_runs, capacity_search
+from scripts.inference.capacity_runs import CapacitySearch
+from scripts.inference.capacity_search import Trial
 from scripts.measure import session
 from scripts.measure.run import RunContext
 from scripts.measure.session import Options, Prepare
+from scripts.records.schema import Machine
 from scripts.report.pages import capacity_page
-from scripts.report.pages.capacity_page import CapacitySearch, Tried
+from scripts.report.tables import capacity_table
 
 _SHOWN_LOADS = 8  # the first ones, in a dry run
 
@@ -39,40 +51,62 @@ class CompletedSearch:
     error: SuiteError | None  # of its last run that failed
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """The searches of a session."""
+
+    plan: Plan  # one run for each search
+    locks: Mapping[str, Lock]  # by release
+    settings: Capacity
+    known: Sequence[CapacitySearch]  # that are recorded already, the newest last
+    here: Machine
+    resumes: bool = False  # whether an interrupted search goes on
+
+    def begin(self, spec: RunSpec, made: Sequence[CapacitySearch] = ()) -> Begun:
+        """Where the search of a run starts, after those that this session has made."""
+        lock = self.locks[spec.release]
+        return existing_searches.begin(
+            [*self.known, *made], spec, lock, self.here, self.settings, resumes=self.resumes
+        )  # fmt: skip
+
+
 def main(argv: list[str]) -> int:
     """Plan and check everything; then build, search, confirm and print the result."""
     args = _arguments(argv)
-    suite = matrix_file.load()
-    chosen = plan.make(
-        suite,
-        release=args.release,
-        engine=args.engine,
-        flow_names=args.flow,
-        profile=CAPACITY,
-        python=args.python,
-        rounds=1,
-    )
+    suite, system = matrix_file.load(), RealSystem()
     settings = _settings(suite, args)
+    wanted = _wanted(suite, args, settings, system)
+    if not wanted.plan.runs:
+        print("nothing is missing: every search has a result under this machine's conditions")
+        return 0
     if args.dry_run:
-        print(_describe(chosen, settings))
+        print(_describe(wanted))
         return 0
     terminate_as_exception()
-    system, progress = RealSystem(), Progress(time.monotonic)
+    progress, prepare = Progress(time.monotonic), session.prepare_from(wanted.locks)
     if args.install_only:
-        session.prepare_only(suite, chosen.runs[0], system, progress)
+        for spec in {spec.release: spec for spec in wanted.plan.runs}.values():
+            session.prepare_only(suite, spec, system, progress, prepare)
         return 0
     options = Options(results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet))
-    searches = make(suite, chosen, settings, options, system, progress, session.prepare)
+    progress.note(_time(wanted))
+    searches = make(suite, wanted, options, system, progress, prepare)
     print(capacity_page.of_session(suite, settings, [completed.search for completed in searches], _command(args)))
     return _verdict(searches)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     description = "Find the highest throughput of a release that still meets an objective."
-    parser = cli.target_parser(CAPACITY, description, argv, required=True)
+    parser = target_options.parser(
+        CAPACITY, description, argv, what="what to search", default="the last release of each minor line"
+    )
     parser.add_argument(
         "--max-overhead-p99", type=float, metavar="MS",
         help="the overhead p99 that the objective allows (default: overhead_p99_max_ms of suite.toml's [capacity])",
+    )  # fmt: skip
+    parser.add_argument(
+        "--missing", action="store_true",
+        help="skip what has a result under this machine's conditions, and go on with a search that was interrupted",
     )  # fmt: skip
     cli.add_flow_options(parser)
     cli.add_session_options(parser)
@@ -88,87 +122,136 @@ def _settings(suite: Suite, args: argparse.Namespace) -> Capacity:
         usual = f"--max-overhead-p99 {suite.capacity.overhead_p99_max_ms:g}"
         raise UsageError(
             f"--max-overhead-p99 {limit_ms:g} is not a finite number above 0",
-            then=f"nox -s {CAPACITY}-{args.release}-{args.engine} -- {usual}",
+            then=f"repeat this command with {usual}",
         )
     return dataclasses.replace(suite.capacity, overhead_p99_max_ms=limit_ms)
 
 
+def _wanted(suite: Suite, args: argparse.Namespace, settings: Capacity, system: System) -> Wanted:
+    """The searches that were asked for; with `--missing`, those without a result."""
+    wanted = target_options.selection(args, CAPACITY)
+    engines = [suite.engine(name) for name in wanted.engines] or suite.engines
+    names = args.target or [
+        release.version
+        for release in suite.last_of_minors
+        if any(suite.has_engine(release, engine) for engine in engines)
+    ]
+    chosen, locked = request.session(suite, wanted, args.release, names, system)
+    here = machine.describe()
+    known = existing_searches.read(args.results.resolve(), suite.capacity)
+    if args.missing:
+        missing = (
+            spec
+            for spec in chosen.runs
+            if not existing_searches.has_result(known, spec, locked[spec.release], here, settings)
+        )
+        chosen = Plan(runs=tuple(missing))
+    return Wanted(plan=chosen, locks=locked, settings=settings, known=known, here=here, resumes=args.missing)
+
+
 def make(
-    suite: Suite,
-    chosen: Plan,
-    settings: Capacity,
-    options: Options,
-    system: System,
-    progress: Progress,
-    prepare: Prepare,
-) -> list[CompletedSearch]:
+    suite: Suite, wanted: Wanted, options: Options, system: System, progress: Progress, prepare: Prepare
+) -> list[CompletedSearch]:  # fmt: skip
     """Search for each scenario; every run is recorded."""
-    with session.opened(options, settings.max_users, system, progress) as opened:
-        context = dataclasses.replace(opened, prepared=prepare(suite, chosen.runs[0], system, progress))
-        return [_search(context, spec, settings) for spec in chosen.runs]
+    specs = wanted.plan.runs
+    with session.opened(options, wanted.settings.max_users, system, progress) as opened:
+        of_release = {spec.release: spec for spec in specs}
+        prepared = {release: prepare(suite, spec, system, progress) for release, spec in of_release.items()}
+        made: list[CompletedSearch] = []
+        for number, spec in enumerate(specs, 1):
+            context = dataclasses.replace(opened, prepared=prepared[spec.release])
+            begun = wanted.begin(spec, [completed.search for completed in made])
+            made.append(_search(context, spec, begun, f"{number}/{len(specs)}"))
+        return made
 
 
-def _search(context: RunContext, spec: RunSpec, settings: Capacity) -> CompletedSearch:
+def _search(context: RunContext, spec: RunSpec, begun: Begun, number: str) -> CompletedSearch:
     """One scenario's search."""
-    tried: list[Tried] = []
     errors: list[SuiteError] = []
+    settings = begun.identity.settings
+    if begun.runs:
+        context.progress.note(f"goes on after {len(begun.runs)} runs that are recorded already")
 
-    def attempt(trial: Trial) -> ObjectiveVerdict:
-        load = dataclasses.replace(spec, profile=spec.profile.at(trial.users), round=trial.number)
-        done = session.one(context, load, f"[{trial.phase} {trial.number}, {trial.users} users]")
+    def one(trial: Trial) -> Run:
+        load = dataclasses.replace(
+            spec, profile=spec.profile.at(trial.users), round=trial.number, search=begun.identity
+        )
+        done = session.one(context, load, f"[{number}, {trial.phase} {trial.number}, {trial.users} users]")
         if done.error is not None:
             errors.append(done.error)
         run = run_reader.read_run(done.directory)
-        tried.append(Tried(trial=trial, run=run, judgement=capacity_page.judge(run, settings)))
-        context.progress.note(capacity_page.progress_line(tried[-1]))
-        return tried[-1].judgement.verdict
+        context.progress.note(capacity_table.progress_line(run, capacity_runs.judge(run, settings)))
+        return run
 
-    found = capacity_search.find(settings, attempt)
-    return CompletedSearch(search=CapacitySearch(found=found, tried=tuple(tried)), error=errors[-1] if errors else None)
+    search = capacity_runs.carried_out(settings, begun.runs, one)
+    context.progress.note(f"{spec.release} {spec.engine} {spec.flow}: {capacity_table.result(search)}")
+    return CompletedSearch(search=search, error=errors[-1] if errors else None)
 
 
 def _verdict(searches: list[CompletedSearch]) -> int:
     """0 when every scenario has a confirmed figure; else raise why one has none."""
-    without = [completed for completed in searches if completed.search.found.users is None]
+    without = [completed for completed in searches if completed.search.users is None]
     if not without:
         return 0
     last = without[-1]
-    limit, flow = last.search.found.limit, last.search.tried[0].run.record.requested.flow
+    requested, found = last.search.requested, last.search.found
+    limit = found.limit if found is not None else None
+    where = f"{requested.release} {requested.engine} {requested.flow}"
     if last.error is not None and limit is not None and limit.verdict == "invalid":
         raise last.error
     if limit is not None and limit.verdict == "missed":
         raise InvalidMeasurementError(
-            f"{flow}: no load was found that meets the objective reliably; {limit.users} users miss it",
+            f"{where}: no load was found that meets the objective reliably; {limit.users} users miss it",
             then="repeat this command with a higher --max-overhead-p99, or on a faster machine",
         )
     raise InvalidMeasurementError(
-        f"{flow}: no load was found whose runs are valid and meet the objective; the table says why",
+        f"{where}: no load was found whose runs are valid and meet the objective; the table says why",
         then="repeat this command with --wait-quiet 5m, or close other programs first",
     )
 
 
-def _describe(chosen: Plan, settings: Capacity) -> str:
-    """The search that would be made, and the most time that it can take."""
-    spec = chosen.runs[0]
-    loads = list(itertools.islice(capacity_search.steps_up(settings), _SHOWN_LOADS))
-    growing = ", ".join(map(str, loads)) + (f", ... {settings.max_users}" if loads[-1] < settings.max_users else "")
-    runs = capacity_search.most_runs(settings) * len(chosen.runs)
-    run_s = spec.expected_s + spec.profile.drain_s
+def _describe(wanted: Wanted) -> str:
+    """The searches that would be made, and the time that they take."""
+    settings = wanted.settings
     return "\n".join(
         [
-            f"capacity of promptflow {spec.release}, {spec.engine} engine: {', '.join(s.flow for s in chosen.runs)}",
-            f"objective: {capacity_page.objective(settings)}",
-            f"users: {growing}, until a load misses it; then loads between, to within {settings.precision * 100:g} %",
+            *(_first_loads(spec, wanted.begin(spec)) for spec in wanted.plan.runs),
+            f"objective: {capacity_table.objective(settings)}",
+            f"until a load misses it; then loads between, to within {settings.precision * 100:g} %",
             f"confirmed by {settings.confirm_runs} more runs, or by as many at a lower load",
-            f"at most {runs} runs in {runs * run_s / 60:.0f} minutes, and the virtualenv if it is not built",
+            _time(wanted),
         ]
     )
 
 
+def _first_loads(spec: RunSpec, begun: Begun) -> str:
+    """What one search tries first."""
+    settings = begun.identity.settings
+    loads = list(itertools.islice(capacity_search.steps_up(settings), _SHOWN_LOADS))
+    growing = ", ".join(map(str, loads)) + (f", ... {settings.max_users}" if loads[-1] < settings.max_users else "")
+    started = f"; goes on after {len(begun.runs)} runs" if begun.runs else ""
+    return f"{spec.release} {spec.engine} {spec.flow}: users {growing}{started}"
+
+
+def _time(wanted: Wanted) -> str:
+    """About how long it takes, and at most."""
+    usual_s = most_s = 0.0
+    for spec in wanted.plan.runs:
+        begun = wanted.begin(spec)
+        settings, done = begun.identity.settings, len(begun.runs)
+        usual_s += max(1, capacity_search.usual_runs(settings) - done) * spec.expected_s
+        most_s += max(1, capacity_search.most_runs(settings) - done) * (spec.expected_s + spec.profile.drain_s)
+    number = len(wanted.plan.runs)
+    usual, most = (math.ceil(seconds / 60) for seconds in (usual_s, most_s))
+    searches = "1 search" if number == 1 else f"{number} searches"
+    return f"{searches}, about {usual} minutes, at most {most}; and virtualenvs that are not built"
+
+
 def _command(args: argparse.Namespace) -> str:
     """The session that does the same again."""
-    words = ["nox", "-s", f"{CAPACITY}-{args.release}-{args.engine}"]
-    options = [word for flow in args.flow for word in ("--flow", flow)]
+    words = ["nox", "-s", f"{CAPACITY}-{args.release}-{args.engine}" if args.release else CAPACITY]
+    options = [] if args.release else [*args.target, *(word for name in args.engine for word in ("--engine", name))]
+    options += [word for flow in args.flow for word in ("--flow", flow)]
     options += ["--python", args.python] if args.python else []
     options += ["--max-overhead-p99", f"{args.max_overhead_p99:g}"] if args.max_overhead_p99 else []
     return shlex.join([*words, *(["--", *options] if options else [])])

@@ -11,18 +11,16 @@ import time
 from collections.abc import Mapping
 
 from scripts.campaign import existing_runs, request
-from scripts.campaign.request import Selection
-from scripts.commands import cli
+from scripts.commands import cli, target_options
 from scripts.commands.bench import verdict
-from scripts.config import matrix_file, plan
+from scripts.config import matrix_file
 from scripts.config.errors import UsageError
 from scripts.config.load_profiles import COUNT
-from scripts.config.matrix import Suite
-from scripts.config.plan import Plan, RunSpec, Target
-from scripts.environments import locks, virtualenvs
+from scripts.config.plan import Plan, RunSpec
+from scripts.environments import virtualenvs
 from scripts.environments.locks import Lock
 from scripts.host import machine
-from scripts.host.process import RealSystem, System, terminate_as_exception
+from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.measure import session
 from scripts.measure.session import shown
@@ -39,7 +37,9 @@ def main(argv: list[str]) -> int:
             f"--jobs {args.jobs}: from 1 to {machine.cores()}, the cores of this machine",
             then="repeat this command with --jobs 1",
         )
-    chosen, locked = _of_session(suite, args) if args.release else _of_targets(suite, args, system)
+    wanted = target_options.selection(args, COUNT)
+    names = args.target or [release.version for release in suite.releases]
+    chosen, locked = request.session(suite, wanted, args.release, names, system, rounds=args.rounds)
     if args.missing:
         runs = existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe(), locked)
         chosen = Plan(runs=tuple(runs))
@@ -66,19 +66,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "Count the instructions and system calls of each request of a release under valgrind. "
         "The load of the machine does not move them. docs/counting.md says what a count cannot see."
     )
-    if "--release" in argv:
-        parser = cli.target_parser("count", description, argv, required=True)
-    else:
-        parser = cli.parser("count", description)
-        parser.add_argument(
-            "target", nargs="*", metavar="RELEASE|PATH|git+URL",
-            help="what to count; FIRST..LAST stands for both and all releases between (default: all releases); "
-            "see docs/candidates.md",
-        )  # fmt: skip
-        parser.add_argument(
-            "--engine", action="append", default=[], metavar="NAME", help="only this engine; repeatable (default: all)"
-        )
-        parser.set_defaults(release=None)
+    parser = target_options.parser(COUNT, description, argv, what="what to count", default="all releases")
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="count everything N times (default: 1)")
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N",
@@ -90,34 +78,6 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     cli.add_flow_options(parser)
     cli.add_session_options(parser)
     return parser.parse_args(argv)
-
-
-def _of_session(suite: Suite, args: argparse.Namespace) -> tuple[Plan, dict[str, Lock]]:
-    """The plan of the session of one release and engine, and its lock."""
-    chosen = plan.make(
-        suite,
-        release=args.release,
-        engine=args.engine,
-        flow_names=args.flow,
-        profile=COUNT,
-        python=args.python,
-        rounds=args.rounds,
-    )
-    return chosen, {args.release: locks.read(locks.of_release(suite, suite.release(args.release)))}
-
-
-def _of_targets(suite: Suite, args: argparse.Namespace, system: System) -> tuple[Plan, dict[str, Lock]]:
-    """The plan of all that was named, on the engines and with the flows that it serves, and the locks by release."""
-    texts = args.target or [release.version for release in suite.releases]
-    arms = [request.resolved(suite, one, system) for text in texts for one in request.expanded(suite, text)]
-    wanted = Selection(engines=tuple(args.engine), flows=tuple(args.flow), profile=COUNT, python=args.python)
-    targets = [
-        Target(release=arm.release, engine=scenario.engine, flow=scenario.flow, version=arm.version)
-        for arm in arms
-        for scenario in request.planned(suite, wanted, [arm]).scenarios
-    ]
-    chosen = plan.of_targets(suite, targets, profile=COUNT, python=args.python, rounds=args.rounds)
-    return chosen, {arm.release.version: arm.lock for arm in arms}
 
 
 def _describe(chosen: Plan, locked: Mapping[str, Lock], jobs: int) -> str:

@@ -84,6 +84,14 @@ class Capacity:
     failure_ratio_max: float  # failed requests / all requests
     overhead_p99_max_ms: float  # 99 % of the successes in steady state took no longer beyond the flow's ideal time
 
+    def near(self, users: int) -> Capacity:
+        """The same search from a load that is likely close: a step is twice the precision, so one halving closes it."""
+        return dataclasses.replace(self, start_users=min(users, self.max_users), growth=1 + 2 * self.precision)
+
+    def means_the_same(self, other: Capacity) -> bool:
+        """Whether both give a figure of the same meaning: only where they start, and how they step, may differ."""
+        return dataclasses.replace(self, start_users=other.start_users, growth=other.growth) == other
+
     def problems(self) -> Iterator[str]:
         """Say what is inconsistent."""
         for key in ("start_users", "confirm_runs"):
@@ -99,6 +107,14 @@ class Capacity:
             yield "failure_ratio_max must be at least 0, and below 1"
         if self.overhead_p99_max_ms <= 0:
             yield "overhead_p99_max_ms must be above 0"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchIdentity:
+    """The capacity search that a run belongs to; the run's round is its number in the search."""
+
+    id: str  # twelve hexadecimal digits
+    settings: Capacity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

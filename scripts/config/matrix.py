@@ -106,6 +106,11 @@ class Suite:
         """The version of the newest release that is not this one, for a command that compares the two."""
         return next(release.version for release in reversed(self.releases) if release.version != version)
 
+    @property
+    def last_of_minors(self) -> tuple[Release, ...]:
+        """The last release of each minor line, in version order."""
+        return tuple({Version(release.version).release[:2]: release for release in self.releases}.values())
+
     def engine(self, name: str) -> Engine:
         """The engine; an unknown one is a UsageError."""
         return _find(self.engines, "name", name, "engine")

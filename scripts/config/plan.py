@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scripts.config import flows, matrix
 from scripts.config.errors import NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
-from scripts.config.load_profiles import CAPACITY, COMPARE, COUNT, SERVES, Counting, Profile
+from scripts.config.load_profiles import CAPACITY, COMPARE, COUNT, SERVES, Counting, Profile, SearchIdentity
 from scripts.config.matrix import MOCK, Engine, Release, Suite
 
 # Wall time that a run needs beside its load, on 2 cores: 4.5 s with 2 workers, 11.5 s with 8 (results/self.md).
@@ -45,6 +45,7 @@ class RunSpec:
     round: int  # from 1
     place: Place | None = None  # in a campaign
     counting: Counting | None = None  # of a run that counts work instead of measuring time
+    search: SearchIdentity | None = None  # of a run of a capacity search
 
     @property
     def release(self) -> str:

@@ -86,6 +86,19 @@ def most_runs(settings: Capacity) -> int:
     return steps + halvings + CONFIRMATIONS * settings.confirm_runs + REPEATS
 
 
+def usual_runs(settings: Capacity) -> int:
+    """The runs of a search that starts at the highest load, and of which one confirming run misses the objective."""
+    trials: list[Trial] = []
+
+    def attempt(trial: Trial) -> ObjectiveVerdict:
+        is_unlucky = trial.phase == "confirm" and all(one.phase == "step" for one in trials)
+        trials.append(trial)
+        return "missed" if is_unlucky or trial.users > settings.start_users else "met"
+
+    find(settings, attempt)
+    return len(trials)
+
+
 class _Search:
     """The state of a search; `_good` is the highest load that met the objective, 0 when none has."""
 

@@ -11,9 +11,10 @@ from scripts.analysis.grouping import Cell, cells
 from scripts.analysis.run_reader import Run, Skipped
 from scripts.config.concurrency import Map, serial
 from scripts.config.errors import NothingMeasuredError
-from scripts.config.load_profiles import SERVES
+from scripts.config.load_profiles import CAPACITY, SERVES
 from scripts.config.matrix import Suite
-from scripts.inference import comparison, paired_rounds, release_history
+from scripts.inference import capacity_runs, comparison, paired_rounds, release_history
+from scripts.inference.capacity_runs import CapacitySearch
 from scripts.inference.comparison import Floors
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.inference.release_history import ReleaseHistory
@@ -28,6 +29,7 @@ class RecordedResults:
     floors: Floors
     histories: tuple[ReleaseHistory, ...]
     cells: tuple[Cell, ...]  # of single runs, and of the campaigns over releases
+    searches: tuple[CapacitySearch, ...]  # for the highest throughput; the newest last
     skipped: tuple[Skipped, ...]  # what could not be used
 
 
@@ -39,6 +41,7 @@ def read(results: Path, suite: Suite, spread: Map = serial) -> RecordedResults:
         raise NothingMeasuredError(
             f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
         )
+    tried = run_reader.read_profile(results, CAPACITY, spread)
     campaigns, mixed = paired_rounds.pair_each(found.runs)
     unpaired = [Skipped(path=f"campaign {name}", reason=error.message) for name, error in mixed.items()]
     floors = comparison.noise_floors(campaigns)
@@ -51,7 +54,8 @@ def read(results: Path, suite: Suite, spread: Map = serial) -> RecordedResults:
         floors=floors,
         histories=tuple(histories),
         cells=tuple(cells(_tabled(found.runs, {one.campaign for one in newest.values()}))),
-        skipped=(*found.skipped, *unpaired),
+        searches=tuple(capacity_runs.searches(tried.runs, suite.capacity)),
+        skipped=(*found.skipped, *tried.skipped, *unpaired),
     )
 
 

@@ -445,6 +445,7 @@ def _record(arm: _Arm, started_at: datetime, before: Machine, error: SuiteError 
             campaign=spec.place.campaign if spec.place else "",
             round_id=spec.place.round_id if spec.place else "",
             arm=spec.place.arm if spec.place else 0,
+            search=spec.search,
         ),
         observed=arm.observed,
         digests=digests.of(spec, prepared.lock if prepared else None),

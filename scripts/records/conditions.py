@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from scripts.records.schema import RunRecord
 _GIB = 2**30
 _DIGEST_SHOWN = 12
 PROFILE = "load profile"
+_OF_A_TRIAL = ("users", "spawn_rate", "description", "reported")  # of a profile: what a search sets, and texts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +46,18 @@ def conditions(record: RunRecord) -> dict[str, str]:
 
 def fingerprint(record: RunRecord) -> str:
     """Eight hexadecimal digits that are the same for runs that may be pooled."""
-    text = "\n".join(f"{name}={value}" for name, value in conditions(record).items())
+    return _fingerprint(conditions(record))
+
+
+def of_search(record: RunRecord) -> str:
+    """The same for runs that may differ in their users alone, as those of a capacity search do."""
+    profile = dataclasses.asdict(record.requested.profile)
+    load = {name: value for name, value in sorted(profile.items()) if name not in _OF_A_TRIAL}
+    return _fingerprint(conditions(record) | {PROFILE: repr(load)})
+
+
+def _fingerprint(named: dict[str, str]) -> str:
+    text = "\n".join(f"{name}={value}" for name, value in named.items())
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

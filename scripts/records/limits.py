@@ -30,6 +30,7 @@ _NAMES = {
     "requested.profile.name": NAME,
     "requested.campaign": CAMPAIGN,
     "requested.round_id": re.compile(f"({NAME.pattern})?"),
+    "requested.search.id": re.compile(r"[0-9a-f]{12}"),
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "requested.arm": (0, 1000),
@@ -72,6 +73,8 @@ def problems(record: RunRecord) -> Iterator[str]:
     for what in ("wait", "backend_wait"):
         if getattr(profile, f"{what}_max_s") < getattr(profile, f"{what}_min_s"):
             yield f"requested.profile.{what}_max_s is less than {what}_min_s"
+    if record.requested.search is not None:
+        yield from (f"requested.search.settings: {text}" for text in record.requested.search.settings.problems())
     if record.measurements is None:
         return
     load, server = record.measurements.load, record.measurements.server

@@ -14,6 +14,7 @@ Schema history
   5  adds the counts of a run that counts work (measurements are then missing), with the garbage collections of each
      window and the requests that the backend received; and to Generator the requests of all arms where it loaded two
      at once. Older versions are still read.
+  6  adds the capacity search that a run belongs to, with its settings. Older versions are still read.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.config.load_profiles import Profile
+from scripts.config.load_profiles import Profile, SearchIdentity
 
-SCHEMA_VERSION = 5
-READABLE = (1, 2, 3, 4, 5)
+SCHEMA_VERSION = 6
+READABLE = (1, 2, 3, 4, 5, 6)
 RENAMED = {"asked": "requested", "ran": "observed"}
 RENAMED_IN = 4  # the fields above had the old names before
 
@@ -51,6 +52,7 @@ class RequestedConfig:
     campaign: str = ""  # of interleaved rounds; empty: measured by itself
     round_id: str = ""  # runs of one round of a campaign may be paired
     arm: int = 0  # from 1, the baseline; its number among the runs of its round
+    search: SearchIdentity | None = None  # None: of no capacity search, or of one before schema 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

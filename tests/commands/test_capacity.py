@@ -10,26 +10,27 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from scripts.campaign import existing_searches
 from scripts.commands import capacity
-from scripts.commands.capacity import CompletedSearch
+from scripts.commands.capacity import CompletedSearch, Wanted
 from scripts.config import matrix_file
 from scripts.config.errors import InvalidMeasurementError, ServerError, UsageError
 from scripts.config.load_profiles import CAPACITY
 from scripts.config.matrix import Suite
-from scripts.config.plan import Plan, RunSpec
+from scripts.config.plan import Plan, RunSpec, Target
 from scripts.environments import virtualenvs
 from scripts.environments.locks import Lock
 from scripts.environments.virtualenvs import Environment
-from scripts.host import telemetry
+from scripts.host import machine, telemetry
 from scripts.host.process import System
 from scripts.host.progress import Progress
 from scripts.inference import capacity_search
+from scripts.inference.capacity_runs import CapacitySearch, Judgement, Tried
 from scripts.inference.capacity_search import CapacityResult, Limit, Trial
 from scripts.measure import session
 from scripts.measure.run import Prepared
 from scripts.records.schema import RunRecord
 from scripts.records.storage import read_record
-from scripts.report.pages.capacity_page import CapacitySearch, Judgement, Tried
 from scripts.serving.server_command import _TEMPLATE
 from tests.fakes import synthetic_runs, values
 from tests.fakes.system import FakeSystem, Script, _option, reply
@@ -89,11 +90,36 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> session.Options:
     return session.Options(results=tmp_path / "results", scratch=tmp_path / "scratch")
 
 
-def made(options: session.Options, outside: Knee) -> CompletedSearch:
-    """Search for the example flow."""
+def wanted(options: session.Options, *, releases: tuple[str, ...] = ("1.12.0",), resumes: bool = False) -> Wanted:
+    """A search of the example flow for each release, after what is recorded."""
+    folder = options.results.parent
+    first = values.spec(folder / "flow")
+    assert first.target is not None
+    specs = [
+        dataclasses.replace(
+            first,
+            profile=dataclasses.replace(first.profile, name=CAPACITY),
+            target=Target(
+                release=MATRIX.release(version), engine=first.target.engine, flow=first.target.flow, version="1.12.0"
+            ),
+        )
+        for version in releases
+    ]
+    return Wanted(
+        plan=Plan(runs=tuple(specs)),
+        locks={one: Lock(path=folder / f"{one}.txt", digest="1" * 64, requirements=()) for one in releases},
+        settings=SETTINGS,
+        known=existing_searches.read(options.results, SETTINGS),
+        here=machine.describe(),
+        resumes=resumes,
+    )
+
+
+def made(options: session.Options, outside: Knee, asked: Wanted | None = None) -> CompletedSearch:
+    """Search for the example flow, and give the last search."""
     folder = options.results.parent
     template = folder / "venv" / _TEMPLATE
-    template.parent.mkdir(parents=True)
+    template.parent.mkdir(parents=True, exist_ok=True)
     template.write_text("gunicorn -w 2 -b 0.0.0.0:8080 app\n", encoding="utf-8")
     built = Environment(path=folder, python="3.11.9", site_packages=folder / "venv", distributions={}, built=False)
     lock = Lock(path=folder / "1.12.0.txt", digest="1" * 64, requirements=())
@@ -102,8 +128,7 @@ def made(options: session.Options, outside: Knee) -> CompletedSearch:
         return Prepared(environment=built, lock=lock)
 
     progress = Progress(outside.monotonic, Console(file=io.StringIO()))
-    chosen = Plan(runs=(values.spec(folder / "flow"),))
-    return capacity.make(MATRIX, chosen, SETTINGS, options, outside, progress, prepare)[0]
+    return capacity.make(MATRIX, asked or wanted(options), options, outside, progress, prepare)[-1]
 
 
 def records(options: session.Options) -> list[RunRecord]:
@@ -122,6 +147,21 @@ def test_search(options: session.Options, outside: Knee) -> None:
     requested = [record.requested for record in records(options)]
     assert [found.profile.users for found in requested] == [80, 120, 100, 90, 95, 95, 95, 95]
     assert len({found.seed for found in requested}) == 8
+
+
+def test_records_tell_the_same(options: session.Options, outside: Knee) -> None:
+    """The records of a search, read again, tell what the search found, run by run."""
+    live = made(options, outside).search
+    assert existing_searches.read(options.results, MATRIX.capacity) == [live]
+
+
+def test_next_release_starts_near(options: session.Options, outside: Knee) -> None:
+    """The next release of a session starts at the load of the one before, and needs fewer runs."""
+    last = made(options, outside, wanted(options, releases=("1.12.0", "1.13.0"))).search
+    first = existing_searches.read(options.results, SETTINGS)[0]
+    assert [one.requested.release for one in (first, last)] == ["1.12.0", "1.13.0"]
+    assert last.tried[0].trial.users == first.users == last.users
+    assert len(last.tried) == capacity_search.usual_runs(last.settings) - 1 < len(first.tried)  # none is unlucky
 
 
 def test_every_run_is_served_afresh(options: session.Options, outside: Knee) -> None:
@@ -153,7 +193,7 @@ def test_server_that_dies_once(options: session.Options, outside: Knee) -> None:
     """One run that fails among good ones is repeated, and costs no capacity."""
     outside.scripts["server"] = [Script(), Script(ends_s=4.0), Script()]
     one = made(options, outside)
-    assert one.search.found.users == 95
+    assert one.search.users == 95
     assert isinstance(one.error, ServerError)
     assert capacity._verdict([one]) == 0
 
@@ -161,7 +201,7 @@ def test_server_that_dies_once(options: session.Options, outside: Knee) -> None:
 def test_interruption_keeps_what_was_measured(
     options: session.Options, outside: Knee, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An interrupted search keeps the runs before."""
+    """An interrupted search keeps the runs before, and goes on from there when it is asked for what is missing."""
     sleeps = outside.sleep
 
     def sleep(seconds: float) -> None:
@@ -170,11 +210,21 @@ def test_interruption_keeps_what_was_measured(
             raise KeyboardInterrupt
         sleeps(seconds)
 
-    monkeypatch.setattr(Knee, "sleep", lambda _, seconds: sleep(seconds))
-    with pytest.raises(KeyboardInterrupt):
-        made(options, outside)
+    with monkeypatch.context() as patch:
+        patch.setattr(Knee, "sleep", lambda _, seconds: sleep(seconds))
+        interrupted(options, outside)
     assert len(records(options)) == 1
     assert all(child.stopped for child in outside.children)
+    one = made(options, outside, wanted(options, resumes=True))
+    assert one.search.users == 95
+    assert [record.requested.round for record in records(options)] == list(range(1, len(one.search.tried) + 1))
+    assert len({record.requested.search for record in records(options)}) == 1
+
+
+def interrupted(options: session.Options, outside: Knee) -> None:
+    """A search that Ctrl-C ends."""
+    with pytest.raises(KeyboardInterrupt):
+        made(options, outside)
 
 
 def found_nothing(flow: str, limit: Limit) -> CompletedSearch:
@@ -183,20 +233,25 @@ def found_nothing(flow: str, limit: Limit) -> CompletedSearch:
     trial = Trial(number=1, phase="step", users=limit.users)
     tried = Tried(trial=trial, run=run, judgement=Judgement(verdict=limit.verdict))
     found = CapacityResult(users=None, confirmed_by=(), limit=limit)
-    return CompletedSearch(search=CapacitySearch(found=found, tried=(tried,)), error=None)
+    search = CapacitySearch(settings=SETTINGS, runs=(run,), tried=(tried,), found=found)
+    return CompletedSearch(search=search, error=None)
 
 
 def found_something() -> CompletedSearch:
     """A search that confirmed a load."""
-    one = found_nothing("static_async", Limit(users=90, verdict="missed"))
-    found = CapacityResult(users=60, confirmed_by=(1,), limit=one.search.found.limit)
+    limit = Limit(users=90, verdict="missed")
+    one = found_nothing("static_async", limit)
+    found = CapacityResult(users=60, confirmed_by=(1,), limit=limit)
     return dataclasses.replace(one, search=dataclasses.replace(one.search, found=found))
 
 
 @pytest.mark.parametrize(
     ("limit", "message"),
     [
-        (Limit(users=1, verdict="missed"), "flex_async: no load was found that meets.*; 1 users miss it"),
+        (
+            Limit(users=1, verdict="missed"),
+            "1.12.0 fastapi flex_async: no load was found that meets.*; 1 users miss it",
+        ),
         (Limit(users=60, verdict="generator-bound"), "flex_async: no load was found whose runs"),
     ],
 )
@@ -220,14 +275,15 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.setattr(capacity, "terminate_as_exception", lambda: None)
     options = ["--flow", "flex_async", "--python", "3.12", "--max-overhead-p99", "99.5", "--results", str(tmp_path)]
     assert capacity.main([*TARGET, *options]) == 0
-    _, chosen, settings, how, *_ = requested[0]
-    assert isinstance(chosen, Plan)
-    assert [(spec.flow, spec.python, spec.profile.name) for spec in chosen.runs] == [("flex_async", "3.12", CAPACITY)]
-    assert settings == dataclasses.replace(MATRIX.capacity, overhead_p99_max_ms=99.5)
+    _, asked, how, *_ = requested[0]
+    assert isinstance(asked, Wanted)
+    runs = asked.plan.runs
+    assert [(spec.flow, spec.python, spec.profile.name) for spec in runs] == [("flex_async", "3.12", CAPACITY)]
+    assert asked.settings == dataclasses.replace(MATRIX.capacity, overhead_p99_max_ms=99.5)
     assert isinstance(how, session.Options)
     assert how.results == tmp_path
     out = capsys.readouterr().out
-    assert "# Capacity of promptflow 1.12.0, fastapi engine" in out
+    assert "# Capacity of promptflow 1.12.0\n" in out
     repeat = "capacity-1.12.0-fastapi -- --flow flex_async --python 3.12 --max-overhead-p99 99.5"
     assert out.endswith(f"Repeat with `nox -s {repeat}`.\n")
 
@@ -235,19 +291,66 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 def test_dry_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A dry run prints the objective, the first loads and the most time that it can take, and builds nothing."""
     monkeypatch.setattr(virtualenvs, "ENVIRONMENTS", tmp_path)
-    assert capacity.main([*TARGET, "--flow", "static_async", "--max-overhead-p99", "100", "--dry-run"]) == 0
+    own = ["--flow", "static_async", "--max-overhead-p99", "100", "--results", str(tmp_path)]
+    assert capacity.main([*TARGET, *own, "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "capacity of promptflow 1.12.0, fastapi engine: static_async"
+    assert lines[0] == "1.12.0 fastapi static_async: users 60, 90, 135, 202, 303, 454, 681, 1000"
     assert lines[1].endswith("exceed the ideal time by at most 100 ms")
-    assert lines[2].startswith("users: 60, 90, 135, 202, 303, 454, 681, 1000, until a load misses it")
-    assert lines[-1].startswith(f"at most {capacity_search.most_runs(MATRIX.capacity)} runs in 15 minutes")
+    assert lines[-1] == "1 search, about 4 minutes, at most 15; and virtualenvs that are not built"
     assert list(tmp_path.iterdir()) == []
+
+
+def planned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *options: str) -> list[tuple[str, str, str]]:
+    """Release, engine and flow of every search that a command line asks for."""
+    found: list[tuple[str, str, str]] = []
+
+    def describe(asked: Wanted) -> str:
+        found.extend((spec.release, spec.engine, spec.flow) for spec in asked.plan.runs)
+        return ""
+
+    monkeypatch.setattr(capacity, "_describe", describe)
+    assert capacity.main([*options, "--results", str(tmp_path), "--dry-run"]) == 0
+    return found
+
+
+def test_last_release_of_each_minor_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without names, the last release of each minor line is searched on all of its engines."""
+    found = planned(monkeypatch, tmp_path)
+    assert len(found) == len(set(found))
+    assert {release for release, *_ in found} == {release.version for release in MATRIX.last_of_minors}
+    assert {one for one in found if one[0] in ("1.0.0", "1.15.1")} == {
+        ("1.0.0", "flask", "static_sync"),
+        ("1.15.1", "flask", "static_sync"),
+        ("1.15.1", "fastapi", "static_async"),
+        ("1.15.1", "fastapi", "flex_async"),
+    }
+
+
+def test_missing_leaves_out_what_has_a_result(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With `--missing` only searches without a result are made; where there is none, the session says so and ends."""
+    monkeypatch.setattr(existing_searches, "has_result", lambda _known, spec, *_: spec.flow != "flex_async")
+    assert planned(monkeypatch, tmp_path, "1.18.5", "--missing") == [("1.18.5", "fastapi", "flex_async")]
+    assert len(planned(monkeypatch, tmp_path, "1.18.5")) == 3
+    capsys.readouterr()
+    assert capacity.main(["1.18.5", "--flow", "static_async", "--missing", "--results", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "nothing is missing: every search has a result under this machine's conditions\n"
+
+
+def test_names_and_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Named releases are searched on the named engine; without names, the releases that have it."""
+    named = planned(monkeypatch, tmp_path, "1.18.5", "1.17.2", "--engine", "flask")
+    assert named == [("1.18.5", "flask", "static_sync"), ("1.17.2", "flask", "static_sync")]
+    of_engine = planned(monkeypatch, tmp_path, "--engine", "fastapi")
+    assert {engine for _, engine, _ in of_engine} == {"fastapi"}
+    assert min(release for release, *_ in of_engine) == "1.10.1"
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "the following arguments are required: --release, --engine"),
+        (["--engin", "flask"], "unrecognized arguments: --engin"),
         ([*TARGET, "--profile", "smoke"], "unrecognized arguments: --profile smoke"),
         ([*TARGET, "--max-overhead", "5"], "did you mean '--max-overhead-p99'?"),
         ([*TARGET, "--max-overhead-p99", "fast"], "argument --max-overhead-p99: invalid float value: 'fast'"),
@@ -261,7 +364,7 @@ def test_wrong_command_line(capsys: pytest.CaptureFixture[str], argv: list[str],
     assert caught.value.code == 2
     error = capsys.readouterr().err
     assert message in error
-    assert error.endswith("  next: nox -s capacity-1.12.0-fastapi -- --help\n")
+    assert error.endswith(f"  next: nox -s capacity{'-1.12.0-fastapi' if '--release' in argv else ''} -- --help\n")
 
 
 @pytest.mark.parametrize(
@@ -289,4 +392,4 @@ def test_install_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capacity, "terminate_as_exception", lambda: None)
     monkeypatch.setattr(session, "prepare_only", lambda _, spec, *__: prepared.append(spec.release))
     assert capacity.main([*TARGET, "--install-only"]) == 0
-    assert prepared == ["1.12.0"]
+    assert prepared == ["1.12.0"]  # once for both flows

@@ -20,7 +20,7 @@ SUITE = matrix_file.load()
 TARGET_VERBS = ("bench", "capacity", "count")
 VERBS = {
     **{matrix.session_name(*target, verb): verb for verb in TARGET_VERBS for target in SUITE.targets()},
-    **{verb: verb for verb in entry.verbs() if verb != "capacity"},
+    **{verb: verb for verb in entry.verbs()},
     "bench-mock": "bench",
 }
 TAGS = set(TARGET_VERBS)

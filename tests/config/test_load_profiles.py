@@ -59,3 +59,14 @@ def test_search_that_makes_no_sense(wrong: dict[str, float], problem: str) -> No
 def test_search_at_the_edge(edge: dict[str, float]) -> None:
     """What is just allowed is allowed."""
     assert list(dataclasses.replace(MATRIX.capacity, **edge).problems()) == []  # type: ignore[arg-type]
+
+
+def test_search_near_a_load() -> None:
+    """A search near a load steps by twice the precision from there, at most from the most users, and means the same."""
+    near = MATRIX.capacity.near(200)
+    assert near.start_users == 200
+    assert near.growth == pytest.approx(1 + 2 * near.precision)
+    assert list(near.problems()) == []
+    assert MATRIX.capacity.near(10**6).start_users == MATRIX.capacity.max_users
+    assert near.means_the_same(MATRIX.capacity)
+    assert not dataclasses.replace(near, confirm_runs=1).means_the_same(MATRIX.capacity)

@@ -258,3 +258,11 @@ def test_names_of_a_release(text: str, version: str | None) -> None:
     suite = matrix_file.load()
     found, newest = suite.named(text), suite.releases[-1].version
     assert (found.version if found else "") == (newest if version is None else version)
+
+
+def test_last_release_of_each_minor_line() -> None:
+    """Each minor line has one last release, a post-release and a patch release among them."""
+    last = [release.version for release in matrix_file.load().last_of_minors]
+    assert {"1.0.0", "1.15.1", "1.16.2", "1.18.5"} <= set(last)
+    assert not {"1.1.0", "1.15.0", "1.15.0.post1"} & set(last)
+    assert len({tuple(version.split(".")[:2]) for version in last}) == len(last)

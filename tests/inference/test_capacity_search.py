@@ -18,6 +18,7 @@ from scripts.inference.capacity_search import (
     Trial,
     find,
     most_runs,
+    usual_runs,
 )
 
 SETTINGS = Capacity(
@@ -194,3 +195,11 @@ def test_number_of_runs_is_bounded(seed: int) -> None:
 def test_bound_is_no_more_than_it_must_be() -> None:
     """The bound that is announced is that of the search as suite.toml has it, not a number out of the air."""
     assert most_runs(SETTINGS) == 9 + 5 + CONFIRMATIONS * 3 + REPEATS
+
+
+def test_usual_runs_are_those_of_one_unlucky_confirmation() -> None:
+    """From the right load it takes a miss, the halvings, one lost confirmation and all of the others."""
+    near = SETTINGS.near(200)
+    _, trials = searched(knee(200), near)
+    assert usual_runs(near) == len(trials) + 1
+    assert usual_runs(near) < most_runs(near)

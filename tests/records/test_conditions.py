@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.records.conditions import Difference, differences, fingerprint
+from scripts.records.conditions import Difference, differences, fingerprint, of_search
 from scripts.records.schema import RunRecord
 from tests.fakes import synthetic_runs
 
@@ -61,3 +61,12 @@ def test_information_does_not(parts: dict[str, object]) -> None:
 def test_difference_has_both_values() -> None:
     """A refusal can name the condition and both values."""
     assert differences(ONE, changed(cores=2)) == [Difference(name="cores", first="8", second="2")]
+
+
+def test_runs_of_a_search_may_differ_in_their_users() -> None:
+    """Two loads of a capacity search share its conditions; another run time, machine or flow does not."""
+    profile = ONE.requested.profile
+    more = changed(profile=profile.at(profile.users + 10), profile_digest="e" * 64)
+    assert of_search(more) == of_search(ONE)
+    longer = changed(profile=dataclasses.replace(profile, run_time_s=profile.run_time_s + 1))
+    assert len({of_search(one) for one in (ONE, longer, changed(cores=2), changed(flow_digest="e" * 64))}) == 4

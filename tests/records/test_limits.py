@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from scripts.analysis import metrics, run_reader
@@ -18,6 +19,7 @@ from scripts.report.pages import site
 from tests.fakes import synthetic_runs
 
 RESULTS = Path(__file__).parents[2] / "results"
+SEARCH = {"id": "c0ffee123456", "settings": msgspec.to_builtins(synthetic_runs.SUITE.capacity) | {"growth": 0.0}}
 
 
 def altered(directory: Path, path: str, value: object) -> None:
@@ -50,6 +52,8 @@ def test_every_committed_record_is_within_limits() -> None:
         ("requested.campaign", "../../../outside/evil", "requested.campaign is '../../../outside/evil', which is no"),
         ("requested.campaign", "README", "requested.campaign is 'README', which is no name that this suite makes"),
         ("requested.flow", "f" * 240, "requested.flow is 'ffff"),
+        ("requested.search", SEARCH | {"id": "../x"}, "requested.search.id is '../x', which is no name that this"),
+        ("requested.search", SEARCH, "requested.search.settings: growth must be above 1, and at most 10"),
         ("requested.release", "1.0/..", "requested.release is '1.0/..', which is no name"),
         ("requested.profile.name", "", "requested.profile.name is '', which is no name"),
         ("requested.profile.users", 0, "requested.profile.users is 0, not 1 to"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.analysis import grouping
-from scripts.analysis.grouping import Cell
+from scripts.analysis.grouping import Cell, Spread
 from scripts.analysis.metrics import METRICS
 from scripts.config.load_profiles import COUNT
 from scripts.config.matrix import Suite
@@ -36,36 +36,32 @@ class CountedPart:
 
 def parts(suite: Suite, cells: Sequence[Cell], histories: Sequence[ReleaseHistory]) -> list[CountedPart]:
     """One for each history over releases of which there are counts."""
-    found = [_part(suite, one, _counts(cells, one)) for one in histories]
+    found = [_part(suite, one, counts(cells, one.engine, one.flow)) for one in histories]
     return [one for one in found if one is not None]
 
 
-def _counts(cells: Sequence[Cell], history: ReleaseHistory) -> dict[str, tuple[float, float, float]]:
-    """Median, lowest and highest count by release, of the newest counts of each."""
-    found: dict[str, tuple[float, float, float]] = {}
+def counts(cells: Sequence[Cell], engine: str, flow: str) -> dict[str, Spread]:
+    """The instructions of a request by release, of the newest counts of each."""
+    found: dict[str, Spread] = {}
     for cell in reversed(grouping.best_first(cells)):
         requested = cell.requested
-        scenario = (requested.engine, requested.flow)
         spread = cell.spread(_COUNT.name) if requested.profile.name == COUNT else None
-        if scenario == (history.engine, history.flow) and spread is not None:
-            found[requested.release] = (spread.median, spread.low, spread.high)
+        if (requested.engine, requested.flow) == (engine, flow) and spread is not None:
+            found[requested.release] = spread
     return found
 
 
-def _part(
-    suite: Suite, history: ReleaseHistory, counts: Mapping[str, tuple[float, float, float]]
-) -> CountedPart | None:  # fmt: skip
+def _part(suite: Suite, history: ReleaseHistory, counts: Mapping[str, Spread]) -> CountedPart | None:
     times = next((one for one in history.metrics if one.metric == _TIME), None)
     if times is None or times.figures[0].release not in counts:
         return None
-    first, base = times.figures[0], counts[times.figures[0].release][0]
+    first, base = times.figures[0], counts[times.figures[0].release].median
     releases = [figure.release for figure in times.figures]
     title = history_text.title(suite, history)
     counted = [
-        Point(release=release, value=v / base * 100, low=low / base * 100, high=high / base * 100)
+        Point(release=release, value=one.median / base * 100, low=one.low / base * 100, high=one.high / base * 100)
         for release in releases
-        if release in counts
-        for v, low, high in [counts[release]]
+        if (one := counts.get(release)) is not None
     ]
     timed = [
         Point(
@@ -85,14 +81,12 @@ def _part(
     )
 
 
-def _where_they_part(
-    suite: Suite, history: ReleaseHistory, counts: Mapping[str, tuple[float, float, float]]
-) -> Iterator[Markdown]:
+def _where_they_part(suite: Suite, history: ReleaseHistory, counts: Mapping[str, Spread]) -> Iterator[Markdown]:
     """Releases whose change of the count lies outside the interval of their change of CPU time."""
     for change in history.against_before(_TIME.name):
         if change.release not in counts or change.before not in counts:
             continue
-        counted = math.log(counts[change.release][0] / counts[change.before][0])
+        counted = math.log(counts[change.release].median / counts[change.before].median)
         if change.interval.low <= counted <= change.interval.high:
             continue
         causes = [

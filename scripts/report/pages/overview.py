@@ -12,11 +12,12 @@ from scripts.analysis.metrics import METRICS
 from scripts.analysis.run_reader import Run, Skipped
 from scripts.config.matrix import MOCK, Engine, Release, Suite
 from scripts.inference import release_history
+from scripts.inference.capacity_runs import CapacitySearch
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import history_chart, release_chart, svg
 from scripts.report.charts.release_chart import Reported
 from scripts.report.charts.svg import Chart, Files
-from scripts.report.pages import comparison_page, counted_part, first_screen, templates
+from scripts.report.pages import capacity_part, comparison_page, counted_part, first_screen, templates
 from scripts.report.tables import change_table, history_text, markdown, notes, support_matrix
 from scripts.report.tables.formatting import Markdown, code, filled, listed, prose, span
 from scripts.report.tables.published import Published
@@ -56,11 +57,12 @@ class ProfileTables:
 def render(
     suite: Suite, found: Sequence[Cell], *, skipped: Sequence[Skipped], reports: Mapping[str, Published],
     served: Sequence[Run], compared: bool, histories: Sequence[ReleaseHistory] = (),
+    searches: Sequence[CapacitySearch] = (),
 ) -> Files:  # fmt: skip
     """The page, and its pictures.
 
     `found`: the cells of the tables; `reports`: published figures by release; `served`: all runs, for what each release
-    serves; `compared`: there are pages of comparisons.
+    serves; `compared`: there are pages of comparisons; `searches`: the capacity searches that count.
     """
     groups = grouping.by_profile(suite, found)
     releases = {cell.requested.release for cell in found} - {MOCK}
@@ -68,6 +70,9 @@ def render(
     over_releases = [one for one in histories if not one.at_once]
     counted = counted_part.parts(suite, found, over_releases)
     drawn: Files = {one.name: one.chart for one in counted}
+    capacity = capacity_part.part(suite, found, searches)
+    if capacity is not None and capacity.chart is not None:
+        drawn[capacity_part.PICTURE] = capacity.chart
     page = templates.render(
         "overview.md.j2",
         parts=parts,
@@ -78,6 +83,8 @@ def render(
         heat_map=first_screen.HEAT_MAP if over_releases else None,
         changes=change_table.table(suite, over_releases) if over_releases else None,
         counted=counted,
+        capacity=capacity,
+        capacity_picture=capacity_part.PICTURE,
         histories=[_history(suite, one) for one in histories],
         directions=_directions(),
         trials=release_history.TRIALS,

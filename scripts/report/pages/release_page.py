@@ -9,12 +9,13 @@ from scripts.analysis import grouping, operational_laws
 from scripts.analysis.grouping import Cell, best_first
 from scripts.config.matrix import Suite
 from scripts.inference import lock_diff
+from scripts.inference.capacity_runs import CapacitySearch
 from scripts.inference.release_history import ReleaseHistory
 from scripts.records.schema import RunRecord
 from scripts.records.storage import read_timeline
 from scripts.report.charts import svg, timeline
 from scripts.report.charts.svg import Chart, Files
-from scripts.report.pages import first_screen, templates
+from scripts.report.pages import capacity_part, first_screen, templates
 from scripts.report.tables import change_table, markdown, notes
 from scripts.report.tables.findings import Finding, findings
 from scripts.report.tables.formatting import Markdown, code, filled, joined, prose
@@ -65,9 +66,12 @@ class Neighbour:
 
 def render(
     suite: Suite, release: str, cells: Mapping[str, Sequence[Cell]], report: Published | None,
-    histories: Sequence[ReleaseHistory] = (),
+    histories: Sequence[ReleaseHistory] = (), searches: Sequence[CapacitySearch] = (),
 ) -> Files:  # fmt: skip
-    """The files of one release, by path relative to results/. `cells`: of all releases that have a page, in order."""
+    """The files of one release, by path relative to results/.
+
+    `cells`: of all releases that have a page, in order; `searches`: the capacity searches that count.
+    """
     of_release = [one for one in histories if release in one.releases]
     folder = f"v{release}"
     profiles = [_shown(suite, group) for group in grouping.by_profile(suite, cells[release])]
@@ -80,6 +84,7 @@ def render(
         "release.md.j2",
         release=release,
         answers=first_screen.of_release(suite, release, of_release),
+        capacities=capacity_part.of_release(suite, release, searches),
         changes=change_table.table(suite, of_release, release),
         changelog=CHANGELOG,
         releases=f"{RELEASES}?q={release}",

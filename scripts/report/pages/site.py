@@ -18,7 +18,7 @@ from scripts.inference import recorded_results
 from scripts.report.charts import svg
 from scripts.report.charts.svg import Chart, Files, Picture
 from scripts.report.pages import comparison_index, overview, release_page, templates
-from scripts.report.tables import published, summary_csv
+from scripts.report.tables import capacity_table, published, summary_csv
 
 RELEASE_FOLDERS = "v[0-9]*"
 _MOST_PICTURE_BYTES = 16 * MIB
@@ -36,6 +36,7 @@ class Derived:
 def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     """Compute every derived file; NothingMeasuredError when there is no record that can be reported."""
     found = recorded_results.read(results, suite, spread)
+    searches = capacity_table.shown(found.searches, suite.capacity)
     reports = published.read(results)
     compared = comparison_index.render(found.campaigns, found.floors)
     page = overview.render(
@@ -46,15 +47,16 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
         served=found.runs,
         compared=bool(compared),
         histories=found.histories,
+        searches=searches,
     )
     files: Files = {
         **compared,
         **page,
-        "summary.csv": summary_csv.summary(found.cells),
+        "summary.csv": summary_csv.summary(found.cells, searches),
     }
     own = _by_release(found.cells)
     for release in own:
-        files |= release_page.render(suite, release, own, reports.get(release), found.histories)
+        files |= release_page.render(suite, release, own, reports.get(release), found.histories, searches)
     return Derived(files=_drawn(results, files, spread), skipped=found.skipped, cells=found.cells)
 
 

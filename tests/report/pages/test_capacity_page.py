@@ -1,4 +1,4 @@
-"""Whether a run meets the objective, and the tables of a search."""
+"""What a session of searches prints: the tables of every way that a search can end."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import pytest
 
 from scripts.analysis.run_reader import Run
 from scripts.config.load_profiles import Capacity
-from scripts.inference.capacity_search import CapacityResult, Limit, ObjectiveVerdict, Phase, Trial
-from scripts.records.schema import Histograms, RunRecord
+from scripts.inference import capacity_runs
+from scripts.inference.capacity_runs import CapacitySearch, Tried
+from scripts.inference.capacity_search import CapacityResult, Limit, Phase, Trial
+from scripts.records.schema import Histograms
 from scripts.report.pages import capacity_page
-from scripts.report.pages.capacity_page import CapacitySearch, Judgement, Tried
-from tests.fakes import synthetic_runs
+from scripts.report.tables import capacity_table
+from tests.fakes import synthetic_runs, synthetic_searches
 
 SETTINGS = Capacity(
     start_users=60,
@@ -26,11 +28,10 @@ SETTINGS = Capacity(
 OBJECTIVE = "at most 0.1 % of the requests fail, and 99 % of the others exceed the ideal time by at most 250 ms"
 
 
-def made(failed: int = 0, overhead_ms: float = 100.0, requests: int = 1000, lag_ms: float = 3.0) -> Run:
+def made(failed: int = 0, overhead_ms: float = 100.0, requests: int = 1000) -> Run:
     """A run of the capacity profile in which all requests had the same overhead."""
     measured = synthetic_runs.measurements(failed=failed, number=requests)
-    generator = dataclasses.replace(measured.generator, lag_p99_ms=lag_ms)
-    record = synthetic_runs.record(profile="capacity", measured=dataclasses.replace(measured, generator=generator))
+    record = synthetic_runs.record(profile="capacity", measured=measured)
     profile = dataclasses.replace(record.requested.profile, warm_up_s=0)  # steady for 50 s
     record = dataclasses.replace(record, requested=dataclasses.replace(record.requested, profile=profile))
     overhead = synthetic_runs.counts([round(overhead_ms * 1000)] * (requests - failed))
@@ -40,50 +41,10 @@ def made(failed: int = 0, overhead_ms: float = 100.0, requests: int = 1000, lag_
     return synthetic_runs.run(record, Histograms(windows={"steady": steady}))
 
 
-def invalid(run: Run, *reasons: str) -> Run:
-    """The run as it is read when it is invalid."""
-    return dataclasses.replace(run, outcome="invalid", reasons=reasons)
-
-
-@pytest.mark.parametrize(
-    ("run", "verdict", "reason"),
-    [
-        (made(), "met", None),
-        (made(failed=1), "met", None),
-        (made(overhead_ms=250.0), "met", None),
-        (made(failed=2), "missed", "failure ratio 0.002000 > 0.001"),
-        (made(overhead_ms=250.1), "missed", "overhead p99 250.1 ms > 250 ms"),
-        (made(requests=99), "invalid", "too few requests succeeded for a 99th percentile"),
-        (invalid(made(overhead_ms=900.0), "other processes"), "invalid", "other processes"),
-        (invalid(made(lag_ms=9.9), "a worker ended"), "invalid", "a worker ended"),
-        (invalid(made(lag_ms=10.0), "was late"), "generator-bound", "was late"),
-    ],
-    ids=["both met", "failures at the edge", "overhead at the edge", "failures", "overhead", "few", "disturbed",
-         "server", "generator"],
-)  # fmt: skip
-def test_verdict(run: Run, verdict: ObjectiveVerdict, reason: str | None) -> None:
-    """A run meets the objective up to its edges, or misses it with figures; an invalid one does neither."""
-    assert capacity_page.judge(run, SETTINGS) == Judgement(verdict=verdict, reasons=(reason,) if reason else ())
-
-
-def test_every_miss_has_its_reason() -> None:
-    """A run that misses both parts of the objective has a reason for each."""
-    assert len(capacity_page.judge(made(failed=50, overhead_ms=500.0), SETTINGS).reasons) == 2
-
-
-@pytest.mark.parametrize("outcome", ["failed", "verify-failed"])
-def test_run_without_figures(outcome: str) -> None:
-    """A run that measured nothing is invalid with the reason that its record has."""
-    record: RunRecord = synthetic_runs.record(outcome=outcome, reasons=("it died",))  # type: ignore[arg-type]
-    assert capacity_page.judge(synthetic_runs.run(record), SETTINGS) == Judgement(
-        verdict="invalid", reasons=("it died",)
-    )
-
-
 def tried(number: int, users: int, run: Run, phase: Phase = "step") -> Tried:
     """A run at its place in a search."""
     trial = Trial(number=number, phase=phase, users=users)
-    return Tried(trial=trial, run=run, judgement=capacity_page.judge(run, SETTINGS))
+    return Tried(trial=trial, run=run, judgement=capacity_runs.judge(run, SETTINGS))
 
 
 RUNS = (
@@ -96,9 +57,8 @@ RUNS = (
 
 def shown(found: CapacityResult, runs: tuple[Tried, ...] = RUNS) -> list[str]:
     """What is printed of one search, line by line."""
-    return capacity_page.of_session(
-        synthetic_runs.SUITE, SETTINGS, [CapacitySearch(found=found, tried=runs)], "nox -s x"
-    ).splitlines()
+    search = CapacitySearch(settings=SETTINGS, runs=tuple(one.run for one in runs), tried=runs, found=found)
+    return capacity_page.of_session(synthetic_runs.SUITE, SETTINGS, [search], "nox -s x").splitlines()
 
 
 def test_whole_page() -> None:
@@ -106,13 +66,13 @@ def test_whole_page() -> None:
     limit = Limit(users=90, verdict="missed")
     lines = shown(CapacityResult(users=60, confirmed_by=(3, 4), limit=limit))
     assert lines == [
-        "# Capacity of promptflow 1.12.0, fastapi engine",
+        "# Capacity of promptflow 1.12.0",
         "",
         *lines[2:5],
         "",
         f"Objective: {OBJECTIVE}.",
         "",
-        "## FastApi + Async Function Nodes: every run",
+        "## 1.12.0, FastApi + Async Function Nodes: every run",
         "",
         *lines[10:16],
         "",
@@ -130,8 +90,9 @@ def test_confirmed_figures() -> None:
     lines = shown(CapacityResult(users=60, confirmed_by=(3, 4), limit=Limit(users=90, verdict="missed")))
     row = dict(zip(cells(lines[2]), cells(lines[4]), strict=True))
     assert row == {
+        "Release": "1.12.0",
         "Scenario": "FastApi + Async Function Nodes",
-        "Throughput (rps)": "23.00",
+        "Capacity (rps) \u2191": "23.00",
         "Lowest to highest": "22.00 to 24.00",
         "Users": "60",
         "Worst overhead p99 (ms)": "90.00",
@@ -152,7 +113,7 @@ def test_every_run_is_shown() -> None:
         ["3", "confirm", "60", "met"],
         ["4", "confirm", "60", "met"],
     ]
-    assert rows[1][4:] == ["20.00", "400.0", "0", "1.152", "3.000", "`overhead p99 400.0 ms > 250 ms`"]
+    assert rows[1][4:] == ["20.00", "400.0", "0", "1.152", "3.200", "`overhead p99 400.0 ms > 250 ms`"]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +127,7 @@ def test_every_run_is_shown() -> None:
 def test_no_ceiling(limit: Limit | None, text: str) -> None:
     """Without a load that the server misses, the figure is "at least", and the last column says why."""
     row = cells(shown(CapacityResult(users=60, confirmed_by=(3, 4), limit=limit))[4])
-    assert row[1] == "at least 23.00"
+    assert row[2] == "at least 23.00"
     assert row[-1] == text
 
 
@@ -177,12 +138,41 @@ def test_nothing_found() -> None:
         CapacityResult(users=None, confirmed_by=(), limit=Limit(users=60, verdict="invalid")), (tried(1, 60, failed),)
     )
     row = cells(lines[4])
-    assert row[:2] == ["FastApi + Async Function Nodes", "not found"]
-    assert row[2:] == [*["\N{EN DASH}"] * 6, "at 60 users no run is valid"]
+    assert row[:3] == ["1.12.0", "FastApi + Async Function Nodes", "not found"]
+    assert row[3:] == [*["\N{EN DASH}"] * 6, "at 60 users no run is valid"]
     assert cells(lines[12])[-1] == "`it ¦ died`"
+
+
+def of(*searches: CapacitySearch) -> str:
+    """What is printed of these searches."""
+    return capacity_page.of_session(synthetic_runs.SUITE, synthetic_searches.SETTINGS, searches, "nox -s x")
+
+
+def test_searches_without_a_result() -> None:
+    """An interrupted search, and one of which a run is lost, say so in place of a figure."""
+    runs = synthetic_searches.searched(221).runs
+    cut = capacity_runs.carried_out(synthetic_searches.SETTINGS, runs[:4])
+    lost = capacity_runs.carried_out(synthetic_searches.SETTINGS, runs[1:])
+    rows = [cells(line) for line in of(cut, lost).splitlines()[4:6]]
+    assert [row[2] for row in rows] == [
+        "interrupted after 4 runs",
+        "incomplete: a run of the search is missing or cannot be read",
+    ]
+    assert {cell for row in rows for cell in row[3:]} == {"\N{EN DASH}"}
+
+
+def test_title_of_many_releases() -> None:
+    """The title names up to three releases, and counts more."""
+    searches = [synthetic_searches.searched(221, release=f"1.{minor}.0") for minor in range(10, 14)]
+    assert of(*searches[:3]).startswith("# Capacity of promptflow 1.10.0, 1.11.0 and 1.12.0\n")
+    assert of(*searches).startswith("# Capacity of promptflow 4 releases\n")
 
 
 def test_line_about_a_run() -> None:
     """The terminal shows the verdict of each run, and why."""
-    assert capacity_page.progress_line(RUNS[0]) == "60 users, objective met: 20.00 rps, overhead p99 80.00 ms"
-    assert capacity_page.progress_line(RUNS[1]) == "90 users, missed: overhead p99 400.0 ms > 250 ms"
+
+    def line(tried: Tried) -> str:
+        return capacity_table.progress_line(tried.run, tried.judgement)
+
+    assert line(RUNS[0]) == "60 users, objective met: 20.00 rps, overhead p99 80.00 ms"
+    assert line(RUNS[1]) == "60 users, missed: overhead p99 400.0 ms > 250 ms"

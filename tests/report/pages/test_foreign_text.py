@@ -19,7 +19,8 @@ from scripts.analysis.metrics import METRICS
 from scripts.commands import bench_self
 from scripts.config.matrix import Suite
 from scripts.config.support import Cause
-from scripts.inference import bisection, change_points, comparison, paired_rounds
+from scripts.inference import bisection, capacity_runs, change_points, comparison, paired_rounds
+from scripts.inference.capacity_runs import CapacitySearch, Tried
 from scripts.inference.capacity_search import CapacityResult, Limit, Trial
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.records import storage
@@ -36,13 +37,12 @@ from scripts.report.pages import (
     site,
     templates,
 )
-from scripts.report.pages.capacity_page import CapacitySearch, Tried
 from scripts.report.pages.self_test_page import InjectedSlowdown
 from scripts.report.tables.formatting import Markdown
 from scripts.report.tables.markdown import markdown
 from scripts.report.tables.published import Published
 from scripts.selftest.suite_cost import Cost, CostLimit, Figure
-from tests.fakes import synthetic_runs
+from tests.fakes import synthetic_runs, synthetic_searches
 
 MARK = "@@NUMBER@@"  # differs from run to run
 EVIL = (
@@ -79,7 +79,18 @@ class Live(HTMLParser):
 
 def spoilt(value: Any, path: str = "") -> Any:  # noqa: ANN401 - JSON
     """The record with every text that no limit holds replaced."""
-    names = ("run_id", "outcome", "started_at", "schema_version", "release", "engine", "flow", "campaign", "round_id")
+    names = (
+        "run_id",
+        "outcome",
+        "started_at",
+        "schema_version",
+        "release",
+        "engine",
+        "flow",
+        "campaign",
+        "round_id",
+        "id",
+    )
     if isinstance(value, dict):
         return {
             key: inner if key in names or path + key == "requestedprofilename" else spoilt(inner, path + key)
@@ -150,7 +161,7 @@ def printed(tmp_path: Path) -> dict[str, str]:
     tried = Tried(
         trial=Trial(number=1, phase="step", users=60),
         run=bad,
-        judgement=capacity_page.judge(bad, synthetic_runs.SUITE.capacity),
+        judgement=capacity_runs.judge(bad, synthetic_runs.SUITE.capacity),
     )
     nothing = CapacityResult(users=None, confirmed_by=(), limit=Limit(users=60, verdict="invalid"))
     three = ("1.12.0", "1.13.0", "1.14.0")
@@ -170,7 +181,10 @@ def printed(tmp_path: Path) -> dict[str, str]:
         "attribution": attribution.render([paired(three)], {}),
         "bisection": bisection_page.render(searched, paired(three), days),
         "capacity": capacity_page.of_session(
-            suite, suite.capacity, [CapacitySearch(found=nothing, tried=(tried,))], EVIL
+            suite,
+            suite.capacity,
+            [CapacitySearch(settings=suite.capacity, runs=(bad,), tried=(tried,), found=nothing)],
+            EVIL,
         ),
         "session": session_summary.of_session(suite, [directory]),
         "self-test": self_test_page.render(
@@ -202,6 +216,7 @@ def test_text_of_a_record_is_never_markup(tmp_path: Path) -> None:
         synthetic_runs.record(),
         synthetic_runs.record(release="1.18.5"),
         synthetic_runs.record(release="1.13.0", outcome="failed", reasons=("no wheel",)),
+        *(run.record for run in synthetic_searches.searched(221).runs),
     ]
     for number, made in enumerate(runs):
         file = synthetic_runs.write(tmp_path, made) / storage.RECORD_FILE
@@ -213,6 +228,7 @@ def test_text_of_a_record_is_never_markup(tmp_path: Path) -> None:
     pages = {name: content.decode() for name, content in derived.files.items() if name.endswith(".md")}
     assert {name.split("/")[0] for name in pages} == {"README.md", "comparisons", "v1.12.0", "v1.13.0", "v1.18.5"}
     assert "## Published and measured" in pages["v1.12.0/README.md"]
+    assert "## Capacity" in pages["README.md"]
     for name, page in pages.items():
         assert Live(page).problems == [], name
     pictures = [content for name, content in derived.files.items() if name.endswith(".svg")]
