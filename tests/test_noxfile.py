@@ -169,4 +169,4 @@ def test_bad_matrix(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 def test_length() -> None:
     """The noxfile stays short: sessions only."""
-    assert len((ROOT / "noxfile.py").read_text(encoding="utf-8").splitlines()) <= 150
+    assert len((ROOT / "noxfile.py").read_text(encoding="utf-8").splitlines()) <= 180
