@@ -65,8 +65,15 @@ def measure(
     missing = existing_runs.missing(suite, wanted, options.results, machine.describe(), locks)
     if missing:
         _make(suite, missing, locks, options, system)
+    return recorded(requested, processes, options.results, metric, first)
+
+
+def recorded(
+    requested: Campaign, processes: int, results: Path, metric: str = METRIC, first: int = 1
+) -> list[CountedArms]:  # fmt: skip
+    """The same of what is recorded, which counts nothing."""
     numbers = range(first, first + processes)
-    return [_arms(requested, scenario, numbers, options.results, metric) for scenario in requested.scenarios]
+    return [_arms(requested, scenario, numbers, results, metric) for scenario in requested.scenarios]
 
 
 def expected_s(requested: Campaign, processes: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import replace
+from pathlib import Path
 
 from scripts.analysis.metrics import METRICS
 from scripts.campaign import counted_arms
@@ -32,13 +33,23 @@ def judge(
 
     `trial`: how many gates had processes of their own before, which this one must not use again.
     """
-    first = trial * MOST_PROCESSES + 1
+    first = _first(trial)
     for processes in range(1, MOST_PROCESSES + 1):
         counts = counted_arms.measure(suite, requested, processes, options, system, first=first)
         found = [_judged(one, allowed) for one in counts]
         if all(case.decision != "undecided" for _, (case,) in found):
             break
     return found
+
+
+def recorded(requested: Campaign, allowed: float, results: Path, *, trial: int = 0) -> list[Judged]:
+    """The same of the processes that such a gate has recorded; InvalidMeasurementError without one."""
+    counts = counted_arms.recorded(requested, MOST_PROCESSES, results, first=_first(trial))
+    return [_judged(one, allowed) for one in counts]
+
+
+def _first(trial: int) -> int:
+    return trial * MOST_PROCESSES + 1
 
 
 def _judged(one: CountedArms, allowed: float) -> Judged:

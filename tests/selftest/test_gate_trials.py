@@ -86,11 +86,13 @@ def test_page() -> None:
         ),
     ]  # fmt: skip
     page = gate_trials_page.render(
-        rows, release="1.18.5", scenario="fastapi static_async", about="Measured.", simulated=Markdown("Simulated.")
-    ).decode()
+        rows, release="1.18.5", scenario="fastapi static_async", about="Measured.", resampled=Markdown("Resampled."),
+        simulated=Markdown("Simulated."),
+    ).decode()  # fmt: skip
     assert "- **Worse candidates: 1 of 2 caught.**" in page
     assert "- **Unchanged candidates: 2 of 2 passed, 0 false alarms.**" in page
     assert "Not all trials are made yet: `wait-3` (2 of 5)." in page
     assert "+20.1 % to +31.0 %" in page
     assert "5.0 (most 6.0)" in page
     assert "ready 2 times" in page
+    assert "## By resampling\n\nResampled.\n" in page

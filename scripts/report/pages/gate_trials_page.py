@@ -28,7 +28,9 @@ class Row:
 _COLUMNS = ("caught", "missed", "passed", "false alarm", "undecided")
 
 
-def render(rows: Sequence[Row], *, release: str, scenario: str, about: str, simulated: Markdown) -> bytes:
+def render(
+    rows: Sequence[Row], *, release: str, scenario: str, about: str, resampled: Markdown, simulated: Markdown
+) -> bytes:
     """The page. `about`: how it was measured."""
     made = [row for row in rows if row.results]
     slowed = [result for row in made for result in row.results if row.name != "unchanged"]
@@ -46,6 +48,7 @@ def render(rows: Sequence[Row], *, release: str, scenario: str, about: str, simu
         table=_table(rows),
         open=listed([_missing(row) for row in rows if len(row.results) < row.wanted]),
         about=about,
+        resampled=resampled,
         simulated=simulated,
     )
 
