@@ -13,8 +13,8 @@ from scripts.config.matrix import Suite
 from scripts.host.process import System
 from scripts.inference import counted, one_sided
 from scripts.inference.comparison import ArmComparison
-from scripts.inference.counted import ProcessNoise
 from scripts.inference.gate_decision import Case
+from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
@@ -54,18 +54,17 @@ def _first(trial: int) -> int:
 
 def _judged(one: CountedArms, allowed: float) -> Judged:
     compared = ArmComparison(paired=one.paired, arm=_CANDIDATE, effects=())
-    baseline, candidate = one.values(BASELINE), one.values(_CANDIDATE)
-    noise = one.noise or counted.process_noise([baseline, candidate])
+    change = one.change(BASELINE, _CANDIDATE)
     case = Case(
-        where=compared.heading, metric=_METRIC, decision="undecided", baseline=statistics.median(baseline),
-        candidate=statistics.median(candidate), change=None, worse_end=None, error=one_sided.ERROR, allowed=allowed,
-        visible=None, rounds_needed=None, rounds=len(one.paired.rounds), left_out=(),
+        where=compared.heading, metric=_METRIC, decision="undecided",
+        baseline=statistics.median(one.values(BASELINE)), candidate=statistics.median(one.values(_CANDIDATE)),
+        change=None, worse_end=None, error=one_sided.ERROR, allowed=allowed, visible=None, rounds_needed=None,
+        rounds=len(one.paired.rounds), left_out=(),
     )  # fmt: skip
-    return compared, (case if noise is None else _decided(case, baseline, candidate, noise),)
+    return compared, (case if change is None else _decided(case, change, allowed),)
 
 
-def _decided(case: Case, baseline: list[float], candidate: list[float], noise: ProcessNoise) -> Case:
-    change, allowed = counted.difference(baseline, candidate, noise), case.allowed or 0.0
+def _decided(case: Case, change: Interval, allowed: float) -> Case:
     return replace(
         case,
         decision=counted.decide(change, allowed),

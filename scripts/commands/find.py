@@ -227,14 +227,13 @@ def _counted(
     """The same by counts, of which recorded ones are used again; so many processes of each."""
     requested = _planned(suite, args, points, names)
     (found,) = counted_arms.measure(suite, requested, processes, campaign_options.options(args), system, metric.name)
-    arms = [found.values(arm) for arm in found.paired.arms]
-    noise = found.noise or counted.process_noise(arms)
+    noise = found.known_noise
     if noise is None:
         raise InvalidMeasurementError(
             "the noise of counts is not known: no release has two counts yet",
             then="repeat this command with --rounds 2",
         )
-    return found.paired, counted.fit(tuple(names), arms, noise)
+    return found.paired, counted.fit(tuple(names), [found.values(arm) for arm in found.paired.arms], noise)
 
 
 def _describe(whole: Campaign, releases: list[str], rounds: int) -> str:
