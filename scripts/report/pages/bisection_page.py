@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from scripts.inference import lock_diff
-from scripts.inference.bisection import Bisection, Stage
+from scripts.inference.bisection import MOST_SKIPPED, Bisection, Stage
 from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.pages import comparison_page, templates
@@ -30,11 +30,13 @@ def of_commits(
     if found.change_point is not None:
         before, commit = (_named(name, subjects) for name in found.ends)
         untested = ", ".join(_named(name, subjects) for name in found.untested)
-        also = f", or with one of these, which cannot be measured: {untested}" if untested else ""
+        also = f", or with one of these, which are not measured: {untested}" if untested else ""
         notes = [
             filled("The change came with {}{}. The last commit without it is {}.", commit, also, before),
             _packages(found, last),
         ]
+    if len(found.skipped) >= MOST_SKIPPED:
+        notes.append(filled("The search ended early: {} commits cannot be measured.", len(found.skipped)))
     notes += [filled("Skipped {}: {}", _named(name, subjects), failed[name]) for name in found.skipped]
     notes += [
         filled(
