@@ -30,8 +30,7 @@ from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
 from scripts.report.pages import comparison_page, gate_trials_page
-from scripts.report.pages.gate_trials_page import Row
-from scripts.report.tables import gate_text
+from scripts.report.pages.gate_trials_page import Row, Size
 from scripts.selftest import gate_resampling, gate_simulation, gate_trials, recorded_gates, slowdowns
 from scripts.selftest.gate_trials import CANDIDATES, Candidate, Trial
 from scripts.selftest.slowdowns import UNCHANGED
@@ -142,7 +141,10 @@ def _judged(
     counted = [one.paired for one, _ in counts]
     minutes = gate_trials.minutes(counted, timed, machine.cores(), duet.round_s)
     every = (*(case for _, found in counts for case in found), *cases)
-    return Trial(candidate=candidate, cases=every, minutes=minutes), list(timed) or counted
+    trial = Trial(
+        candidate=candidate, cases=every, minutes=minutes, injected=gate_trials.injected(candidate.slowdown, timed)
+    )  # fmt: skip
+    return trial, list(timed) or counted
 
 
 def _built(suite: Suite, baseline: Arm, chosen: list[Candidate], system: System) -> dict[str, Arm]:
@@ -183,12 +185,6 @@ def _write(bench: _Bench, chosen: list[Candidate], made: list[tuple[Trial, list[
 
 
 def _row(candidate: Candidate, trials: list[Trial]) -> Row:
-    shown = [
-        case
-        for trial in trials
-        for case in trial.cases
-        if case.metric.name in candidate.metrics[:1] and case.change is not None
-    ]
     return Row(
         name=candidate.name,
         what=candidate.what,
@@ -196,7 +192,11 @@ def _row(candidate: Candidate, trials: list[Trial]) -> Row:
         wanted=candidate.trials,
         results=tuple(trial.result for trial in trials),
         others=tuple(other for trial in trials for other in trial.others),
-        changes=tuple(gate_text.change(case) for case in sorted(shown, key=lambda case: case.change or 0.0)),
+        sizes=tuple(
+            Size(injected=trial.injected, baseline=case.baseline, change=case.change, unit=case.metric.unit)
+            for trial in trials
+            if (case := trial.shown) and trial.injected is not None and case.baseline and case.change is not None
+        ),
         minutes=tuple(trial.minutes for trial in trials),
     )
 
