@@ -102,15 +102,7 @@ def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
         runs=tuple(
             run
             for engine in engines
-            for run in plan.make(
-                suite,
-                release=release.version,
-                engine=engine,
-                flow_names=args.flow,
-                profile=args.profile,
-                python=args.python,
-                rounds=args.rounds,
-            ).runs
+            for run in cli.target_plan(suite, args, profile=args.profile, rounds=args.rounds, engine=engine).runs
         )
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from scripts.analysis import run_reader
 from scripts.commands import cli
-from scripts.config import matrix_file, plan
+from scripts.config import matrix_file
 from scripts.config.errors import InvalidMeasurementError, SuiteError, UsageError
 from scripts.config.load_profiles import CAPACITY, Capacity
 from scripts.config.matrix import Suite
@@ -43,15 +43,7 @@ def main(argv: list[str]) -> int:
     """Plan and check everything; then build, search, confirm and print the result."""
     args = _arguments(argv)
     suite = matrix_file.load()
-    chosen = plan.make(
-        suite,
-        release=args.release,
-        engine=args.engine,
-        flow_names=args.flow,
-        profile=CAPACITY,
-        python=args.python,
-        rounds=1,
-    )
+    chosen = cli.target_plan(suite, args, profile=CAPACITY, rounds=1)
     settings = _settings(suite, args)
     if args.dry_run:
         print(_describe(chosen, settings))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from scripts.config import plan
 from scripts.config.errors import (
     EXIT_BROKEN_PIPE,
     EXIT_INTERRUPTED,
@@ -26,7 +27,8 @@ from scripts.config.errors import (
     did_you_mean,
 )
 from scripts.config.load_profiles import COMPARE, COUNT, DUET
-from scripts.config.matrix import ROOT
+from scripts.config.matrix import ROOT, Suite
+from scripts.config.plan import Plan
 
 logger = logging.getLogger(__name__)
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
@@ -84,6 +86,16 @@ def target_parser(verb: str, description: str, argv: Sequence[str], *, required:
     for option in ("--release", "--engine"):  # the session's name has both
         made.add_argument(option, action=_OfSession, required=required, help=argparse.SUPPRESS)
     return made
+
+
+def target_plan(
+    suite: Suite, args: argparse.Namespace, *, profile: str, rounds: int, engine: str | None = None
+) -> Plan:  # fmt: skip
+    """The runs of the one target of a session; `engine`: another than the named one."""
+    return plan.make(
+        suite, release=args.release, engine=engine or args.engine, flow_names=args.flow, profile=profile,
+        python=args.python, rounds=rounds,
+    )  # fmt: skip
 
 
 def _value(option: str, argv: Sequence[str]) -> str:

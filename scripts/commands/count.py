@@ -94,15 +94,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 def _of_session(suite: Suite, args: argparse.Namespace) -> tuple[Plan, dict[str, Lock]]:
     """The plan of the session of one release and engine, and its lock."""
-    chosen = plan.make(
-        suite,
-        release=args.release,
-        engine=args.engine,
-        flow_names=args.flow,
-        profile=COUNT,
-        python=args.python,
-        rounds=args.rounds,
-    )
+    chosen = cli.target_plan(suite, args, profile=COUNT, rounds=args.rounds)
     return chosen, {args.release: locks.read(locks.of_release(suite, suite.release(args.release)))}
 
 
