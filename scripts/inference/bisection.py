@@ -96,6 +96,11 @@ class Bisection:
         return self.stages[-1]
 
     @property
+    def ended_early(self) -> bool:
+        """Whether some between the ends were not even tried, because too many others cannot be measured."""
+        return len(self.skipped) >= MOST_SKIPPED and not set(self.untested) <= set(self.skipped)
+
+    @property
     def change_point(self) -> tuple[str, str, Interval] | None:
         """The release before, the release, and the change between them; None when no neighbours changed.
 

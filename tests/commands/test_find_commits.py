@@ -16,6 +16,7 @@ from scripts.environments.locks import Inputs, Lock
 from scripts.host import telemetry
 from scripts.host.process import Finished, RealSystem, System
 from scripts.host.progress import Progress
+from scripts.inference import bisection
 from scripts.measure import session
 from scripts.measure.run import Prepared
 from tests.fakes import repository as repositories
@@ -134,6 +135,23 @@ def test_commit_that_does_not_serve(
     assert f"which are not measured: {slow[0]} (Slower ¦ \\*by\\* far)" in out
     failed = [record.requested.profile.name for record in stage.records() if record.outcome != "ok"]
     assert set(failed) == {"serves"}
+
+
+def test_search_that_ends_early(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    """After the stated number of skipped commits the range is the answer, and it names also what was not tried."""
+    monkeypatch.setattr(bisection, "MOST_SKIPPED", 1)
+    made = repositories.made(stage.at / "repository")
+    names = [made.commit(f"Step {number}", module=f"step = {number}\n") for number in (1, 2, 3)]
+    made.git("tag", "bad")
+    found = labels(made)
+    stage.outside.cpu = {found[names[-1]]: (1.2,)}
+    stage.outside.versions = {found[names[0]]: "0.0.1"}
+    assert find.main(arguments(stage, made)) == 0
+    out = capsys.readouterr().out
+    assert "The search ended early, because it came to 1 commits that cannot be measured." in out
+    assert f"which are not measured: {names[0]} (Step 1), {names[1]} (Step 2)" in out
 
 
 def test_commit_that_cannot_be_installed(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from scripts.inference import lock_diff
-from scripts.inference.bisection import MOST_SKIPPED, Bisection, Stage
+from scripts.inference.bisection import Bisection, Stage
 from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.pages import comparison_page, templates
@@ -35,8 +35,9 @@ def of_commits(
             filled("The change came with {}{}. The last commit without it is {}.", commit, also, before),
             _packages(found, last),
         ]
-    if len(found.skipped) >= MOST_SKIPPED:
-        notes.append(filled("The search ended early: {} commits cannot be measured.", len(found.skipped)))
+    if found.ended_early:
+        text = "The search ended early, because it came to {} commits that cannot be measured."
+        notes.append(filled(text, len(found.skipped)))
     notes += [filled("Skipped {}: {}", _named(name, subjects), failed[name]) for name in found.skipped]
     notes += [
         filled(
