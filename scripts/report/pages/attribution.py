@@ -64,14 +64,14 @@ def counts(found: Sequence[tuple[PairedRounds, CountedChange]]) -> str:
 def _counts(paired: PairedRounds, change: CountedChange) -> Markdown:
     rows = [
         [
-            share, paired.label(arm), _counted(paired, arm), paired.label(to), _counted(paired, to),
+            share, paired.label(arm), paired.label(to), f"{_counted(paired, arm)} to {_counted(paired, to)}",
             _change(change(arm, to)),
         ]
         for share, arm, to in _SHARES
         if to in paired.arms
     ]  # fmt: skip
-    headers = ("Effect of", "From", "Instructions", "To", "Instructions", "Change")
-    return markdown.markdown(headers, rows)
+    headers = ("Effect of", "From", "To", "Instructions", "Change")
+    return markdown.markdown(headers, rows, labels=3)
 
 
 def _counted(paired: PairedRounds, arm: int) -> str:
