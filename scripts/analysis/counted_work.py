@@ -2,6 +2,8 @@
 
 Garbage collections are told apart: a full one is the work of several requests in one, and small ones come when they
 will. Where the symbols of the Python tell their work, it is no steady work; else the median window holds no full one.
+What is left of a window with a full one is steady work as any other's: in 18 counts (results/runs/count) it is 0.01 %
+off the others on average. So no window is left out.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from scipy import stats
 
 from scripts.records.schema import CountedWindow, Counts
 
-_FEWEST = 5  # windows without a full collection, below which they are no sample of their own
+_FEWEST = 5  # windows that a line can be laid through
 _TREND_P = 0.01  # of Kendall's tau, from which on windows have no trend: one count in a hundred shows a false one
 
 
@@ -80,7 +82,7 @@ def extra_instructions_per_request(counts: Counts) -> float | None:
 
 
 def _median(counts: Counts, value: Callable[[CountedWindow], float]) -> float | None:
-    found = [value(window) for window in _steady(counts)]
+    found = [value(window) for window in counts.windows if window.requests]
     return statistics.median(found) if found else None
 
 
@@ -89,20 +91,13 @@ def _steady_work(window: CountedWindow) -> float:
     return (window.instructions - (window.collection_instructions or 0)) / window.requests
 
 
-def _steady(counts: Counts) -> list[CountedWindow]:
-    """The windows without a full collection, where there are enough of them."""
-    every = [window for window in counts.windows if window.requests]
-    without = [window for window in every if not window.full_collections]
-    return without if len(without) >= _FEWEST else every
-
-
 def _points(counts: Counts) -> tuple[list[float], list[float]]:
-    """Requests served by the middle of each steady window, and its instructions a request."""
+    """Requests served by the middle of each window, and its steady work."""
     served: list[float] = []
     work: list[float] = []
-    steady, before = _steady(counts), counts.warm_up_requests
+    before = counts.warm_up_requests
     for window in counts.windows:
-        if window in steady:
+        if window.requests:
             served.append(before + window.requests / 2)
             work.append(_steady_work(window))
         before += window.requests

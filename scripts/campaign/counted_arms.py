@@ -1,4 +1,4 @@
-"""Counts the work of arms, as many processes of each as wanted, for the verbs gate and find.
+"""Counts the work of arms, as many processes of each as wanted, for the verbs gate, attribute and find.
 
 A count does not move with the load or the speed of a machine. So it needs no round and no campaign: counts that are
 recorded already, under the same conditions, are used like new ones, and all cores count at the same time.
@@ -25,6 +25,7 @@ from scripts.host.process import System
 from scripts.host.progress import Progress
 from scripts.inference import counted, gate_defaults
 from scripts.inference.counted import ProcessNoise
+from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE, PairedRounds, Round
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign, CampaignScenario
@@ -46,6 +47,16 @@ class CountedArms:
         """The counts of an arm, from 1."""
         return [value for run in self.paired.runs(arm) if (value := run.values[self.metric]) is not None]
 
+    @property
+    def known_noise(self) -> ProcessNoise | None:
+        """Of a process; that of these arms where no other release tells it, None with one process of each."""
+        return self.noise or counted.process_noise([self.values(arm) for arm in self.paired.arms])
+
+    def change(self, baseline: int, candidate: int) -> Interval | None:
+        """From one arm to another, as log ratio; None where the noise is not known."""
+        known = self.known_noise
+        return counted.difference(self.values(baseline), self.values(candidate), known) if known else None
+
 
 def measure(
     suite: Suite, requested: Campaign, processes: int, options: session.Options, system: System, metric: str = METRIC,
@@ -65,8 +76,15 @@ def measure(
     missing = existing_runs.missing(suite, wanted, options.results, machine.describe(), locks)
     if missing:
         _make(suite, missing, locks, options, system)
+    return recorded(requested, processes, options.results, metric, first)
+
+
+def recorded(
+    requested: Campaign, processes: int, results: Path, metric: str = METRIC, first: int = 1
+) -> list[CountedArms]:  # fmt: skip
+    """The same of what is recorded, which counts nothing."""
     numbers = range(first, first + processes)
-    return [_arms(requested, scenario, numbers, options.results, metric) for scenario in requested.scenarios]
+    return [_arms(requested, scenario, numbers, results, metric) for scenario in requested.scenarios]
 
 
 def expected_s(requested: Campaign, processes: int) -> float:

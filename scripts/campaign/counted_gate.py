@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import replace
+from pathlib import Path
 
 from scripts.analysis.metrics import METRICS
 from scripts.campaign import counted_arms
@@ -12,8 +13,8 @@ from scripts.config.matrix import Suite
 from scripts.host.process import System
 from scripts.inference import counted, one_sided
 from scripts.inference.comparison import ArmComparison
-from scripts.inference.counted import ProcessNoise
 from scripts.inference.gate_decision import Case
+from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
@@ -32,7 +33,7 @@ def judge(
 
     `trial`: how many gates had processes of their own before, which this one must not use again.
     """
-    first = trial * MOST_PROCESSES + 1
+    first = _first(trial)
     for processes in range(1, MOST_PROCESSES + 1):
         counts = counted_arms.measure(suite, requested, processes, options, system, first=first)
         found = [_judged(one, allowed) for one in counts]
@@ -41,20 +42,29 @@ def judge(
     return found
 
 
+def recorded(requested: Campaign, allowed: float, results: Path, *, trial: int = 0) -> list[Judged]:
+    """The same of the processes that such a gate has recorded; InvalidMeasurementError without one."""
+    counts = counted_arms.recorded(requested, MOST_PROCESSES, results, first=_first(trial))
+    return [_judged(one, allowed) for one in counts]
+
+
+def _first(trial: int) -> int:
+    return trial * MOST_PROCESSES + 1
+
+
 def _judged(one: CountedArms, allowed: float) -> Judged:
     compared = ArmComparison(paired=one.paired, arm=_CANDIDATE, effects=())
-    baseline, candidate = one.values(BASELINE), one.values(_CANDIDATE)
-    noise = one.noise or counted.process_noise([baseline, candidate])
+    change = one.change(BASELINE, _CANDIDATE)
     case = Case(
-        where=compared.heading, metric=_METRIC, decision="undecided", baseline=statistics.median(baseline),
-        candidate=statistics.median(candidate), change=None, worse_end=None, error=one_sided.ERROR, allowed=allowed,
-        visible=None, rounds_needed=None, rounds=len(one.paired.rounds), left_out=(),
+        where=compared.heading, metric=_METRIC, decision="undecided",
+        baseline=statistics.median(one.values(BASELINE)), candidate=statistics.median(one.values(_CANDIDATE)),
+        change=None, worse_end=None, error=one_sided.ERROR, allowed=allowed, visible=None, rounds_needed=None,
+        rounds=len(one.paired.rounds), left_out=(),
     )  # fmt: skip
-    return compared, (case if noise is None else _decided(case, baseline, candidate, noise),)
+    return compared, (case if change is None else _decided(case, change, allowed),)
 
 
-def _decided(case: Case, baseline: list[float], candidate: list[float], noise: ProcessNoise) -> Case:
-    change, allowed = counted.difference(baseline, candidate, noise), case.allowed or 0.0
+def _decided(case: Case, change: Interval, allowed: float) -> Case:
     return replace(
         case,
         decision=counted.decide(change, allowed),

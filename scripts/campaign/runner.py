@@ -229,19 +229,21 @@ def _load(
 
     What the machine has disturbed is repeated immediately, while there is time: both runs, where two were made at once.
     A run that its server spoilt is not: a candidate that fails now and then must not get more tries than its baseline.
+    A valid run whose latencies alone are distrusted counts for all else, where no repetition is better.
     """
-    identity = state.identities[series.name]
+    identity, valid_before, in_a_row = state.identities[series.name], False, 0
     for tries in itertools.count(1):
         done = session.together(context, [(spec, prepared[spec.release]) for spec in specs], label)
         runs = [run_reader.read_run(one.directory) for one in done]
         state.runs[identity] += runs
         error = next((one.error for one, run in zip(done, runs, strict=True) if run.outcome not in _MADE), None)
         if error is not None:
-            return error
+            return _unless_valid_before(error, context, valid_before=valid_before)
         late = context.system.monotonic() + series.campaign.round_s * len(specs) / len(series.campaign.arms) > ends_s
         again = not late and tries < _MOST_DISTURBED
         invalid = [run for run in runs if run.outcome == "invalid"]
         disturbed = all(all(run.disturbances) for run in invalid)
+        in_a_row = in_a_row + 1 if invalid else 0
         state.disturbed = state.disturbed + 1 if invalid and disturbed else 0
         state.undisturbed = state.undisturbed or not (invalid and disturbed)
         for line in dict.fromkeys(_what_is_wrong(run) for run in runs if run in invalid or (again and run.distrusted)):
@@ -251,15 +253,25 @@ def _load(
         if not disturbed or not again:
             releases = " and ".join(run.record.requested.release for run in invalid)
             reasons = "; ".join(dict.fromkeys(reason for run in invalid for reason in run.reasons))
-            return InvalidMeasurementError(
-                f"{tries} run(s) of {releases} in a row are invalid: {reasons}",
+            error = InvalidMeasurementError(
+                f"{in_a_row} run(s) of {releases} in a row are invalid: {reasons}",
                 then="repeat this command with --wait-quiet 5m: it goes on where it ended"
                 if disturbed
                 else "repeat this command with --keep-logs, then read the logs",
             )
+            return _unless_valid_before(error, context, valid_before=valid_before)
+        valid_before = valid_before or not invalid
         if len(specs) > 1:  # another round, so that only runs of one load are ever paired
             (specs,) = series.round(identity, specs[0].round)
     raise AssertionError("unreachable")  # the last try returns
+
+
+def _unless_valid_before(error: SuiteError, context: RunContext, *, valid_before: bool) -> SuiteError | None:
+    """Why a load does not count; None where an earlier one of this round does."""
+    if not valid_before:
+        return error
+    context.progress.note(f"no better: {error.message}; the run before it counts, but for its latencies")
+    return None
 
 
 def _what_is_wrong(run: Run) -> str:

@@ -1,22 +1,28 @@
 """Attribute: `nox -s attribute -- 1.12.0 --as-of 2024-06-26 --as-of 2024-12-31` measures a release on two locks.
 
 All of the difference is then its dependencies' effect. With `--to 1.17.2` the change between two releases is divided
-into promptflow's effect and that of its dependencies.
+into promptflow's effect and that of its dependencies. Instructions are counted first, which takes a minute of each arm.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from datetime import date
 
-from scripts.campaign import request, runner
+from scripts.campaign import counted_arms, request, runner
 from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
-from scripts.config.errors import EXIT_OK
+from scripts.config.errors import EXIT_OK, InvalidMeasurementError, ValgrindError
+from scripts.config.load_profiles import COUNT
+from scripts.config.matrix import Suite
 from scripts.environments import candidates, virtualenvs
-from scripts.host.process import RealSystem, terminate_as_exception
+from scripts.host.process import RealSystem, System, terminate_as_exception
+from scripts.measure import session
+from scripts.measure.round_plan import Campaign
 from scripts.report.pages import attribution
+from scripts.report.tables import counts_text
 
 
 def main(argv: list[str]) -> int:
@@ -34,14 +40,28 @@ def main(argv: list[str]) -> int:
     if args.to:
         request.require_sequential(requested)
     rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=args.budget)
+    counting = request.planned(suite, replace(campaign_options.selection(args), profile=COUNT), arms)
+    if args.profile != COUNT:
+        print(counts_text.plan(counted_arms.expected_s(counting, 1)))
     if args.dry_run:
         print(request.describe(requested, rule))
         return EXIT_OK
+    if args.profile != COUNT:
+        print(_counts(suite, counting, campaign_options.options(args), system), flush=True)
     result = runner.measure(requested, rule, campaign_options.options(args), system)
     print(request.page(suite, requested, result))
     print(attribution.render(result.paired, result.floors))
     runner.require_whole(requested, result)
     return EXIT_OK
+
+
+def _counts(suite: Suite, requested: Campaign, options: session.Options, system: System) -> str:
+    """What counted work says of the shares; without counts why there are none."""
+    try:
+        found = counted_arms.measure(suite, requested, 1, options, system)
+    except (ValgrindError, InvalidMeasurementError) as error:
+        return counts_text.without_counts(error.message, error.then)
+    return attribution.counts([(one.paired, one.change) for one in found])
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.analysis.metrics import Metric
-from scripts.campaign import counted_arms, request, runner
+from scripts.campaign import counted_arms, request, runner, serving_trial
 from scripts.campaign.commit_builds import CommitBuilds
 from scripts.campaign.runner import CampaignResult
 from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     wanted = flows.find(args.flow)
     engine = _engine(suite, args, wanted)
     if args.repo is not None:
-        builds = _builds(suite, args, system)
+        builds = _builds(suite, args, engine, wanted, system)
         args.engine, args.flow = [engine.name], [args.flow]
         if args.dry_run:
             print(_describe_commits(suite, args, builds.commits, system))
@@ -192,8 +192,12 @@ def _command(args: argparse.Namespace, releases: str) -> str:
     return shlex.join(["nox", "-s", "find", "--", "--metric", args.metric, "--flow", args.flow, *engine, releases])
 
 
-def _builds(suite: Suite, args: argparse.Namespace, system: System) -> CommitBuilds:
+def _builds(suite: Suite, args: argparse.Namespace, engine: Engine, wanted: Flow, system: System) -> CommitBuilds:
     """The commits to search, of which none is built yet."""
+
+    def require_serving(arm: Arm) -> None:
+        serving_trial.require(suite, arm, engine, wanted, args.python, campaign_options.options(args), system)
+
     return CommitBuilds(
         suite=suite,
         repository=args.repo,
@@ -201,6 +205,7 @@ def _builds(suite: Suite, args: argparse.Namespace, system: System) -> CommitBui
         uv=virtualenvs.find_uv(),
         system=system,
         say=functools.partial(print, flush=True),
+        require_serving=require_serving,
     )
 
 
@@ -227,14 +232,13 @@ def _counted(
     """The same by counts, of which recorded ones are used again; so many processes of each."""
     requested = _planned(suite, args, points, names)
     (found,) = counted_arms.measure(suite, requested, processes, campaign_options.options(args), system, metric.name)
-    arms = [found.values(arm) for arm in found.paired.arms]
-    noise = found.noise or counted.process_noise(arms)
+    noise = found.known_noise
     if noise is None:
         raise InvalidMeasurementError(
             "the noise of counts is not known: no release has two counts yet",
             then="repeat this command with --rounds 2",
         )
-    return found.paired, counted.fit(tuple(names), arms, noise)
+    return found.paired, counted.fit(tuple(names), [found.values(arm) for arm in found.paired.arms], noise)
 
 
 def _describe(whole: Campaign, releases: list[str], rounds: int) -> str:

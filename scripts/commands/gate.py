@@ -41,6 +41,7 @@ from scripts.measure import session
 from scripts.measure.round_plan import Campaign
 from scripts.report.pages import gate_page, junit
 from scripts.report.pages.gate_page import Outcome
+from scripts.report.tables import counts_text
 
 BUDGET_S = 300.0  # of each flow, without --rounds and --budget
 _EXIT_CODES = {
@@ -99,7 +100,7 @@ def _measured(args: argparse.Namespace, system: System) -> _Measured | None:
     counting = request.planned(suite, replace(campaign_options.selection(args), profile=COUNT), arms)
     options = campaign_options.options(args)
     if counted_limit is not None:
-        print(gate_page.counting_plan(counted_arms.expected_s(counting, 1), counted_gate.MOST_PROCESSES))
+        print(counts_text.plan(counted_arms.expected_s(counting, 1), counted_gate.MOST_PROCESSES))
     if limits:
         print(request.describe(requested, rule))
         print(_prospects(options.results, requested, rule), flush=True)
@@ -130,7 +131,7 @@ def _counted(
     try:
         return counted_gate.judge(suite, requested, allowed, options, system), []
     except ValgrindError as error:
-        note = gate_page.without_counts(error.message, error.then)
+        note = counts_text.without_counts(error.message, error.then)
         print(note, flush=True)
         return [], [note]
 

@@ -8,31 +8,35 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from scripts.campaign import counted_gate, gate_rule, request, runner
+from scripts.campaign.counted_gate import Judged
 from scripts.campaign.request import Selection
 from scripts.commands import campaign_options, cli
 from scripts.commands.gate import BUDGET_S
 from scripts.config import matrix_file
-from scripts.config.errors import EXIT_OK, NothingMeasuredError
+from scripts.config.errors import EXIT_OK, InvalidMeasurementError, NothingMeasuredError
 from scripts.config.load_profiles import COUNT, DUET
 from scripts.config.matrix import Suite
 from scripts.environments.candidates import Arm
 from scripts.host import machine
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
-from scripts.inference import gate_defaults
+from scripts.inference import comparison, gate_defaults
+from scripts.inference.gate_decision import Case
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure import session
+from scripts.measure.round_plan import Campaign
 from scripts.report.pages import comparison_page, gate_trials_page
-from scripts.report.pages.gate_trials_page import Row
-from scripts.report.tables import gate_text
-from scripts.selftest import gate_simulation, gate_trials, slowdowns
+from scripts.report.pages.gate_trials_page import Row, Size
+from scripts.selftest import gate_resampling, gate_simulation, gate_trials, recorded_gates, slowdowns
 from scripts.selftest.gate_trials import CANDIDATES, Candidate, Trial
+from scripts.selftest.slowdowns import UNCHANGED
 
 RELEASE, ENGINE, FLOW = "1.18.5", "fastapi", "static_async"
+_RULE = gate_rule.of_limits(gate_defaults.limits(), budget_s=BUDGET_S, afresh=False)
 _SMALLEST = math.log1p(0.0025)  # allowed of trials on counts alone: half of the smallest change that is injected
 
 
@@ -61,18 +65,41 @@ def main(argv: list[str]) -> int:
         suite=suite, baseline=baseline, arms=_built(suite, baseline, chosen, system),
         options=campaign_options.options(args), system=system,
     )  # fmt: skip
-    ends = math.inf if args.budget is None else system.monotonic() + args.budget
-    trials: list[Trial] = []
-    measured: list[PairedRounds] = []
+    made = _recorded(bench, chosen) if args.from_records else _made(bench, chosen, args.budget)
+    return _write(bench, chosen, list(made))
+
+
+def _made(bench: _Bench, chosen: list[Candidate], budget_s: float | None) -> Iterator[tuple[Trial, list[PairedRounds]]]:
+    """Make trials as long as there is time; one that is recorded is judged again."""
+    ends = math.inf if budget_s is None else bench.system.monotonic() + budget_s
     for number, candidate in _order(chosen):
-        if system.monotonic() > ends:
-            break
+        if bench.system.monotonic() > ends:
+            return
         print(f"trial {number + 1} of {candidate.trials}: {candidate.name}", flush=True)
         trial, rounds = _trial(bench, candidate, number)
         print(f"{candidate.name}: {trial.result}, {trial.minutes:.1f} minutes", flush=True)
-        trials.append(trial)
-        measured += rounds
-    return _write(args, chosen, trials, measured)
+        yield trial, rounds
+
+
+def _recorded(bench: _Bench, chosen: list[Candidate]) -> Iterator[tuple[Trial, list[PairedRounds]]]:
+    """Judge the trials that are recorded, by the order in which they were made."""
+    campaigns = _campaigns(bench)
+    for number, candidate in _order(chosen):
+        counting, duet = _requested(bench, candidate, number)
+        label = bench.arms[candidate.name].release.version
+        timed = recorded_gates.between(campaigns, RELEASE, [label])[number : number + 1]
+        if not timed and not candidate.counts_only:
+            continue
+        try:
+            counts = counted_gate.recorded(counting, _allowed(candidate), bench.options.results, trial=number)
+        except InvalidMeasurementError:  # none is recorded
+            continue
+        judged = [] if candidate.counts_only else comparison.judge(timed, {}, minimum_effect=_RULE.minimum_effect)
+        yield _judged(candidate, counts, timed, [case for one in judged for case in _RULE.decide(duet, one)], duet)
+
+
+def _campaigns(bench: _Bench) -> list[PairedRounds]:
+    return recorded_gates.campaigns(bench.options.results, profile=DUET, engine=ENGINE, flow=FLOW)
 
 
 def _order(chosen: list[Candidate]) -> Iterator[tuple[int, Candidate]]:
@@ -83,29 +110,48 @@ def _order(chosen: list[Candidate]) -> Iterator[tuple[int, Candidate]]:
 
 def _trial(bench: _Bench, candidate: Candidate, number: int) -> tuple[Trial, list[PairedRounds]]:
     """Make one, or judge it again from its records."""
+    counting, duet = _requested(bench, candidate, number)
+    counts = counted_gate.judge(
+        bench.suite, counting, _allowed(candidate), bench.options, bench.system, trial=number
+    )  # fmt: skip
+    if candidate.counts_only:
+        return _judged(candidate, counts, [], [], duet)
+    result = runner.measure(duet, _RULE, bench.options, bench.system)
+    runner.require_whole(duet, result)
+    cases = [case for one in result.judged for case in _RULE.decide(duet, one)]
+    return _judged(candidate, counts, result.paired, cases, duet)
+
+
+def _requested(bench: _Bench, candidate: Candidate, number: int) -> tuple[Campaign, Campaign]:
+    """What a trial counts, and what it times."""
     arms = [bench.baseline, bench.arms[candidate.name]]
     wanted = Selection(engines=(ENGINE,), flows=(FLOW,), profile=COUNT)
-    counting = request.planned(bench.suite, wanted, arms)
-    allowed = _SMALLEST if candidate.counts_only else gate_defaults.counted_limit()
-    counts = counted_gate.judge(bench.suite, counting, allowed, bench.options, bench.system, trial=number)
-    cases = [case for _, found in counts for case in found]
-    timed: list[PairedRounds] = []
-    round_s = 0.0
-    if not candidate.counts_only:
-        requested = replace(request.planned(bench.suite, replace(wanted, profile=DUET), arms), again=number)
-        round_s = requested.round_s
-        rule = gate_rule.of_limits(gate_defaults.limits(), budget_s=BUDGET_S, afresh=False)
-        result = runner.measure(requested, rule, bench.options, bench.system)
-        runner.require_whole(requested, result)
-        cases += [case for one in result.judged for case in rule.decide(requested, one)]
-        timed = list(result.paired)
+    duet = request.planned(bench.suite, replace(wanted, profile=DUET), arms)
+    return request.planned(bench.suite, wanted, arms), replace(duet, again=number)
+
+
+def _allowed(candidate: Candidate) -> float:
+    return _SMALLEST if candidate.counts_only else gate_defaults.counted_limit()
+
+
+def _judged(
+    candidate: Candidate, counts: Sequence[Judged], timed: Sequence[PairedRounds], cases: Sequence[Case], duet: Campaign
+) -> tuple[Trial, list[PairedRounds]]:
+    """The trial with its rounds, or with its counts where it has none."""
     counted = [one.paired for one, _ in counts]
-    minutes = gate_trials.minutes(counted, timed, machine.cores(), round_s)
-    return Trial(candidate=candidate, cases=tuple(cases), minutes=minutes), timed or counted
+    minutes = gate_trials.minutes(counted, timed, machine.cores(), duet.round_s)
+    every = (*(case for _, found in counts for case in found), *cases)
+    trial = Trial(
+        candidate=candidate, cases=every, minutes=minutes, injected=gate_trials.injected(candidate.slowdown, timed)
+    )  # fmt: skip
+    return trial, list(timed) or counted
 
 
 def _built(suite: Suite, baseline: Arm, chosen: list[Candidate], system: System) -> dict[str, Arm]:
-    """By name, a candidate like any other: a directory of wheels, made of the release's virtualenv."""
+    """By name, a candidate like any other: a directory of wheels, made of the release's virtualenv.
+
+    The unchanged one is among them, because its rounds are resampled.
+    """
     with Progress(system.monotonic) as progress:
         prepared = session.install(RELEASE, baseline.lock, suite.python, system, progress)
     into = session.SCRATCH / "gate-trials"
@@ -113,33 +159,32 @@ def _built(suite: Suite, baseline: Arm, chosen: list[Candidate], system: System)
         one.name: request.resolved(
             suite, str(slowdowns.build(one.slowdown, prepared.environment.site_packages, into)), system
         )
-        for one in chosen
+        for one in CANDIDATES
+        if one in chosen or one.name == UNCHANGED
     }
 
 
-def _write(args: argparse.Namespace, chosen: list[Candidate], trials: list[Trial], measured: list[PairedRounds]) -> int:
+def _write(bench: _Bench, chosen: list[Candidate], made: list[tuple[Trial, list[PairedRounds]]]) -> int:
     """Write the page, and print it."""
+    measured = [one for _, rounds in made for one in rounds]
     if not measured:
-        raise NothingMeasuredError("no trial was made", then="repeat this command with more time: --budget 1h")
+        raise NothingMeasuredError("no trial was made", then="nox -s gate-trials -- --budget 1h")
+    labels = [RELEASE, bench.arms[UNCHANGED].release.version]
+    unchanged = recorded_gates.as_the_newest(recorded_gates.between(_campaigns(bench), RELEASE, labels))
     page = gate_trials_page.render(
-        [_row(one, [trial for trial in trials if trial.candidate == one]) for one in chosen],
+        [_row(one, [trial for trial, _ in made if trial.candidate == one]) for one in chosen],
         release=RELEASE,
         scenario=f"{ENGINE} {FLOW}",
         about=comparison_page.about(measured[-1]),
+        resampled=gate_resampling.part(gate_resampling.recorded(unchanged)),
         simulated=gate_simulation.tables(),
     )
-    (args.results / "gate-trials.md").write_bytes(page)
+    (bench.options.results / "gate-trials.md").write_bytes(page)
     print(page.decode())
     return EXIT_OK
 
 
 def _row(candidate: Candidate, trials: list[Trial]) -> Row:
-    shown = [
-        case
-        for trial in trials
-        for case in trial.cases
-        if case.metric.name in candidate.metrics[:1] and case.change is not None
-    ]
     return Row(
         name=candidate.name,
         what=candidate.what,
@@ -147,7 +192,11 @@ def _row(candidate: Candidate, trials: list[Trial]) -> Row:
         wanted=candidate.trials,
         results=tuple(trial.result for trial in trials),
         others=tuple(other for trial in trials for other in trial.others),
-        changes=tuple(gate_text.change(case) for case in sorted(shown, key=lambda case: case.change or 0.0)),
+        sizes=tuple(
+            Size(injected=trial.injected, baseline=case.baseline, change=case.change, unit=case.metric.unit)
+            for trial in trials
+            if (case := trial.shown) and trial.injected is not None and case.baseline and case.change is not None
+        ),
         minutes=tuple(trial.minutes for trial in trials),
     )
 
@@ -169,6 +218,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         help="only trials of this candidate; repeatable (default: all); --dry-run lists them",
     )  # fmt: skip
     parser.add_argument("--budget", type=cli.duration_s, metavar="TIME", help="begin no trial after this time, e.g. 1h")
+    parser.add_argument(
+        "--from-records", action="store_true", help="measure nothing; judge all recorded trials again"
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the trials and their time, and measure nothing")
     cli.add_output_options(parser)
     return parser.parse_args(argv)

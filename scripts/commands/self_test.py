@@ -18,7 +18,7 @@ from scripts.campaign.runner import CampaignResult
 from scripts.campaign.stopping_rule import StoppingRule
 from scripts.commands import campaign_options, cli
 from scripts.config import matrix_file
-from scripts.config.errors import EXIT_OK
+from scripts.config.errors import EXIT_OK, UsageError
 from scripts.config.matrix import Suite
 from scripts.config.plan import MAX_ROUNDS
 from scripts.environments.candidates import Arm
@@ -50,6 +50,7 @@ def main(argv: list[str]) -> int:
     baseline = request.resolved(suite, RELEASE, system)
     args.engine, args.flow = [ENGINE], [FLOW]
     is_aa = request.planned(suite, campaign_options.selection(args), [baseline, baseline])
+    _require_sequential(is_aa)
     if args.from_records:
         found = recorded.read(args.results, profile=args.profile, release=RELEASE, engine=ENGINE, flow=FLOW)
         for one in found.left_out:
@@ -74,6 +75,16 @@ def main(argv: list[str]) -> int:
         [one for measured in again for one in measured.judged],
         is_aa.round_s,
     )
+
+
+def _require_sequential(requested: Campaign) -> None:
+    """UsageError under a profile that loads two releases at once, whose trials are those of a gate."""
+    if requested.pairs:
+        raise UsageError(
+            f"profile {requested.profile.name} loads two releases at the same time, and the self-test loads one after "
+            "the other",
+            then="nox -s gate-trials, which injects slowdowns into one of two releases that are loaded at once",
+        )
 
 
 def _write(

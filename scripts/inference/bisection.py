@@ -22,6 +22,7 @@ Measure = Callable[[tuple[str, ...], int], tuple[Fit, float] | None]
 Identity = Callable[[str], str | None]
 """What a release is measured as; None when it cannot be measured. Two with one identity are not told apart."""
 
+MOST_SKIPPED = 8  # that cannot be measured, after which a search is content with the range that it has
 _LOOKS = 2  # at the requested rounds, and at twice as many
 _DEFAULT_MINIMUM_EFFECT = 0.01  # for a metric that has none of its own
 
@@ -86,13 +87,18 @@ class Bisection:
     metric: Metric
     stages: tuple[Stage, ...]
     ends: tuple[str, str]  # what the search has narrowed the range to
-    untested: tuple[str, ...] = ()  # between these ends: they cannot be measured
+    untested: tuple[str, ...] = ()  # between these ends: they cannot be measured, or were not tried any more
     skipped: tuple[str, ...] = ()  # all that the search came to and that cannot be measured, in order
 
     @property
     def last(self) -> Stage:
         """The stage at which it ended."""
         return self.stages[-1]
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether some between the ends were not even tried, because too many others cannot be measured."""
+        return len(self.skipped) >= MOST_SKIPPED and not set(self.untested) <= set(self.skipped)
 
     @property
     def change_point(self) -> tuple[str, str, Interval] | None:
@@ -126,7 +132,8 @@ def search(
 ) -> Bisection | None:
     """Bisect; each stage has `rounds` rounds, or twice as many where those are inconclusive.
 
-    Both ends can be measured, and differ in identity. None when a run lacks the metric.
+    With MOST_SKIPPED that cannot be measured it ends with the range that it has. Both ends can be measured, and differ
+    in identity. None when a run lacks the metric.
     """
     wanted = math.log1p(_DEFAULT_MINIMUM_EFFECT) if metric.minimum_effect is None else None
     level = bonferroni_level(LEVEL, 3 * _LOOKS * stages_of(len(releases)))
@@ -156,7 +163,7 @@ def search(
         metric=metric,
         stages=tuple(stages),
         ends=(releases[low], releases[high]),
-        untested=tuple(releases[place] for place in sorted(skipped) if low < place < high),
+        untested=tuple(releases[low + 1 : high]),
         skipped=tuple(releases[place] for place in sorted(skipped)),
     )
 
@@ -171,7 +178,7 @@ def _middle(
     """
     while True:
         places = [place for place in range(low + 1, high) if place not in skipped]
-        if not places:
+        if not places or len(skipped) >= MOST_SKIPPED:
             return low, None, high
         place = places[(len(places) - 1) // 2]
         found = identity(releases[place])

@@ -53,6 +53,14 @@ def worst_increase(baseline: FailureCounts, candidate: FailureCounts, error: flo
     return most - least
 
 
+def evidence(
+    baseline: FailureCounts, candidate: FailureCounts, allowed: float, error: float
+) -> tuple[bool, bool, float]:  # fmt: skip
+    """What `one_sided.places` decides by. Any increase can be a regression: most releases have no failure at all."""
+    below = worst_increase(baseline, candidate, error) < allowed
+    return below, candidate.ratio > baseline.ratio, p_value(baseline, candidate)
+
+
 def visible(baseline: FailureCounts, candidate: FailureCounts, error: float, power: float) -> float | None:
     """The smallest failure ratio of a candidate that is found with this power; None: none."""
     requests = candidate.requests

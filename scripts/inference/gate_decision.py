@@ -133,9 +133,9 @@ def decide(one: ArmComparison, limits: Mapping[str, float], error: float) -> lis
     above = [_above(effect, limits) for effect in judged]
     p_values = [_p_value(effect) for effect in judged]
     if failures is not None:
-        case, p_value = failures
-        below.append((case.worse_end or 0.0) < limits[FAILURES])
-        above.append((case.change or 0.0) > 0)
+        _, (is_below, is_above, p_value) = failures
+        below.append(is_below)
+        above.append(is_above)
         p_values.append(p_value)
     found = one_sided.places(np.array(below, bool), np.array(above, bool), np.array(p_values, float), error)
     verdicts = [one_sided.VERDICTS[place] for place in found]
@@ -237,8 +237,8 @@ def _needed(estimate: float, deviation: float, allowed: float, errors: Errors) -
     return power.rounds_for(deviation, max(allowed - estimate, allowed / 4), errors.to_pass)
 
 
-def _failures(one: ArmComparison, allowed: float, errors: Errors) -> tuple[Case, float]:
-    """The case of the failed requests, still undecided, and the p value of "no more than the baseline's"."""
+def _failures(one: ArmComparison, allowed: float, errors: Errors) -> tuple[Case, tuple[bool, bool, float]]:
+    """The case of the failed requests, still undecided, and what decides it."""
     baseline, candidate = (failure_counts.of_runs(one.paired.runs(arm)) for arm in (BASELINE, one.arm))
     case = Case(
         where=one.heading,
@@ -255,4 +255,4 @@ def _failures(one: ArmComparison, allowed: float, errors: Errors) -> tuple[Case,
         rounds=len(one.paired.rounds),
         left_out=(),
     )
-    return case, failure_counts.p_value(baseline, candidate)
+    return case, failure_counts.evidence(baseline, candidate, allowed, errors.to_pass)

@@ -33,9 +33,15 @@ def worse_end(metric: Metric, interval: Interval, error: float) -> float:
 
 def verdicts(estimates: Figures, errors: Figures, freedom: Figures | float, allowed: Figures, error: float) -> Places:
     """Places in VERDICTS of many tables at once; the last axis is the metrics of a table, above 0 is worse."""
+    return places(*evidence(estimates, errors, freedom, allowed, error), error)
+
+
+def evidence(
+    estimates: Figures, errors: Figures, freedom: Figures | float, allowed: Figures, error: float
+) -> tuple[Flags, Flags, Figures]:
+    """What `places` decides by, of the same tables."""
     below = estimates + intervals.one_sided_quantile(error, freedom) * errors < allowed
-    p_values = intervals.one_sided_p_values(estimates, errors, freedom)
-    return places(below, estimates > allowed, p_values, error)
+    return below, estimates > allowed, intervals.one_sided_p_values(estimates, errors, freedom)
 
 
 def places(below: Flags, above: Flags, p_values: Figures, error: float) -> Places:

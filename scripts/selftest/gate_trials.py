@@ -7,6 +7,7 @@ the release itself, built into wheels again.
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from scripts.inference.gate_decision import Case
 from scripts.inference.gate_defaults import INSTRUCTIONS
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.pages import gate_page
-from scripts.selftest.slowdowns import UNCHANGED, Slowdown, cpu, once, wait, work
+from scripts.selftest.slowdowns import REFERENCE_LOOP_MS, UNCHANGED, Slowdown, cpu, once, wait, work
 
 Result = Literal["caught", "missed", "passed", "false alarm", "undecided"]
 
@@ -59,11 +60,12 @@ CANDIDATES = (
     _candidate(wait(1), 5),
     _candidate(wait(3), 5),
     _candidate(
-        once("memory-20", "20 MB more memory in each worker", "memory_end_bytes",
+        once("memory-20", "20 MB more memory in each worker", "memory_end_bytes", 20e6,
              'kept.append(bytearray(b"1") * 20_000_000)'), 3,
     ),
     _candidate(
-        once("first-100", "100 ms more in the first request of each worker", "first_answer_ms", "time.sleep(0.1)"), 3
+        once("first-100", "100 ms more in the first request of each worker", "first_answer_ms", 100,
+             "time.sleep(0.1)"), 3,
     ),
 )  # fmt: skip
 
@@ -75,6 +77,7 @@ class Trial:
     candidate: Candidate
     cases: tuple[Case, ...]
     minutes: float  # of counts and rounds, as recorded
+    injected: float | None = None  # in the unit of the metric that should show it
 
     @property
     def result(self) -> Result:
@@ -88,6 +91,18 @@ class Trial:
         return "caught" if worse & set(self.candidate.metrics) else "false alarm" if worse else "missed"
 
     @property
+    def shown(self) -> Case | None:
+        """What the gate saw of the metric that should show it; None where nothing is injected, or nothing was seen."""
+        return next(
+            (
+                case
+                for case in self.cases
+                if case.metric.name in self.candidate.metrics[:1] and case.change is not None and case.baseline
+            ),
+            None,
+        )
+
+    @property
     def others(self) -> tuple[str, ...]:
         """Metrics called worse that should not be."""
         return tuple(
@@ -95,6 +110,27 @@ class Trial:
             for case in self.cases
             if case.decision == "regression" and case.metric.name not in self.candidate.metrics
         )
+
+
+def injected(slowdown: Slowdown | None, timed: Sequence[PairedRounds]) -> float | None:
+    """What a slowdown added in these rounds, in the unit of its metric; None where nothing is injected.
+
+    Work takes longer on slow cores: its CPU time follows the reference loop before and after each run. Memory is that
+    of all workers.
+    """
+    if slowdown is None:
+        return None
+    records = [run.record for one in timed for run in _runs(one)]
+    if slowdown.metric == "cpu_per_request_ms":
+        loops = [
+            (record.machine.loop_before_ms + record.measurements.disturbance.loop_after_ms) / 2
+            for record in records
+            if record.measurements is not None
+        ]
+        return slowdown.size * statistics.median(loops) / REFERENCE_LOOP_MS if loops else None
+    if slowdown.metric == "memory_end_bytes":
+        return slowdown.size * records[0].requested.profile.workers if records else None
+    return slowdown.size
 
 
 def minutes(counted: Sequence[PairedRounds], timed: Sequence[PairedRounds], cores: int, round_s: float) -> float:

@@ -35,9 +35,12 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the first day that a zip can name
 # on Python 3.11, 9205 iterations took 5.74 % of what the 150 000 of the reference took (median of 8 runs), which
 # is 0.2525 ms where the reference takes 4.4 ms.
 _ITERATIONS_PER_MS = 36_500
-# Callgrind counts so many instructions an iteration on CPython 3.11, and of 1.18.5 on FastAPI with static_async 10.33
-# million a request (results/runs/count).
-_INSTRUCTIONS_PER_ITERATION, _REQUEST_INSTRUCTIONS = 206, 10.33e6
+_REQUEST_INSTRUCTIONS = 10.33e6  # of 1.18.5 on FastAPI with static_async (results/runs/count)
+# Iterations by the share of these instructions that they are, in percent. By callgrind on CPython 3.11.7, 1000 loops of
+# 100, 110, 210, 380 and 400 iterations are 47.3, 52.2, 101.8, 199.1 and 211.0 million instructions: an iteration costs
+# more the larger its numbers.
+_ITERATIONS_OF_PERCENT = {0.5: 109, 1.0: 213, 2.0: 393}
+REFERENCE_LOOP_MS = 4.4  # of telemetry.reference_loop_ms, where the CPU times above and below hold
 _REQUEST_CPU_MS = 5.4  # of 1.12.0 under the `compare` profile, where the reference loop takes 4.4 ms
 
 _INJECTED = Template("""
@@ -81,6 +84,7 @@ class Slowdown:
     name: str  # of its directory
     what: str  # one line for people
     metric: str  # the name of the metric that should show it
+    size: float  # what it adds, in the unit of the metric; CPU time where the reference loop takes REFERENCE_LOOP_MS
     sync: str  # one line of Python that runs before each request on Flask; see _INJECTED for what it may use
     awaited: str  # the same on FastAPI, in a coroutine
 
@@ -90,16 +94,19 @@ def cpu(percent: int, request_ms: float = _REQUEST_CPU_MS) -> Slowdown:
     spent_ms = request_ms * percent / 100
     work = f"work({round(spent_ms * _ITERATIONS_PER_MS)})"
     what = f"{spent_ms:.2f} ms more CPU time in each request, about {percent} %"
-    return Slowdown(name=f"cpu-{percent}", what=what, metric="cpu_per_request_ms", sync=work, awaited=work)
+    return Slowdown(
+        name=f"cpu-{percent}", what=what, metric="cpu_per_request_ms", size=spent_ms, sync=work, awaited=work
+    )  # fmt: skip
 
 
 def work(percent: float) -> Slowdown:
-    """Work by a share of a request's instructions, for verdicts on counts."""
-    iterations = round(_REQUEST_INSTRUCTIONS * percent / 100 / _INSTRUCTIONS_PER_ITERATION)
+    """Work by a share of a request's instructions, for verdicts on counts: 0.5, 1 or 2 percent."""
+    iterations = _ITERATIONS_OF_PERCENT[percent]
     loop = f"work({iterations})"
     what = f"{percent:g} % more instructions in each request ({iterations} iterations of a loop)"
     return Slowdown(
-        name=f"work-{percent:g}", what=what, metric="instructions_per_request", sync=loop, awaited=loop
+        name=f"work-{percent:g}", what=what, metric="instructions_per_request",
+        size=_REQUEST_INSTRUCTIONS * percent / 100, sync=loop, awaited=loop,
     )  # fmt: skip
 
 
@@ -110,15 +117,19 @@ def wait(wait_ms: int) -> Slowdown:
         name=f"wait-{wait_ms}",
         what=f"a wait of {wait_ms} ms more in each request",
         metric="overhead_p50_ms",
+        size=wait_ms,
         sync=f"time.{sleep}",
         awaited=f"await asyncio.{sleep}",
     )
 
 
-def once(name: str, what: str, metric: str, statement: str) -> Slowdown:
-    """At the first request of each worker. The count is a single step, so that of two threads only one is first."""
+def once(name: str, what: str, metric: str, size: float, statement: str) -> Slowdown:
+    """At the first request of each worker; `size` is that of one worker.
+
+    The count is a single step, so that of two threads only one is first.
+    """
     code = f"if next(calls) == 0: {statement}"
-    return Slowdown(name=name, what=what, metric=metric, sync=code, awaited=code)
+    return Slowdown(name=name, what=what, metric=metric, size=size, sync=code, awaited=code)
 
 
 SLOWDOWNS: tuple[Slowdown, ...] = (
@@ -128,10 +139,10 @@ SLOWDOWNS: tuple[Slowdown, ...] = (
     wait(3),
     wait(10),
     # Not zeros: the kernel would not back them by memory of their own.
-    once("memory-20", "20 MB more memory in each worker", "memory_end_bytes",
+    once("memory-20", "20 MB more memory in each worker", "memory_end_bytes", 20e6,
           'kept.append(bytearray(b"1") * 20_000_000)'),
     # Blocks FastAPI's event loop, as a late import would, but for a time that no core's speed changes.
-    once("first-400", "400 ms more in the first request of each worker", "first_answer_ms", "time.sleep(0.4)"),
+    once("first-400", "400 ms more in the first request of each worker", "first_answer_ms", 400, "time.sleep(0.4)"),
 )  # fmt: skip
 
 

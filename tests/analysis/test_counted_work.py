@@ -61,6 +61,12 @@ def test_a_full_collection_is_no_steady_work(*, symbols: bool) -> None:
     assert counted_work.instructions_per_request(counts(FLAT, full_at=[3], symbols=symbols)) == pytest.approx(1000)
 
 
+def test_a_window_with_a_full_collection_counts() -> None:
+    """What is left of it without the collection is steady work: here of more than half of the windows."""
+    found = counts([1000.0] * 5 + [1010.0] * 6, full_at=range(5, 11))
+    assert counted_work.instructions_per_request(found) == pytest.approx(1010)
+
+
 def test_a_full_collection_is_told_apart() -> None:
     """Its work is what its window has beyond the smaller collections of the others."""
     assert counted_work.full_collection_instructions(counts(FLAT, full_at=[3])) == FULL

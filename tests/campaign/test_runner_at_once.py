@@ -155,6 +155,36 @@ def test_distrusted_run_is_made_again(stage: Stage, monkeypatch: pytest.MonkeyPa
     assert "1.12.0+candidate was not to be trusted in its latencies (truncated); it was made again" in excluded
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_distrusted_run_counts_where_its_repetitions_are_invalid(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
+) -> None:  # fmt: skip
+    """Valid runs whose repetitions the machine disturbs cost no round, and are left out by their latencies alone."""
+    spoilt: set[str] = set()
+
+    def is_first() -> bool:
+        return stage.outside.runs % 3 == 1
+
+    def truncated(data: RunData) -> tuple[str, ...]:
+        if stage.outside.runs <= 9 and is_first():
+            spoilt.add(data.record.run_id)
+        return ("truncated",) if data.record.run_id in spoilt else ()
+
+    def busy(at_s: float) -> telemetry.MachineSample:
+        taken = at_s if stage.outside.runs <= 9 and not is_first() else 0.0
+        return telemetry.MachineSample(at_s=at_s, busy_s=taken, stolen_s=0.0, own_s=0.0)
+
+    monkeypatch.setattr(validity, "distrusted", truncated)
+    monkeypatch.setattr(telemetry, "machine_sample", busy)
+    found = stage.measure(stage.duet() if at_once else stage.campaign(), FOUR)
+    assert stage.outside.runs == (4 if at_once else 8) + 6  # three loads were tried three times
+    assert rounds(found) == [4]
+    assert not found.failed
+    by_name = {effect.metric.name: effect for effect in found.judged[0].effects}
+    assert [one.rounds for one in by_name["overhead_p50_ms"].left_out] == [3 if at_once else 2]
+    assert by_name[CPU].left_out == ()
+
+
 def test_run_that_stays_distrusted_counts(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """After three tries a round counts with what can be trusted of it."""
     monkeypatch.setattr(validity, "distrusted", lambda _: ("truncated",))

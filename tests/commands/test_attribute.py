@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import pytest
 
+from scripts.campaign import counted_arms
+from scripts.campaign.counted_arms import CountedArms
 from scripts.commands import attribute
-from scripts.config.errors import UsageError
+from scripts.config.errors import UsageError, ValgrindError
+from tests.campaign.test_counted_arms import arms
 from tests.fakes.stage import BASELINE, DUET, Stage
 
 OLDER, NEWER = "2024-06-26", "2025-01-24"
 DAYS = ("--as-of", OLDER, "--as-of", NEWER)
 ON_NEWER = "1.12.0+asof.20250124"
+
+
+@pytest.fixture(autouse=True)
+def _no_valgrind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which nothing can be counted."""
+
+    def missing(*_arguments: object) -> list[CountedArms]:
+        raise ValgrindError("counting work needs valgrind, and it is not installed", then="apt-get install valgrind")
+
+    monkeypatch.setattr(counted_arms, "measure", missing)
 
 
 def test_two_locks(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,6 +44,29 @@ def test_shares(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     shares = out[out.index("whose change it is, 1.12.0+asof.20240626 to 1.12.0+new") :]
     (row,) = (line for line in shares.splitlines() if line.startswith("| CPU per request"))
     assert [cell.split(" %")[0].strip() for cell in row.strip("|").split("|")[1:]] == ["+10.0", "+9.1", "+20.0"]
+
+
+def test_counts(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One process of each arm is counted, and its table has each share of the instructions."""
+    counted = arms([10e6], [11e6], [11e6])
+    monkeypatch.setattr(counted_arms, "measure", lambda _suite, requested, *_others: [counted] if requested else [])
+    assert attribute.main(stage.arguments(BASELINE, *DAYS, "--to", "1.12.0+new", "--rounds", "4")) == 0
+    out = capsys.readouterr().out
+    assert out.index("whose instructions they are, counted") < out.index("# promptflow")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in out.splitlines() if " M | " in line]
+    assert [(row[0], row[3], row[4].partition(" (")[0]) for row in rows] == [
+        ("Dependencies", "10.00 M to 11.00 M", "+10.0 %"),
+        ("promptflow", "11.00 M to 11.00 M", "+0.0 %"),
+        ("Together", "10.00 M to 11.00 M", "+10.0 %"),
+    ]
+
+
+def test_without_valgrind(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line says that nothing was counted and what to do; the timed rounds are made all the same."""
+    assert attribute.main(stage.arguments(BASELINE, *DAYS, "--rounds", "4")) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "No instructions were counted" in line)
+    assert line.endswith("To count: apt-get install valgrind.")
+    assert stage.outside.runs == 8
 
 
 def test_two_at_once(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

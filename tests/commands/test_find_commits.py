@@ -15,6 +15,10 @@ from scripts.environments import candidates, commits, virtualenvs, wheel_builds
 from scripts.environments.locks import Inputs, Lock
 from scripts.host import telemetry
 from scripts.host.process import Finished, RealSystem, System
+from scripts.host.progress import Progress
+from scripts.inference import bisection
+from scripts.measure import session
+from scripts.measure.run import Prepared
 from tests.fakes import repository as repositories
 from tests.fakes.repository import Repository
 from tests.fakes.stage import FakeArms, Stage
@@ -111,7 +115,65 @@ def test_answer_can_be_a_range(stage: Stage, capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert f"skipped commit {broken}: no wheel can be built of promptflow" in out
     assert f"- Skipped {broken} (Broken): no wheel can be built of promptflow" in out
-    assert f"or with one of these, which cannot be measured: {broken} (Broken)" in out
+    assert f"or with one of these, which are not measured: {broken} (Broken)" in out
+
+
+def test_commit_that_does_not_serve(
+    stage: Stage, repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    """A commit that builds and does not serve is skipped after one try, and the answer is a range that names it."""
+    found = labels(repository)
+    names = [commit.name for commit in commits.between(repository.at, "good", "bad", RealSystem())]
+    slow = names[-3:]
+    stage.outside.cpu = {found[name]: (1.2,) for name in slow}
+    stage.outside.versions = {found[slow[0]]: "0.0.1"}  # also of the commit that builds the same wheels
+    assert find.main(arguments(stage, repository)) == 0
+    out = capsys.readouterr().out
+    assert f"skipped commit {slow[0]}: " in out
+    assert "says that it is promptflow 0.0.1, not 1.12.0" in out
+    assert f"CPU per request rose between {names[-4]} and {slow[-1]}" in out
+    assert f"which are not measured: {slow[0]} (Slower ¦ \\*by\\* far)" in out
+    failed = [record.requested.profile.name for record in stage.records() if record.outcome != "ok"]
+    assert set(failed) == {"serves"}
+
+
+def test_search_that_ends_early(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    """After the stated number of skipped commits the range is the answer, and it names also what was not tried."""
+    monkeypatch.setattr(bisection, "MOST_SKIPPED", 1)
+    made = repositories.made(stage.at / "repository")
+    names = [made.commit(f"Step {number}", module=f"step = {number}\n") for number in (1, 2, 3)]
+    made.git("tag", "bad")
+    found = labels(made)
+    stage.outside.cpu = {found[names[-1]]: (1.2,)}
+    stage.outside.versions = {found[names[0]]: "0.0.1"}
+    assert find.main(arguments(stage, made)) == 0
+    out = capsys.readouterr().out
+    assert "The search ended early, because it came to 1 commits that cannot be measured." in out
+    assert f"which are not measured: {names[0]} (Step 1), {names[1]} (Step 2)" in out
+
+
+def test_commit_that_cannot_be_installed(
+    stage: Stage, repository: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    """It is skipped as one that does not build; an end is refused with the reason."""
+    found = labels(repository)
+    names = [commit.name for commit in commits.between(repository.at, "good", "bad", RealSystem())]
+    refused = {found[names[-3]]}
+
+    def install(label: str, lock: Lock, python: str, system: System, progress: Progress) -> Prepared:
+        if label in refused:
+            raise EnvironmentBuildError(f"uv cannot install {label}")
+        return stage.install(label, lock, python, system, progress)
+
+    monkeypatch.setattr(session, "install", install)
+    stage.outside.cpu = {found[name]: (1.2,) for name in names[-3:]}
+    assert find.main(arguments(stage, repository)) == 0
+    assert f"skipped commit {names[-3]}: uv cannot install {found[names[-3]]}" in capsys.readouterr().out
+    refused.add(found[names[-1]])
+    with pytest.raises(EnvironmentBuildError, match=r"the end at --bad, cannot be measured: uv cannot install"):
+        find.main(arguments(stage, repository))
 
 
 def test_dry_run(stage: Stage, repository: Repository, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +188,7 @@ def test_dry_run(stage: Stage, repository: Repository, capsys: pytest.CaptureFix
 def test_ends_must_build(stage: Stage, repository: Repository) -> None:
     """An end that does not build is refused with its reason, before anything is measured."""
     repository.commit("Broken again", file="src/promptflow/backend.py", text="raise SystemExit('broken')\n")
-    with pytest.raises(EnvironmentBuildError, match="the end at --bad, cannot be built: no wheel can be built"):
+    with pytest.raises(EnvironmentBuildError, match="the end at --bad, cannot be measured: no wheel can be built"):
         find.main([*arguments(stage, repository), "--bad", "main"])
     assert stage.outside.runs == 0
 

@@ -9,7 +9,7 @@ import pytest
 
 from scripts.commands import self_test
 from scripts.config import flows
-from scripts.config.errors import NothingMeasuredError, VerificationError
+from scripts.config.errors import NothingMeasuredError, UsageError, VerificationError
 from scripts.config.matrix import Suite
 from scripts.environments.candidates import Arm
 from scripts.host.process import System
@@ -66,6 +66,15 @@ def test_page(stage: Stage) -> None:
     assert len(re.findall(r"\| +caught \|", page)) == 1
     assert "(simulated)" in page
     assert stage.outside.runs == RUNS
+
+
+@pytest.mark.parametrize("option", ["--from-records", "--dry-run"])
+def test_two_at_once_are_for_gate_trials(stage: Stage, option: str) -> None:
+    """A profile that loads two releases at once is refused, and the error names what injects slowdowns into one."""
+    with pytest.raises(UsageError, match="profile short-duet loads two releases at the same time") as caught:
+        self_test.main([*arguments(stage), "--profile", stages.DUET.name, option])
+    assert caught.value.then.startswith("nox -s gate-trials")
+    assert stage.outside.runs == 0
 
 
 def test_finished_is_not_measured_again(stage: Stage) -> None:

@@ -193,11 +193,13 @@ def test_what_cannot_be_measured_is_stepped_over(place: int) -> None:
 
 
 def test_nothing_between_can_be_measured() -> None:
-    """Where no point between the ends can be measured, the ends are compared, and the answer is all of it."""
+    """After so many points that cannot be measured, the ends are compared, and the answer is all of the range."""
     found = bisection.search(CPU, RELEASES, measuring({7: 0.08}), 8, skipping(*range(1, 20)))
     assert found is not None
     assert found.ends == ("1.0.0", "1.20.0")
-    assert found.untested == found.skipped == RELEASES[1:-1]
+    assert found.untested == RELEASES[1:-1]
+    assert len(found.skipped) == bisection.MOST_SKIPPED
+    assert set(found.skipped) < set(found.untested)
     assert [stage.releases for stage in found.stages] == [("1.0.0", "1.20.0")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
@@ -10,7 +11,7 @@ from scripts.analysis.metrics import METRICS
 from scripts.inference import gate_defaults, paired_rounds
 from scripts.inference.gate_decision import Case, Decision
 from scripts.report.pages import gate_trials_page
-from scripts.report.pages.gate_trials_page import Row
+from scripts.report.pages.gate_trials_page import Row, Size
 from scripts.report.tables.formatting import Markdown
 from scripts.selftest import gate_trials
 from scripts.selftest.gate_trials import CANDIDATES, Trial
@@ -57,6 +58,23 @@ def test_every_slowdown_shows_in_a_metric_that_a_gate_judges() -> None:
     assert all(one.metrics for one in CANDIDATES if one.name != UNCHANGED)
 
 
+@pytest.mark.parametrize(
+    ("candidate", "injected"),
+    [("cpu-2", 0.08 * 10.5 / 4.4), ("wait-3", 3.0), ("memory-20", 40e6), ("first-100", 100.0), (UNCHANGED, None)],
+)
+def test_what_was_injected(candidate: str, injected: float | None) -> None:
+    """CPU time follows the reference loops of the trial's own runs, and memory the number of workers."""
+    (timed,) = paired_rounds.pair(campaign(("1.12.0", "1.12.0+abc"), 3))  # two workers, loops of 10 and 11 ms
+    assert gate_trials.injected(BY_NAME[candidate].slowdown, [timed]) == (
+        None if injected is None else pytest.approx(injected)
+    )
+
+
+def test_instructions_are_injected_without_rounds() -> None:
+    """A trial on counts alone has no rounds, and its slowdown is a share of a request's instructions."""
+    assert gate_trials.injected(BY_NAME["work-1"].slowdown, []) == pytest.approx(103_300)
+
+
 def test_minutes_are_those_of_the_records() -> None:
     """Counts share the cores, and a pause between two sittings is not counted."""
     runs = campaign(("1.12.0", "1.12.0+abc"), 3)
@@ -73,24 +91,33 @@ def test_minutes_of_counts() -> None:
     assert gate_trials.counted_s([run, run], cores=2) == 60.0
 
 
+def size(seen: float) -> Size:
+    """3 ms were injected into 10 ms of overhead, and this ratio was seen."""
+    return Size(injected=3.0, baseline=10.0, change=math.log1p(seen), unit="ms")
+
+
 def test_page() -> None:
     """It opens with what was caught and passed, and names what is not made yet."""
     rows = [
         Row(
             name="wait-3", what="a wait of 3 ms", judged_by="gate", wanted=5, results=("caught", "undecided"),
-            others=("ready", "ready"), changes=("+20.1 %", "+31.0 %"), minutes=(4.0, 6.0),
+            others=("ready", "ready"), sizes=(size(0.26), size(0.33)), minutes=(4.0, 6.0),
         ),
         Row(
             name=UNCHANGED, what="nothing", judged_by="gate", wanted=2, results=("passed", "passed"), others=(),
-            changes=(), minutes=(5.0, 5.5),
+            sizes=(), minutes=(5.0, 5.5),
         ),
     ]  # fmt: skip
     page = gate_trials_page.render(
-        rows, release="1.18.5", scenario="fastapi static_async", about="Measured.", simulated=Markdown("Simulated.")
-    ).decode()
+        rows, release="1.18.5", scenario="fastapi static_async", about="Measured.", resampled=Markdown("Resampled."),
+        simulated=Markdown("Simulated."),
+    ).decode()  # fmt: skip
     assert "- **Worse candidates: 1 of 2 caught.**" in page
     assert "- **Unchanged candidates: 2 of 2 passed, 0 false alarms.**" in page
     assert "Not all trials are made yet: `wait-3` (2 of 5)." in page
-    assert "+20.1 % to +31.0 %" in page
+    assert "| 3 ms (+30.0 %) |" in page
+    assert "| +26.0 % to +33.0 % |" in page
+    assert "- Seen of the injected change: `wait-3` 98 % (2 trials, from 87 % to 110 %)." in page
     assert "5.0 (most 6.0)" in page
     assert "ready 2 times" in page
+    assert "## By resampling\n\nResampled.\n" in page

@@ -6,26 +6,35 @@ ratios, old to new = (old lock to newer lock, the same promptflow) x (old prompt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 
-from scripts.inference.comparison import LEVEL, Effect, Floors, effects
+from scripts.analysis.metrics import METRICS
+from scripts.inference.comparison import LEVEL, Floors, effects
+from scripts.inference.gate_defaults import INSTRUCTIONS
+from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.report.pages import templates
 from scripts.report.tables import markdown
-from scripts.report.tables.formatting import DASH, Markdown, percent
+from scripts.report.tables.formatting import DASH, Markdown, percent, quantity
 
 OLDER_LOCK, NEWER_LOCK, NEWER_RELEASE = BASELINE, 2, 3
 _HEADERS = ("Metric", "Dependencies", "promptflow", "Together")
+_SHARES = (  # what of a change is whose: from one arm to another
+    ("Dependencies", OLDER_LOCK, NEWER_LOCK),
+    ("promptflow", NEWER_LOCK, NEWER_RELEASE),
+    ("Together", OLDER_LOCK, NEWER_RELEASE),
+)
+_COUNT = next(metric for metric in METRICS if metric.name == INSTRUCTIONS)
+
+CountedChange = Callable[[int, int], Interval | None]
+"""The change of the counts from one arm to another, as log ratio; None where their noise is not known."""
 
 
 def table(paired: PairedRounds, floors: Floors) -> Markdown:
     """One row a metric: the paired change by dependencies alone, by promptflow alone, and by both, with intervals."""
-    shares = [
-        effects(paired, NEWER_LOCK, floors),
-        effects(paired, NEWER_RELEASE, floors, baseline=NEWER_LOCK),
-        effects(paired, NEWER_RELEASE, floors),
-    ]
-    rows = [[row[0].metric.short_title, *map(_change, row)] for row in zip(*shares, strict=True)]
+    shares = [effects(paired, to, floors, baseline=arm) for _, arm, to in _SHARES]
+    rows = [[row[0].metric.short_title, *(_change(one.interval) for one in row)] for row in zip(*shares, strict=True)]
     return markdown.markdown(_HEADERS, rows)
 
 
@@ -43,8 +52,34 @@ def render(found: Sequence[PairedRounds], floors: Floors) -> str:
     return templates.text("attribution.md.j2", parts=parts, level=f"{LEVEL:.0%}".replace("%", " %"))
 
 
-def _change(effect: Effect) -> str:
-    interval = effect.interval
+def counts(found: Sequence[tuple[PairedRounds, CountedChange]]) -> str:
+    """A section for every scenario: instructions of each arm, and whose change of them it is."""
+    parts = [
+        {"heading": f"{one.engine} {one.flow}: whose instructions they are, counted", "table": _counts(one, change)}
+        for one, change in found
+    ]
+    return templates.text("attribution_counts.md.j2", parts=parts)
+
+
+def _counts(paired: PairedRounds, change: CountedChange) -> Markdown:
+    rows = [
+        [
+            share, paired.label(arm), paired.label(to), f"{_counted(paired, arm)} to {_counted(paired, to)}",
+            _change(change(arm, to)),
+        ]
+        for share, arm, to in _SHARES
+        if to in paired.arms
+    ]  # fmt: skip
+    headers = ("Effect of", "From", "To", "Instructions", "Change")
+    return markdown.markdown(headers, rows, labels=3)
+
+
+def _counted(paired: PairedRounds, arm: int) -> str:
+    found = [value for run in paired.runs(arm) if (value := run.values[_COUNT.name]) is not None]
+    return quantity(statistics.median(found) if found else None, _COUNT.unit)
+
+
+def _change(interval: Interval | None) -> str:
     if interval is None:
         return DASH
     middle, low, high = (percent(part) for part in (interval.estimate, interval.low, interval.high))

@@ -30,11 +30,14 @@ def of_commits(
     if found.change_point is not None:
         before, commit = (_named(name, subjects) for name in found.ends)
         untested = ", ".join(_named(name, subjects) for name in found.untested)
-        also = f", or with one of these, which cannot be measured: {untested}" if untested else ""
+        also = f", or with one of these, which are not measured: {untested}" if untested else ""
         notes = [
             filled("The change came with {}{}. The last commit without it is {}.", commit, also, before),
             _packages(found, last),
         ]
+    if found.ended_early:
+        text = "The search ended early, because it came to {} commits that cannot be measured."
+        notes.append(filled(text, len(found.skipped)))
     notes += [filled("Skipped {}: {}", _named(name, subjects), failed[name]) for name in found.skipped]
     notes += [
         filled(

@@ -70,22 +70,6 @@ def render(
     )
 
 
-def counting_plan(expected_s: float, most: int) -> str:
-    """How long counting takes."""
-    return (
-        f"counts: about {expected_s / 60:.1f} minutes for one process of each release, and up to {most} of each where "
-        "fewer leave it undecided; recorded counts are used again"
-    )
-
-
-def without_counts(why: str, then: str) -> str:
-    """What a gate lacks without counts."""
-    return (
-        f"No instructions were counted: {why}. CPU time alone judges the work of a request. It sees changes of some "
-        f"percent, where counts see half a percent. To count: {then}."
-    )
-
-
 def short(end: Outcome) -> str:
     """The report of a gate that has measured nothing to show."""
     return f"# Gate\n\n{_marked(end)}\n"

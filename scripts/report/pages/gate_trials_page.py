@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scripts.report.pages import templates
 from scripts.report.tables import markdown
-from scripts.report.tables.formatting import DASH, Markdown, code, filled, listed
+from scripts.report.tables.formatting import DASH, Markdown, code, filled, listed, percent, quantity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """What was injected in a trial, and what was seen of it."""
+
+    injected: float  # in the metric's unit
+    baseline: float  # likewise, in this trial
+    change: float  # that was seen, a log ratio
+    unit: str
+
+    @property
+    def injected_change(self) -> float:
+        """The injected change of this baseline, a log ratio."""
+        return math.log1p(self.injected / self.baseline)
+
+    @property
+    def share(self) -> float:
+        """Of the injected change that was seen; less than 1 where the slower release slows the other as well."""
+        return math.expm1(self.change) * self.baseline / self.injected
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,14 +42,16 @@ class Row:
     wanted: int  # trials
     results: tuple[str, ...]  # of those made
     others: tuple[str, ...]  # other metrics called worse, one for each time
-    changes: tuple[str, ...]  # what was seen of the metric that should show it
+    sizes: tuple[Size, ...]  # of the metric that should show it
     minutes: tuple[float, ...]
 
 
 _COLUMNS = ("caught", "missed", "passed", "false alarm", "undecided")
 
 
-def render(rows: Sequence[Row], *, release: str, scenario: str, about: str, simulated: Markdown) -> bytes:
+def render(
+    rows: Sequence[Row], *, release: str, scenario: str, about: str, resampled: Markdown, simulated: Markdown
+) -> bytes:
     """The page. `about`: how it was measured."""
     made = [row for row in rows if row.results]
     slowed = [result for row in made for result in row.results if row.name != "unchanged"]
@@ -42,10 +65,12 @@ def render(rows: Sequence[Row], *, release: str, scenario: str, about: str, simu
         unchanged=len(unchanged),
         passed=unchanged.count("passed"),
         alarms=unchanged.count("false alarm"),
+        shares=listed([_shares(row) for row in rows if row.sizes and row.judged_by == "gate"]),
         longest=f"{max((max(row.minutes) for row in made), default=0.0):.1f}",
         table=_table(rows),
         open=listed([_missing(row) for row in rows if len(row.results) < row.wanted]),
         about=about,
+        resampled=resampled,
         simulated=simulated,
     )
 
@@ -54,10 +79,17 @@ def _missing(row: Row) -> Markdown:
     return filled("{} ({} of {})", code(row.name), len(row.results), row.wanted)
 
 
+def _shares(row: Row) -> Markdown:
+    found = [size.share for size in row.sizes]
+    spread = f", from {_ratio(min(found))} to {_ratio(max(found))}" if len(found) > 1 else ""
+    trials = f"{len(found)} trial{'s' if len(found) > 1 else ''}"
+    return filled("{} {} ({}{})", code(row.name), _ratio(statistics.median(found)), trials, spread)
+
+
 def _table(rows: Sequence[Row]) -> Markdown:
     headers = (
-        "Candidate", "What is different", "Judged by", "Trials", *map(str.capitalize, _COLUMNS), "Seen", "Minutes",
-        "Also called worse",
+        "Candidate", "What is different", "Judged by", "Trials", *map(str.capitalize, _COLUMNS), "Injected",
+        "Seen", "Seen / injected", "Minutes", "Also called worse",
     )  # fmt: skip
     return markdown.markdown(headers, [_cells(row) for row in rows], labels=3, remarks=1)
 
@@ -70,11 +102,30 @@ def _cells(row: Row) -> list[str]:
         row.judged_by,
         f"{len(row.results)} of {row.wanted}",
         *counts,
-        _range(row.changes),
+        _injected(row.sizes),
+        _range([size.change for size in row.sizes], percent),
+        _range([size.share for size in row.sizes], _ratio),
         f"{statistics.median(row.minutes):.1f} (most {max(row.minutes):.1f})" if row.minutes else DASH,
         listed([f"{name} {row.others.count(name)} times" for name in dict.fromkeys(row.others)]) or "nothing",
     ]
 
 
-def _range(changes: Sequence[str]) -> str:
-    return DASH if not changes else changes[0] if len(changes) == 1 else f"{changes[0]} to {changes[-1]}"
+def _injected(sizes: Sequence[Size]) -> str:
+    """In the metric's unit, and what that is of the baselines of these trials."""
+    if not sizes:
+        return DASH
+    amounts = _range([size.injected for size in sizes], lambda value: _amount(value, sizes[0].unit))
+    return f"{amounts} ({_range([size.injected_change for size in sizes], percent)})"
+
+
+def _amount(value: float, unit: str) -> str:
+    return quantity(value, unit) if unit in ("bytes", "instructions") else f"{value:.3g} {unit}"
+
+
+def _ratio(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
+def _range(values: Sequence[float], written: Callable[[float], str]) -> str:
+    """The smallest and the largest; one of them where they are written alike."""
+    return " to ".join(dict.fromkeys(map(written, (min(values), max(values))))) if values else DASH

@@ -1,0 +1,52 @@
+"""The campaigns of gate trials among the records."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from scripts.analysis import run_reader
+from scripts.analysis.run_reader import Run
+from scripts.inference.paired_rounds import PairedRounds
+from scripts.records.schema import RunRecord
+from scripts.selftest import recorded_gates
+from tests.fakes.synthetic_runs import campaign
+
+RELEASE, UNCHANGED = "1.12.0", "1.12.0+6afe6459"
+
+
+def read(monkeypatch: pytest.MonkeyPatch, *runs: Run) -> list[PairedRounds]:
+    """The campaigns among these runs."""
+    monkeypatch.setattr(run_reader, "each", lambda _directories: ((Path("run"), run) for run in runs))
+    return recorded_gates.campaigns(Path("results"), profile="compare", engine="fastapi", flow="static_async")
+
+
+def slower_machine(record: RunRecord) -> RunRecord:
+    """The record, as if made on another machine."""
+    return dataclasses.replace(record, machine=dataclasses.replace(record.machine, cores=64))
+
+
+def test_campaigns_of_an_unchanged_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A/A campaigns and those of the same release in other wheels, oldest first; of other candidates none."""
+    found = read(
+        monkeypatch,
+        *campaign((RELEASE, UNCHANGED), 2, name="unchanged", first=50),
+        *campaign((RELEASE, RELEASE), 2, name="aa", first=10),
+        *campaign((RELEASE, "1.12.0+32c8b11d"), 2, name="slower", first=30),
+    )
+    chosen = recorded_gates.between(found, RELEASE, [RELEASE, UNCHANGED])
+    assert [one.campaign for one in chosen] == ["aa", "unchanged"]
+
+
+def test_other_conditions_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Campaigns of another machine than the newest have other noise."""
+    elsewhere = campaign((RELEASE, RELEASE), 2, name="elsewhere", first=10)
+    found = read(
+        monkeypatch,
+        *(dataclasses.replace(run, record=slower_machine(run.record)) for run in elsewhere),
+        *campaign((RELEASE, RELEASE), 2, name="here", first=50),
+    )
+    assert [one.campaign for one in recorded_gates.as_the_newest(found)] == ["here"]
+    assert recorded_gates.as_the_newest([]) == []
