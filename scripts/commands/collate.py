@@ -12,6 +12,7 @@ from scripts.commands import cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, NotComparableError, UsageError
 from scripts.config.matrix import ROOT
+from scripts.config.whole_files import write_whole
 from scripts.host import cores
 from scripts.report.pages import glossary_page, site
 
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> int:
         print(f"removed {name}")
     for name, content in files.items():
         if _current(results / name) != content:
-            _write(results / name, content)
+            write_whole(results / name, content)
             print(f"wrote {name}")
     _remove_empty(results)
     return EXIT_OK
@@ -99,17 +100,6 @@ def require_inside(results: Path, name: str) -> None:
 
 def _current(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file whole: a reader sees the old content or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _remove_empty(results: Path) -> None:
