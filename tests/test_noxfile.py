@@ -24,8 +24,8 @@ VERBS = ("bench", "capacity", "count")  # those that have a session for each tar
 TARGETS = {matrix.session_name(*target, verb): (verb, *target) for verb in VERBS for target in MATRIX.targets()}
 OWN = {"lint", "tests"}
 ON_TOOLS = {
-    "collate", "bench", "bench-mock", "bench-self", "compare", "count", "gate", "attribute", "find", "show", "list",
-    "status", "gate-trials", "self-test",
+    "add-release", "collate", "bench", "bench-mock", "bench-self", "compare", "count", "gate", "attribute", "find",
+    "show", "list", "status", "gate-trials", "self-test",
 }  # fmt: skip
 FIXED = OWN | ON_TOOLS | {"tools", "lock"}
 

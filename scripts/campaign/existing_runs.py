@@ -1,11 +1,11 @@
 """What is measured already: valid runs among the records, made under this machine's conditions.
 
-For the verbs `bench` and `status`, which read records and know how runs are made.
+For the verbs that read records and know how runs are made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,17 +20,20 @@ from scripts.records import conditions
 from scripts.records.schema import Machine
 from scripts.records.storage import RecordError, run_directories
 
+_OK = ("ok",)
+
 
 def missing(
-    suite: Suite, runs: Sequence[RunSpec], results: Path, here: Machine, known: Mapping[str, Lock] | None = None
-) -> list[RunSpec]:
+    suite: Suite, runs: Sequence[RunSpec], results: Path, here: Machine, known: Mapping[str, Lock] | None = None,
+    outcomes: Collection[str] = _OK,
+) -> list[RunSpec]:  # fmt: skip
     """The runs of which there is none yet that is ok, with the same lock, load, flow, tools, machine and round.
 
-    `known`: locks by release, for candidates, which suite.toml does not have.
+    `known`: locks by release, for candidates, which suite.toml does not have. `outcomes`: what counts in place of ok.
 
     Another patch version of Python counts as the same here: which one a virtualenv gets is known when it is built.
     """
-    return [spec for spec in runs if newest(spec, _lock(suite, spec, known or {}), results, here) is None]
+    return [spec for spec in runs if newest(spec, _lock(suite, spec, known or {}), results, here, outcomes) is None]
 
 
 def _lock(suite: Suite, spec: RunSpec, known: Mapping[str, Lock]) -> Lock | None:
@@ -39,7 +42,9 @@ def _lock(suite: Suite, spec: RunSpec, known: Mapping[str, Lock]) -> Lock | None
     return locks.read(locks.of_release(suite, spec.target.release)) if spec.target else None
 
 
-def newest(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> Run | None:
+def newest(
+    spec: RunSpec, lock: Lock | None, results: Path, here: Machine, outcomes: Collection[str] = _OK
+) -> Run | None:  # fmt: skip
     """The newest run that is what was asked for, under this machine's conditions; None where there is none."""
     ours = digests.of(spec, lock)
     for run in _recorded(spec, results):
@@ -50,7 +55,7 @@ def newest(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> Ru
         alone = (
             not record.requested.campaign and record.requested.round == spec.round
         )  # comparisons have tables of their own
-        if run.outcome == "ok" and python and same and alone:
+        if run.outcome in outcomes and python and same and alone:
             return run
     return None
 
