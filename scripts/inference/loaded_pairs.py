@@ -121,6 +121,6 @@ def loaded_at_once(one: PairedRounds) -> bool:
     """Whether the rounds loaded two different releases at the same time."""
     return (
         bool(one.rounds)
-        and one.rounds[0].runs[BASELINE].record.requested.profile.at_once == len(one.arms)
+        and one.rounds[0].runs[BASELINE].record.requested.profile.at_once == len(one.arms) > 1
         and len(set(one.releases.values())) == len(one.arms)
     )

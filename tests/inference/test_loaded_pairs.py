@@ -123,8 +123,9 @@ def test_releases_that_no_round_joins_have_no_model() -> None:
 
 
 def test_what_was_not_loaded_at_once_is_no_pair() -> None:
-    """Nor is a release beside itself, nor a candidate."""
+    """Nor is a release beside itself, nor a candidate, nor what is left of a campaign whose other records are gone."""
     apart = paired_rounds.pair(campaign(("1.10.0", "1.10.1"), ROUNDS))
     alike = paired_rounds.pair([_at_once(run) for run in campaign(("1.10.0", "1.10.0"), ROUNDS)])
     candidate = paired_rounds.pair([_at_once(run) for run in campaign(("1.10.0", "1.10.0+abc"), ROUNDS)])
-    assert release_history.of_pairs([*apart, *alike, *candidate], {}, synthetic_runs.SUITE) == []
+    left = paired_rounds.pair(campaign(("1.10.0",), ROUNDS))
+    assert release_history.of_pairs([*apart, *alike, *candidate, *left], {}, synthetic_runs.SUITE) == []
