@@ -5,7 +5,7 @@ For the verbs that read records and know how runs are made.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,20 +20,25 @@ from scripts.records import conditions
 from scripts.records.schema import Machine
 from scripts.records.storage import RecordError, run_directories
 
-_OK = ("ok",)
+Counts = Callable[[Run], bool]
+
+
+def is_ok(run: Run) -> bool:
+    """Whether its figures count."""
+    return run.outcome == "ok"
 
 
 def missing(
     suite: Suite, runs: Sequence[RunSpec], results: Path, here: Machine, known: Mapping[str, Lock] | None = None,
-    outcomes: Collection[str] = _OK,
+    counts: Counts = is_ok,
 ) -> list[RunSpec]:  # fmt: skip
     """The runs of which there is none yet that is ok, with the same lock, load, flow, tools, machine and round.
 
-    `known`: locks by release, for candidates, which suite.toml does not have. `outcomes`: what counts in place of ok.
+    `known`: locks by release, for candidates, which suite.toml does not have. `counts`: what is enough of a run.
 
     Another patch version of Python counts as the same here: which one a virtualenv gets is known when it is built.
     """
-    return [spec for spec in runs if newest(spec, _lock(suite, spec, known or {}), results, here, outcomes) is None]
+    return [spec for spec in runs if newest(spec, _lock(suite, spec, known or {}), results, here, counts) is None]
 
 
 def _lock(suite: Suite, spec: RunSpec, known: Mapping[str, Lock]) -> Lock | None:
@@ -43,7 +48,7 @@ def _lock(suite: Suite, spec: RunSpec, known: Mapping[str, Lock]) -> Lock | None
 
 
 def newest(
-    spec: RunSpec, lock: Lock | None, results: Path, here: Machine, outcomes: Collection[str] = _OK
+    spec: RunSpec, lock: Lock | None, results: Path, here: Machine, counts: Counts = is_ok
 ) -> Run | None:  # fmt: skip
     """The newest run that is what was asked for, under this machine's conditions; None where there is none."""
     ours = digests.of(spec, lock)
@@ -55,7 +60,7 @@ def newest(
         alone = (
             not record.requested.campaign and record.requested.round == spec.round
         )  # comparisons have tables of their own
-        if run.outcome in outcomes and python and same and alone:
+        if counts(run) and python and same and alone:
             return run
     return None
 

@@ -15,6 +15,7 @@ from packaging.version import Version
 from scripts.analysis import run_reader
 from scripts.analysis.run_reader import Run
 from scripts.campaign import existing_runs, request
+from scripts.campaign.existing_runs import Counts
 from scripts.campaign.request import Selection
 from scripts.campaign.stopping_rule import ROUNDS
 from scripts.config import flows, plan
@@ -38,6 +39,11 @@ _BEFORE = 2  # releases that it is paired with: the one before it, and another b
 _FINDINGS = ("failed", "verify-failed")  # outcomes of a trial that say that a flow is not served
 
 
+def _answers(trial: Run) -> bool:
+    """Whether it says that a flow is served, or is not; what disturbed its figures does not matter."""
+    return trial.record.outcome in ("ok", *_FINDINGS)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewRelease:
     """A release that suite.toml has, or is about to have."""
@@ -53,7 +59,7 @@ class NewRelease:
 
     def untried(self) -> list[RunSpec]:
         """The trials without an answer: that a flow is not served is one."""
-        return self._missing(self.trials(), ("ok", *_FINDINGS))
+        return self._missing(self.trials(), _answers)
 
     def unserved(self) -> list[tuple[str, str]]:
         """Engine and flow of the trials that failed, as their newest records say."""
@@ -62,10 +68,9 @@ class NewRelease:
         here = machine.describe()
         tried = {(one.engine, one.flow): one for one in self.trials()}
         answers = {
-            pair: existing_runs.newest(one, self.lock, self.results, here, ("ok", *_FINDINGS))
-            for pair, one in tried.items()
+            pair: existing_runs.newest(one, self.lock, self.results, here, _answers) for pair, one in tried.items()
         }
-        return [pair for pair, run in answers.items() if run is not None and run.outcome in _FINDINGS]
+        return [pair for pair, run in answers.items() if run is not None and run.record.outcome in _FINDINGS]
 
     def reports(self) -> list[RunSpec]:
         """A run of each scenario that it serves, under the published load."""
@@ -77,7 +82,7 @@ class NewRelease:
 
     def missing(self, runs: Sequence[RunSpec]) -> list[RunSpec]:
         """The runs that are not there yet."""
-        return self._missing(runs, ("ok",))
+        return self._missing(runs, existing_runs.is_ok)
 
     def campaigns(self, system: System) -> list[Campaign]:
         """The pairs, all of them at once under the profile that joins them to the scenario's campaign."""
@@ -145,11 +150,11 @@ class NewRelease:
         ]
         return list(plan.of_targets(self.suite, targets, profile=profile, python=None, rounds=1).runs)
 
-    def _missing(self, runs: Sequence[RunSpec], outcomes: Sequence[str]) -> list[RunSpec]:
+    def _missing(self, runs: Sequence[RunSpec], counts: Counts) -> list[RunSpec]:
         if self.lock is None:
             return list(runs)
         known, here = {self.release.version: self.lock}, machine.describe()
-        return existing_runs.missing(self.suite, runs, self.results, here, known, outcomes)
+        return existing_runs.missing(self.suite, runs, self.results, here, known, counts)
 
     def _arm(self, system: System) -> Arm:
         """With an empty lock while there is none: enough for a plan."""

@@ -6,6 +6,7 @@ Each step asks the files and records what is there already, so a repetition goes
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
+from scripts.measure.run import CompletedRun
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import DASH
 
@@ -47,6 +49,7 @@ _LOCK_S, _COLLATE_S = 60.0, 60.0  # about what they take on two cores
 class _Addition:
     """A release on its way in."""
 
+    command: str  # as typed
     work: NewRelease
     text: str  # of suite.toml, with the row
     in_suite: bool
@@ -76,6 +79,7 @@ def main(argv: list[str]) -> int:
     work = NewRelease(suite=suite, release=release, lock=_lock(suite, release), results=args.results.resolve())
     campaigns = tuple(work.campaigns(system))
     addition = _Addition(
+        command=shlex.join(["nox", "-s", "add-release", "--", *argv]),
         work=work,
         text=text,
         in_suite=in_suite,
@@ -151,8 +155,8 @@ def _described(addition: _Addition) -> str:
     ]
     runs = [
         ("try", "each engine with each flow, profile serves", work.trials(), work.untried()),
-        ("measure", "each scenario, profile report", work.reports(), work.missing(work.reports())),
         ("count", "each scenario, profile count", work.counts(), work.missing(work.counts())),
+        ("measure", "each scenario, profile report", work.reports(), work.missing(work.reports())),
     ]
     rows = [
         ["row", "in suite.toml", "yes" if addition.in_suite else "no", "0.0"],
@@ -200,20 +204,19 @@ def _add(addition: _Addition) -> None:
     inputs = locks.of_release(work.suite, work.release)
     if work.lock is None:
         print(f"resolving {version} as of {work.release.as_of} ...", flush=True)
-        with _goes_on(version, "lock"):
+        with _goes_on(addition, "lock"):
             locks.write(inputs, uv=virtualenvs.find_uv(), env=virtualenvs.install_env(), system=system)
         print(f"wrote locks/{inputs.path.name}", flush=True)
     work = replace(work, lock=locks.read(inputs))
     addition = replace(addition, work=work)
-    with _goes_on(version, "try"):
-        _make(addition, work.untried(), findings=True)
-    for engine, flow in work.unserved():
-        print(f"finding: {version} does not serve {flow} on {engine}; results/README.md will say so", flush=True)
-    with _goes_on(version, "measure"):
-        _make(addition, work.missing(work.reports()))
-    with _goes_on(version, "count"):
+    with _goes_on(addition, "try"):
+        _try(addition)
+    with _goes_on(addition, "count"):
         _count(addition)
-    with _goes_on(version, "pair"):
+    with _goes_on(addition, "measure"):
+        done = _recorded(addition, work.missing(work.reports()))
+        _kept(addition, lambda: bench.verdict(done))
+    with _goes_on(addition, "pair"):
         for one in work.campaigns(system):
             _pair(addition, one)
     collate.main(["--results", str(work.results)])
@@ -221,42 +224,51 @@ def _add(addition: _Addition) -> None:
         first = addition.problems[0]
         raise type(first)(
             f"{len(addition.problems)} step(s) of {version} are not complete: {first.message}",
-            then=f"nox -s add-release -- {version}, which makes only what is missing",
+            then=f"{addition.command}, which makes only what is missing",
         )
     print(f"{version} is part of all pages: commit suite.toml, locks/{inputs.path.name} and {work.results.name}/")
 
 
 @contextmanager
-def _goes_on(version: str, step: str) -> Iterator[None]:
+def _goes_on(addition: _Addition, step: str) -> Iterator[None]:
     """Add to an error which step it was, and how to go on after what it says."""
     try:
         yield
     except SuiteError as error:
-        again = f"nox -s add-release -- {version}"
-        then = f"{error.then}; then {again}" if error.then else again
-        raise type(error)(f"step {step}: {error.message}", then=then) from error
+        then = error.then if "this command" in error.then else f"{error.then}; then {addition.command}"
+        raise type(error)(f"step {step}: {error.message}", then=then.removeprefix("; then ")) from error
 
 
-def _make(addition: _Addition, specs: Sequence[RunSpec], *, findings: bool = False, jobs: int = 1) -> None:
-    """Make runs; what went wrong is kept for the end. `findings`: a server that fails is an answer."""
+def _try(addition: _Addition) -> None:
+    """Make the trial runs that are missing. A server that fails is an answer, and a busy machine disturbs none."""
+    _recorded(addition, addition.work.untried(), hopeless=lambda _done: False)
+    for engine, flow in addition.work.unserved():
+        version = addition.work.release.version
+        print(f"finding: {version} does not serve {flow} on {engine}; results/README.md will say so", flush=True)
+
+
+def _recorded(
+    addition: _Addition, specs: Sequence[RunSpec], jobs: int = 1,
+    hopeless: Callable[[Sequence[CompletedRun]], bool] = bench.hopeless,
+) -> list[CompletedRun]:  # fmt: skip
+    """Make runs; none is no error."""
     if not specs:
-        return
+        return []
     options = replace(addition.options, jobs=jobs, quiet=addition.options.quiet if jobs == 1 else None)
-    done = session.make(
+    return session.make(
         addition.work.suite, Plan(runs=tuple(specs)), options, addition.system, Progress(time.monotonic),
-        session.prepare, bench.hopeless,
+        session.prepare, hopeless,
     )  # fmt: skip
-    if findings:
-        done = [run for run in done if not isinstance(run.error, ServerError)]
-    _kept(addition, lambda: bench.verdict(done))
 
 
 def _count(addition: _Addition) -> None:
     """Count on all cores; without valgrind, which other machines have, say so and go on."""
     try:
-        _make(addition, addition.work.missing(addition.work.counts()), jobs=machine.cores())
+        done = _recorded(addition, addition.work.missing(addition.work.counts()), machine.cores())
     except ValgrindError as error:
         print(f"counts are left out: {error}", flush=True)
+    else:
+        _kept(addition, lambda: bench.verdict(done))
 
 
 def _pair(addition: _Addition, requested: Campaign) -> None:
