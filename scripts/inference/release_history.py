@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from scripts.analysis import grouping
@@ -107,18 +107,29 @@ def history(
 ) -> ReleaseHistory:  # fmt: skip
     """Figures and change points of a campaign over releases, and incompatible changes of its packages.
 
-    `found`: all campaigns, among them pairs that join releases to this one.
+    `found`: all campaigns, among them pairs that join releases to this one. Where these contradict it in a metric, no
+    ratio passes to it: a joined release is then compared with the release before alone.
     """
     join = joined_releases.find(paired, found, suite)
     figures = [one for metric in _METRICS if (one := join.logs(metric))]
     first, second = (join.shuffles(TRIALS, seed) for seed in _SEEDS)
     made = _history(join.sources, figures, (first, second), floors, suite)
+    disagreements = joined_releases.disagreements(join, _METRICS, floors)
+    contradicted = {one.metric.name for one in disagreements}
+    newest_is_joined = made.releases[-1] in join.anchors
     return replace(
         made,
+        metrics=tuple(_without(one, join.anchors) if one.metric.name in contradicted else one for one in made.metrics),
         covariate_changes=_of_covariate(paired, first[0]),
+        drift=tuple(one for one in made.drift if not newest_is_joined or one.metric.name not in contradicted),
         anchors=join.anchors,
-        disagreements=tuple(joined_releases.disagreements(join, _METRICS, floors)),
+        disagreements=tuple(disagreements),
     )
+
+
+def _without(one: MetricHistory, releases: Collection[str]) -> MetricHistory:
+    """Without their figures; their changes stay."""
+    return replace(one, figures=tuple(figure for figure in one.figures if figure.release not in releases))
 
 
 def of_pairs(found: Iterable[PairedRounds], floors: Floors, suite: Suite) -> list[ReleaseHistory]:

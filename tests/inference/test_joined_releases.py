@@ -172,11 +172,16 @@ def test_what_does_not_join(pairs: list[Run]) -> None:
     assert history(campaigns(in_turn(RELEASES[:-1]), pairs)).anchors == {}
 
 
-def test_contradiction_is_named() -> None:
-    """Where pairs and campaign measured the same two releases and disagree, the history says so."""
+def test_contradiction_is_named_and_keeps_ratios_apart() -> None:
+    """Where pairs and campaign disagree about two releases, the new one is compared with its neighbour alone."""
     other = LEVELS | {"1.13.0": 6.9, "1.14.0": 7.2}
     found = campaigns(in_turn(RELEASES[:-1]), at_once(RELEASES[-3:], levels=other))
-    (one,) = history(found).disagreements
+    made = history(found)
+    (one,) = made.disagreements
     assert (one.metric.name, one.before, one.release) == (CPU.name, "1.12.0", "1.13.0")
     assert one.at_once.estimate == pytest.approx(math.log(6.9 / 6.0), abs=0.02)
+    assert CPU.name not in {change.metric.name for change in made.drift}
+    (cpu,) = [metric for metric in made.metrics if metric.metric == CPU]
+    assert [figure.release for figure in cpu.figures] == list(RELEASES[:-1])
+    assert [change.before for change in cpu.differences if change.release == RELEASES[-1]] == [RELEASES[-2]]
     assert history(campaigns(in_turn(RELEASES[:-1]), at_once(RELEASES[-3:]))).disagreements == ()
