@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from scripts.campaign import runner
+from scripts.campaign import release_steps, runner
 from scripts.campaign.new_release import NewRelease
 from scripts.campaign.stopping_rule import StoppingRule
 from scripts.commands import bench, campaign_options, cli, collate
@@ -37,12 +37,8 @@ from scripts.host.progress import Progress
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
 from scripts.measure.run import CompletedRun
-from scripts.report.tables import markdown
-from scripts.report.tables.formatting import DASH
 
 BUDGET_S = 1800.0  # of all load, where none is given
-_HEADERS = ("Step", "What", "Done", "To do (min)")
-_LOCK_S, _COLLATE_S = 60.0, 60.0  # about what they take on two cores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +50,6 @@ class _Addition:
     text: str  # of suite.toml, with the row
     in_suite: bool
     rounds: int  # of each pair
-    campaigns: tuple[Campaign, ...]
     options: session.Options
     system: System
     problems: list[SuiteError] = field(default_factory=list)  # what a repetition may make good
@@ -77,18 +72,17 @@ def main(argv: list[str]) -> int:
             then="leave out --uploaded, or correct the row in suite.toml",
         )
     work = NewRelease(suite=suite, release=release, lock=_lock(suite, release), results=args.results.resolve())
-    campaigns = tuple(work.campaigns(system))
+    campaigns = work.campaigns(system)
     addition = _Addition(
         command=shlex.join(["nox", "-s", "add-release", "--", *argv]),
         work=work,
         text=text,
         in_suite=in_suite,
         rounds=work.rounds(campaigns, args.budget or BUDGET_S),
-        campaigns=campaigns,
         options=campaign_options.options(args),
         system=system,
     )
-    print(_described(addition))
+    print(release_steps.described(work, campaigns, addition.rounds, in_suite=in_suite))
     if not args.dry_run:
         terminate_as_exception()
         _add(addition)
@@ -144,54 +138,6 @@ def _lock(suite: Suite, release: Release) -> Lock | None:
         return locks.read(locks.of_release(suite, release))
     except EnvironmentBuildError:
         return None
-
-
-def _described(addition: _Addition) -> str:
-    """The steps, what of them is there, and the time of the rest."""
-    work, release = addition.work, addition.work.release
-    lines = [
-        f"promptflow {release.version}, uploaded on {release.uploaded}, with its dependencies as of {release.as_of}",
-        "",
-    ]
-    runs = [
-        ("try", "each engine with each flow, profile serves", work.trials(), work.untried()),
-        ("count", "each scenario, profile count", work.counts(), work.missing(work.counts())),
-        ("measure", "each scenario, profile report", work.reports(), work.missing(work.reports())),
-    ]
-    rows = [
-        ["row", "in suite.toml", "yes" if addition.in_suite else "no", "0.0"],
-        ["lock", f"locks/{release.version}.txt", "yes" if work.lock else "no", _minutes(0 if work.lock else _LOCK_S)],
-    ]
-    load_s = 0.0
-    for step, what, every, left in runs:
-        to_do_s = sum(spec.expected_s for spec in left)
-        load_s += to_do_s
-        rows.append([step, what, f"{len(every) - len(left)} of {len(every)} runs", _minutes(to_do_s)])
-    for one in addition.campaigns:
-        done = [min(rounds, addition.rounds) for rounds in work.made(one).values()]
-        wanted = addition.rounds * len(done)
-        to_do_s = one.round_s * len(one.scenarios) / len(done) * (wanted - sum(done))
-        load_s += to_do_s
-        before = " and ".join(arm.release.version for arm in one.arms[:-1])
-        engine = one.scenarios[0].engine.title
-        rows.append(
-            ["pair", f"with {before} on {engine}, profile {one.profile.name}", f"{sum(done)} of {wanted} rounds",
-             _minutes(to_do_s)]
-        )  # fmt: skip
-    rows.append(["collate", "tables, pages and charts", DASH, _minutes(_COLLATE_S)])
-    others_s = (0.0 if work.lock else _LOCK_S) + _COLLATE_S
-    return "\n".join(
-        [
-            *lines,
-            markdown.markdown(_HEADERS, rows, labels=2),
-            "",
-            f"load: {load_s / 60:.0f} minutes; in all {(load_s + others_s) / 60:.0f}, without building virtualenvs",
-        ]
-    )
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f}"
 
 
 def _add(addition: _Addition) -> None:
