@@ -104,6 +104,7 @@ def of_verb(name: str, purpose: str, *args: str, tags: Sequence[str] = ()) -> No
 
 of_verb("collate", "Write every table, chart and page in results/ again from the records; verify: `-- --check`.")
 of_verb("bench", "Measure a release on all of its engines, or on one: `-- 1.12.0 --engine fastapi`, `-- latest`.")
+of_verb("add-release", "Bring a new release into suite.toml, locks, records and all pages, resumable: `-- 1.18.6`.")
 of_verb("count", "Count the work of releases and candidates, all releases by default: `-- 1.18.5 dist/`.")
 of_verb("capacity", "Find the highest throughput, of the last release of each minor line by default: `-- 1.18.5`.")
 of_verb("compare", "Compare releases in interleaved rounds and report what changed: `-- 1.12.0 1.18.5`.")

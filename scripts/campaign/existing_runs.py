@@ -5,7 +5,7 @@ For the verbs that read records and know how runs are made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,17 +20,25 @@ from scripts.records import conditions
 from scripts.records.schema import Digests, Machine, RunRecord
 from scripts.records.storage import RecordError, run_directories
 
+Counts = Callable[[Run], bool]
+
+
+def is_ok(run: Run) -> bool:
+    """Whether its figures count."""
+    return run.outcome == "ok"
+
 
 def missing(
-    suite: Suite, runs: Sequence[RunSpec], results: Path, here: Machine, known: Mapping[str, Lock] | None = None
-) -> list[RunSpec]:
+    suite: Suite, runs: Sequence[RunSpec], results: Path, here: Machine, known: Mapping[str, Lock] | None = None,
+    counts: Counts = is_ok,
+) -> list[RunSpec]:  # fmt: skip
     """The runs of which there is none yet that is ok, with the same lock, load, flow, tools, machine and round.
 
-    `known`: locks by release, for candidates, which suite.toml does not have.
+    `known`: locks by release, for candidates, which suite.toml does not have. `counts`: what is enough of a run.
 
     Another patch version of Python counts as the same here: which one a virtualenv gets is known when it is built.
     """
-    return [spec for spec in runs if newest(spec, _lock(suite, spec, known or {}), results, here) is None]
+    return [spec for spec in runs if newest(spec, _lock(suite, spec, known or {}), results, here, counts) is None]
 
 
 def _lock(suite: Suite, spec: RunSpec, known: Mapping[str, Lock]) -> Lock | None:
@@ -39,7 +47,9 @@ def _lock(suite: Suite, spec: RunSpec, known: Mapping[str, Lock]) -> Lock | None
     return locks.read(locks.of_release(suite, spec.target.release)) if spec.target else None
 
 
-def newest(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> Run | None:
+def newest(
+    spec: RunSpec, lock: Lock | None, results: Path, here: Machine, counts: Counts = is_ok
+) -> Run | None:  # fmt: skip
     """The newest run that is what was asked for, under this machine's conditions; None where there is none."""
     ours = digests.of(spec, lock)
     for run in _recorded(spec, results):
@@ -48,7 +58,7 @@ def newest(spec: RunSpec, lock: Lock | None, results: Path, here: Machine) -> Ru
         alone = (
             not record.requested.campaign and record.requested.round == spec.round
         )  # comparisons have tables of their own
-        if run.outcome == "ok" and same and alone:
+        if counts(run) and same and alone:
             return run
     return None
 

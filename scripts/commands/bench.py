@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
     options = session.Options(
         results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet)
     )
-    done = session.make(suite, chosen, options, system, progress, session.prepare, _hopeless)
+    done = session.make(suite, chosen, options, system, progress, session.prepare, hopeless)
     print(session_summary.of_session(suite, [run.directory for run in done]))
     return verdict(done)
 
@@ -115,7 +115,7 @@ def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
     )
 
 
-def _hopeless(done: Sequence[CompletedRun]) -> bool:
+def hopeless(done: Sequence[CompletedRun]) -> bool:
     """Whether the machine has disturbed the last three runs."""
     last = [run_reader.read_run(run.directory) for run in done[-_MOST_DISTURBED:]]
     return len(last) == _MOST_DISTURBED and all(run.outcome == "invalid" and all(run.disturbances) for run in last)

@@ -14,6 +14,7 @@ from scripts.commands import cli
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, NotComparableError, UsageError, did_you_mean
 from scripts.config.matrix import ROOT
+from scripts.config.whole_files import write_whole
 from scripts.host import cores
 from scripts.report.pages import glossary_page, site
 from scripts.report.tables import exports
@@ -50,7 +51,7 @@ def _write_all(results: Path, files: dict[str, bytes], removed: list[str]) -> No
         print(f"removed {name}")
     for name, content in files.items():
         if _current(results / name) != content:
-            _write(results / name, content)
+            write_whole(results / name, content)
             print(f"wrote {name}")
     _remove_empty(results)
 
@@ -128,17 +129,6 @@ def require_inside(results: Path, name: str) -> None:
 
 def _current(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file whole: a reader sees the old content or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _remove_empty(results: Path) -> None:

@@ -169,6 +169,15 @@ class Suite:
         entries = (entry for entry in self.unsupported if entry.flow == flow and not _is_since(release, entry.before))
         return next(entries, None)
 
+    def serving(self, engine: str, flow: str) -> tuple[str, ...]:
+        """The versions that have the engine and can serve the flow; none where the engine is unknown."""
+        engines = [one for one in self.engines if one.name == engine]
+        return tuple(
+            release.version
+            for release in self.releases
+            if any(self.has_engine(release, one) for one in engines) and self.why_unsupported(release, flow) is None
+        )
+
     def can_serve(self, release: Release) -> tuple[str, ...]:
         """The flows of all scenarios that the release can serve."""
         return tuple(flow for flow in self.flows if self.why_unsupported(release, flow) is None)

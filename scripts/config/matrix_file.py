@@ -26,12 +26,23 @@ _PYTHON = re.compile(r"3\.\d{1,2}")
 
 def load(path: Path = SUITE_FILE) -> Suite:
     """Read and check the whole file; raise one UsageError that lists everything wrong with it."""
+    return parse(read(path), path.name)
+
+
+def read(path: Path = SUITE_FILE) -> str:
+    """The text of the file; UsageError when there is none."""
     try:
-        data = tomllib.loads(read_bounded(path, _MOST_BYTES).decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, or a number of 5000 digits
-        raise UsageError(
-            f"{path.name} cannot be read: {error}", then=f"correct {path.name}, then repeat this command"
-        ) from error
+        return read_bounded(path, _MOST_BYTES).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path.name, error) from error
+
+
+def parse(text: str, name: str = SUITE_FILE.name) -> Suite:
+    """The suite that a text says, checked as `load` does; `name`: of its file."""
+    try:
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError: no TOML, or a number of 5000 digits
+        raise _unreadable(name, error) from error
     problems: list[str] = []
     suite = _parse(data, problems)
     if not problems and suite is not None:
@@ -39,10 +50,14 @@ def load(path: Path = SUITE_FILE) -> Suite:
     if problems or suite is None:
         listing = "\n".join(f"  - {problem}" for problem in problems)
         raise UsageError(
-            f"{path.name} has {len(problems)} problem(s):\n{listing}",
-            then=f"correct {path.name}, then repeat this command",
+            f"{name} has {len(problems)} problem(s):\n{listing}",
+            then=f"correct {name}, then repeat this command",
         )
     return suite
+
+
+def _unreadable(name: str, error: Exception) -> UsageError:
+    return UsageError(f"{name} cannot be read: {error}", then=f"correct {name}, then repeat this command")
 
 
 def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:

@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.errors import EnvironmentBuildError, quoted
 from scripts.config.matrix import ROOT, Release, Suite
+from scripts.config.whole_files import write_whole
 from scripts.environments.wheels import Wheel
 from scripts.host.process import System
 
@@ -176,22 +177,8 @@ def write(inputs: Inputs, *, uv: str, env: Mapping[str, str], system: System) ->
         f"# {title}\n# written by: {writer}\n# inputs sha256 {inputs.digest}\n"
         f"# content sha256 {hashlib.sha256(body.encode()).hexdigest()}\n{body}"
     )
-    _replace(inputs.path, text)
+    write_whole(inputs.path, text.encode())
     return inputs.path
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole: whatever ends this process leaves the old lock or the new one.
-
-    A link is replaced too, because what it leads to is not this lock's.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _resolve_command(inputs: Inputs, uv: str) -> list[str]:

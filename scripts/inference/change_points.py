@@ -14,10 +14,10 @@ looking. Noise has outliers. So the intervals are as wide as permuted noise requ
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,31 +32,49 @@ _ROUNDING = 1e-12  # of a log that is no larger than a hundred
 
 Shuffles = NDArray[np.intp]
 """How noise is shuffled, trial by trial: the first axis is of trials, the others are those of the observations."""
+HowShuffled_contra = TypeVar("HowShuffled_contra", contravariant=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Errors:
+    """How far effects may be off because of one source of noise."""
+
+    unit: Figures  # covariance of the effects in variances of the noise: (releases, releases)
+    noise: Figures  # standard deviation of a run about the model, as log ratio: (), or (trials,) of a stack
+    freedom: int  # degrees of freedom of the noise
+
+    def half_widths(self, first: NDArray[np.intp], second: NDArray[np.intp], level: float) -> Figures:
+        """Half the width of Student's interval of each difference of two effects: (pairs,), or (trials, pairs)."""
+        covariance = [self.unit[pair] * self.noise[..., None] ** 2 for pair in ((first, first), (second, second))]
+        shared = self.unit[first, second] * self.noise[..., None] ** 2
+        variance = np.maximum(0.0, covariance[0] + covariance[1] - 2 * shared)
+        return np.asarray(t_quantile(level, self.freedom) * np.sqrt(variance))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
-    """The model fitted to one metric of one campaign."""
+    """The model fitted to one metric; or a stack of them, one a trial."""
 
     releases: tuple[str, ...]  # in the order of the arms
     rounds: int
-    effects: Figures  # of each release, as log ratio to the first
-    covariance: Figures  # of the releases' adjusted means
-    freedom: int  # degrees of freedom of the noise
-    noise: float  # standard deviation of a run about the model, as log ratio
-    slope: float  # on the speed covariate; 0: not adjusted
+    effects: Figures  # of each release, as log ratio to the first: (releases,), or (trials, releases)
+    errors: tuple[Errors, ...]  # independent of each other
+    slope: Figures  # on the speed covariate, (), or (trials,); 0: not adjusted
 
-    def difference(self, release: int, other: int, level: float = LEVEL, critical: float | None = None) -> Interval:
-        """One release less another, by their places.
+    def differences(self, pairs: Sequence[tuple[int, int]], level: float) -> tuple[Figures, Figures]:
+        """The first release of each pair less the second, by their places, and half the width of its interval.
 
-        `critical`: the half width in standard errors, for an interval that is not Student's.
+        Independent errors add in squares, and so do their half widths (method of variance estimates recovery: Zou and
+        Donner, "Construction of confidence limits about effect measures", Statistics in Medicine 27, 2008).
         """
-        variance = (
-            self.covariance[release, release] + self.covariance[other, other] - 2 * self.covariance[release, other]
-        )
-        errors = _student(level, self.freedom) if critical is None else critical
-        half = errors * math.sqrt(max(0.0, float(variance)))
-        middle = float(self.effects[release] - self.effects[other])
+        first, second = np.array(pairs, dtype=np.intp).T
+        halves = [one.half_widths(first, second, level) for one in self.errors]
+        return self.effects[..., first] - self.effects[..., second], functools.reduce(np.hypot, halves)
+
+    def difference(self, release: int, other: int, level: float = LEVEL, widened: float = 1.0) -> Interval:
+        """One release less another, by their places; `widened`: how much wider the interval is than Student's."""
+        (middle,), (half,) = (part.tolist() for part in self.differences([(release, other)], level))
+        half *= widened
         return Interval(estimate=middle, low=middle - half, high=middle + half, level=level, number=self.rounds)
 
 
@@ -70,7 +88,7 @@ class ChangePoint:
     interval: Interval  # log ratio to the release before
 
 
-class Observations(Protocol):
+class Observations(Protocol[HowShuffled_contra]):
     """One metric of several releases, however they were paired."""
 
     @property
@@ -81,15 +99,11 @@ class Observations(Protocol):
     def releases(self) -> tuple[str, ...]:
         """In their order."""
 
-    @property
-    def freedom(self) -> int:
-        """Degrees of freedom of the noise."""
-
     def fit(self) -> Fit:
         """The model."""
 
-    def without_changes(self, shuffles: Shuffles) -> tuple[Figures, Figures]:
-        """Differences between releases and their standard errors where nothing changed: (trials, `pairs`)."""
+    def without_changes(self, shuffles: HowShuffled_contra) -> Fit:
+        """The models of trials in which nothing changed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,13 +119,8 @@ class LogMatrix:
         """The model of these runs."""
         return fitted(self.releases, self.values, self.covariates)
 
-    @property
-    def freedom(self) -> int:
-        """Degrees of freedom of the noise."""
-        return _freedom(self.values.shape, self.covariates)
-
-    def without_changes(self, shuffles: Shuffles) -> tuple[Figures, Figures]:
-        """Differences and their standard errors where nothing changed. `shuffles`: of releases within rounds.
+    def without_changes(self, shuffles: Shuffles) -> Fit:
+        """The models of trials in which nothing changed. `shuffles`: of releases within rounds.
 
         Only the residuals are permuted. What the machine's speed explains stays where it is.
         """
@@ -119,8 +128,7 @@ class LogMatrix:
         explained = np.zeros_like(self.values) if self.covariates is None else slope * self.covariates
         residuals = self.values - explained - effects
         shuffled = np.take_along_axis(np.broadcast_to(residuals, shuffles.shape), shuffles, axis=2) + explained
-        effects, noise, _ = _model(shuffled, self.covariates)
-        return differences(effects, _unit(self.values.shape, self.covariates), noise)
+        return fitted(self.releases, shuffled, self.covariates)
 
 
 def log_matrix(paired: PairedRounds, metric: Metric) -> LogMatrix | None:
@@ -140,34 +148,33 @@ def fit(paired: PairedRounds, metric: Metric) -> Fit | None:
 
 
 def fitted(releases: tuple[str, ...], values: Figures, covariates: Figures | None) -> Fit:
-    """The model of logs with a row for each round and a column for each release."""
+    """The model of logs with a row for each round and a column for each release; of a stack of such logs, too."""
     effects, noise, slope = _model(values, covariates)
-    return Fit(
-        releases=releases, rounds=len(values), effects=effects, covariance=_unit(values.shape, covariates) * noise**2,
-        freedom=_freedom(values.shape, covariates), noise=float(noise), slope=float(slope),
-    )  # fmt: skip
+    shape = values.shape[-2:]
+    errors = Errors(unit=_unit(shape, covariates), noise=noise, freedom=_freedom(shape, covariates))
+    return Fit(releases=releases, rounds=shape[0], effects=effects, errors=(errors,), slope=slope)
 
 
 def detect(
-    metric: Metric, model: Fit, floor: float = 0.0, metrics: int = 1, critical: float | None = None
+    metric: Metric, model: Fit, floor: float = 0.0, metrics: int = 1, widened: float = 1.0
 ) -> list[ChangePoint]:  # fmt: skip
     """The releases at which the metric changed.
 
     `floor`: the noise floor as log ratio. `metrics`: how many the intervals hold together with, this one included.
-    `critical`: half the intervals' width in standard errors, from `critical_value`; else Student's.
+    `widened`: how much wider than Student's the intervals are, from `widening`.
     """
-    found = from_before(metric, model, metrics, critical)
+    found = from_before(metric, model, metrics, widened)
     return [change for change in found if change.interval.exceeds(threshold(metric, floor))]
 
 
-def from_before(metric: Metric, model: Fit, metrics: int = 1, critical: float | None = None) -> list[ChangePoint]:
+def from_before(metric: Metric, model: Fit, metrics: int = 1, widened: float = 1.0) -> list[ChangePoint]:
     """The difference of every release to the one before, whether it is a change or not; arguments as in `detect`."""
-    return [_change(metric, model, pair, metrics, critical) for pair in neighbours(len(model.releases))]
+    return [_change(metric, model, pair, metrics, widened) for pair in neighbours(len(model.releases))]
 
 
 def drift(
     metric: Metric, model: Fit, year_back: str | None, floor: float = 0.0, metrics: int = 1,
-    critical: float | None = None,
+    widened: float = 1.0,
 ) -> list[ChangePoint]:  # fmt: skip
     """Where the newest release is worse than the best earlier one, and how it differs from the release of a year back.
 
@@ -180,7 +187,7 @@ def drift(
     best = min(earlier, key=lambda place: metric.worse(float(model.effects[place])))
     places = {best: True} | ({place: False} if (place := _place(model, year_back)) in earlier else {})
     found = [
-        (_change(metric, model, (newest, place), metrics, critical), only_worse) for place, only_worse in places.items()
+        (_change(metric, model, (newest, place), metrics, widened), only_worse) for place, only_worse in places.items()
     ]
     return [
         change
@@ -209,13 +216,15 @@ def pairs(releases: int) -> list[tuple[int, int]]:
     return neighbours(releases) + against_newest(releases)
 
 
-def _change(
-    metric: Metric, model: Fit, pair: tuple[int, int], metrics: int, critical: float | None
-) -> ChangePoint:  # fmt: skip
-    level = bonferroni_level(LEVEL, len(pairs(len(model.releases))) * metrics)
+def _change(metric: Metric, model: Fit, pair: tuple[int, int], metrics: int, widened: float) -> ChangePoint:
     release, before = (model.releases[place] for place in pair)
-    interval = model.difference(*pair, level, critical)
+    interval = model.difference(*pair, _level(len(model.releases), metrics), widened)
     return ChangePoint(metric=metric, before=before, release=release, interval=interval)
+
+
+def _level(releases: int, metrics: int) -> float:
+    """The level of each interval, so that all of them hold together."""
+    return bonferroni_level(LEVEL, len(pairs(releases)) * metrics)
 
 
 def permutations(shape: tuple[int, ...], trials: int, seed: int) -> Shuffles:
@@ -225,42 +234,40 @@ def permutations(shape: tuple[int, ...], trials: int, seed: int) -> Shuffles:
     return np.random.default_rng(seed).permuted(places, axis=2)
 
 
-def critical_value(one: Observations, shuffles: Shuffles, metrics: int = 1) -> float:
-    """Standard errors by which releases must differ, for false positives in 5 % of trials over releases and metrics.
+def widening(one: Observations[HowShuffled_contra], shuffles: HowShuffled_contra, metrics: int = 1) -> float:
+    """How much wider than Student's intervals must be for false positives in 5 % of trials over releases and metrics.
 
-    Student's value, or the one that this metric's own permuted noise requires where that is larger.
+    1, or what this metric's own shuffled noise requires where that is more. `metrics` as in `detect`.
     """
-    student = _student(bonferroni_level(LEVEL, len(pairs(len(one.releases))) * metrics), one.freedom)
-    changes, deviations = one.without_changes(shuffles)
-    largest = np.divide(np.abs(changes), deviations, out=np.zeros_like(changes), where=deviations > 0).max(axis=1)
-    return max(student, float(np.quantile(largest, bonferroni_level(LEVEL, metrics))))
+    changes, halves = _in_trials(one, shuffles, metrics)
+    largest = np.divide(np.abs(changes), halves, out=np.zeros_like(changes), where=halves > 0).max(axis=1)
+    return max(1.0, float(np.quantile(largest, bonferroni_level(LEVEL, metrics))))
 
 
 def false_positives(
-    observed: Sequence[Observations], shuffles: Shuffles, critical: Mapping[str, float], floors: Mapping[str, float]
-) -> float:
+    observed: Sequence[Observations[HowShuffled_contra]], shuffles: HowShuffled_contra, widened: Mapping[str, float],
+    floors: Mapping[str, float], metrics: int = 1,
+) -> float:  # fmt: skip
     """The share of shuffled campaigns with a difference in any metric, though none has a change.
 
-    All metrics are shuffled alike, so that they stay as correlated as they are. `critical` as in `detect`, `floors`:
-    noise floors as log ratios, both by the metric's name.
+    All metrics are shuffled alike, so that they stay as correlated as they are. `widened` and `metrics` as in `detect`,
+    `floors`: noise floors as log ratios, both mappings by the metric's name.
     """
-    positives = np.zeros(len(shuffles), dtype=bool)
+    found = []
     for one in observed:
-        changes, deviations = one.without_changes(shuffles)
-        significant = np.abs(changes) > critical[one.metric.name] * deviations
+        changes, halves = _in_trials(one, shuffles, metrics)
+        significant = np.abs(changes) > widened[one.metric.name] * halves
         large = np.abs(changes) > threshold(one.metric, floors[one.metric.name])
-        positives |= (significant & large).any(axis=1)
-    return float(positives.mean())
+        found.append((significant & large).any(axis=1))
+    return float(np.any(found, axis=0).mean())
 
 
-def differences(effects: Figures, unit: Figures, noise: Figures) -> tuple[Figures, Figures]:
-    """Differences between `pairs` of releases and their standard errors, for a stack of effects: (trials, releases).
-
-    `unit`: covariance of the effects in variances of the noise.
-    """
-    first, second = np.array(pairs(effects.shape[-1])).T
-    spread = unit[first, first] + unit[second, second] - 2 * unit[first, second]
-    return effects[..., first] - effects[..., second], noise[:, None] * np.sqrt(spread)
+def _in_trials(
+    one: Observations[HowShuffled_contra], shuffles: HowShuffled_contra, metrics: int
+) -> tuple[Figures, Figures]:
+    """All differences where nothing changed, and half the widths of their intervals: (trials, `pairs`)."""
+    releases = len(one.releases)
+    return one.without_changes(shuffles).differences(pairs(releases), _level(releases, metrics))
 
 
 def _model(values: Figures, covariates: Figures | None) -> tuple[Figures, Figures, Figures]:
@@ -295,10 +302,6 @@ def _squares(covariates: Figures) -> float:
 def _freedom(shape: tuple[int, ...], covariates: Figures | None) -> int:
     rounds, releases = shape
     return (rounds - 1) * (releases - 1) - (covariates is not None)
-
-
-def _student(level: float, freedom: int) -> float:
-    return float(t_quantile(level, freedom))
 
 
 def _centred(values: Figures) -> Figures:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from scripts.inference import intervals, one_sided
-from scripts.inference.change_points import Fit
+from scripts.inference.change_points import Errors, Fit
 from scripts.inference.comparison import LEVEL
 from scripts.inference.intervals import Interval
 from scripts.inference.power import POWER
@@ -57,15 +57,13 @@ def difference(baseline: Sequence[float], candidate: Sequence[float], noise: Pro
 def fit(releases: tuple[str, ...], counts: Sequence[Sequence[float]], noise: ProcessNoise) -> Fit:
     """The counts of releases as a model that a bisection takes: means of logs with a noise that is known."""
     means = np.array([np.mean(np.log(one)) for one in counts])
-    variances = np.array([noise.deviation**2 / len(one) for one in counts])
+    unit = np.diag([1 / len(one) for one in counts])
     return Fit(
         releases=releases,
         rounds=min(map(len, counts)),
         effects=means - means[0],
-        covariance=np.diag(variances),
-        freedom=noise.freedom,
-        noise=noise.deviation,
-        slope=0.0,
+        errors=(Errors(unit=unit, noise=np.array(noise.deviation), freedom=noise.freedom),),
+        slope=np.array(0.0),
     )
 
 

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from scripts.analysis.grouping import release_key
 from scripts.analysis.metrics import Metric
-from scripts.inference import change_points
-from scripts.inference.change_points import FEWEST_ROUNDS, Fit, Shuffles
+from scripts.inference.change_points import FEWEST_ROUNDS, Errors, Fit, Shuffles
 from scripts.inference.intervals import Figures
 from scripts.inference.paired_rounds import BASELINE, PairedRounds, log_values
 
@@ -33,28 +32,17 @@ class PairLogs:
     ratios: Figures  # log(candidate / baseline), likewise
     rounds: NDArray[np.intp]  # the places of these rounds among all of the chain's
 
-    @property
-    def freedom(self) -> int:
-        """Degrees of freedom of the noise."""
-        return len(self.ratios) - (len(self.releases) - 1)
-
     def fit(self) -> Fit:
         """The model by least squares; the first release has the effect 0."""
-        effects, noise = self._solved(self.ratios[None])
-        return Fit(
-            releases=self.releases, rounds=len(self.ratios), effects=effects[0],
-            covariance=self._unit() * float(noise[0]) ** 2, freedom=self.freedom, noise=float(noise[0]), slope=0.0,
-        )  # fmt: skip
+        return self._fitted(self.ratios)
 
-    def without_changes(self, shuffles: Shuffles) -> tuple[Figures, Figures]:
-        """Differences and their standard errors where nothing changed. `shuffles`: signs, (trials, all rounds).
+    def without_changes(self, shuffles: Shuffles) -> Fit:
+        """The models of trials in which nothing changed. `shuffles`: signs, (trials, all rounds).
 
         Which of two equal releases is the candidate is arbitrary, so the sign of a round's noise is, too.
         """
-        effects, _ = self._solved(self.ratios[None])
-        noise = self.ratios - effects[0] @ self._design().T
-        shuffled, deviations = self._solved(noise * shuffles[:, self.rounds])
-        return change_points.differences(shuffled, self._unit(), deviations)
+        noise = self.ratios - self.fit().effects @ self._design().T
+        return self._fitted(noise * shuffles[:, self.rounds])
 
     def _design(self) -> Figures:
         rows = np.zeros((len(self.ratios), len(self.releases)))
@@ -70,12 +58,15 @@ class PairLogs:
         unit[1:, 1:] = np.linalg.inv(design.T @ design)
         return unit
 
-    def _solved(self, ratios: Figures) -> tuple[Figures, Figures]:
-        """Effects and noise of each row of ratios: (trials, releases) and (trials,)."""
-        design = self._design()[:, 1:]
+    def _fitted(self, ratios: Figures) -> Fit:
+        """The model of ratios, (rounds,), or of a stack of them, (trials, rounds)."""
+        design, freedom = self._design()[:, 1:], len(self.ratios) - (len(self.releases) - 1)
         effects = ratios @ np.linalg.pinv(design).T
-        squares = ((ratios - effects @ design.T) ** 2).sum(axis=-1)
-        return np.insert(effects, 0, 0.0, axis=-1), np.sqrt(squares / self.freedom)
+        noise = np.sqrt(((ratios - effects @ design.T) ** 2).sum(axis=-1) / freedom)
+        return Fit(
+            releases=self.releases, rounds=len(self.ratios), effects=np.insert(effects, 0, 0.0, axis=-1),
+            errors=(Errors(unit=self._unit(), noise=noise, freedom=freedom),), slope=np.zeros(ratios.shape[:-1]),
+        )  # fmt: skip
 
 
 def signs(rounds: int, trials: int, seed: int) -> Shuffles:
@@ -130,6 +121,6 @@ def loaded_at_once(one: PairedRounds) -> bool:
     """Whether the rounds loaded two different releases at the same time."""
     return (
         bool(one.rounds)
-        and one.rounds[0].runs[BASELINE].record.requested.profile.at_once == len(one.arms)
+        and one.rounds[0].runs[BASELINE].record.requested.profile.at_once == len(one.arms) > 1
         and len(set(one.releases.values())) == len(one.arms)
     )

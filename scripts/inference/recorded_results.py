@@ -46,8 +46,9 @@ def read(results: Path, suite: Suite, spread: Map = serial) -> RecordedResults:
     unpaired = [Skipped(path=f"campaign {name}", reason=error.message) for name, error in mixed.items()]
     floors = comparison.noise_floors(campaigns)
     newest = release_history.newest(campaigns, suite)
-    histories = [release_history.history(one, floors, suite) for one in newest.values()]
-    histories += release_history.of_pairs(campaigns, floors, suite)
+    histories = [release_history.history(one, floors, suite, campaigns) for one in newest.values()]
+    told = {source.campaign for one in histories for source in one.sources}  # pairs that join are told of there
+    histories += release_history.of_pairs([one for one in campaigns if one.campaign not in told], floors, suite)
     return RecordedResults(
         runs=found.runs,
         campaigns=tuple(campaigns),

@@ -380,7 +380,7 @@ def test_status_of_no_rounds(rounds: str, capsys: pytest.CaptureFixture[str]) ->
 def test_three_disturbed_runs_are_enough(tmp_path: Path) -> None:
     """A bench session is given up after three disturbed runs in a row, and not for what a server did."""
     disturbed = [done(tmp_path, number=number, generator={"lag_p99_ms": 50.0}) for number in (1, 2, 3)]
-    assert not bench._hopeless(disturbed[:2])
-    assert bench._hopeless(disturbed)
-    assert not bench._hopeless([*disturbed[:2], done(tmp_path, number=4)])
-    assert not bench._hopeless([*disturbed[:2], done(tmp_path, number=5, generator={"exceptions": 1})])
+    assert not bench.hopeless(disturbed[:2])
+    assert bench.hopeless(disturbed)
+    assert not bench.hopeless([*disturbed[:2], done(tmp_path, number=4)])
+    assert not bench.hopeless([*disturbed[:2], done(tmp_path, number=5, generator={"exceptions": 1})])

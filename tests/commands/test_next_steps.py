@@ -27,7 +27,7 @@ TAGS = set(TARGET_VERBS)
 # What stands for an expression in a command. One that is not named here is "1.12.0", which no option takes for a word.
 SAMPLES = {
     "CAPACITY": "capacity", "COUNT": "count", "args.engine": "fastapi", "ENGINE": "fastapi",
-    "usual": "--max-overhead-p99 250",
+    "usual": "--max-overhead-p99 250", "addition.command": "nox -s add-release -- 1.12.0",
     "others[0]": "bench-1.12.0-flask", "command": "nox -s bench-1.12.0-fastapi --", "suite.python": "3.11",
     "can_serve[0]": "static_async", "inputs.command": "nox -s lock -- 1.12.0", "suite.engines[0].name": "flask",
     "_command(args, args.range)": "nox -s find -- --metric cpu_per_request --flow static_async 1.10.0..1.18.5",

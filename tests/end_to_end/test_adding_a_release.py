@@ -1,4 +1,4 @@
-"""Adding the next release is one row and two commands: the newest is taken out of a checkout, and added again."""
+"""Adding the next release: the newest is taken out of a checkout, and added again."""
 
 from __future__ import annotations
 
@@ -38,6 +38,19 @@ def call(copy: Checkout, verb: str, *args: str) -> Ended:
     process = copy.start(verb, *args).popen
     out, err = process.communicate(timeout=LONGEST_S)
     return Ended(code=process.returncode, out=out, err=err)
+
+
+def test_index_tells_the_row(older: Checkout) -> None:
+    """The upload day that the package index tells gives the committed row, and a dry run says so and writes nothing."""
+    suite = older.root / "suite.toml"
+    causes = re.compile(rf'\[\[cause\]\]\nrelease = "{re.escape(NEWEST.version)}"\n(?:.+\n)+')
+    suite.write_text(causes.sub("", suite.read_text(encoding="utf-8")), encoding="utf-8")
+    before = suite.read_bytes()
+    planned = call(older, "add-release", NEWEST.version, "--dry-run")
+    assert planned.code == 0, planned
+    assert f"uploaded on {NEWEST.uploaded}, with its dependencies as of {NEWEST.as_of}" in planned.out
+    assert suite.read_bytes() == before
+    assert not older.lock(NEWEST.version).exists()
 
 
 def pins(lock: Path) -> list[str]:

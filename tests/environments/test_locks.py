@@ -124,20 +124,20 @@ def test_a_lock_is_written_whole_or_not_at_all(root: Path) -> None:
     path, _ = write()
     before = path.read_bytes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "write_text", _full_disk(Path.write_text))
+        patch.setattr(Path, "write_bytes", _full_disk(Path.write_bytes))
         with pytest.raises(OSError, match="No space left"):
             write()
     assert path.read_bytes() == before
     assert [one.name for one in (root / "locks").iterdir()] == [path.name]
 
 
-def _full_disk(write_text: Callable[..., int]) -> Callable[..., int]:
+def _full_disk(write_bytes: Callable[..., int]) -> Callable[..., int]:
     """Writing that stops in the middle of a file in locks/."""
 
-    def written(path: Path, text: str, **options: str) -> int:
+    def written(path: Path, content: bytes) -> int:
         if path.parent.name != "locks":
-            return write_text(path, text, **options)
-        write_text(path, text[: len(text) // 2], **options)
+            return write_bytes(path, content)
+        write_bytes(path, content[: len(content) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
     return written

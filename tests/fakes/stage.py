@@ -16,7 +16,7 @@ import pytest
 from scripts.campaign import runner
 from scripts.campaign.runner import CampaignResult
 from scripts.campaign.stopping_rule import StoppingRule
-from scripts.commands import attribute, campaign_options, compare, find, gate
+from scripts.commands import add_release, attribute, campaign_options, compare, find, gate
 from scripts.config import matrix_file
 from scripts.config.matrix import Release, Suite
 from scripts.environments import candidates
@@ -158,9 +158,9 @@ def arm(label: str) -> Arm:
     return Arm(release=release, version=label.partition("+")[0], lock=lock, about=f"promptflow {label}")
 
 
-def built(at: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+def built(at: Path, monkeypatch: pytest.MonkeyPatch, outside: FakeArms | None = None) -> Stage:
     """A stage on which the verbs play as well."""
-    stage = Stage(outside=FakeArms(), at=at)
+    stage = Stage(outside=outside or FakeArms(), at=at)
     monkeypatch.setenv("PROMPTFLOW_SERVE_BENCH_LOCK", str(at / "lock"))
     for look in ("sample", "machine_sample", "memory", "shape", "listens"):
         monkeypatch.setattr(telemetry, look, getattr(stage.outside, look))
@@ -172,7 +172,7 @@ def built(at: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(matrix_file, "load", lambda: suite)
     monkeypatch.setattr(candidates, "resolve", _resolve)
     monkeypatch.setattr(campaign_options, "options", lambda _args: stage.options())
-    for verb in (compare, gate, attribute, find):
+    for verb in (add_release, compare, gate, attribute, find):
         monkeypatch.setattr(verb, "RealSystem", lambda: stage.outside)
         monkeypatch.setattr(verb, "terminate_as_exception", _nothing)
     return stage

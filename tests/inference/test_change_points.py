@@ -12,8 +12,7 @@ from scipy import stats
 from scripts.analysis.metrics import METRICS
 from scripts.inference import change_points, paired_rounds
 from scripts.inference.change_points import LogMatrix
-from scripts.inference.comparison import LEVEL
-from scripts.inference.intervals import Figures, bonferroni_level
+from scripts.inference.intervals import Figures
 from tests.fakes.synthetic_runs import campaign
 
 CPU = next(metric for metric in METRICS if metric.name == "cpu_per_request_ms")
@@ -76,8 +75,8 @@ def matrix(seed: int, changes: dict[int, float], minimum_effect: float | None = 
 def positives(figures: list[LogMatrix]) -> float:
     """How often permuted figures have a change point in any metric."""
     first, second = (change_points.permutations((ROUNDS, ARMS), 500, seed) for seed in (1, 2))
-    critical = {one.metric.name: change_points.critical_value(one, first, len(figures)) for one in figures}
-    return change_points.false_positives(figures, second, critical, dict.fromkeys(critical, 0.0))
+    widened = {one.metric.name: change_points.widening(one, first, len(figures)) for one in figures}
+    return change_points.false_positives(figures, second, widened, dict.fromkeys(widened, 0.0), len(figures))
 
 
 def test_false_positives_are_few_in_permuted_data() -> None:
@@ -94,8 +93,8 @@ def test_no_false_positive_below_a_floor() -> None:
     """Permuted noise that is below the noise floor is no false positive."""
     one = matrix(5, {}, minimum_effect=0.0)
     permuted = change_points.permutations((ROUNDS, ARMS), 100, 1)
-    assert change_points.false_positives([one], permuted, {one.metric.name: 0.5}, {one.metric.name: 0.0}) == 1
-    assert change_points.false_positives([one], permuted, {one.metric.name: 0.5}, {one.metric.name: 1.0}) == 0
+    assert change_points.false_positives([one], permuted, {one.metric.name: 0.1}, {one.metric.name: 0.0}) == 1
+    assert change_points.false_positives([one], permuted, {one.metric.name: 0.1}, {one.metric.name: 1.0}) == 0
 
 
 def test_outliers_give_no_false_positives() -> None:
@@ -103,16 +102,11 @@ def test_outliers_give_no_false_positives() -> None:
     one = matrix(9, {}, minimum_effect=0.0)
     one.values[[0, 1, 2, 3], [4, 8, 11, 17]] += 0.5
     name, floors = one.metric.name, {one.metric.name: 0.0}
-    level = bonferroni_level(LEVEL, ARMS - 1)
-    student = float(stats.t.ppf((1 + level) / 2, (ROUNDS - 1) * (ARMS - 1) - 1))
     permuted, others = (change_points.permutations((ROUNDS, ARMS), 500, seed) for seed in (3, 4))
-    assert change_points.false_positives([one], others, {name: student}, floors) > 0.1, (
+    assert change_points.false_positives([one], others, {name: 1.0}, floors) > 0.1, (
         "Student's alone are too narrow here"
     )
-    assert (
-        change_points.false_positives([one], others, {name: change_points.critical_value(one, permuted)}, floors)
-        <= 0.08
-    )
+    assert change_points.false_positives([one], others, {name: change_points.widening(one, permuted)}, floors) <= 0.08
 
 
 def test_a_metric_without_noise_needs_no_width() -> None:
@@ -121,9 +115,9 @@ def test_a_metric_without_noise_needs_no_width() -> None:
     values[:, 7:] = 0.5
     for covariates in (None, np.zeros((ROUNDS, ARMS))):
         one = LogMatrix(metric=CPU, releases=NAMES, values=values, covariates=covariates)
-        critical = change_points.critical_value(one, change_points.permutations((ROUNDS, ARMS), 50, 5))
-        assert math.isfinite(critical)
-        (point,) = change_points.detect(CPU, change_points.fitted(NAMES, values, covariates), critical=critical)
+        widened = change_points.widening(one, change_points.permutations((ROUNDS, ARMS), 50, 5))
+        assert math.isfinite(widened)
+        (point,) = change_points.detect(CPU, change_points.fitted(NAMES, values, covariates), widened=widened)
         assert point.release == NAMES[7]
 
 
@@ -147,18 +141,19 @@ def test_the_model_is_that_of_least_squares() -> None:
     """The means give what solving the whole design does: effects, noise, slope and their covariance."""
     values, covariates = drawn(10, {7: 0.05})
     model = change_points.fitted(NAMES, values, covariates)
+    (errors,) = model.errors
     rounds = np.kron(np.eye(ROUNDS), np.ones((ARMS, 1)))
     releases = np.kron(np.ones((ROUNDS, 1)), np.eye(ARMS)[:, 1:])
     design = np.hstack([rounds, releases, covariates.reshape(-1, 1)])
     solution, (squares,), *_ = np.linalg.lstsq(design, values.ravel(), rcond=None)
     assert model.slope == pytest.approx(solution[-1])
     assert model.effects[1:] == pytest.approx(solution[ROUNDS:-1])
-    assert model.freedom == values.size - design.shape[1]
-    assert model.noise == pytest.approx(math.sqrt(squares / model.freedom))
-    covariance = np.linalg.inv(design.T @ design) * model.noise**2
+    assert errors.freedom == values.size - design.shape[1]
+    assert errors.noise == pytest.approx(math.sqrt(squares / errors.freedom))
+    covariance = np.linalg.inv(design.T @ design) * errors.noise**2
     interval = model.difference(3, 0)
     error = math.sqrt(covariance[ROUNDS + 2, ROUNDS + 2])
-    assert interval.high - interval.estimate == pytest.approx(stats.t.ppf(0.975, model.freedom) * error)
+    assert interval.high - interval.estimate == pytest.approx(stats.t.ppf(0.975, errors.freedom) * error)
 
 
 def test_a_noise_floor_raises_the_threshold() -> None:

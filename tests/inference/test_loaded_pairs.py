@@ -60,11 +60,11 @@ def test_model_is_the_one_of_least_squares() -> None:
         design[row, baseline], design[row, candidate] = -1, 1
     solution, (squares,), *_ = np.linalg.lstsq(design[:, 1:], found.ratios, rcond=None)
     model = found.fit()
+    (errors,) = model.errors
     assert model.effects[1:] == pytest.approx(solution)
-    assert model.freedom == len(found.ratios) - len(RELEASES) + 1
-    assert model.noise == pytest.approx(math.sqrt(squares / model.freedom))
-    covariance = np.linalg.inv(design[:, 1:].T @ design[:, 1:]) * model.noise**2
-    assert model.covariance[1:, 1:] == pytest.approx(covariance)
+    assert errors.freedom == len(found.ratios) - len(RELEASES) + 1
+    assert errors.noise == pytest.approx(math.sqrt(squares / errors.freedom))
+    assert errors.unit[1:, 1:] == pytest.approx(np.linalg.inv(design[:, 1:].T @ design[:, 1:]))
 
 
 def test_bridge_narrows_what_it_spans() -> None:
@@ -98,8 +98,8 @@ def test_false_positive_rate_is_that_of_random_signs() -> None:
     """Noise with random signs seldom looks like a change."""
     one = logs(chain(noise=0.05))
     shuffles = [loaded_pairs.signs(sum(len(pair.rounds) for pair in chain()), 500, seed) for seed in (1, 2)]
-    critical = {CPU.name: change_points.critical_value(one, shuffles[0])}
-    assert 0 < change_points.false_positives([one], shuffles[1], critical, {CPU.name: 0.0}) < 0.12
+    widened = {CPU.name: change_points.widening(one, shuffles[0])}
+    assert 0 < change_points.false_positives([one], shuffles[1], widened, {CPU.name: 0.0}) < 0.12
 
 
 def test_pairs_without_a_common_release_are_chains_of_their_own() -> None:
@@ -123,8 +123,9 @@ def test_releases_that_no_round_joins_have_no_model() -> None:
 
 
 def test_what_was_not_loaded_at_once_is_no_pair() -> None:
-    """Nor is a release beside itself, nor a candidate."""
+    """Nor is a release beside itself, nor a candidate, nor what is left of a campaign whose other records are gone."""
     apart = paired_rounds.pair(campaign(("1.10.0", "1.10.1"), ROUNDS))
     alike = paired_rounds.pair([_at_once(run) for run in campaign(("1.10.0", "1.10.0"), ROUNDS)])
     candidate = paired_rounds.pair([_at_once(run) for run in campaign(("1.10.0", "1.10.0+abc"), ROUNDS)])
-    assert release_history.of_pairs([*apart, *alike, *candidate], {}, synthetic_runs.SUITE) == []
+    left = paired_rounds.pair(campaign(("1.10.0",), ROUNDS))
+    assert release_history.of_pairs([*apart, *alike, *candidate, *left], {}, synthetic_runs.SUITE) == []

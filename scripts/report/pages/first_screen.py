@@ -79,7 +79,9 @@ def chart(suite: Suite, histories: Sequence[ReleaseHistory]) -> Chart:
     """The heat map of all scenarios, the newest release on top."""
     releases = {release for one in histories for release in one.releases}
     panels = [_panel(suite, one) for one in histories]
+    joined = sorted({release for one in histories for release in one.anchors}, key=grouping.release_key)
     title = "How much worse each release is than the best one (%)"
+    title += f"; {listed(joined)} joined by pairs" if joined else ""
     return heat_map.chart(title, sorted(releases, key=grouping.release_key, reverse=True), panels)
 
 
@@ -131,11 +133,11 @@ def _one_change(one: _Found) -> str:
 
 
 def _panel(suite: Suite, one: ReleaseHistory) -> Panel:
-    served = set(one.releases)
+    serving = suite.serving(one.engine, one.flow)
     return Panel(
         title=_title(suite, one),
         columns=tuple(_column(metric) for metric in one.metrics),
-        unsupported=tuple(release.version for release in suite.releases if release.version not in served),
+        unsupported=tuple(release.version for release in suite.releases if release.version not in serving),
     )
 
 

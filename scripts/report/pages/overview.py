@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scripts.analysis import grouping
 from scripts.analysis.grouping import Cell, release_key
@@ -15,6 +15,7 @@ from scripts.inference import release_history
 from scripts.inference.capacity_runs import CapacitySearch
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import history_chart, release_chart, svg
+from scripts.report.charts.history_chart import Panel
 from scripts.report.charts.release_chart import Reported
 from scripts.report.charts.svg import Chart, Files
 from scripts.report.pages import capacity_part, comparison_page, counted_part, first_screen, templates
@@ -110,6 +111,8 @@ def _history(suite: Suite, one: ReleaseHistory) -> dict[str, object]:
         "releases": span(list(reversed(one.releases))),
         "newest": one.releases[-1],
         "drift": history_text.drift(one),
+        "joined": history_text.joined(one),
+        "disagreements": history_text.disagreements(one),
         "covariate": history_text.of_covariate(one),
         "jumps": history_text.jumps(one),
         "false_positives": f"{one.false_positives * 100:.1f} %",
@@ -131,9 +134,15 @@ def _chart(one: ReleaseHistory) -> str:
 
 
 def _picture(suite: Suite, one: ReleaseHistory) -> Chart:
-    panels = [history_chart.panel(metric) for metric in one.metrics]
+    panels = [_joined_hollow(history_chart.panel(metric), one) for metric in one.metrics]
     title = history_text.title(suite, one)
     return history_chart.over_releases(suite, title, one.engine, one.flow, panels, one.jumps)
+
+
+def _joined_hollow(panel: Panel, history: ReleaseHistory) -> Panel:
+    """The points of joined releases are not measured like the others."""
+    points = tuple(replace(point, counts=point.release not in history.anchors) for point in panel.points)
+    return replace(panel, points=points)
 
 
 def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published]) -> ProfileTables:

@@ -12,7 +12,7 @@ from scripts.inference.change_points import ChangePoint
 from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE
 from scripts.inference.release_history import ReleaseHistory
-from scripts.report.tables.formatting import Markdown, filled
+from scripts.report.tables.formatting import Markdown, filled, percent
 
 
 def title(suite: Suite, history: ReleaseHistory) -> str:
@@ -43,6 +43,22 @@ def _since(changes: Sequence[ChangePoint]) -> Iterator[str]:
         verb = _verb(change.interval)
         yield f"{'' if verb == said else f'{verb} '}by {_size(change.interval)} since {change.before}"
         said = verb
+
+
+def joined(history: ReleaseHistory) -> str:
+    """Which releases pairs have joined to the campaign, and beside which of its own; empty for none."""
+    return ", ".join(f"{release} beside {anchor}" for release, anchor in history.anchors.items())
+
+
+def disagreements(history: ReleaseHistory) -> list[Markdown]:
+    """Where the campaign and what joins releases to it contradict each other, one line each."""
+    return [
+        filled(
+            "{} of {} against {}: {} one after the other, {} at once",
+            one.metric.words, one.release, one.before, percent(one.in_turn.estimate), percent(one.at_once.estimate),
+        )
+        for one in history.disagreements
+    ]  # fmt: skip
 
 
 def jumps(history: ReleaseHistory) -> list[str]:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable
 
 from scripts.analysis.run_reader import Run
+from scripts.config.load_profiles import SERVES
 from scripts.config.matrix import Engine, Release, Suite
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import code, filled, prose, span
@@ -22,11 +23,16 @@ def pairs(suite: Suite) -> list[tuple[Engine, str]]:
 
 
 def words(suite: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> dict[str, dict[EngineAndFlow, str]]:
-    """By release, by engine and flow: `measured`, `serves`, the outcome of an unsupported pair, or `not tried`.
+    """By release, by engine and flow: `measured`, `serves`, the outcome of a trial that failed, or `not tried`.
+
+    A pair that suite.toml lists as unsupported has the outcome that stands there.
 
     `tabled`: the runs whose figures are in tables of releases.
     """
-    answered: Answered = {_triple(run): "serves" for run in runs if run.record.outcome == "ok"}
+    every = list(runs)
+    trials = [run for run in every if run.record.requested.profile.name == SERVES]
+    answered: Answered = {_triple(run): run.record.outcome for run in trials if run.record.outcome != "invalid"}
+    answered |= {_triple(run): "serves" for run in every if run.record.outcome == "ok"}
     answered |= {_triple(run): "measured" for run in tabled if run.outcome == "ok"}
     return {
         release.version: {

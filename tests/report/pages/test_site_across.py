@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+from scripts.analysis import run_reader
 from scripts.report.pages import site
 from tests.fakes import synthetic_runs
 
@@ -62,3 +65,30 @@ def test_report_runs_of_three_releases_make_a_picture(tmp_path: Path) -> None:
     found = derive(tmp_path)
     assert "releases-report-fastapi-static_async-dark.svg" in found
     assert 'src="releases-report-fastapi-static_async.svg"' in found["README.md"]
+
+
+def test_release_that_came_later_is_part_of_the_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joined by pairs, it opens the page, has a row in heat map and changes, and no figure in a table."""
+    runs = synthetic_runs.campaign(("1.11.0", "1.12.0", "1.13.0"), 4, ready(1.0, 1.0, 1.0))
+    for number, (first, second) in enumerate((("1.12.0", "1.13.0"), ("1.13.0", "1.14.0"), ("1.12.0", "1.14.0")), 1):
+        levels = ready(0.5, 0.65 if second == "1.14.0" else 0.5)
+        name = f"{number}".rjust(12, "0")
+        runs += synthetic_runs.campaign((first, second), 4, levels, profile="duet", name=name, first=10 * number)
+    monkeypatch.setattr(run_reader, "read", lambda *_: run_reader.Store(runs=tuple(runs), skipped=()))
+    found = derive(tmp_path)
+    page = found["README.md"]
+    assert "**1.14.0 against 1.13.0**: worse in ready (+30.0 %, FastApi + Async Function Nodes)" in page
+    (row,) = [line for line in page.splitlines() if "[1.14.0](v1.14.0/README.md)" in line]
+    assert [cell.strip() for cell in row.split("|")[2:5]] == ["ready", "fastapi static_async", "+30.0 %"]
+    assert "**Joined by pairs**, loaded at once: 1.14.0 beside 1.13.0." in page
+    assert "1.14.0 joined by pairs" in found["history-heat-map.svg"]
+    assert "v1.14.0/README.md" in found["history-heat-map.svg"]
+    assert "in pairs at once" not in page
+    assert "`nox -s compare -- 1.13.0 1.14.0 --rounds 4 --engine fastapi --flow static_async" in page
+    assert "## Profile compare" in page
+    assert "## Profile duet" not in page
+
+
+def ready(*levels: float) -> dict[str, list[list[float | None]]]:
+    """Seconds until each arm is ready, with hardly any noise."""
+    return {"ready_s": [[level * (1 + 0.001 * number) for number in range(4)] for level in levels]}

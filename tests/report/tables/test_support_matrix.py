@@ -35,6 +35,13 @@ def test_a_run_that_did_not_answer_shows_nothing() -> None:
     assert word([failed], "1.12.0", "fastapi", "static_async") == support_matrix.NOT_TRIED
 
 
+def test_trial_that_failed_shows_its_outcome() -> None:
+    """Until a later trial answers, the table says what happened."""
+    failed = synthetic_runs.run(synthetic_runs.record(profile=SERVES, outcome="failed", reasons=("it died",)))
+    assert word([failed], "1.12.0", "fastapi", "static_async") == "failed"
+    assert word([failed, answered(profile=SERVES, number=2)], "1.12.0", "fastapi", "static_async") == "serves"
+
+
 def test_figures_that_do_not_count_are_no_measurement() -> None:
     """A run that answered, but is in no table or invalid, shows that the release serves the flow, and no more."""
     run = answered()
