@@ -22,6 +22,7 @@ from scripts.report.tables.formatting import Markdown, code, filled, listed, pro
 from scripts.report.tables.published import Published
 
 PICTURES = ("history-", "releases-")  # how the files beside the page begin
+_BARS = "estimate with its 95 % interval"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +68,7 @@ def render(
     parts = [_part(suite, group, reports) for group in groups]
     over_releases = [one for one in histories if not one.at_once]
     counted = counted_part.parts(suite, found, over_releases)
-    drawn: Files = {one.name: one.chart for one in counted}
+    drawn = {one.name: one.chart for one in counted}
     page = templates.render(
         "overview.md.j2",
         parts=parts,
@@ -81,7 +82,7 @@ def render(
         histories=[_history(suite, one) for one in histories],
         directions=_directions(),
         trials=release_history.TRIALS,
-        width=svg.WIDTH_PX,
+        width=svg.WIDE.shown_px,
         published=[release for release in reports if release in releases],
         capabilities=support_matrix.table(suite, served, [run for cell in found for run in cell.runs]),
         unsupported=support_matrix.reasons(suite),
@@ -89,9 +90,9 @@ def render(
     )
     if over_releases:
         drawn[first_screen.HEAT_MAP] = first_screen.chart(suite, over_releases)
-    files: Files = drawn | {_chart(one): _picture(suite, one) for one in histories}
-    files |= {s.chart.name: s.chart.chart for part in parts for s in part.sections if s.chart is not None}
-    return {"README.md": page, **files}
+    drawn |= {_chart(one): _picture(suite, one) for one in histories}
+    drawn |= {s.chart.name: s.chart.chart for part in parts for s in part.sections if s.chart is not None}
+    return {"README.md": page, **svg.with_narrow(drawn)}
 
 
 def _history(suite: Suite, one: ReleaseHistory) -> dict[str, object]:
@@ -126,7 +127,7 @@ def _chart(one: ReleaseHistory) -> str:
 def _picture(suite: Suite, one: ReleaseHistory) -> Chart:
     panels = [history_chart.panel(metric) for metric in one.metrics]
     title = history_text.title(suite, one)
-    return history_chart.over_releases(suite, title, one.engine, one.flow, panels, one.jumps)
+    return history_chart.over_releases(suite, title, one.engine, one.flow, panels, bars=_BARS, jumped=one.jumps)
 
 
 def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published]) -> ProfileTables:
