@@ -47,8 +47,12 @@ def chart(title: str, releases: Sequence[str], series: Sequence[Series]) -> Char
 
 
 def _figure(form: Form, title: str, releases: Sequence[str], series: Sequence[Series]) -> Figure:
+    values = [_FIRST, *(end for one in series for point in one.points for end in (point.low, point.high))]
     marks = [heading.mark(f"{one.name}, lower is better", look) for one, look in zip(series, _LOOKS, strict=False)]
-    head = Heading(form=form, title=title, legend=marks, notes=["Bars are intervals. Scale at the right: change."])
+    head = Heading(
+        form=form, title=title, legend=[*marks, *heading.cut([values])],
+        notes=["Bars are intervals. Scale at the right: change."],
+    )  # fmt: skip
     figure = svg.figure(form, head.height_px + _PANEL_PX + axis.RELEASES_PX)
     head.draw(figure)
     axes = axis.panel(figure, head.height_px, _PANEL_PX, right_px=axis.right_px(with_scale=True))
@@ -57,9 +61,7 @@ def _figure(form: Form, title: str, releases: Sequence[str], series: Sequence[Se
     for number, one in enumerate(series):
         _line(axes, one, places, number, len(series))
     axes.axhline(_FIRST, color=LIGHT["edge"], linewidth=0.8)
-    axis.scale(
-        axes, [_FIRST, *(end for one in series for point in one.points for end in (point.low, point.high))], " %"
-    )
+    axis.scale(axes, values, " %")
     axis.percent_scale(axes, _FIRST)
     return figure
 

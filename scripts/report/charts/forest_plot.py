@@ -69,7 +69,7 @@ def _row(effect: Effect, interval: Interval) -> PlotRow:
 def _figure(form: Form, title: str, rows: Sequence[PlotRow]) -> Figure:
     marks = [heading.mark(verdict, look) for verdict, look in _LOOKS.items()]
     head = Heading(
-        form=form, title=title, legend=[*marks, heading.area("threshold", "grid")],
+        form=form, title=title, legend=[*marks, heading.area("threshold")],
         notes=["Arrows show the good direction. Lines are intervals."],
     )  # fmt: skip
     height_px = _ROW_PX * max(1, len(rows))
@@ -88,7 +88,7 @@ def _figure(form: Form, title: str, rows: Sequence[PlotRow]) -> Figure:
 
 def _draw_row(axes: Axes, place: int, row: PlotRow, reach: float) -> None:
     left, right = row.threshold
-    axes.barh(place, right - left, left=left, height=0.55, color=LIGHT["grid"])
+    axes.barh(place, right - left, left=left, height=0.55, color=LIGHT["area"])
     look = _LOOKS.get(row.verdict, _LOOKS["inconclusive"])
     colour = look["color"]
     axes.text(1.04, place, row.change, transform=axes.get_yaxis_transform(), va="center", color=LIGHT["text"])

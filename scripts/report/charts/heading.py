@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from scripts.report.charts import svg
+from scripts.report.charts import axis, svg
 from scripts.report.charts.svg import LIGHT, Form, Look
 
 _TITLE_LINE_PX, _LEGEND_ROW_PX, _GAP_PX = 18, 18, 8
@@ -80,6 +80,12 @@ def mark(label: str, look: Look) -> Line2D:
     return Line2D([], [], label=label, **look)
 
 
-def area(label: str, role: str) -> Patch:
-    """A legend's entry for an area with the colour of a role."""
-    return Patch(facecolor=LIGHT[role], linewidth=0, label=label)
+def cut(shown: Iterable[Sequence[float]]) -> Iterator[Line2D]:
+    """The legend's entry of scales that do not begin at zero, if there is one; given the values of each panel."""
+    if any(axis.is_cut(values) for values in shown):
+        yield mark("scale does not begin at 0", axis.CUT)
+
+
+def area(label: str) -> Patch:
+    """A legend's entry for a grey area."""
+    return Patch(facecolor=LIGHT["area"], linewidth=0, label=label)

@@ -156,9 +156,8 @@ def _legend(
     if notes:
         yield heading.mark("promptflow changed, see below", _NOTE)
     if unsupported:
-        yield heading.area("cannot serve the flow", "grid")
-    if any(axis.is_cut(panel.values) for panel in panels):
-        yield heading.mark("scale does not begin at 0", axis.CUT)
+        yield heading.area("cannot serve the flow")
+    yield from heading.cut(panel.values for panel in panels)
 
 
 def _panel(
@@ -167,7 +166,7 @@ def _panel(
     for release in notes:
         axes.axvline(places[release] - 0.5, **_NOTE)
     for release in unsupported:
-        axes.axvspan(places[release] - 0.5, places[release] + 0.5, color=LIGHT["grid"], linewidth=0)
+        axes.axvspan(places[release] - 0.5, places[release] + 0.5, color=LIGHT["area"], linewidth=0)
     if panel.limit is not None:
         axes.axhline(panel.limit, **_LIMIT)
     _points(axes, [point for point in panel.points if point.counts], places, joined=True)

@@ -31,13 +31,13 @@ _POINTS_PER_INCH = 72
 # Roles and their colours. Series: Okabe and Ito's palette, which colour-blind readers can distinguish; the
 # dark theme takes its lighter members. No value may occur twice in a theme.
 LIGHT = {
-    "text": "#1f2328", "background": "#ffffff", "grid": "#d8dee4", "edge": "#8c959f",
+    "text": "#1f2328", "background": "#ffffff", "grid": "#d8dee4", "area": "#c9d1d9", "edge": "#8c959f",
     "first": "#0072b2", "second": "#d55e00", "users": "#009e73",
     "level 0": "#f6f3f0", "level 1": "#fee3c8", "level 2": "#fdc690", "level 3": "#fb9b50", "level 4": "#c9510c",
     "level 5": "#8a2f02", "on light levels": "#1f2329", "on dark levels": "#fffffe",
 }  # fmt: skip
 DARK = {
-    "text": "#e6edf3", "background": "#0d1117", "grid": "#30363d", "edge": "#6e7681",
+    "text": "#e6edf3", "background": "#0d1117", "grid": "#30363d", "area": "#3d444d", "edge": "#6e7681",
     "first": "#56b4e9", "second": "#e69f00", "users": "#2fc49a",
     "level 0": "#161b22", "level 1": "#3a2413", "level 2": "#5f3813", "level 3": "#8a5012", "level 4": "#e08a2c",
     "level 5": "#ffc56e", "on light levels": "#e6edf4", "on dark levels": "#0d1116",

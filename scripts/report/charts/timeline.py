@@ -42,8 +42,7 @@ def _figure(
     p50, p95 = ([_or_gap(getattr(row, name)) for row in timeline] for name in ("p50_ms", "p95_ms"))
     times = [value for value in (*p50, *p95, _or_gap(floor_ms)) if not math.isnan(value)]
     marks = [] if steady_from_s is None else [heading.mark("steady state from here", _STEADY)]
-    marks += [heading.mark("scale does not begin at 0", axis.CUT)] if axis.is_cut(times) else []
-    head = Heading(form=form, title=title, legend=marks)
+    head = Heading(form=form, title=title, legend=[*marks, *heading.cut([times])])
     figure = svg.figure(form, head.height_px + _PANELS_PX + axis.LABEL_PX)
     head.draw(figure)
     rates, response_times, users = panels = list(_panels(figure, head.height_px))

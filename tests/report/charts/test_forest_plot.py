@@ -116,6 +116,6 @@ def test_threshold_is_drawn_to_scale() -> None:
     """The grey bar reaches as far as a change of the threshold does, to either side: log ratios are not symmetric."""
     wide = dataclasses.replace(effect(COMPARED[0], 55), threshold=math.log(1.5))
     picture = Drawn(svg.draw(forest_plot.chart("t", [wide])).light)
-    _, bar = sorted(picture.areas("grid"), key=lambda box: box.top)  # below the legend's
+    _, bar = sorted(picture.areas("area"), key=lambda box: box.top)  # below the legend's
     (zero,) = [text.x for text in picture.texts if text.words == "0"]
     assert (bar.right - zero) / (zero - bar.left) == pytest.approx(50 / (100 / 3), rel=0.01)

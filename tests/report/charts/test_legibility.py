@@ -58,19 +58,21 @@ REPORTED = history_chart.chart(
     {},
     bars="median, bar from lowest to highest run",
 )  # fmt: skip
-COUNTS = counts_chart.chart(
-    "FastApi + Flex Async Function Nodes: work and time of a request, in percent of 1.10.0",
-    RELEASES,
-    [
+
+
+def counts(level: float) -> Chart:
+    """Counts at so many percent of the first release, and CPU time as it was."""
+    series = [
         counts_chart.Series(
             name=name,
-            points=tuple(
-                counts_chart.Point(release=one, value=level, low=level - 5, high=level + 5) for one in RELEASES
-            ),
+            points=tuple(counts_chart.Point(release=one, value=at, low=at - 5, high=at + 5) for one in RELEASES),
         )
-        for name, level in (("instructions per request", 40.0), ("CPU per request", 100.0))
-    ],
-)
+        for name, at in (("instructions per request", level), ("CPU per request", 100.0))
+    ]
+    title = "FastApi + Flex Async Function Nodes: work and time of a request, in percent of 1.10.0"
+    return counts_chart.chart(title, RELEASES, series)
+
+
 HEAT_MAP = heat_map.chart(
     "How much worse each release is than the best one (%)",
     RELEASES[-20:],
@@ -104,7 +106,7 @@ FOREST_PLOT = forest_plot.chart(
     [effect(metric, 1550.0, verdict="regression") for metric in (*COMPARED, *COUNTED_COMPARED)],
 )
 CHARTS: dict[str, Chart] = {
-    "history": HISTORY, "releases": REPORTED, "counts": COUNTS, "heat map": HEAT_MAP,
+    "history": HISTORY, "releases": REPORTED, "counts": counts(40.0), "heat map": HEAT_MAP,
     "timeline": TIMELINE, "forest plot": FOREST_PLOT,
 }  # fmt: skip
 LEGENDS = {
@@ -251,6 +253,13 @@ def test_scale_begins_at_zero_or_is_marked(values: list[float], *, cut: bool) ->
     assert (low > 0) == cut
     assert cut or low <= 0 <= high
     assert any(line.get_marker() == axis.CUT["marker"] for line in axes.lines) == cut
+
+
+@pytest.mark.parametrize(("level", "cut"), [(40.0, False), (80.0, True)])
+def test_a_cut_scale_is_explained(level: float, *, cut: bool) -> None:
+    """The legend has the mark of a cut scale where the picture has one, and only there."""
+    words = Drawn(svg.draw(counts(level)).light).words
+    assert ("scale does not begin at 0" in words) == cut
 
 
 def test_units_and_good_directions_stand_beside_the_names() -> None:
