@@ -20,7 +20,7 @@ from scripts.report.charts.svg import LIGHT, Chart, Form, Look
 from scripts.report.tables.formatting import percent
 
 _ROW_PX = 30
-_LABEL_GAP_PX, _CHANGE_PX = 20, 66  # beside the names of metrics, and for the figures at the right
+_LABEL_GAP_PX, _CHANGE_PX = 20, 74  # beside the names of metrics, and for the figures at the right
 _FARTHEST = 60.0  # percent: a larger change is drawn at the edge, with its figure beside it
 _VERDICTS: tuple[tuple[Verdict, str, str], ...] = (  # with colour role and marker
     ("regression", "second", "D"),
@@ -91,7 +91,7 @@ def _draw_row(axes: Axes, place: int, row: PlotRow, reach: float) -> None:
     axes.barh(place, right - left, left=left, height=0.55, color=LIGHT["area"])
     look = _LOOKS.get(row.verdict, _LOOKS["inconclusive"])
     colour = look["color"]
-    axes.text(1.04, place, row.change, transform=axes.get_yaxis_transform(), va="center", color=LIGHT["text"])
+    axes.text(1.03, place, row.change, transform=axes.get_yaxis_transform(), va="center", color=LIGHT["text"])
     if abs(row.estimate) > reach:
         axes.plot(
             [math.copysign(reach * 0.97, row.estimate)], [place], color=colour, marker=">" if row.estimate > 0 else "<"
