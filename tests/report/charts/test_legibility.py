@@ -101,14 +101,18 @@ TIMELINE = timeline.chart(
     "FastApi + Flex Async Function Nodes · promptflow 1.15.0.post1 · report-8-threads",
     synthetic_runs.timeline(), 1250.0, 9.4,
 )  # fmt: skip
-FOREST_PLOT = forest_plot.chart(
-    "fastapi flex_async: 1.18.5+1a2b3c4d.asof.20250124 against 1.12.0+asof.20250124",
-    [effect(metric, 934.8, verdict="regression") for metric in (*COMPARED, *COUNTED_COMPARED)],
+FOREST_PLOT, COUNTED_PLOT = (
+    forest_plot.chart(
+        "fastapi flex_async: 1.18.5+1a2b3c4d.asof.20250124 against 1.12.0+asof.20250124",
+        [effect(metric, 934.8, verdict="regression") for metric in metrics],
+    )
+    for metrics in (COMPARED, COUNTED_COMPARED)
 )
 CHARTS: dict[str, Chart] = {
     "history": HISTORY, "releases": REPORTED, "counts": counts(40.0), "heat map": HEAT_MAP,
-    "timeline": TIMELINE, "forest plot": FOREST_PLOT,
+    "timeline": TIMELINE, "forest plot": FOREST_PLOT, "counted plot": COUNTED_PLOT,
 }  # fmt: skip
+VERDICTS = ["regression", "improvement", "within threshold", "inconclusive", "threshold"]
 LEGENDS = {
     "history": [
         "estimate with its 95 % interval", "changed beyond noise and threshold", "another major version of a package",
@@ -121,11 +125,12 @@ LEGENDS = {
     "counts": ["instructions per request, lower is better", "CPU per request, lower is better"],
     "heat map": ["below 2", "2 to 5", "5 to 10", "10 to 25", "25 to 50", "from 50", "not served"],
     "timeline": ["all requests", "failures", "p50", "p95", "ideal time", "steady state from here"],
-    "forest plot": ["regression", "improvement", "within threshold", "inconclusive", "threshold"],
+    "forest plot": VERDICTS,
+    "counted plot": VERDICTS,
 }  # fmt: skip
-PANELS = {"history": 4, "releases": 1, "counts": 1, "timeline": 3, "forest plot": 1}
+PANELS = {"history": 4, "releases": 1, "counts": 1, "timeline": 3, "forest plot": 1, "counted plot": 1}
 DRAWN = ["history", "history-narrow", "releases", "releases-narrow", "counts", "counts-narrow", "heat map",
-         "heat map-narrow", "timeline", "forest plot"]  # fmt: skip
+         "heat map-narrow", "timeline", "forest plot", "counted plot"]  # fmt: skip
 
 
 @functools.cache
