@@ -91,8 +91,8 @@ def named_paths(text: str) -> Iterator[str]:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """The sentences outside of code blocks, tables, headings and comments; code counts as one word."""
-    text = re.sub(r"<!--.*?-->", "", FENCED.sub("\n\n", text), flags=re.DOTALL)
+    """The sentences outside of code blocks, tables, headings, comments and tags; code counts as one word."""
+    text = re.sub(r"<!--.*?-->|</?[a-z][^>]*>", "", FENCED.sub("\n\n", text), flags=re.DOTALL)
     lines = ("" if line.lstrip().startswith(("|", "#")) else line for line in text.splitlines())
     text = "\n".join(re.sub(r"^ *(?:[-*]|\d+\.) +", "\n", line) for line in lines)
     text = LINK.sub(lambda link: link[0][1:].rsplit("](", 1)[0], CODE.sub("code", text))

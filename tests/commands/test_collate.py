@@ -100,6 +100,22 @@ def test_files_without_records_are_removed(results: Path, capsys: pytest.Capture
     assert "removed v1.18.5/README.md" in capsys.readouterr().out
 
 
+def test_narrow_picture_without_records_is_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """When a campaign over releases has no records any more its pictures go in all forms."""
+    synthetic_runs.write(tmp_path, synthetic_runs.record())
+    campaign = [
+        synthetic_runs.write(tmp_path, one.record)
+        for one in synthetic_runs.campaign(("1.11.0", "1.12.0", "1.13.0"), 4, profile="report")
+    ]
+    assert run(tmp_path) == 0
+    assert (tmp_path / "history-heat-map-narrow.svg").exists()
+    for directory in campaign:
+        shutil.rmtree(directory)
+    assert run(tmp_path) == 0
+    assert "removed history-heat-map-narrow-dark.svg" in capsys.readouterr().out
+    assert not list(tmp_path.glob("*.svg"))
+
+
 def test_foreign_file_in_a_release_folder_stays(results: Path) -> None:
     """A folder that holds something not derived is left in place with it."""
     note = results / "v1.18.5" / "note.txt"

@@ -8,19 +8,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from scripts.report.charts import svg
-from scripts.report.charts.svg import LIGHT, Chart
+from scripts.report.charts import axis, heading, svg
+from scripts.report.charts.heading import Heading
+from scripts.report.charts.svg import LIGHT, Chart, Form, Look
 
-_PANEL_PX, _HEAD_PX, _FOOT_PX, _TEXT = 170, 62, 76, 12
+_TITLE_PX, _PANEL_PX = 30, 150
 _HEADROOM = 1.2  # of the highest value
-_HATCHED: Any = {"facecolor": LIGHT["background"], "edgecolor": LIGHT["grid"], "hatch": "////", "linewidth": 0}
+_CEILING: Look = {"color": LIGHT["first"], "linestyle": "", "marker": "o", "markersize": 6}
+_AT_LEAST: Look = {**_CEILING, "marker": "^", "markersize": 8, "fillstyle": "none"}
+_HATCHED: Look = {"facecolor": LIGHT["background"], "edgecolor": LIGHT["grid"], "hatch": "////", "linewidth": 0}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,35 +51,29 @@ def chart(title: str, releases: Sequence[str], panels: Sequence[Panel]) -> Chart
     return Chart(make=_figure, data=(title, tuple(releases), tuple(panels)))
 
 
-def _figure(title: str, releases: Sequence[str], panels: Sequence[Panel]) -> Figure:
-    height_px = _HEAD_PX + _PANEL_PX * len(panels) + _FOOT_PX
-    figure = svg.figure(height_px)
-    figure.suptitle(title, x=0.01, y=1 - 8 / height_px, ha="left", va="top", fontsize=13, fontweight="bold")
-    every = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    figure.subplots_adjust(
-        left=0.065, right=0.985, top=1 - _HEAD_PX / height_px, bottom=_FOOT_PX / height_px, hspace=0.36
-    )
-    places = {release: place for place, release in enumerate(releases)}
-    for axes, panel in zip(every, panels, strict=True):
-        _panel(axes, panel, places)
-    last = every[-1]
-    last.set_xticks(
-        range(len(releases)), list(releases), rotation=50, ha="right", rotation_mode="anchor", fontsize=_TEXT
-    )
-    last.set_xlim(-0.7, len(releases) - 0.3)
-    figure.legend(
-        handles=[
-            Line2D([], [], color=LIGHT["first"], marker="o", markersize=6, label="capacity, lowest to highest run"),
-            Line2D([], [], color=LIGHT["first"], marker="^", markersize=8, fillstyle="none", label="at least"),
+def _figure(form: Form, title: str, releases: Sequence[str], panels: Sequence[Panel]) -> Figure:
+    head = Heading(
+        form=form,
+        title=title,
+        legend=[
+            heading.mark("capacity, lowest to highest run", _CEILING),
+            heading.mark("at least", _AT_LEAST),
             Patch(**_HATCHED, label="does not serve it"),
         ],
-        loc="upper right", bbox_to_anchor=(0.99, 1 - 2 / height_px), ncols=3, fontsize=_TEXT,
-    )  # fmt: skip
+    )
+    pitch_px = _TITLE_PX + _PANEL_PX + axis.RELEASES_PX
+    figure = svg.figure(form, head.height_px + pitch_px * len(panels))
+    head.draw(figure)
+    places = {release: place for place, release in enumerate(releases)}
+    for number, panel in enumerate(panels):
+        axes = axis.panel(figure, head.height_px + pitch_px * number + _TITLE_PX, _PANEL_PX)
+        axis.places(axes, releases)
+        _panel(axes, panel, places)
     return figure
 
 
 def _panel(axes: Axes, panel: Panel, places: Mapping[str, int]) -> None:
-    axes.set_title(panel.title, loc="left", fontsize=_TEXT, fontweight="bold")
+    axes.set_title(panel.title, fontweight="bold")
     points = sorted((point for point in panel.points if point.release in places), key=lambda one: places[one.release])
     order = {point.release: number for number, point in enumerate(points)}  # the same step as that of the places
     for _, group in itertools.groupby(points, lambda one: (one.setup, places[one.release] - order[one.release])):
@@ -90,11 +85,10 @@ def _panel(axes: Axes, panel: Panel, places: Mapping[str, int]) -> None:
     for release, why in panel.absent.items():
         if release in places:
             axes.text(
-                places[release], 0.04, why, rotation=90, ha="center", va="bottom", fontsize=_TEXT,
+                places[release], 0.04, why, rotation=90, ha="center", va="bottom",
                 transform=axes.get_xaxis_transform(),
             )  # fmt: skip
-    axes.set_ylim(0, _HEADROOM * max((point.high for point in points), default=1.0))
-    axes.tick_params(axis="y", labelsize=_TEXT, length=3)
+    axis.scale(axes, [0.0, *(_HEADROOM * point.high for point in points)])
 
 
 def _setups(axes: Axes, points: Sequence[Point], places: Mapping[str, int]) -> None:
@@ -102,7 +96,7 @@ def _setups(axes: Axes, points: Sequence[Point], places: Mapping[str, int]) -> N
     setups = [(setup, next(group)) for setup, group in itertools.groupby(points, lambda point: point.setup)]
     for setup, first in setups if len(setups) > 1 else ():
         axes.text(
-            places[first.release] - 0.2, 0.99, f"workers x threads: {setup}", va="top", fontsize=_TEXT,
+            places[first.release] - 0.2, 0.99, f"workers x threads: {setup}", va="top",
             transform=axes.get_xaxis_transform(),
         )  # fmt: skip
 
@@ -114,9 +108,6 @@ def _line(axes: Axes, points: Sequence[Point], places: Mapping[str, int]) -> Non
         yerr=[[point.value - point.low for point in points], [point.high - point.value for point in points]],
         color=LIGHT["first"], linewidth=1, elinewidth=1.4, capsize=3,
     )  # fmt: skip
-    for is_ceiling, marker, size, fill in ((True, "o", 6, "full"), (False, "^", 8, "none")):
+    for is_ceiling, look in ((True, _CEILING), (False, _AT_LEAST)):
         some = [point for point in points if point.is_ceiling == is_ceiling]
-        axes.plot(
-            [places[point.release] for point in some], [point.value for point in some], linestyle="", marker=marker,
-            markersize=size, fillstyle=fill, color=LIGHT["first"],
-        )  # fmt: skip
+        axes.plot([places[point.release] for point in some], [point.value for point in some], **look)

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from scripts.report.charts import svg
-from scripts.report.charts.svg import LIGHT, Chart
+from scripts.report.charts import axis, heading, svg
+from scripts.report.charts.heading import Heading
+from scripts.report.charts.svg import LIGHT, Chart, Form, Look
 
-_HEIGHT_PX, _TEXT = 360, 12
-_STYLES = (("first", "o"), ("second", "s"))  # colour role and marker of each series
+_PANEL_PX = 230
+_FIRST = 100.0  # percent
+_LOOKS: tuple[Look, ...] = tuple(  # of each series
+    {"color": LIGHT[role], "marker": marker, "markersize": 4.5, "linewidth": 1}
+    for role, marker in (("first", "o"), ("second", "s"))
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,30 +46,32 @@ def chart(title: str, releases: Sequence[str], series: Sequence[Series]) -> Char
     return Chart(make=_figure, data=(title, tuple(releases), tuple(series)))
 
 
-def _figure(title: str, releases: Sequence[str], series: Sequence[Series]) -> Figure:
-    figure = svg.figure(_HEIGHT_PX)
-    figure.suptitle(title, x=0.02, y=0.975, ha="left", va="top", fontsize=13, fontweight="bold")
-    axes = figure.subplots()
-    figure.subplots_adjust(left=0.075, right=0.985, top=0.86, bottom=0.22)
+def _figure(form: Form, title: str, releases: Sequence[str], series: Sequence[Series]) -> Figure:
+    values = [_FIRST, *(end for one in series for point in one.points for end in (point.low, point.high))]
+    marks = [heading.mark(f"{one.name}, lower is better", look) for one, look in zip(series, _LOOKS, strict=False)]
+    head = Heading(
+        form=form, title=title, legend=[*marks, *heading.cut([values])],
+        notes=["Bars are intervals. Scale at the right: change."],
+    )  # fmt: skip
+    figure = svg.figure(form, head.height_px + _PANEL_PX + axis.RELEASES_PX)
+    head.draw(figure)
+    axes = axis.panel(figure, head.height_px, _PANEL_PX, right_px=axis.right_px(with_scale=True))
+    axis.places(axes, releases)
     places = {release: place for place, release in enumerate(releases)}
     for number, one in enumerate(series):
         _line(axes, one, places, number, len(series))
-    axes.axhline(100, color=LIGHT["edge"], linewidth=0.8)
-    axes.set_xticks(range(len(releases)), list(releases), rotation=60, ha="right", rotation_mode="anchor", fontsize=10)
-    axes.set_xlim(-0.7, len(releases) - 0.3)
-    axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
-    axes.tick_params(axis="y", labelsize=_TEXT, length=3)
-    axes.legend(loc="upper right", bbox_to_anchor=(1.0, 1.14), ncols=len(series), fontsize=_TEXT)
+    axes.axhline(_FIRST, color=LIGHT["edge"], linewidth=0.8)
+    axis.scale(axes, values, " %")
+    axis.percent_scale(axes, _FIRST)
     return figure
 
 
 def _line(axes: Axes, one: Series, places: dict[str, int], number: int, of: int) -> None:
     """A line with bars; the series stand a little beside each other, so that no bar hides another."""
-    role, marker = _STYLES[number]
     points = [point for point in one.points if point.release in places]
     at = [places[point.release] + 0.16 * (number - (of - 1) / 2) for point in points]
     axes.errorbar(
         at, [point.value for point in points],
         yerr=[[point.value - point.low for point in points], [point.high - point.value for point in points]],
-        color=LIGHT[role], marker=marker, markersize=4.5, linewidth=1, elinewidth=1.2, label=one.name,
+        elinewidth=1.2, **_LOOKS[number],
     )  # fmt: skip

@@ -6,7 +6,6 @@ Verdicts differ in shape, not only in colour.
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,18 +14,23 @@ from matplotlib.figure import Figure
 
 from scripts.inference.comparison import Effect, Verdict
 from scripts.inference.intervals import Interval
-from scripts.report.charts import svg
-from scripts.report.charts.svg import LIGHT, Chart
+from scripts.report.charts import axis, heading, svg
+from scripts.report.charts.heading import Heading
+from scripts.report.charts.svg import LIGHT, Chart, Form, Look
 from scripts.report.tables.formatting import percent
 
-_ROW_PX, _TITLE_PX = 34, 18
-_TITLE_LETTERS = 88  # in a line
+_ROW_PX = 30
+_LABEL_GAP_PX, _CHANGE_PX = 20, 74  # beside the names of metrics, and for the figures at the right
 _FARTHEST = 60.0  # percent: a larger change is drawn at the edge, with its figure beside it
-_STYLES: dict[Verdict, tuple[str, str]] = {  # colour role and marker
-    "regression": ("second", "D"),
-    "improvement": ("first", "s"),
-    "within threshold": ("text", "o"),
-    "inconclusive": ("text", "x"),
+_VERDICTS: tuple[tuple[Verdict, str, str], ...] = (  # with colour role and marker
+    ("regression", "second", "D"),
+    ("improvement", "first", "s"),
+    ("within threshold", "text", "o"),
+    ("inconclusive", "text", "x"),
+)
+_LOOKS: dict[Verdict, Look] = {
+    verdict: {"color": LIGHT[role], "marker": marker, "markersize": 7, "linestyle": ""}
+    for verdict, role, marker in _VERDICTS
 }
 
 
@@ -46,7 +50,7 @@ class PlotRow:
 def chart(title: str, found: Sequence[Effect]) -> Chart:
     """The metrics that have an interval, in the order of the table."""
     rows = [_row(effect, effect.interval) for effect in found if effect.interval is not None]
-    return Chart(make=_figure, data=(title, tuple(rows)))
+    return Chart(make=_figure, data=(title, tuple(rows)), form=svg.COMPACT)
 
 
 def _row(effect: Effect, interval: Interval) -> PlotRow:
@@ -62,41 +66,36 @@ def _row(effect: Effect, interval: Interval) -> PlotRow:
     )
 
 
-def _figure(title: str, rows: Sequence[PlotRow]) -> Figure:
-    lines = textwrap.wrap(title, _TITLE_LETTERS)
-    above_px = 40 + _TITLE_PX * len(lines)
-    height_px = above_px + 52 + _ROW_PX * max(1, len(rows))
-    figure = svg.figure(height_px)
-    figure.suptitle("\n".join(lines), x=0.02, y=1 - 12 / height_px, ha="left", va="top", fontsize=13, fontweight="bold")
-    axes = figure.subplots()
-    figure.subplots_adjust(left=0.2, right=0.9, top=1 - above_px / height_px, bottom=44 / height_px)
+def _figure(form: Form, title: str, rows: Sequence[PlotRow]) -> Figure:
+    marks = [heading.mark(verdict, look) for verdict, look in _LOOKS.items()]
+    head = Heading(
+        form=form, title=title, legend=[*marks, heading.area("threshold")],
+        notes=["Arrows show the good direction. Lines are intervals."],
+    )  # fmt: skip
+    height_px = _ROW_PX * max(1, len(rows))
+    figure = svg.figure(form, head.height_px + height_px + axis.TICKS_PX + axis.LABEL_PX)
+    head.draw(figure)
+    left_px = _LABEL_GAP_PX + max((svg.text_px(row.label) for row in rows), default=0)
+    axes = axis.panel(figure, head.height_px, height_px, left_px=left_px, right_px=_CHANGE_PX)
     reach = min(_FARTHEST, max([1.0, *(1.15 * abs(end) for row in rows for end in (row.low, row.estimate, row.high))]))
-    axes.set_xlim(-reach, reach)
+    axis.along(axes, -reach, reach, "change against the baseline, %", grid=True)
+    axis.rows(axes, [row.label for row in rows])
     for place, row in enumerate(rows):
         _draw_row(axes, place, row, reach)
     axes.axvline(0, color=LIGHT["text"], linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [row.label for row in rows])
-    axes.set_ylim(max(1, len(rows)) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.grid(visible=True, axis="x")
-    axes.set_xlabel("change against the baseline (%) with its interval; grey: within the threshold")
-    axes.tick_params(length=3)
-    for verdict, (role, marker) in _STYLES.items():
-        axes.plot([], [], color=LIGHT[role], marker=marker, linestyle="", label=verdict)
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.2, handlelength=1.2)
     return figure
 
 
 def _draw_row(axes: Axes, place: int, row: PlotRow, reach: float) -> None:
     left, right = row.threshold
-    axes.barh(place, right - left, left=left, height=0.55, color=LIGHT["grid"])
-    role, marker = _STYLES.get(row.verdict, ("text", "x"))
-    colour = LIGHT[role]
-    axes.text(1.02, place, row.change, transform=axes.get_yaxis_transform(), va="center", color=LIGHT["text"])
+    axes.barh(place, right - left, left=left, height=0.55, color=LIGHT["area"])
+    look = _LOOKS.get(row.verdict, _LOOKS["inconclusive"])
+    colour = look["color"]
+    axes.text(1.03, place, row.change, transform=axes.get_yaxis_transform(), va="center", color=LIGHT["text"])
     if abs(row.estimate) > reach:
         axes.plot(
             [math.copysign(reach * 0.97, row.estimate)], [place], color=colour, marker=">" if row.estimate > 0 else "<"
         )
         return
     axes.plot([max(row.low, -reach), min(row.high, reach)], [place, place], color=colour)
-    axes.plot([row.estimate], [place], color=colour, marker=marker, markersize=7)
+    axes.plot([row.estimate], [place], **look)

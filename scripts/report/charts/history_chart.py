@@ -5,24 +5,32 @@ Releases are in version order. A release without a figure has its place, too.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from scripts.analysis.metrics import Metric
 from scripts.config.matrix import Suite
 from scripts.inference.release_history import MetricHistory
-from scripts.report.charts import svg
-from scripts.report.charts.svg import LIGHT, Chart
+from scripts.report.charts import axis, heading, svg
+from scripts.report.charts.heading import Heading
+from scripts.report.charts.svg import LIGHT, Chart, Form, Look
 from scripts.report.tables import history_text
 
-_PANEL_PX, _HEAD_PX, _FOOT_PX = 132, 56, 84
-_NOTE_PX, _NOTES_IN_A_ROW = 13, 3
+_TITLE_PX, _PANEL_PX = 26, 110
 _MIB = 2**20
-_SMALLEST_SPAN = 0.1  # of the middle value: a shorter axis makes noise look like change
+_POINT: Look = {"color": LIGHT["first"], "marker": "o", "markersize": 4, "linewidth": 1}
+_UNRANKED = "not to be ranked"
+_HOLLOW: Look = _POINT | {"linestyle": "", "fillstyle": "none"}
+_CHANGE: Look = {"color": LIGHT["second"], "marker": "D", "markersize": 8, "linestyle": ""}
+_PUBLISHED: Look = {"color": LIGHT["users"], "marker": "*", "markersize": 10, "linestyle": ""}
+_JUMP: Look = {"color": LIGHT["edge"], "marker": "^", "markersize": 6, "linestyle": ""}
+_LIMIT: Look = {"color": LIGHT["edge"], "linewidth": 1, "linestyle": (0, (5, 3))}
+_NOTE: Look = {"color": LIGHT["edge"], "linewidth": 1.4, "linestyle": (0, (1, 2))}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,11 +50,17 @@ class Panel:
     """One metric."""
 
     title: str
-    unit: str
     points: tuple[Point, ...]
     changes: tuple[str, ...] = ()  # releases at which it changed
+    relative: bool = False  # to the first point, so that there is a scale of changes, too
     published: tuple[str, float] | None = None  # the release and the figure published for it
     limit: float | None = None  # the highest possible value, drawn as a line
+
+    @property
+    def values(self) -> list[float]:
+        """All that its scale has to show."""
+        ends = [end for point in self.points for end in (point.low, point.value, point.high)]
+        return [*ends, *([self.published[1]] if self.published else []), *([] if self.limit is None else [self.limit])]
 
 
 def panel(one: MetricHistory) -> Panel:
@@ -56,17 +70,13 @@ def panel(one: MetricHistory) -> Panel:
         Point(release=f.release, value=f.value / scale, low=f.low / scale, high=f.high / scale) for f in one.figures
     ]
     changed = tuple(change.release for change in one.changes)
-    return Panel(title=panel_title(one.metric), unit=shown_unit(one.metric), points=tuple(points), changes=changed)
+    return Panel(title=panel_title(one.metric), points=tuple(points), changes=changed, relative=points[0].value > 0)
 
 
 def panel_title(metric: Metric) -> str:
-    """The metric without its unit, with its good direction."""
-    return f"{metric.words} ({metric.direction})" if metric.direction else metric.words
-
-
-def shown_unit(metric: Metric) -> str:
-    """The unit on an axis."""
-    return {"bytes": "MiB", "ratio": ""}.get(metric.unit, metric.unit)
+    """The metric with its unit and its good direction, e.g. "overhead p50, ms, lower is better"."""
+    unit = "MiB" if metric.unit == "bytes" else metric.unit
+    return ", ".join(filter(None, [metric.words, unit, metric.direction]))
 
 
 def shown_scale(metric: Metric) -> float:
@@ -75,92 +85,105 @@ def shown_scale(metric: Metric) -> float:
 
 
 def over_releases(
-    suite: Suite, title: str, engine_name: str, flow: str, panels: Sequence[Panel], jumped: Collection[str] = ()
-) -> Chart:
+    suite: Suite, title: str, engine_name: str, flow: str, panels: Sequence[Panel], *, bars: str,
+    hollow: str = _UNRANKED, jumped: Collection[str] = (),
+) -> Chart:  # fmt: skip
     """Panels over all releases that have the engine, with unsupported releases and what else changed."""
     engine = suite.engine(engine_name)
     releases = [release for release in suite.releases if suite.has_engine(release, engine)]
     unsupported = {r.version: entry.outcome for r in releases if (entry := suite.why_unsupported(r, flow))}
-    return chart(title, [r.version for r in releases], panels, unsupported, history_text.behaviours(suite), jumped)
+    notes = history_text.behaviours(suite)
+    return chart(
+        title, [r.version for r in releases], panels, unsupported, notes, bars=bars, hollow=hollow, jumps=jumped
+    )
 
 
 def chart(
     title: str, releases: Sequence[str], panels: Sequence[Panel], unsupported: Mapping[str, str],
-    notes: Mapping[str, str], jumps: Collection[str] = (),
+    notes: Mapping[str, str], *, bars: str, hollow: str = _UNRANKED, jumps: Collection[str] = (),
 ) -> Chart:  # fmt: skip
     """Draw the panels under each other.
 
-    `unsupported`: outcomes, `notes`: what else changed, both by release. `jumps`: releases with other major versions of
-    packages that serve requests.
+    `unsupported`: outcomes, `notes`: what else changed, both by release. `bars`: what the points and their bars are.
+    `hollow`: what hollow points are. `jumps`: releases with other major versions of packages that serve requests.
     """
-    return Chart(make=_figure, data=(title, releases, tuple(panels), dict(unsupported), dict(notes), tuple(jumps)))
+    return Chart(
+        make=_figure,
+        data=(title, tuple(releases), tuple(panels), dict(unsupported), dict(notes), (bars, hollow), tuple(jumps)),
+    )
 
 
 def _figure(
-    title: str, releases: Sequence[str], panels: Sequence[Panel], unsupported: Mapping[str, str],
-    notes: Mapping[str, str], jumps: Collection[str],
+    form: Form, title: str, releases: Sequence[str], panels: Sequence[Panel], unsupported: Mapping[str, str],
+    notes: Mapping[str, str], words: tuple[str, str], jumps: Collection[str],
 ) -> Figure:  # fmt: skip
     places = {release: place for place, release in enumerate(releases)}
     shown = {release: text for release, text in notes.items() if release in places}
-    head_px = _HEAD_PX + _NOTE_PX * math.ceil(len(shown) / _NOTES_IN_A_ROW)
-    height_px = head_px + _PANEL_PX * len(panels) + _FOOT_PX
-    figure = svg.figure(height_px)
-    figure.suptitle(title, x=0.075, y=1 - 10 / height_px, ha="left", va="top", fontsize=13, fontweight="bold")
-    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    figure.subplots_adjust(
-        left=0.075, right=0.985, top=1 - head_px / height_px, bottom=_FOOT_PX / height_px, hspace=0.36
-    )
-    for axes, panel in zip(all_axes, panels, strict=True):
-        _panel(axes, panel, places, unsupported, shown)
-        jumped = [places[release] for release in releases if release in jumps]
-        axes.plot(
-            jumped, [0.0] * len(jumped), linestyle="", marker="^", markersize=5, color=LIGHT["edge"], clip_on=False,
-            transform=axes.get_xaxis_transform(),
+    jumped = [places[release] for release in releases if release in jumps]
+    below = [f"{release}: {text}." for release, text in shown.items()]
+    if relative := [panel for panel in panels if panel.relative]:
+        below = [f"Scale at the right: change against {relative[0].points[0].release}.", *below]
+    head = Heading(
+        form=form, title=title, notes=below,
+        legend=list(_legend(panels, words, jumps=bool(jumped), notes=bool(shown), unsupported=bool(unsupported))),
+    )  # fmt: skip
+    pitch_px = _TITLE_PX + _PANEL_PX + axis.RELEASES_PX
+    figure = svg.figure(form, head.height_px + pitch_px * len(panels))
+    head.draw(figure)
+    for number, panel in enumerate(panels):
+        axes = axis.panel(
+            figure, head.height_px + pitch_px * number + _TITLE_PX, _PANEL_PX,
+            right_px=axis.right_px(with_scale=bool(relative)),
         )  # fmt: skip
-    last = all_axes[-1]
-    last.set_xticks(range(len(releases)), list(releases), rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
-    last.set_xlim(-0.7, len(releases) - 0.3)
-    for number, (release, text) in enumerate(shown.items()):
-        row, column = divmod(number, _NOTES_IN_A_ROW)
-        at = (places[release] - 0.45, 0.86)
-        all_axes[0].annotate(f"{number + 1}", at, xycoords=("data", "axes fraction"), fontsize=8)
-        y = 1 - (34 + _NOTE_PX * row) / height_px
-        figure.text(0.075 + 0.305 * column, y, f"{number + 1}  {release}: {text}", fontsize=8, va="top")
+        axis.places(axes, releases)
+        _panel(axes, panel, places, unsupported, shown)
+        axes.plot(jumped, [0.0] * len(jumped), **_JUMP, clip_on=False, transform=axes.get_xaxis_transform())
     return figure
+
+
+def _legend(
+    panels: Sequence[Panel], words: tuple[str, str], *, jumps: bool, notes: bool, unsupported: bool
+) -> Iterator[Line2D | Patch]:
+    """What the picture has, and nothing else."""
+    points = [point for panel in panels for point in panel.points]
+    bars, hollow = words
+    yield heading.mark(bars, _POINT)
+    if not all(point.counts for point in points):
+        yield heading.mark(hollow, _HOLLOW)
+    if any(panel.changes for panel in panels):
+        yield heading.mark("changed beyond noise and threshold", _CHANGE)
+    if any(panel.published for panel in panels):
+        yield heading.mark("published figure", _PUBLISHED)
+    if any(panel.limit is not None for panel in panels):
+        yield heading.mark("highest possible", _LIMIT)
+    if jumps:
+        yield heading.mark("another major version of a package", _JUMP)
+    if notes:
+        yield heading.mark("promptflow changed, see below", _NOTE)
+    if unsupported:
+        yield heading.area("cannot serve the flow")
+    yield from heading.cut(panel.values for panel in panels)
 
 
 def _panel(
     axes: Axes, panel: Panel, places: Mapping[str, int], unsupported: Mapping[str, str], notes: Mapping[str, str]
 ) -> None:
     for release in notes:
-        axes.axvline(places[release] - 0.5, color=LIGHT["edge"], linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.axvline(places[release] - 0.5, **_NOTE)
     for release in unsupported:
-        axes.axvspan(places[release] - 0.5, places[release] + 0.5, color=LIGHT["grid"], linewidth=0)
+        axes.axvspan(places[release] - 0.5, places[release] + 0.5, color=LIGHT["area"], linewidth=0)
     if panel.limit is not None:
-        axes.axhline(panel.limit, color=LIGHT["edge"], linewidth=1, linestyle=(0, (5, 3)))
+        axes.axhline(panel.limit, **_LIMIT)
     _points(axes, [point for point in panel.points if point.counts], places, joined=True)
     _points(axes, [point for point in panel.points if not point.counts], places, joined=False)
     changed = [point for point in panel.points if point.release in panel.changes]
-    axes.plot(
-        [places[point.release] for point in changed], [point.value for point in changed],
-        linestyle="", marker="D", markersize=8, color=LIGHT["second"],
-    )  # fmt: skip
+    axes.plot([places[point.release] for point in changed], [point.value for point in changed], **_CHANGE)
     if panel.published is not None and panel.published[0] in places:
-        axes.plot([places[panel.published[0]]], [panel.published[1]], marker="*", markersize=10, color=LIGHT["users"])
-    _widen(axes)
-    axes.set_title(panel.title, loc="left", fontsize=10, y=1.0)
-    axes.set_ylabel(panel.unit)
-    axes.yaxis.set_label_coords(-0.055, 0.5)
-    axes.locator_params(axis="y", nbins=4)
-    axes.tick_params(length=3)
-
-
-def _widen(axes: Axes) -> None:
-    """Show at least a tenth of the middle value."""
-    low, high = axes.get_ylim()
-    missing = _SMALLEST_SPAN * abs(low + high) / 2 - (high - low)
-    if missing > 0:
-        axes.set_ylim(low - missing / 2, high + missing / 2)
+        axes.plot([places[panel.published[0]]], [panel.published[1]], **_PUBLISHED)
+    axis.scale(axes, panel.values)
+    axes.set_title(panel.title)
+    if panel.relative:
+        axis.percent_scale(axes, panel.points[0].value)
 
 
 def _points(axes: Axes, points: Sequence[Point], places: Mapping[str, int], *, joined: bool) -> None:

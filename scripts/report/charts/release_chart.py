@@ -23,6 +23,7 @@ from scripts.report.tables.published import Published
 _LIMITS = {"ceiling_use": 1.0}
 _P50, _P99 = 0, 7  # among locust's percentiles
 _FEWEST_RELEASES = 3
+_BARS = "median, bar from lowest to highest run"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +57,7 @@ def reported(suite: Suite, made: Sequence[Sequence[Cell]], reports: Mapping[str,
     if not panels:  # counts, which have a picture of their own
         return None
     title = f"{grouping.title(suite, requested)}, profile {requested.profile.name}"
-    chart = history_chart.over_releases(suite, title, requested.engine, requested.flow, panels)
+    chart = history_chart.over_releases(suite, title, requested.engine, requested.flow, panels, bars=_BARS)
     return Reported(name=f"releases-{requested.profile.name}-{requested.engine}-{requested.flow}", chart=chart)
 
 
@@ -73,7 +74,6 @@ def _panel(metric: Metric, good: Sequence[Cell], foremost: Cell, reports: Mappin
     ]  # fmt: skip
     return Panel(
         title=history_chart.panel_title(metric),
-        unit=history_chart.shown_unit(metric),
         points=tuple(points),
         published=_published(metric, foremost, reports),
         limit=_LIMITS.get(metric.name),

@@ -6,11 +6,13 @@ is what costs. Pure: same figure, same bytes.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import io
 import re
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +20,24 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-WIDTH_PX = 900  # of a picture on a page
+TEXT_PX, TITLE_PX = 12, 13  # of letters; nothing in a picture is smaller than its text
+LINE_PX = 16  # from one line of text to the next
+EDGE_PX = 8  # between text and the edge of a picture
+_LETTER = 0.57  # mean width of a letter of DejaVu Sans, of its size; a wide font, so others have room
+_BOLD_LETTER = 0.68
+_NARROW_NAME = "-narrow"
 _POINTS_PER_INCH = 72
 
 # Roles and their colours. Series: Okabe and Ito's palette, which colour-blind readers can distinguish; the
 # dark theme takes its lighter members. No value may occur twice in a theme.
 LIGHT = {
-    "text": "#1f2328", "background": "#ffffff", "grid": "#d8dee4", "edge": "#8c959f",
+    "text": "#1f2328", "background": "#ffffff", "grid": "#d8dee4", "area": "#c9d1d9", "edge": "#8c959f",
     "first": "#0072b2", "second": "#d55e00", "users": "#009e73",
     "level 0": "#f6f3f0", "level 1": "#fee3c8", "level 2": "#fdc690", "level 3": "#fb9b50", "level 4": "#c9510c",
     "level 5": "#8a2f02", "on light levels": "#1f2329", "on dark levels": "#fffffe",
 }  # fmt: skip
 DARK = {
-    "text": "#e6edf3", "background": "#0d1117", "grid": "#30363d", "edge": "#6e7681",
+    "text": "#e6edf3", "background": "#0d1117", "grid": "#30363d", "area": "#3d444d", "edge": "#6e7681",
     "first": "#56b4e9", "second": "#e69f00", "users": "#2fc49a",
     "level 0": "#161b22", "level 1": "#3a2413", "level 2": "#5f3813", "level 3": "#8a5012", "level 4": "#e08a2c",
     "level 5": "#ffc56e", "on light levels": "#e6edf4", "on dark levels": "#0d1116",
@@ -49,27 +56,37 @@ _STYLE: Any = {  # matplotlib's types want every key spelt out
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
+    "font.size": TEXT_PX,
+    "axes.titlesize": TEXT_PX,
+    "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # a given place spares matplotlib a layout pass
     "text.color": LIGHT["text"],
     "text.parse_math": False,  # a text from a record may hold dollars, and is no formula
-    "axes.labelcolor": LIGHT["text"],
     "axes.edgecolor": LIGHT["edge"],
     "axes.facecolor": LIGHT["background"],
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": LIGHT["grid"],
-    "xtick.color": LIGHT["edge"],
-    "ytick.color": LIGHT["edge"],
-    "xtick.labelcolor": LIGHT["text"],
-    "ytick.labelcolor": LIGHT["text"],
     "figure.facecolor": LIGHT["background"],
     "patch.facecolor": LIGHT["first"],  # by default the first of a cycle, which is looked up anew for every patch
     "legend.frameon": False,
     "lines.linewidth": 1.6,
 }
+
+Look = dict[str, Any]
+"""How something is plotted: matplotlib's arguments."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """How wide a picture is drawn and shown. Where it is shown smaller, its text is smaller by as much."""
+
+    width_px: int
+    shown_px: int  # on a page that has room
+
+
+WIDE = Form(width_px=900, shown_px=900)
+NARROW = Form(width_px=400, shown_px=600)  # in the place of a wide one, on pages of at most that width
+COMPACT = Form(width_px=400, shown_px=560)  # legible on every page
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,10 +101,21 @@ Files = dict[str, "bytes | Chart"]
 """What is derived, by path relative to results/; a chart stands for its picture in both themes, without suffix."""
 
 
-def figure(height_px: int) -> Figure:
-    """An empty figure at the width of a page; 72 points an inch, so that a point is a pixel."""
-    size = (WIDTH_PX / _POINTS_PER_INCH, height_px / _POINTS_PER_INCH)
+def figure(form: Form, height_px: int) -> Figure:
+    """An empty figure; 72 points an inch, so that a point is a pixel."""
+    size = (form.width_px / _POINTS_PER_INCH, height_px / _POINTS_PER_INCH)
     return Figure(figsize=size, dpi=_POINTS_PER_INCH)
+
+
+def lines(text: str, width_px: float, *, bold: bool = False) -> list[str]:
+    """The text broken into lines that are no wider."""
+    letter_px = TITLE_PX * _BOLD_LETTER if bold else TEXT_PX * _LETTER
+    return textwrap.wrap(text, int(width_px / letter_px))
+
+
+def text_px(text: str) -> float:
+    """About how wide the text is."""
+    return len(text) * TEXT_PX * _LETTER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,20 +123,27 @@ class Chart:
     """A picture that is not drawn yet: it can be handed to another process, and is known by what it is drawn from."""
 
     make: Callable[..., Figure]  # a function of a module
-    data: tuple[object, ...]  # its arguments: plain values, whose `repr` is all that decides the picture
+    data: tuple[object, ...]  # its arguments after the form: plain values, whose `repr` is all that decides the picture
+    form: Form = WIDE
 
     @property
     def digest(self) -> str:
-        """Of the data, of the code that draws, and of matplotlib's version."""
-        text = f"{_drawing_code()} {self.make.__module__}.{self.make.__qualname__} {self.data!r}"
+        """Of the data, of the form, of the code that draws, and of matplotlib's version."""
+        text = f"{_drawing_code()} {self.make.__module__}.{self.make.__qualname__} {self.form!r} {self.data!r}"
         return _digest(text.encode())
+
+
+def with_narrow(charts: Mapping[str, Chart]) -> Files:
+    """Each wide chart, and its narrow form beside it, by names without suffix."""
+    narrow = {f"{name}{_NARROW_NAME}": dataclasses.replace(chart, form=NARROW) for name, chart in charts.items()}
+    return {**charts, **narrow}
 
 
 def draw(chart: Chart) -> Picture:
     """Draw in the common style, in both themes; each picture is sealed with what it was drawn from."""
     with mpl.rc_context(_STYLE):
         out = io.StringIO()
-        chart.make(*chart.data).savefig(
+        chart.make(chart.form, *chart.data).savefig(
             out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
         )
     light = _small(out.getvalue().replace("'DejaVu Sans', sans-serif", "sans-serif")).rstrip() + "\n"

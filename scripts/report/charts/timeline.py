@@ -6,81 +6,73 @@ Pure: same timeline, same bytes.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scripts.records.schema import Second
-from scripts.report.charts import svg
-from scripts.report.charts.svg import LIGHT, Chart
+from scripts.report.charts import axis, heading, svg
+from scripts.report.charts.heading import Heading
+from scripts.report.charts.svg import LIGHT, Chart, Form, Look
 
-HEIGHT_PX = 640
+_LEGEND_PX = 20
+_PANELS = (  # title, room for a legend, height
+    ("Throughput, requests/s, higher is better", _LEGEND_PX, 100),
+    ("Response time of successes, ms, lower is better", _LEGEND_PX, 120),
+    ("Users", 0, 60),
+)
+_TITLE_PX = 26
+_PANELS_PX = sum(_TITLE_PX + legend_px + height_px + axis.TICKS_PX for _, legend_px, height_px in _PANELS)
+_FIRST: Look = {"color": LIGHT["first"]}
+_SECOND: Look = {"color": LIGHT["second"]}
+_USERS: Look = {"color": LIGHT["users"]}
+_IDEAL: Look = {"color": LIGHT["text"], "linewidth": 0.8, "linestyle": (0, (4, 3))}
+_STEADY: Look = {"color": LIGHT["edge"], "linewidth": 1.4, "linestyle": (0, (1, 2))}
 
 
 def chart(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Chart:
     """A run. `floor_ms` is the ideal time, below which no answer is possible; None where it is unknown."""
-    return Chart(make=_figure, data=(title, timeline, floor_ms, steady_from_s))
+    return Chart(make=_figure, data=(title, timeline, floor_ms, steady_from_s), form=svg.COMPACT)
 
 
-def _figure(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Figure:
-    figure = svg.figure(HEIGHT_PX)
-    figure.suptitle(title, x=0.075, y=0.98, ha="left", va="top", fontsize=13, fontweight="bold")
-    rates, times, users = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
-    figure.subplots_adjust(left=0.075, right=0.985, top=0.9, bottom=0.07, hspace=0.28)
+def _figure(
+    form: Form, title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None
+) -> Figure:
+    p50, p95 = ([_or_gap(getattr(row, name)) for row in timeline] for name in ("p50_ms", "p95_ms"))
+    times = [value for value in (*p50, *p95, _or_gap(floor_ms)) if not math.isnan(value)]
+    marks = [] if steady_from_s is None else [heading.mark("steady state from here", _STEADY)]
+    head = Heading(form=form, title=title, legend=[*marks, *heading.cut([times])])
+    figure = svg.figure(form, head.height_px + _PANELS_PX + axis.LABEL_PX)
+    head.draw(figure)
+    rates, response_times, users = panels = list(_panels(figure, head.height_px))
     seconds = [row.second for row in timeline]
-    _rates(rates, seconds, timeline)
-    _times(times, seconds, timeline, floor_ms)
-    users.plot(seconds, [row.users for row in timeline], color=LIGHT["users"])
-    _dress(users, "Users", "users")
-    users.set_ylim(bottom=0)
-    users.set_xlabel("seconds since the start")
-    users.set_xlim(0, max(seconds, default=0) + 1)
-    if steady_from_s is not None:
-        _mark_steady((rates, times, users), steady_from_s)
+    rates.plot(seconds, [row.requests for row in timeline], **_FIRST, label="all requests")
+    rates.plot(seconds, [row.failures for row in timeline], **_SECOND, label="failures")
+    axis.scale(rates, [0, *(row.requests for row in timeline)])
+    for label, values, look in (("p95", p95, _SECOND), ("p50", p50, _FIRST)):
+        response_times.plot(seconds, values, **look, marker=".", markevery=_lone(values), label=label)
+    if floor_ms is not None:
+        response_times.axhline(floor_ms, **_IDEAL, label="ideal time")
+    axis.scale(response_times, times)
+    users.plot(seconds, [row.users for row in timeline], **_USERS)
+    axis.scale(users, [0, *(row.users for row in timeline)])
+    for axes in panels:
+        axis.along(axes, 0, max(seconds, default=0) + 1, "seconds since the start" if axes is users else "")
+        if steady_from_s is not None:
+            axes.axvline(steady_from_s, **_STEADY)
+    for axes in (rates, response_times):  # above the panel, where no line can run
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, borderpad=0.2, handlelength=1.8)
     return figure
 
 
-def _rates(axes: Axes, seconds: list[int], timeline: list[Second]) -> None:
-    axes.plot(seconds, [row.requests for row in timeline], color=LIGHT["first"], label="all requests")
-    axes.plot(seconds, [row.failures for row in timeline], color=LIGHT["second"], label="failures")
-    axes.set_ylim(bottom=0)
-    _dress(axes, "Throughput", "requests/s")
-    _legend(axes)
-
-
-def _times(axes: Axes, seconds: list[int], timeline: list[Second], floor_ms: float | None) -> None:
-    p50, p95 = ([_or_gap(getattr(row, name)) for row in timeline] for name in ("p50_ms", "p95_ms"))
-    for label, values, colour in (("p95", p95, LIGHT["second"]), ("p50", p50, LIGHT["first"])):
-        axes.plot(seconds, values, color=colour, marker=".", markevery=_lone(values), label=label)
-    seen = [value for value in (*p50, *p95) if not math.isnan(value)]
-    if floor_ms is not None:
-        axes.axhline(floor_ms, color=LIGHT["text"], linewidth=0.8, linestyle=(0, (4, 3)), label="ideal time")
-        seen.append(floor_ms)
-    if seen:
-        low, high = min(seen), max(seen)
-        room = max((high - low) * 0.08, high * 0.01)
-        axes.set_ylim(0 if high > 2 * low else low - room, high + room)
-    _dress(axes, "Response time of successes", "ms")
-    _legend(axes)
-
-
-def _dress(axes: Axes, title: str, unit: str) -> None:
-    axes.set_title(title, loc="left", fontsize=10, y=1.0)  # a given y spares matplotlib a layout pass
-    axes.locator_params(axis="y", nbins=5, integer=True)
-    axes.set_ylabel(unit)
-    axes.yaxis.set_label_coords(-0.055, 0.5)
-    axes.tick_params(length=3)
-
-
-def _legend(axes: Axes) -> None:
-    """Above the panel, where no line can run."""
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=3, borderaxespad=0, handlelength=1.8)
-
-
-def _mark_steady(panels: tuple[Axes, ...], at_s: float) -> None:
-    for axes in panels:
-        axes.axvline(at_s, color=LIGHT["edge"], linewidth=0.8, linestyle=(0, (1, 2)))
-    panels[-1].annotate("steady state from here", (at_s, 0), xytext=(5, 5), textcoords="offset points", fontsize=8.5)
+def _panels(figure: Figure, top_px: int) -> Iterator[Axes]:
+    for title, legend_px, height_px in _PANELS:
+        top_px += _TITLE_PX + legend_px
+        axes = axis.panel(figure, top_px, height_px)
+        axes.set_title(title, pad=6 + legend_px)
+        yield axes
+        top_px += height_px + axis.TICKS_PX
 
 
 def _or_gap(value: float | None) -> float:

@@ -31,7 +31,7 @@ def render(
         "comparison.md.j2",
         title=title,
         written=written,
-        width=svg.WIDTH_PX,
+        width=svg.COMPACT.shown_px,
         summary=[line for one in judged for line in summary(one)],
         parts=[
             {

@@ -24,6 +24,7 @@ from scripts.report.tables.formatting import Markdown, code, filled, listed, pro
 from scripts.report.tables.published import Published
 
 PICTURES = ("history-", "releases-")  # how the files beside the page begin
+_BARS, _JOINED = "estimate with its 95 % interval", "joined by pairs that were loaded at once"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +71,7 @@ def render(
     parts = [_part(suite, group, reports) for group in groups]
     over_releases = [one for one in histories if not one.at_once]
     counted = counted_part.parts(suite, found, over_releases)
-    drawn: Files = {one.name: one.chart for one in counted}
+    drawn: dict[str, Chart] = {one.name: one.chart for one in counted}
     capacity = capacity_part.part(suite, found, searches)
     if capacity is not None and capacity.chart is not None:
         drawn[capacity_part.PICTURE] = capacity.chart
@@ -89,7 +90,7 @@ def render(
         histories=[_history(suite, one) for one in histories],
         directions=_directions(),
         trials=release_history.TRIALS,
-        width=svg.WIDTH_PX,
+        width=svg.WIDE.shown_px,
         published=[release for release in reports if release in releases],
         capabilities=support_matrix.table(suite, served, [run for cell in found for run in cell.runs]),
         unsupported=support_matrix.reasons(suite),
@@ -97,9 +98,9 @@ def render(
     )
     if over_releases:
         drawn[first_screen.HEAT_MAP] = first_screen.chart(suite, over_releases)
-    files: Files = drawn | {_chart(one): _picture(suite, one) for one in histories}
-    files |= {s.chart.name: s.chart.chart for part in parts for s in part.sections if s.chart is not None}
-    return {"README.md": page, **files}
+    drawn |= {_chart(one): _picture(suite, one) for one in histories}
+    drawn |= {s.chart.name: s.chart.chart for part in parts for s in part.sections if s.chart is not None}
+    return {"README.md": page, **svg.with_narrow(drawn)}
 
 
 def _history(suite: Suite, one: ReleaseHistory) -> dict[str, object]:
@@ -136,7 +137,9 @@ def _chart(one: ReleaseHistory) -> str:
 def _picture(suite: Suite, one: ReleaseHistory) -> Chart:
     panels = [_joined_hollow(history_chart.panel(metric), one) for metric in one.metrics]
     title = history_text.title(suite, one)
-    return history_chart.over_releases(suite, title, one.engine, one.flow, panels, one.jumps)
+    return history_chart.over_releases(
+        suite, title, one.engine, one.flow, panels, bars=_BARS, hollow=_JOINED, jumped=one.jumps
+    )
 
 
 def _joined_hollow(panel: Panel, history: ReleaseHistory) -> Panel:

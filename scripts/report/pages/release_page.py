@@ -93,7 +93,7 @@ def render(
         following=_neighbour(release, cells, 1, suite.python),
         parts=[_part(suite, group) for group in profiles],
         machines=notes.machines(shown),
-        width=svg.WIDTH_PX,
+        width=svg.COMPACT.shown_px,
         published=report,
         comparisons=_comparisons(report, shown) if report else [],
         findings=_findings(report, shown) if report else [],

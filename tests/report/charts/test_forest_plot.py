@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import warnings
-import xml.etree.ElementTree as ET
 
 import pytest
 
@@ -15,8 +13,7 @@ from scripts.inference.comparison import Effect, Verdict
 from scripts.inference.intervals import Interval
 from scripts.report.charts import forest_plot, svg
 from scripts.report.charts.svg import Picture
-
-SVG = "{http://www.w3.org/2000/svg}"
+from tests.report.charts.reading import Drawn
 
 
 def effect(metric: Metric, percent: float | None, half: float = 0.01, verdict: Verdict = "within threshold") -> Effect:
@@ -52,12 +49,12 @@ def label(one: Effect) -> str:
 
 def texts(picture: Picture) -> list[str]:
     """All words in a picture."""
-    return ["".join(element.itertext()).strip() for element in ET.fromstring(picture.light).iter(f"{SVG}text")]  # noqa: S314
+    return Drawn(picture.light).words
 
 
 def height(picture: Picture) -> float:
     """Of the picture, in pixels."""
-    return float(ET.fromstring(picture.light).attrib["height"].removesuffix("pt"))  # noqa: S314
+    return Drawn(picture.light).height
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +115,7 @@ def test_nothing_to_show_is_still_a_picture(shown: list[Effect]) -> None:
 def test_threshold_is_drawn_to_scale() -> None:
     """The grey bar reaches as far as a change of the threshold does, to either side: log ratios are not symmetric."""
     wide = dataclasses.replace(effect(COMPARED[0], 55), threshold=math.log(1.5))
-    light = svg.draw(forest_plot.chart("t", [wide])).light
-    (grey,) = re.findall(rf"\.(c\d+){{fill: {svg.LIGHT['grid']}}}", light.decode())
-    (bar,) = [path for path in ET.fromstring(light).iter(f"{SVG}path") if path.get("class") == grey]  # noqa: S314
-    numbers = [float(word) for word in bar.attrib["d"].replace("z", "").split() if word not in "MLHV"]
-    left, right = min(numbers[::2]), max(numbers[::2])
-    middle = 0.55 * svg.WIDTH_PX  # of axes from 0.2 to 0.9
-    assert (right - middle) / (middle - left) == pytest.approx(50 / (100 / 3), rel=0.01)
+    picture = Drawn(svg.draw(forest_plot.chart("t", [wide])).light)
+    _, bar = sorted(picture.areas("area"), key=lambda box: box.top)  # below the legend's
+    (zero,) = [text.x for text in picture.texts if text.words == "0"]
+    assert (bar.right - zero) / (zero - bar.left) == pytest.approx(50 / (100 / 3), rel=0.01)

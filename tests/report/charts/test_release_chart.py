@@ -39,7 +39,7 @@ def test_picture() -> None:
     assert picture is not None
     assert picture.name == "releases-report-fastapi-static_async"
     light = svg.draw(picture.chart).light.decode()
-    for title in ("throughput (higher is better)", "ceiling use", "response time p99 (lower is better)"):
+    for title in ("throughput, rps, higher is better", "ceiling use, ratio", "response time p99, ms, lower is better"):
         assert f">{title}<" in light
 
 

@@ -9,14 +9,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from scripts.report.charts import heat_map, svg
-from scripts.report.charts.svg import Picture
+from scripts.report.charts.svg import Form, Picture
 
 WORDS = 'two  spaces, a style="x", id="y", 1.23456 and a\nsecond line'
 
 
-def drawn() -> Figure:
+def drawn(form: Form) -> Figure:
     """Points, a line, and words that look like markup."""
-    figure = svg.figure(200)
+    figure = svg.figure(form, 200)
     axes = figure.subplots()
     axes.plot([0, 1, 2], [0.123456, 1.123456, 2.123456], marker="o", color=svg.LIGHT["first"])
     axes.set_title(WORDS)
@@ -72,10 +72,10 @@ def test_same_figure_same_bytes(picture: Picture) -> None:
 
 
 def test_a_picture_is_known_by_what_it_was_drawn_from(picture: Picture) -> None:
-    """It is current for its own chart, in both themes, and for no chart with other data."""
-    other = svg.Chart(make=drawn, data=("other",))
+    """It is current for its own chart, in both themes, and for no chart with other data or of another form."""
+    others = svg.Chart(make=drawn, data=("other",)), svg.Chart(make=drawn, data=(), form=svg.NARROW)
     assert [svg.is_current(theme, DRAWN) for theme in (picture.light, picture.dark)] == [True, True]
-    assert not svg.is_current(picture.light, other)
+    assert not any(svg.is_current(picture.light, other) for other in others)
 
 
 @pytest.mark.parametrize("altered", [b"", b"<svg/>", b"<!-- drawn from 0, content 0 -->\n"])

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import xml.etree.ElementTree as ET
 
 import pytest
 
 from scripts.report.charts import svg, timeline
 from tests.fakes import synthetic_runs
-
-SVG = "{http://www.w3.org/2000/svg}"
+from tests.report.charts.reading import Drawn
 
 
 def texts(picture: bytes) -> list[str]:
     """All words in a picture."""
-    return ["".join(element.itertext()).strip() for element in ET.fromstring(picture).iter(f"{SVG}text")]  # noqa: S314
+    return Drawn(picture).words
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +30,9 @@ def test_same_timeline_gives_the_same_bytes(picture: svg.Picture) -> None:
 def test_panels_are_named_with_their_units(picture: svg.Picture) -> None:
     """Title, panels, axes, units and series can all be read as text."""
     expected = {
-        "A title", "Throughput", "requests/s", "all requests", "failures", "Response time of successes", "ms", "p50",
-        "p95", "ideal time", "Users", "users", "seconds since the start", "steady state from here",
+        "A title", "Throughput, requests/s, higher is better", "all requests", "failures",
+        "Response time of successes, ms, lower is better", "p50", "p95", "ideal time", "Users",
+        "seconds since the start", "steady state from here",
     }  # fmt: skip
     assert expected <= set(texts(picture.light))
 
@@ -63,7 +62,7 @@ def test_gaps_and_nothing_at_all_can_be_drawn() -> None:
         svg.draw(timeline.chart("A title", found, 1250.0, 9.4)).light.count(b"<use") for found in (rows, alone)
     )
     assert one > none
-    assert "Throughput" in texts(svg.draw(timeline.chart("A title", [], None, None)).light)
+    assert "Users" in texts(svg.draw(timeline.chart("A title", [], None, None)).light)
 
 
 def test_picture_is_small_and_names_no_date(picture: svg.Picture) -> None:

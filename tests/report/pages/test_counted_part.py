@@ -76,4 +76,4 @@ def test_picture(history: ReleaseHistory) -> None:
     cells = [cell(*one) for one in zip(RELEASES, (1000.0, 1000.0, 1200.0, 1200.0), strict=True)]
     (part,) = counted_part.parts(SUITE, cells, [history])
     picture = svg.draw(part.chart).light.decode()
-    assert all(text in picture for text in ("instructions per request", "CPU per request", "100%", "1.12.0"))
+    assert all(text in picture for text in ("instructions per request", "CPU per request", "100 %", "1.12.0"))

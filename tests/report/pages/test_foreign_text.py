@@ -26,7 +26,7 @@ from scripts.inference.paired_rounds import PairedRounds
 from scripts.records import storage
 from scripts.records.schema import RunRecord
 from scripts.report.charts import svg
-from scripts.report.charts.svg import Chart
+from scripts.report.charts.svg import Chart, Form
 from scripts.report.pages import (
     attribution,
     bisection_page,
@@ -254,9 +254,9 @@ def test_a_new_template_needs_no_care() -> None:
     assert "| **c** |" in " ".join(page.split())
 
 
-def drawn(words: str) -> Any:  # noqa: ANN401 - matplotlib has no types
+def drawn(form: Form, words: str) -> Any:  # noqa: ANN401 - matplotlib has no types
     """A picture with these words as its title."""
-    figure = svg.figure(100)
+    figure = svg.figure(form, 100)
     figure.suptitle(words)
     return figure
 

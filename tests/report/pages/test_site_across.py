@@ -44,7 +44,8 @@ def test_a_campaign_over_releases_is_shown_release_by_release(tmp_path: Path) ->
     for one in synthetic_runs.campaign(("1.11.0", "1.12.0", "1.13.0"), 4, profile="report"):
         synthetic_runs.write(tmp_path, one.record)
     found = derive(tmp_path)
-    assert {"history-fastapi-static_async.svg", "history-fastapi-static_async-dark.svg"} <= found.keys()
+    picture = "history-fastapi-static_async"
+    assert {f"{picture}{form}{theme}.svg" for form in ("", "-narrow") for theme in ("", "-dark")} <= found.keys()
     page = found["README.md"]
     assert "### FastApi + Async Function Nodes, release by release" in page
     assert "no change beyond noise" in page
@@ -65,6 +66,23 @@ def test_report_runs_of_three_releases_make_a_picture(tmp_path: Path) -> None:
     found = derive(tmp_path)
     assert "releases-report-fastapi-static_async-dark.svg" in found
     assert 'src="releases-report-fastapi-static_async.svg"' in found["README.md"]
+    assert 'media="(max-width: 600px)" srcset="releases-report-fastapi-static_async-narrow.svg"' in found["README.md"]
+
+
+def test_pages_show_every_picture_and_no_other(tmp_path: Path) -> None:
+    """Each picture, in each form and theme, is named by the page beside it, and each that a page names is there."""
+    made = [one.record for one in synthetic_runs.campaign(("1.11.0", "1.12.0", "1.13.0"), 4, profile="report")]
+    made += [synthetic_runs.record(release=one, number=50 + n) for n, one in enumerate(("1.11.0", "1.12.0", "1.18.5"))]
+    for one in made:
+        synthetic_runs.write(tmp_path, one)
+    found = derive(tmp_path)
+    shown = {
+        f"{page.rpartition('/')[0]}/{name}".lstrip("/")
+        for page, text in found.items() if page.endswith(".md")
+        for name in re.findall(r'(?:srcset|src)="([^"]+)"', text)
+    }  # fmt: skip
+    assert shown == {name for name in found if name.endswith(".svg")}
+    assert {name.split("/")[0].split("-")[0] for name in shown} == {"comparisons", "history", "v1.18.5"}
 
 
 def test_release_that_came_later_is_part_of_the_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
