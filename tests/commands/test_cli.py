@@ -189,7 +189,7 @@ def test_shell_sees_that_the_reader_went_away(arguments: str) -> None:
     [
         ([*TARGET, "--profil", "smoke"], "unrecognized arguments: --profil smoke; did you mean '--profile'?"),
         ([*TARGET, "--round=3"], "did you mean '--rounds'?"),
-        ([*TARGET, "--xyz"], "known: --help, --profile"),
+        ([*TARGET, "--xyz"], "known: --help, --quiet, --verbose, --profile"),
         ([*TARGET, "--rounds", "three"], "argument --rounds: invalid int value: 'three'"),
         ([*TARGET, "--dry-run", "--install-only"], "not allowed with argument --dry-run"),
         (["--release", "1.12.0"], "name --release and --engine, or --mock"),

@@ -85,7 +85,7 @@ def test_every_flow_is_recorded(session: tuple[str, Path, str]) -> None:
         reason for reason in reasons if "event loop was late" not in reason and "waited for a core" not in reason
     ] == []
     assert "| POST   | /score" in output
-    assert "recorded in " in output
+    assert "requests" in output
 
 
 def test_what_ran_is_read_back(session: tuple[str, Path, str]) -> None:
