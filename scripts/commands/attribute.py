@@ -11,12 +11,13 @@ from datetime import date
 
 from scripts.campaign import request, runner
 from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
-from scripts.commands import campaign_options, cli
+from scripts.commands import campaign_options, cli, output
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK
 from scripts.environments import candidates, virtualenvs
 from scripts.host.process import RealSystem, terminate_as_exception
-from scripts.report.pages import attribution
+from scripts.report import documents
+from scripts.report.pages import attribution, comparison_page
 
 
 def main(argv: list[str]) -> int:
@@ -35,11 +36,14 @@ def main(argv: list[str]) -> int:
         request.require_sequential(requested)
     rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=args.budget)
     if args.dry_run:
-        print(request.describe(requested, rule))
+        output.show_plan(request.plan_of(requested, rule), as_json=args.json)
         return EXIT_OK
+    cli.say(request.describe(requested, rule))
     result = runner.measure(requested, rule, campaign_options.options(args), system)
-    print(request.page(suite, requested, result))
-    print(attribution.render(result.paired, result.floors))
+    page = "\n".join([request.page(suite, requested, result), attribution.render(result.paired, result.floors)])
+    answer = attribution.answer(result.paired, result.floors) or comparison_page.answer(result.judged)
+    document = documents.attributed(answer, request.title(requested), result.paired, result.judged, result.floors)
+    output.show(page.rstrip("\n"), document, as_json=args.json)
     runner.require_whole(requested, result)
     return EXIT_OK
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from scripts.analysis import run_reader
-from scripts.commands import cli
+from scripts.commands import cli, output
 from scripts.config import matrix_file, plan
 from scripts.config.errors import InvalidMeasurementError, SuiteError, UsageError
 from scripts.config.load_profiles import CAPACITY, Capacity
@@ -25,6 +25,7 @@ from scripts.inference.capacity_search import ObjectiveVerdict, Trial
 from scripts.measure import session
 from scripts.measure.run import RunContext
 from scripts.measure.session import Options, Prepare
+from scripts.report import documents
 from scripts.report.pages import capacity_page
 from scripts.report.pages.capacity_page import CapacitySearch, Tried
 
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> int:
     )
     settings = _settings(suite, args)
     if args.dry_run:
-        print(_describe(chosen, settings))
+        output.show_plan(documents.planned(_describe(chosen, settings), _most_s(chosen, settings)), as_json=args.json)
         return 0
     terminate_as_exception()
     system, progress = RealSystem(), Progress(time.monotonic)
@@ -62,8 +63,11 @@ def main(argv: list[str]) -> int:
         session.prepare_only(suite, chosen.runs[0], system, progress)
         return 0
     options = Options(results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet))
+    cli.say(_time(chosen, settings))
     searches = make(suite, chosen, settings, options, system, progress, session.prepare)
-    print(capacity_page.of_session(suite, settings, [completed.search for completed in searches], _command(args)))
+    found = [completed.search for completed in searches]
+    page = capacity_page.of_session(suite, settings, found, _command(args))
+    output.show(page, documents.capacity(capacity_page.answer(found), settings, found), as_json=args.json)
     return _verdict(searches)
 
 
@@ -76,6 +80,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )  # fmt: skip
     cli.add_flow_options(parser)
     cli.add_session_options(parser)
+    cli.add_json_option(parser)
     return parser.parse_args(argv)
 
 
@@ -114,6 +119,9 @@ def _search(context: RunContext, spec: RunSpec, settings: Capacity) -> Completed
     errors: list[SuiteError] = []
 
     def attempt(trial: Trial) -> ObjectiveVerdict:
+        most = capacity_search.most_runs(settings)
+        left_s = (most - trial.number + 1) * _run_s(spec)
+        context.progress.head(f"{spec.flow}: run {trial.number} of at most {most}", left_s)
         load = dataclasses.replace(spec, profile=spec.profile.at(trial.users), round=trial.number)
         done = session.one(context, load, f"[{trial.phase} {trial.number}, {trial.users} users]")
         if done.error is not None:
@@ -152,17 +160,34 @@ def _describe(chosen: Plan, settings: Capacity) -> str:
     spec = chosen.runs[0]
     loads = list(itertools.islice(capacity_search.steps_up(settings), _SHOWN_LOADS))
     growing = ", ".join(map(str, loads)) + (f", ... {settings.max_users}" if loads[-1] < settings.max_users else "")
-    runs = capacity_search.most_runs(settings) * len(chosen.runs)
-    run_s = spec.expected_s + spec.profile.drain_s
     return "\n".join(
         [
             f"capacity of promptflow {spec.release}, {spec.engine} engine: {', '.join(s.flow for s in chosen.runs)}",
             f"objective: {capacity_page.objective(settings)}",
             f"users: {growing}, until a load misses it; then loads between, to within {settings.precision * 100:g} %",
             f"confirmed by {settings.confirm_runs} more runs, or by as many at a lower load",
-            f"at most {runs} runs in {runs * run_s / 60:.0f} minutes, and the virtualenv if it is not built",
+            _time(chosen, settings),
         ]
     )
+
+
+def _time(chosen: Plan, settings: Capacity) -> str:
+    minutes = _most_s(chosen, settings) / 60
+    return (
+        f"at most {_most_runs(chosen, settings)} runs in {minutes:.0f} minutes, and the virtualenv if it is not built"
+    )
+
+
+def _most_s(chosen: Plan, settings: Capacity) -> float:
+    return _most_runs(chosen, settings) * _run_s(chosen.runs[0])
+
+
+def _most_runs(chosen: Plan, settings: Capacity) -> int:
+    return capacity_search.most_runs(settings) * len(chosen.runs)
+
+
+def _run_s(spec: RunSpec) -> float:
+    return spec.expected_s + spec.profile.drain_s
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -158,6 +158,7 @@ def add_campaign_options(parser: Parser, *, at_once: bool = False, profile_of_me
         help="print the plan and its time, and measure nothing; the wheels and the lock of a candidate are still made",
     )  # fmt: skip
     add_output_options(parser)
+    add_json_option(parser)
 
 
 def add_python_option(parser: Parser, *, shown: bool = True) -> None:

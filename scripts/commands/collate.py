@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     with cores.spread() as spread:
         derived = site.derive(results, matrix_file.load(), spread)
     for one in derived.skipped:
-        print(f"skipped {one.path}: {one.reason}")
+        cli.say(f"skipped {one.path}: {one.reason}")
     files = derived.files | (_glossary(results) if results == ROOT / "results" else {})
     removed = leftovers(results, files)
     for name in (*removed, *files):
@@ -36,12 +36,13 @@ def main(argv: list[str]) -> int:
         return EXIT_OK
     for name in removed:
         (results / name).unlink()
-        print(f"removed {name}")
-    for name, content in files.items():
-        if _current(results / name) != content:
-            _write(results / name, content)
-            print(f"wrote {name}")
+        cli.say(f"removed {name}")
+    outdated = [name for name, content in files.items() if _current(results / name) != content]
+    for name in outdated:
+        _write(results / name, files[name])
+        cli.say(f"wrote {name}")
     _remove_empty(results)
+    print(f"{len(files)} derived files: {len(outdated)} written, {len(removed)} removed, the others are up to date")
     return EXIT_OK
 
 

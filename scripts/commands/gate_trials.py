@@ -7,13 +7,14 @@ results/gate-trials.md.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from scripts.campaign import counted_gate, gate_rule, request, runner
 from scripts.campaign.request import Selection
-from scripts.commands import campaign_options, cli
+from scripts.commands import campaign_options, cli, output
 from scripts.commands.gate import BUDGET_S
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, NothingMeasuredError
@@ -26,6 +27,7 @@ from scripts.host.progress import Progress
 from scripts.inference import gate_defaults
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure import session
+from scripts.report import documents
 from scripts.report.pages import comparison_page, gate_trials_page
 from scripts.report.pages.gate_trials_page import Row
 from scripts.report.tables import gate_text
@@ -55,8 +57,9 @@ def main(argv: list[str]) -> int:
     baseline = request.resolved(suite, RELEASE, system)
     chosen = [one for one in CANDIDATES if not args.only or one.name in args.only]
     if args.dry_run:
-        print(_describe(chosen))
+        output.show_plan(documents.planned(_describe(chosen), _most_s(chosen)), as_json=args.json)
         return EXIT_OK
+    cli.say(_describe(chosen))
     bench = _Bench(
         suite=suite, baseline=baseline, arms=_built(suite, baseline, chosen, system),
         options=campaign_options.options(args), system=system,
@@ -67,9 +70,9 @@ def main(argv: list[str]) -> int:
     for number, candidate in _order(chosen):
         if system.monotonic() > ends:
             break
-        print(f"trial {number + 1} of {candidate.trials}: {candidate.name}", flush=True)
+        cli.say(f"trial {number + 1} of {candidate.trials}: {candidate.name}")
         trial, rounds = _trial(bench, candidate, number)
-        print(f"{candidate.name}: {trial.result}, {trial.minutes:.1f} minutes", flush=True)
+        cli.say(f"{candidate.name}: {trial.result}, {trial.minutes:.1f} minutes")
         trials.append(trial)
         measured += rounds
     return _write(args, chosen, trials, measured)
@@ -121,15 +124,18 @@ def _write(args: argparse.Namespace, chosen: list[Candidate], trials: list[Trial
     """Write the page, and print it."""
     if not measured:
         raise NothingMeasuredError("no trial was made", then="repeat this command with more time: --budget 1h")
+    rows = [_row(one, [trial for trial in trials if trial.candidate == one]) for one in chosen]
     page = gate_trials_page.render(
-        [_row(one, [trial for trial in trials if trial.candidate == one]) for one in chosen],
+        rows,
         release=RELEASE,
         scenario=f"{ENGINE} {FLOW}",
         about=comparison_page.about(measured[-1]),
         simulated=gate_simulation.tables(),
     )
     (args.results / "gate-trials.md").write_bytes(page)
-    print(page.decode())
+    answer = gate_trials_page.answer(rows)
+    document = documents.document("gate-trials", answer, candidates=[dataclasses.asdict(row) for row in rows])
+    output.show(page.decode(), document, as_json=args.json)
     return EXIT_OK
 
 
@@ -154,10 +160,14 @@ def _row(candidate: Candidate, trials: list[Trial]) -> Row:
 
 def _describe(chosen: list[Candidate]) -> str:
     lines = [f"{one.trials} trials: {one.name}, {one.what}" for one in chosen]
+    hours = _most_s(chosen) / 3600
+    return "\n".join([*lines, f"about {hours:.1f} hours at most; --budget stops earlier, and a repetition goes on"])
+
+
+def _most_s(chosen: list[Candidate]) -> float:
     counts = sum(one.trials for one in chosen if one.counts_only)
     gates = sum(one.trials for one in chosen) - counts
-    hours = (gates * (BUDGET_S + 90) + counts * 90) / 3600
-    return "\n".join([*lines, f"about {hours:.1f} hours at most; --budget stops earlier, and a repetition goes on"])
+    return gates * (BUDGET_S + 90) + counts * 90
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -171,4 +181,5 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--budget", type=cli.duration_s, metavar="TIME", help="begin no trial after this time, e.g. 1h")
     parser.add_argument("--dry-run", action="store_true", help="print the trials and their time, and measure nothing")
     cli.add_output_options(parser)
+    cli.add_json_option(parser)
     return parser.parse_args(argv)

@@ -135,6 +135,31 @@ def test_log_levels(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(
+    ("options", "said"), [((), ""), (("--verbose",), "INFO: running true --why\nINFO: starting x: true\n")]
+)
+def test_verbose_names_the_commands(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    """--verbose says on standard error each command that is started, of any verb, and nothing else says it."""
+    script = f"""
+from pathlib import Path
+from scripts.commands import cli
+from scripts.host.process import RealSystem
+
+def main(argv):
+    cli.parser("any", "x").parse_args(argv)
+    RealSystem().run(["true", "--why"], env={{}}, cwd=Path("."), timeout_s=30)
+    RealSystem().start("x", ["true"], env={{}}, cwd=Path("."), log=Path({str(tmp_path / "log")!r})).stop(5)
+    return 0
+
+cli.run(main)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *options], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
+    )
+    assert (ended.stdout, ended.stderr) == ("", said)
+
+
+@pytest.mark.process
 def test_reader_that_goes_away() -> None:
     """Output into a reader that has gone, as with `| head`, ends quietly."""
     script = "from scripts.commands import cli\ncli.run(lambda _: [print('x' * 100) for _ in range(100000)] and 0)"
@@ -172,7 +197,7 @@ BENCH = "-m scripts bench --release 1.12.0 --engine fastapi"
         "-m scripts collate --check",
         f"{BENCH} --dry-run",
         f"{BENCH} --rounds 0 2>&1",
-        f"-c {shlex.quote(PROGRESS)}",
+        f"-c {shlex.quote(PROGRESS)} 2>&1",
     ],
     ids=["status", "help", "collate", "dry-run", "error", "progress"],
 )

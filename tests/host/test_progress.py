@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterator
 
 import pytest
 from rich.console import Console
@@ -34,14 +33,6 @@ def clock() -> Clock:
 def out() -> io.StringIO:
     """What was printed."""
     return io.StringIO()
-
-
-@pytest.fixture
-def level() -> Iterator[Callable[[int], None]]:
-    """Sets how much is said, for this test."""
-    logger = logging.getLogger("scripts")
-    yield logger.setLevel
-    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture
@@ -139,9 +130,9 @@ def test_one_line_a_run(progress: Progress, clock: Clock, out: io.StringIO) -> N
     assert out.getvalue() == "[1/2] 1.12.0 fastapi static_async  60.0 s  2900 requests\n"
 
 
-def test_verbose_run(clock: Clock, out: io.StringIO, level: Callable[[int], None]) -> None:
+def test_verbose_run(clock: Clock, out: io.StringIO) -> None:
     """At log level INFO the steps of a run and its details are lines of their own, also on a terminal."""
-    level(logging.INFO)
+    logging.getLogger("scripts").setLevel(logging.INFO)
     progress = Progress(clock, Console(file=out, force_terminal=True, width=80, color_system=None))
     progress.run("[1/1] 1.12.0")
     progress.phase("load")
@@ -154,10 +145,10 @@ def test_verbose_run(clock: Clock, out: io.StringIO, level: Callable[[int], None
     ]  # fmt: skip
 
 
-def test_quiet(clock: Clock, capsys: pytest.CaptureFixture[str], level: Callable[[int], None]) -> None:
+def test_quiet(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     """At log level ERROR nothing is printed; above it, everything goes to standard error."""
     for wanted, lines in ((logging.ERROR, 0), (logging.NOTSET, 2)):
-        level(wanted)
+        logging.getLogger("scripts").setLevel(wanted)
         progress = Progress(clock)
         progress.head("round 1 of 8", 60.0)
         progress.note("busy")

@@ -15,17 +15,38 @@ from scripts.report.tables import markdown
 from scripts.report.tables.formatting import DASH, Markdown, percent
 
 OLDER_LOCK, NEWER_LOCK, NEWER_RELEASE = BASELINE, 2, 3
+_HEADLINE = "cpu_per_request_ms"
 _HEADERS = ("Metric", "Dependencies", "promptflow", "Together")
 
 
-def table(paired: PairedRounds, floors: Floors) -> Markdown:
-    """One row a metric: the paired change by dependencies alone, by promptflow alone, and by both, with intervals."""
-    shares = [
+def shares(paired: PairedRounds, floors: Floors) -> list[tuple[Effect, Effect, Effect]]:
+    """Of each metric the paired change by dependencies alone, by promptflow alone, and by both."""
+    found = (
         effects(paired, NEWER_LOCK, floors),
         effects(paired, NEWER_RELEASE, floors, baseline=NEWER_LOCK),
         effects(paired, NEWER_RELEASE, floors),
-    ]
-    rows = [[row[0].metric.short_title, *map(_change, row)] for row in zip(*shares, strict=True)]
+    )
+    return list(zip(*found, strict=True))
+
+
+def divided(found: Sequence[PairedRounds]) -> list[PairedRounds]:
+    """The series that have all three arms."""
+    return [one for one in found if one.rounds and NEWER_RELEASE in one.arms]
+
+
+def answer(found: Sequence[PairedRounds], floors: Floors) -> str:
+    """How the change of CPU time divides, of each series that has all three arms; empty without one."""
+    return "; ".join(
+        f"{one.engine} {one.flow}, {row[0].metric.words}: dependencies {_change(row[0])}, promptflow {_change(row[1])}"
+        for one in divided(found)
+        for row in shares(one, floors)
+        if row[0].metric.name == _HEADLINE
+    )
+
+
+def table(paired: PairedRounds, floors: Floors) -> Markdown:
+    """One row a metric, with intervals."""
+    rows = [[row[0].metric.short_title, *map(_change, row)] for row in shares(paired, floors)]
     return markdown.markdown(_HEADERS, rows)
 
 
@@ -37,8 +58,7 @@ def render(found: Sequence[PairedRounds], floors: Floors) -> str:
             f"{one.label(BASELINE)} to {one.label(NEWER_RELEASE)}",
             "table": table(one, floors),
         }
-        for one in found
-        if one.rounds and NEWER_RELEASE in one.arms
+        for one in divided(found)
     ]
     return templates.text("attribution.md.j2", parts=parts, level=f"{LEVEL:.0%}".replace("%", " %"))
 

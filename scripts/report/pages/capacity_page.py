@@ -87,6 +87,28 @@ def progress_line(tried: Tried) -> str:
     return f"{tried.trial.users} users, objective met: {rps} rps, overhead p99 {overhead} ms"
 
 
+def throughput_rps(search: CapacitySearch) -> float | None:
+    """The median over the confirming runs; None where no load was confirmed."""
+    return statistics.median(_figures(_confirming(search), "steady_throughput_rps")) if search.found.users else None
+
+
+def answer(searches: Sequence[CapacitySearch]) -> str:
+    """The figure of each scenario."""
+    return "; ".join(f"{search.tried[0].run.record.requested.flow}: {_found(search)}" for search in searches)
+
+
+def _found(search: CapacitySearch) -> str:
+    rps = throughput_rps(search)
+    if rps is None:
+        return "no load was found that meets the objective"
+    least = "" if search.found.is_ceiling else "at least "
+    return f"{least}{significant(rps)} requests per second, with {search.found.users} users"
+
+
+def _confirming(search: CapacitySearch) -> list[Run]:
+    return [tried.run for tried in search.tried if tried.trial.number in search.found.confirmed_by]
+
+
 def of_session(suite: Suite, settings: Capacity, searches: Sequence[CapacitySearch], command: str) -> str:
     """What a session found, and every run behind it; `command` repeats it."""
     requested = searches[0].tried[0].run.record.requested
@@ -113,7 +135,7 @@ def _summary(suite: Suite, search: CapacitySearch) -> list[str]:
     title = _title(suite, search)
     if found.users is None:
         return [title, "not found", *[DASH] * 6, DASH if found.limit is None else _above(found.limit)]
-    runs = [tried.run for tried in search.tried if tried.trial.number in found.confirmed_by]
+    runs = _confirming(search)
     rates = _figures(runs, "steady_throughput_rps")
     median = significant(statistics.median(rates))
     return [

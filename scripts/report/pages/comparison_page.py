@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 
 from scripts.config.load_profiles import COMPARE, DUET
 from scripts.inference import intervals, lock_diff
-from scripts.inference.comparison import LEVEL, ArmComparison, Effect, covariate_change
+from scripts.inference.comparison import LEVEL, VERDICTS, ArmComparison, Effect, Verdict, covariate_change
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import svg
@@ -69,6 +70,18 @@ def summary(one: ArmComparison) -> list[Markdown]:
         if named:
             lines.append(filled("**{}** in {} ({}).", verdict, listed(named), one.heading))
     return lines or [filled("**within threshold** in every metric ({}).", one.heading)]
+
+
+def answer(judged: Sequence[ArmComparison]) -> str:
+    """How many metrics have each verdict, over all comparisons."""
+    found = Counter(effect.verdict for one in judged for effect in one.effects)
+    return ", ".join(_number(found[verdict], verdict) for verdict in VERDICTS if found[verdict]) or "nothing measured"
+
+
+def _number(number: int, verdict: Verdict) -> str:
+    if verdict in ("regression", "improvement"):
+        return _counted(number, verdict)
+    return f"{number} {'without data' if verdict == 'no data' else verdict}"
 
 
 def about(paired: PairedRounds) -> Markdown:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unittest import mock
 
-from scripts.analysis import validity
+from scripts.analysis import run_reader, validity
 from scripts.campaign import runner
 from scripts.campaign.stopping_rule import StoppingRule
 from scripts.commands import bench, cli
@@ -84,7 +84,7 @@ def main(argv: list[str]) -> int:
         return _prepared(args.at / "environment")
 
     done = session.make(suite, plan, options, Unlucky(args.taken, args.interrupt_at), Progress(time.monotonic), prepare)
-    print(session_summary.of_session(suite, [one.directory for one in done]))  # noqa: T201 - as the verb does
+    print(session_summary.of_session(suite, [run_reader.read_run(one.directory) for one in done]))  # noqa: T201 - as the verb does
     return bench.verdict([one for one in done if one.error is not None])  # how quiet the machine is, is no fault
 
 
