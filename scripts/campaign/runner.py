@@ -60,6 +60,8 @@ class _CampaignState:
     identities: dict[str, str] = field(default_factory=dict)  # of the campaign, by name of the series
     disturbed: int = 0  # runs in a row that the machine has disturbed
     undisturbed: bool = False  # whether any run of this session was not
+    spent_s: float = 0.0  # on the rounds of this session
+    expected_s: float = 0.0  # of the same rounds, as estimated
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -205,6 +207,10 @@ def _rounds(state: _CampaignState, context: RunContext, prepared: Mapping[str, P
                 return [error]
             failed[name] = [] if error is None else [*failed[name], error]
             longest_s = max(longest_s, clock() - start)
+            state.spent_s, state.expected_s = (
+                state.spent_s + clock() - start,
+                state.expected_s + series.campaign.round_s,
+            )
     return [
         failed[series.name][-1]
         for series in state.series
@@ -289,8 +295,9 @@ def _last_round(state: _CampaignState, series: Series) -> int:
 
 
 def _rest_s(state: _CampaignState, waiting: Iterable[Series]) -> float:
-    """Estimated time of the rounds that are still to be made."""
-    return sum((_last_round(state, one) - state.rounds(one)) * one.campaign.round_s for one in waiting)
+    """Estimated time of the rounds that are still to be made, at the pace of those of this session."""
+    pace = state.spent_s / state.expected_s if state.expected_s else 1.0
+    return pace * sum((_last_round(state, one) - state.rounds(one)) * one.campaign.round_s for one in waiting)
 
 
 def _standing(state: _CampaignState, series: Series) -> str:

@@ -7,6 +7,7 @@ The head line says how far the session is. Each run leaves one line. Its steps a
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -27,10 +28,9 @@ class _Console(Console):
 
     def on_broken_pipe(self) -> None:
         """Send the rest to nowhere, and leave as an interrupted command does."""
-        try:
-            super().on_broken_pipe()
-        except SystemExit:
-            raise SystemExit(EXIT_BROKEN_PIPE) from None
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        raise SystemExit(EXIT_BROKEN_PIPE) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +109,7 @@ class Progress:
 
     def phase(self, name: str) -> None:
         """Begin a step."""
-        self._name, self._text, self._began = name, "...", self._clock()
+        self._name, self._text, self._began = name, "", self._clock()
         self._printed = self._began
         self._refresh()
 
@@ -174,7 +174,8 @@ class Progress:
         """The live lines, each cut at the width of the terminal."""
         lines = [self._head.line(self._clock())] if self._head else []
         if self._name:
-            lines.append(" ".join(filter(None, [self._run, self._name, self._text])))
+            step = f"{self._name} {self._clock() - self._began:.0f} s"
+            lines.append("  ".join(filter(None, [self._run, step, self._text])))
         return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
 

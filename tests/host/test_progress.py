@@ -191,7 +191,7 @@ def test_live_lines(clock: Clock, out: io.StringIO) -> None:
     progress = live(Console(file=out, force_terminal=True, width=80, highlight=False), clock)
     clock.now += 10.0
     assert str(progress._shown()).splitlines() == [
-        "round 3 of 8, 4:00 left, CPU per request +0.8 % (-1.3 % to +2.9 %)", "[round 3] 1.12.0 load 500 users",
+        "round 3 of 8, 4:00 left, CPU per request +0.8 % (-1.3 % to +2.9 %)", "[round 3] 1.12.0  load 10 s  500 users",
     ]  # fmt: skip
     with progress:
         progress.done("ended")

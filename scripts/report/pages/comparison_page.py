@@ -75,7 +75,10 @@ def summary(one: ArmComparison) -> list[Markdown]:
 def answer(judged: Sequence[ArmComparison]) -> str:
     """How many metrics have each verdict, over all comparisons."""
     found = Counter(effect.verdict for one in judged for effect in one.effects)
-    return ", ".join(_number(found[verdict], verdict) for verdict in VERDICTS if found[verdict]) or "nothing measured"
+    return (
+        ", ".join(_number(found[verdict], verdict) for verdict in VERDICTS if found[verdict])
+        or "no whole round was measured"
+    )
 
 
 def _number(number: int, verdict: Verdict) -> str:

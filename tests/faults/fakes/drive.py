@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import os
 import platform
 import signal
@@ -69,6 +70,7 @@ def interrupt_while_keeping(event: str, arguments: tuple[object, ...]) -> None:
 def main(argv: list[str]) -> int:
     """Make the runs, print the summary, and end as the bench verb does."""
     args = _arguments(argv)
+    logging.getLogger("scripts").setLevel(logging.INFO)  # as --verbose does: tests read what each step says
     suite = matrix_file.load()
     terminate_as_exception()
     if args.interrupt_at == "keep":
