@@ -19,8 +19,6 @@ from scripts.environments.candidates import Arm
 from scripts.host.process import System
 from scripts.inference import release_history
 from scripts.measure.round_plan import Campaign, CampaignScenario
-from scripts.report import documents
-from scripts.report.documents import Document
 from scripts.report.pages import comparison_page
 
 
@@ -162,11 +160,6 @@ def describe(requested: Campaign, rule: StoppingRule) -> str:
     if rule.budget_s is not None:
         return "\n".join([*lines, f"time: at most {rule.budget_s / 60:.1f} minutes"])
     return "\n".join([*lines, f"time: {rule.rounds} rounds, about {expected_s(requested, rule) / 60:.1f} minutes"])
-
-
-def plan_of(requested: Campaign, rule: StoppingRule) -> Document:
-    """The same as data."""
-    return documents.planned(describe(requested, rule), expected_s(requested, rule))
 
 
 def expected_s(requested: Campaign, rule: StoppingRule) -> float:

@@ -35,15 +35,16 @@ def main(argv: list[str]) -> int:
     if args.to:
         request.require_sequential(requested)
     rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=args.budget)
+    lines = request.describe(requested, rule)
     if args.dry_run:
-        output.show_plan(request.plan_of(requested, rule), as_json=args.json)
+        output.show_plan(lines, request.expected_s(requested, rule), as_json=args.json)
         return EXIT_OK
-    cli.say(request.describe(requested, rule))
+    cli.say(lines)
     result = runner.measure(requested, rule, campaign_options.options(args), system)
     page = "\n".join([request.page(suite, requested, result), attribution.render(result.paired, result.floors)])
     answer = attribution.answer(result.paired, result.floors) or comparison_page.answer(result.judged)
     document = documents.attributed(answer, request.title(requested), result.paired, result.judged, result.floors)
-    output.show(page.rstrip("\n"), document, as_json=args.json)
+    output.show(page, document, as_json=args.json)
     runner.require_whole(requested, result)
     return EXIT_OK
 

@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
             output.show("", documents.runs(answer, []), as_json=args.json)
             return 0
     if args.dry_run:
-        output.show_plan(documents.planned(_describe(suite, chosen), chosen.expected_s), as_json=args.json)
+        output.show_plan(_describe(suite, chosen), chosen.expected_s, as_json=args.json)
         return 0
     terminate_as_exception()
     system, progress = RealSystem(), Progress(time.monotonic)

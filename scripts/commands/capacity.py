@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
     )
     settings = _settings(suite, args)
     if args.dry_run:
-        output.show_plan(documents.planned(_describe(chosen, settings), _most_s(chosen, settings)), as_json=args.json)
+        output.show_plan(_describe(chosen, settings), _most_s(chosen, settings), as_json=args.json)
         return 0
     terminate_as_exception()
     system, progress = RealSystem(), Progress(time.monotonic)

@@ -10,10 +10,12 @@ import itertools
 import logging
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from scripts.config.errors import (
     EXIT_BROKEN_PIPE,
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 _SUITE_LOGGER = logging.getLogger("scripts")
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_COLUMNS = 100  # of a terminal that does not know its width
 _EXAMPLE = ("1.12.0", "fastapi")  # the session that an error names when none was
 
 
@@ -102,7 +105,23 @@ def add_json_option(parser: Parser) -> None:
 def say(text: str) -> None:
     """Print on standard error what is no result: the plan before the work, and what is being done."""
     if logger.isEnabledFor(logging.WARNING):
-        print(text, file=sys.stderr, flush=True)
+        print(fitted(text, sys.stderr), file=sys.stderr, flush=True)
+
+
+def columns() -> int:
+    """The width of the terminal, or of one that does not know its own."""
+    return shutil.get_terminal_size((_COLUMNS, 0)).columns
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """The lines for a terminal, wrapped at its width; tables, and what is indented to be copied, as they are."""
+    if not stream.isatty():
+        return text
+    lines = (
+        line if line.startswith((" ", "|")) else textwrap.fill(line, columns(), break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+    return "\n".join(lines)
 
 
 def target_parser(verb: str, description: str, argv: Sequence[str], *, required: bool) -> Parser:

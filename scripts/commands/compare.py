@@ -29,10 +29,11 @@ def main(argv: list[str]) -> int:
         neighbours=len(args.target) == 1,
     )
     rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=args.budget)
+    lines = request.describe(requested, rule)
     if args.dry_run:
-        output.show_plan(request.plan_of(requested, rule), as_json=args.json)
+        output.show_plan(lines, request.expected_s(requested, rule), as_json=args.json)
         return EXIT_OK
-    cli.say(request.describe(requested, rule))
+    cli.say(lines)
     result = runner.measure(requested, rule, campaign_options.options(args), system)
     answer = comparison_page.answer(result.judged)
     document = documents.compared(answer, request.title(requested), result.paired, result.judged)

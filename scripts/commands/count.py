@@ -47,8 +47,8 @@ def main(argv: list[str]) -> int:
             output.show("", documents.runs(answer, []), as_json=args.json)
             return 0
     if args.dry_run:
-        planned = documents.planned(_describe(chosen, locked, args.jobs), _expected_s(chosen, args.jobs))
-        output.show_plan(planned, as_json=args.json)
+        lines, expected_s = _describe(chosen, locked, args.jobs), _expected_s(chosen, args.jobs)
+        output.show_plan(lines, expected_s, as_json=args.json)
         return 0
     terminate_as_exception()
     progress, prepare = Progress(time.monotonic), session.prepare_from(locked)

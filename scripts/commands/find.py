@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
         builds = _builds(suite, args, system)
         args.engine, args.flow = [engine.name], [args.flow]
         if args.dry_run:
-            _show_plan(args, *_describe_commits(suite, args, builds.commits, system))
+            output.show_plan(*_describe_commits(suite, args, builds.commits, system), as_json=args.json)
             return EXIT_OK
         builds.require_ends()
         ends = [builds.arm(builds.names[place]) for place in (0, -1)]
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
     whole = _planned(suite, args, points, releases)  # whatever cannot be measured is refused before anything starts
     request.require_sequential(whole)
     if args.dry_run:
-        _show_plan(args, *_describe(whole, releases, args.rounds))
+        output.show_plan(*_describe(whole, releases, args.rounds), as_json=args.json)
         return EXIT_OK
     cli.say(_describe(whole, releases, args.rounds)[0])
     return _search(suite, args, metric, points, system)
@@ -240,10 +240,6 @@ def _counted(
             then="repeat this command with --rounds 2",
         )
     return found.paired, counted.fit(tuple(names), arms, noise)
-
-
-def _show_plan(args: argparse.Namespace, lines: str, expected_s: float) -> None:
-    output.show_plan(documents.planned(lines, expected_s), as_json=args.json)
 
 
 def _describe(whole: Campaign, releases: list[str], rounds: int) -> tuple[str, float]:

@@ -108,7 +108,7 @@ def _measured(args: argparse.Namespace, system: System) -> _Measured | None:
         expected_s += request.expected_s(requested, rule)
         plan += [request.describe(requested, rule), _prospects(options.results, requested, rule)]
     if args.dry_run:
-        output.show_plan(documents.planned("\n".join(plan), expected_s), as_json=args.json)
+        output.show_plan("\n".join(plan), expected_s, as_json=args.json)
         return None
     cli.say("\n".join(plan))
     counts, notes = _counted(suite, counting, counted_limit, options, system)

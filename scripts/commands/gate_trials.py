@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
     baseline = request.resolved(suite, RELEASE, system)
     chosen = [one for one in CANDIDATES if not args.only or one.name in args.only]
     if args.dry_run:
-        output.show_plan(documents.planned(_describe(chosen), _most_s(chosen)), as_json=args.json)
+        output.show_plan(_describe(chosen), _most_s(chosen), as_json=args.json)
         return EXIT_OK
     cli.say(_describe(chosen))
     bench = _Bench(

@@ -6,15 +6,16 @@ A terminal shows the page in its own width. A file or a pipe gets it as Markdown
 from __future__ import annotations
 
 import re
-import shutil
+import sys
 
 import msgspec
 from rich.console import Console
 from rich.markdown import Markdown
 
+from scripts.commands import cli
+from scripts.report import documents
 from scripts.report.documents import Document
 
-_COLUMNS = 100  # of a terminal that does not know its width
 _FOLD = re.compile(r"<details><summary>(.*?)</summary>.*?</details>", re.DOTALL)
 
 
@@ -30,10 +31,10 @@ def show(page: str, document: Document, *, as_json: bool) -> None:
         print(f"\n{answer}" if page else answer, flush=True)
 
 
-def show_plan(document: Document, *, as_json: bool) -> None:
-    """Print a plan: its lines as they are, since they hold commands to copy."""
-    lines = document["lines"]
-    print(_json(document) if as_json or not isinstance(lines, list) else "\n".join(lines), flush=True)
+def show_plan(lines: str, expected_s: float, *, as_json: bool) -> None:
+    """Print a plan, which holds commands to copy, and its time in seconds."""
+    document = documents.planned(lines, expected_s)
+    print(_json(document) if as_json else cli.fitted(lines, sys.stdout), flush=True)
 
 
 def _json(document: Document) -> str:
@@ -42,7 +43,8 @@ def _json(document: Document) -> str:
 
 
 def _page(page: str) -> None:
-    console = Console(width=shutil.get_terminal_size((_COLUMNS, 0)).columns, highlight=False)
+    page = page.rstrip("\n")
+    console = Console(width=cli.columns(), highlight=False)
     if console.is_terminal:
         console.print(Markdown(_FOLD.sub(r"\1", page)))  # what a page folds has no place to unfold here
     else:

@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
         f"in all: about {expected_s / 3600:.1f} hours, less what is recorded already",
     ])  # fmt: skip
     if args.dry_run:
-        output.show_plan(documents.planned(lines, expected_s), as_json=args.json)
+        output.show_plan(lines, expected_s, as_json=args.json)
         return EXIT_OK
     cli.say(lines)
     injected = _injected(suite, baseline, system)

@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
         )
     judged = comparison.judge(pairs, comparison.noise_floors(campaigns))
     title = f"{new} against {old}"
-    page = comparison_page.render(pairs, judged, title=title).decode().rstrip("\n")
+    page = comparison_page.render(pairs, judged, title=title).decode()
     document = documents.compared(comparison_page.answer(judged), title, pairs, judged)
     output.show(page, document, as_json=args.json)
     return EXIT_OK

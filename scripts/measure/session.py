@@ -62,6 +62,7 @@ def make(
             return one(replace(context, prepared=prepared[spec.release]), spec, number)
 
         if jobs > 1:
+            progress.head(f"{len(plan.runs)} runs, {jobs} at a time", plan.expected_s / jobs)
             return side_by_side.make(context, plan.runs, jobs, make_one)
         done: list[CompletedRun] = []
         for number, spec in enumerate(plan.runs, 1):

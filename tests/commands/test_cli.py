@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import shlex
 import subprocess
@@ -157,6 +158,33 @@ cli.run(main)
         [sys.executable, "-c", script, *options], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
     )
     assert (ended.stdout, ended.stderr) == ("", said)
+
+
+class Terminal(io.StringIO):
+    """A stream to a person."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+SENTENCE = "In 14 rounds an unchanged candidate often cannot pass what is allowed."
+KEPT = f"    server: {'x' * 50}\n| {'y' * 50} |"
+
+
+def test_plan_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal sentences are wrapped at its width, while commands and tables stay in one line."""
+    monkeypatch.setenv("COLUMNS", "40")
+    wrapped = "In 14 rounds an unchanged candidate\noften cannot pass what is allowed."
+    assert cli.fitted(f"{SENTENCE}\n{KEPT}", Terminal()) == f"{wrapped}\n{KEPT}"
+    assert cli.fitted(f"{SENTENCE}\n{KEPT}", io.StringIO()) == f"{SENTENCE}\n{KEPT}"
+
+
+def test_width_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal without a width has 100 columns."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_stream: os.terminal_size((0, 0)))
+    assert cli.columns() == 100
 
 
 @pytest.mark.process

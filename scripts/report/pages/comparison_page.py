@@ -38,8 +38,8 @@ def render(
             {
                 "heading": one.heading,
                 "about": about(one.paired),
-                "table": table(one.effects, len(one.paired.rounds)),
-                "notes": notes(one),
+                "table": table(one.effects, len(one.paired.rounds), narrow=not written),
+                "notes": [*([] if written else _rounds_needed(one)), *notes(one)],
                 "chart": None if one.paired.is_aa or not written else picture_name(one),
             }
             for one in judged
@@ -118,8 +118,11 @@ def about(paired: PairedRounds) -> Markdown:
     )
 
 
-def table(found: Sequence[Effect], measured: int) -> Markdown:
-    """One row a metric; `measured`: rounds, of which a column says how many tell the metric where some do not."""
+def table(found: Sequence[Effect], measured: int, *, narrow: bool = False) -> Markdown:
+    """One row a metric; `measured`: rounds, of which a column says how many tell the metric where some do not.
+
+    `narrow`: without the rounds that are needed, for a terminal.
+    """
     partly = any(effect.left_out for effect in found)
     level = next((effect.interval.level for effect in found if effect.interval), LEVEL)
     headers = (
@@ -135,7 +138,7 @@ def table(found: Sequence[Effect], measured: int) -> Markdown:
             effect_text.ends(effect),
             effect_text.threshold(effect),
             *([effect_text.rounds(effect, measured)] if partly else []),
-            _marked(effect),
+            _marked(effect, effect.verdict if narrow else effect_text.verdict(effect)),
         ]
         for effect in found
     ]
@@ -147,6 +150,12 @@ def notes(one: ArmComparison) -> list[str]:
     missed = [(effect.metric.words, effect.left_out) for effect in one.effects]
     left_out = effect_text.left_out(missed, len(one.paired.rounds))
     return [*context(one), *left_out, *_noise_notes(one), repeat(one.paired)]
+
+
+def _rounds_needed(one: ArmComparison) -> list[str]:
+    """What the verdicts of a narrow table leave out."""
+    needed = [f"{effect.metric.words} {effect.rounds_needed}" for effect in one.effects if effect.rounds_needed]
+    return [f"Rounds that would decide, in all about: {', '.join(needed)}."] if needed else []
 
 
 def context(one: ArmComparison) -> list[str]:
@@ -231,12 +240,8 @@ def _covariate_notes(one: ArmComparison) -> list[str]:
     return [filled("**{}.** One release may slow its neighbours. Adjusted changes leave that share out.", differs)]
 
 
-def _marked(effect: Effect) -> str:
-    return (
-        filled("**{}**", effect_text.verdict(effect))
-        if effect.verdict in ("regression", "improvement")
-        else effect_text.verdict(effect)
-    )
+def _marked(effect: Effect, text: str) -> str:
+    return filled("**{}**", text) if effect.verdict in ("regression", "improvement") else text
 
 
 def _counted(number: int, noun: str) -> str:
