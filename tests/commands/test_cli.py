@@ -137,7 +137,7 @@ def test_log_levels(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("options", "said"), [((), ""), (("--verbose",), "INFO: running true --why\nINFO: starting x: true\n")]
+    ("options", "said"), [((), ""), (("--verbose",), "INFO: running sh -c 'true ...\nINFO: starting x: true\n")]
 )
 def test_verbose_names_the_commands(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
     """--verbose says on standard error each command that is started, of any verb, and nothing else says it."""
@@ -148,7 +148,7 @@ from scripts.host.process import RealSystem
 
 def main(argv):
     cli.parser("any", "x").parse_args(argv)
-    RealSystem().run(["true", "--why"], env={{}}, cwd=Path("."), timeout_s=30)
+    RealSystem().run(["sh", "-c", "true\\ntrue"], env={{}}, cwd=Path("."), timeout_s=30)
     RealSystem().start("x", ["true"], env={{}}, cwd=Path("."), log=Path({str(tmp_path / "log")!r})).stop(5)
     return 0
 
