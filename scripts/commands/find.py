@@ -55,9 +55,11 @@ def main(argv: list[str]) -> int:
     if args.repo is not None:
         builds = _builds(suite, args, system)
         args.engine, args.flow = [engine.name], [args.flow]
+        lines, expected_s = _describe_commits(suite, args, builds.commits, system)
         if args.dry_run:
-            output.show_plan(*_describe_commits(suite, args, builds.commits, system), as_json=args.json)
+            output.show_plan(lines, expected_s, as_json=args.json)
             return EXIT_OK
+        cli.say(lines)
         builds.require_ends()
         ends = [builds.arm(builds.names[place]) for place in (0, -1)]
         request.planned(suite, campaign_options.selection(args), ends)  # refused before anything starts
