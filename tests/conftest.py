@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,6 +29,13 @@ def no_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         pytest.fail("a unit test starts no process; mark it `process` or `e2e`")
 
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+
+
+@pytest.fixture(autouse=True)
+def usual_log_level() -> Iterator[None]:
+    """What --quiet or --verbose of one test changes is as it was for the next."""
+    yield
+    logging.getLogger("scripts").setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -185,19 +185,27 @@ def describe(requested: Campaign, rule: StoppingRule) -> str:
     lines.append(f"a round of one scenario: about {requested.round_s:.0f} s, of which {share:.0%} is load")
     if rule.budget_s is not None:
         return "\n".join([*lines, f"time: at most {rule.budget_s / 60:.1f} minutes"])
-    total_s = requested.round_s * rule.rounds * len(requested.scenarios)
-    return "\n".join([*lines, f"time: {rule.rounds} rounds, about {total_s / 60:.1f} minutes"])
+    return "\n".join([*lines, f"time: {rule.rounds} rounds, about {expected_s(requested, rule) / 60:.1f} minutes"])
+
+
+def expected_s(requested: Campaign, rule: StoppingRule) -> float:
+    """Estimated wall time of all rounds; of a budget the most."""
+    return rule.budget_s or requested.round_s * rule.rounds * len(requested.scenarios)
+
+
+def title(requested: Campaign) -> str:
+    """What is compared with what."""
+    first, *others = (arm.about for arm in requested.arms)
+    if len(requested.pairs) > 1 and requested.pairs[-1][0] != requested.pairs[-2][0]:
+        return f"{first} to {others[-1]}: each release against the one before, and the last against the first"
+    return f"{', '.join(others)} against {first}"
 
 
 def page(suite: Suite, requested: Campaign, result: CampaignResult) -> str:
     """What was measured, as Markdown; of several releases in a row their drift, too."""
-    first, *others = (arm.about for arm in requested.arms)
-    title = f"{', '.join(others)} against {first}"
-    if len(requested.pairs) > 1 and requested.pairs[-1][0] != requested.pairs[-2][0]:
-        title = f"{first} to {others[-1]}: each release against the one before, and the last against the first"
     whole = [one for one in result.paired if one.rounds]
     histories = [
         *(release_history.history(one, result.floors, suite) for one in release_history.newest(whole, suite).values()),
         *release_history.of_pairs(whole, result.floors, suite),
     ]
-    return comparison_page.render(result.paired, result.judged, title=title, histories=histories).decode()
+    return comparison_page.render(result.paired, result.judged, title=title(requested), histories=histories).decode()

@@ -9,7 +9,7 @@ import itertools
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ _MOST_FAILED = 3  # rounds of a scenario in a row that do not count, before it i
 _MOST_DISTURBED = 3  # invalid runs of an arm in a row, before its round is given up; of a session, if all are
 _MOST_DISTURBED_LATER = 6  # runs in a row, after better ones, before the session is given up
 _MADE = ("ok", "invalid")  # outcomes of a run that was made to its end
+_WATCHED = "cpu_per_request_ms"  # the metric of the head line
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,9 +56,12 @@ class _CampaignState:
     rule: StoppingRule
     floors: Floors
     runs: defaultdict[str, list[Run]]  # by campaign
+    watched: str  # name of a metric
     identities: dict[str, str] = field(default_factory=dict)  # of the campaign, by name of the series
     disturbed: int = 0  # runs in a row that the machine has disturbed
     undisturbed: bool = False  # whether any run of this session was not
+    spent_s: float = 0.0  # on the rounds of this session
+    expected_s: float = 0.0  # of the same rounds, as estimated
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -106,8 +110,10 @@ class _CampaignState:
         return self.rule.is_due(self.requested, rounds) and self.settled(series)
 
 
-def measure(requested: Campaign, rule: StoppingRule, options: session.Options, system: System) -> CampaignResult:
-    """Make the runs that a campaign lacks, and judge all of it."""
+def measure(
+    requested: Campaign, rule: StoppingRule, options: session.Options, system: System, watched: str = _WATCHED
+) -> CampaignResult:
+    """Make the runs that a campaign lacks, and judge all of it; `watched`: the metric of the head line."""
     rule.require_time(requested)
     progress = Progress(time.monotonic)
     counts, users = requested.counting is not None, requested.profile.users * requested.profile.at_once
@@ -116,7 +122,7 @@ def measure(requested: Campaign, rule: StoppingRule, options: session.Options, s
         runs = _recorded(options.results, requested.profile.name, progress)
         # A campaign of mixed conditions shows no floor; resuming that very campaign raises its error.
         floors = comparison.noise_floors(paired_rounds.pair_each(itertools.chain.from_iterable(runs.values()))[0])
-        state = _CampaignState(requested=requested, rule=rule, floors=floors, runs=runs)
+        state = _CampaignState(requested=requested, rule=rule, floors=floors, runs=runs, watched=watched)
         _resume(state, prepared)
         before = sum(map(state.rounds, state.series))
         if before:
@@ -192,12 +198,19 @@ def _rounds(state: _CampaignState, context: RunContext, prepared: Mapping[str, P
                 del waiting[name]
                 continue
             ends_s = math.inf if budget_s is None else began + budget_s
+            context.progress.head(
+                _place(state, series), min(_rest_s(state, waiting.values()), ends_s - start), _standing(state, series)
+            )
             error = _round(state, context, prepared, series, ends_s)
             if error is not None and state.hopeless:
                 context.progress.note(f"given up: the machine disturbed the last {state.disturbed} loads")
                 return [error]
             failed[name] = [] if error is None else [*failed[name], error]
             longest_s = max(longest_s, clock() - start)
+            state.spent_s, state.expected_s = (
+                state.spent_s + clock() - start,
+                state.expected_s + series.campaign.round_s,
+            )
     return [
         failed[series.name][-1]
         for series in state.series
@@ -217,7 +230,6 @@ def _round(
         if error is not None:
             context.progress.note(f"round {number} of {series.name} does not count")
             return error
-    context.progress.note(f"round {number} of {series.name}: {_standing(state, series)}")
     return None
 
 
@@ -280,13 +292,30 @@ def _what_is_wrong(run: Run) -> str:
     return f"made again, because its latencies cannot be trusted: {'; '.join(run.distrusted)}"
 
 
+def _place(state: _CampaignState, series: Series) -> str:
+    """The round that is made next, of how many; its series where there are several."""
+    number = state.rounds(series) + 1
+    last = _last_round(state, series)
+    most = f"at most {last}" if state.rule.budget_s is not None else f"{last}"
+    return f"round {number} of {most}" + (f" of {series.name}" if len(state.series) > 1 else "")
+
+
+def _last_round(state: _CampaignState, series: Series) -> int:
+    if state.rule.budget_s is None:
+        return state.rule.rounds
+    return state.rule.last_round(state.requested, state.rounds(series) + 1)
+
+
+def _rest_s(state: _CampaignState, waiting: Iterable[Series]) -> float:
+    """Estimated time of the rounds that are still to be made, at the pace of those of this session."""
+    pace = state.spent_s / state.expected_s if state.expected_s else 1.0
+    return pace * sum((_last_round(state, one) - state.rounds(one)) * one.campaign.round_s for one in waiting)
+
+
 def _standing(state: _CampaignState, series: Series) -> str:
-    """The verdicts so far, in one line."""
-    changed = [
-        f"{effect.metric.words} {effect_text.change(effect)} {effect.verdict}"
-        + (f" of {judged.paired.label(judged.arm)}" if len(series.campaign.arms) > 2 else "")  # noqa: PLR2004 - more than a pair
-        for judged in state.judged(series)
-        for effect in judged.effects
-        if effect.verdict in ("regression", "improvement")
-    ]
-    return ", ".join([*changed, f"{state.still_open(series)} inconclusive"])
+    """The change of the watched metric so far, of the last arm; empty where none is known."""
+    judged = state.judged(series)
+    known = [one for one in (judged[-1].effects if judged else ()) if one.metric.name == state.watched and one.interval]
+    several = len(series.campaign.arms) > 2  # noqa: PLR2004 - more than a pair
+    arm = f"{judged[-1].paired.label(judged[-1].arm)} " if several and known else ""
+    return "".join(f"{arm}{one.metric.words} {effect_text.change(one)} ({effect_text.ends(one)})" for one in known)

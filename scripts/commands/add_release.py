@@ -82,10 +82,13 @@ def main(argv: list[str]) -> int:
         options=campaign_options.options(args),
         system=system,
     )
-    print(release_steps.described(work, campaigns, addition.rounds, in_suite=in_suite))
-    if not args.dry_run:
-        terminate_as_exception()
-        _add(addition)
+    plan = release_steps.described(work, campaigns, addition.rounds, in_suite=in_suite)
+    if args.dry_run:
+        print(plan)
+        return EXIT_OK
+    cli.say(plan)
+    terminate_as_exception()
+    _add(addition)
     return EXIT_OK
 
 
@@ -146,13 +149,13 @@ def _add(addition: _Addition) -> None:
     version = work.release.version
     if not addition.in_suite:
         release_row.write(matrix_file.SUITE_FILE, addition.text)
-        print(f"wrote the row of {version} to suite.toml", flush=True)
+        cli.say(f"wrote the row of {version} to suite.toml")
     inputs = locks.of_release(work.suite, work.release)
     if work.lock is None:
-        print(f"resolving {version} as of {work.release.as_of} ...", flush=True)
+        cli.say(f"resolving {version} as of {work.release.as_of} ...")
         with _goes_on(addition, "lock"):
             locks.write(inputs, uv=virtualenvs.find_uv(), env=virtualenvs.install_env(), system=system)
-        print(f"wrote locks/{inputs.path.name}", flush=True)
+        cli.say(f"wrote locks/{inputs.path.name}")
     work = replace(work, lock=locks.read(inputs))
     addition = replace(addition, work=work)
     with _goes_on(addition, "try"):
@@ -190,7 +193,7 @@ def _try(addition: _Addition) -> None:
     _recorded(addition, addition.work.untried(), hopeless=lambda _done: False)
     for engine, flow in addition.work.unserved():
         version = addition.work.release.version
-        print(f"finding: {version} does not serve {flow} on {engine}; results/README.md will say so", flush=True)
+        cli.say(f"finding: {version} does not serve {flow} on {engine}; results/README.md will say so")
 
 
 def _recorded(
@@ -212,7 +215,7 @@ def _count(addition: _Addition) -> None:
     try:
         done = _recorded(addition, addition.work.missing(addition.work.counts()), machine.cores())
     except ValgrindError as error:
-        print(f"counts are left out: {error}", flush=True)
+        cli.say(f"counts are left out: {error}")
     else:
         _kept(addition, lambda: bench.verdict(done))
 

@@ -12,7 +12,7 @@ from datetime import date
 
 from scripts.campaign import counted_arms, request, runner
 from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
-from scripts.commands import campaign_options, cli
+from scripts.commands import campaign_options, cli, output
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, ValgrindError
 from scripts.config.load_profiles import COUNT
@@ -21,7 +21,8 @@ from scripts.environments import candidates, virtualenvs
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
-from scripts.report.pages import attribution
+from scripts.report import documents
+from scripts.report.pages import attribution, comparison_page
 from scripts.report.tables import counts_text
 
 
@@ -41,16 +42,23 @@ def main(argv: list[str]) -> int:
         request.require_sequential(requested)
     rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=args.budget)
     counting = request.planned(suite, replace(campaign_options.selection(args), profile=COUNT), arms)
+    expected_s = request.expected_s(requested, rule)
+    lines = request.describe(requested, rule)
     if args.profile != COUNT:
-        print(counts_text.plan(counted_arms.expected_s(counting, 1)))
+        expected_s += counted_arms.expected_s(counting, 1)
+        lines = "\n".join([counts_text.plan(counted_arms.expected_s(counting, 1)), lines])
     if args.dry_run:
-        print(request.describe(requested, rule))
+        output.show_plan(lines, expected_s, as_json=args.json)
         return EXIT_OK
-    if args.profile != COUNT:
-        print(_counts(suite, counting, campaign_options.options(args), system), flush=True)
+    cli.say(lines)
+    counts = [_counts(suite, counting, campaign_options.options(args), system)] if args.profile != COUNT else []
     result = runner.measure(requested, rule, campaign_options.options(args), system)
-    print(request.page(suite, requested, result))
-    print(attribution.render(result.paired, result.floors))
+    page = "\n".join(
+        [*counts, request.page(suite, requested, result), attribution.render(result.paired, result.floors)]
+    )
+    answer = attribution.answer(result.paired, result.floors) or comparison_page.answer(result.judged)
+    document = documents.attributed(answer, request.title(requested), result.paired, result.judged, result.floors)
+    output.show(page, document, as_json=args.json)
     runner.require_whole(requested, result)
     return EXIT_OK
 

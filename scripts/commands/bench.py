@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from scripts.analysis import run_reader
 from scripts.campaign import existing_runs
-from scripts.commands import cli
+from scripts.commands import cli, output
 from scripts.config import matrix_file, plan
 from scripts.config.errors import InvalidMeasurementError, UsageError
 from scripts.config.load_profiles import COUNT
@@ -23,6 +23,7 @@ from scripts.host.quiet import Quiet
 from scripts.measure import loadgen, session
 from scripts.measure.run import CompletedRun
 from scripts.measure.session import shown
+from scripts.report import documents
 from scripts.report.pages import session_summary
 from scripts.serving import launch, server_command
 
@@ -37,10 +38,11 @@ def main(argv: list[str]) -> int:
     if args.missing:
         chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe())))
         if not chosen.runs:
-            print("nothing is missing: every run is measured validly under this machine's conditions")
+            answer = "nothing is missing: every run is measured validly under this machine's conditions"
+            output.show("", documents.runs(answer, []), as_json=args.json)
             return 0
     if args.dry_run:
-        print(_describe(suite, chosen))
+        output.show_plan(_describe(suite, chosen), chosen.expected_s, as_json=args.json)
         return 0
     terminate_as_exception()
     system, progress = RealSystem(), Progress(time.monotonic)
@@ -50,9 +52,9 @@ def main(argv: list[str]) -> int:
     options = session.Options(
         results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet)
     )
+    cli.say(_time(chosen))
     done = session.make(suite, chosen, options, system, progress, session.prepare, hopeless)
-    print(session_summary.of_session(suite, [run.directory for run in done]))
-    return verdict(done)
+    return reported(suite, done, as_json=args.json)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -72,6 +74,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     cli.add_flow_options(parser, shown=not mock)
     cli.add_session_options(parser)
+    cli.add_json_option(parser)
     args = parser.parse_args(argv)
     if of_session and not args.mock and not (args.release and args.engine):
         parser.error("name --release and --engine, or --mock")
@@ -121,7 +124,15 @@ def hopeless(done: Sequence[CompletedRun]) -> bool:
     return len(last) == _MOST_DISTURBED and all(run.outcome == "invalid" and all(run.disturbances) for run in last)
 
 
-def verdict(done: list[CompletedRun]) -> int:
+def reported(suite: Suite, done: Sequence[CompletedRun], *, as_json: bool) -> int:
+    """Print what the runs have shown, and judge them as `verdict` does."""
+    runs = [run_reader.read_run(completed.directory) for completed in done]
+    document = documents.runs(session_summary.answer(runs), runs)
+    output.show(session_summary.of_session(suite, runs), document, as_json=as_json)
+    return verdict(done)
+
+
+def verdict(done: Sequence[CompletedRun]) -> int:
     """Raise the error of the last run that failed, or that a run is invalid; else 0."""
     errors = [run.error for run in done if run.error is not None]
     if errors:
@@ -145,10 +156,12 @@ def _describe(suite: Suite, chosen: Plan) -> str:
     for number, spec in enumerate(chosen.runs, 1):
         lines.append(f"[{number}/{len(chosen.runs)}] {spec.release} {spec.engine} {spec.flow}: {spec.profile.name}")
         lines += [f"    {line}" for line in _commands(suite, spec)]
-    total = chosen.expected_s
+    return "\n".join([*lines, _time(chosen)])
+
+
+def _time(chosen: Plan) -> str:
     install = ", and the virtualenv if it is not built" if chosen.runs[0].target is not None else ""
-    lines.append(f"{len(chosen.runs)} run(s), about {total / 60:.1f} minutes{install}")
-    return "\n".join(lines)
+    return f"{len(chosen.runs)} run(s), about {chosen.expected_s / 60:.1f} minutes{install}"
 
 
 def _commands(suite: Suite, spec: RunSpec) -> list[str]:

@@ -8,28 +8,36 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scripts.commands import cli
+from scripts.commands import cli, output
 from scripts.config import matrix, matrix_file
 from scripts.config.errors import EXIT_OK, RegressionError
 from scripts.config.matrix import ROOT
 from scripts.host import machine
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.records.schema import Machine
+from scripts.report import documents
 from scripts.report.pages import templates
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import Markdown, prose
 from scripts.selftest import suite_cost
 from scripts.selftest.suite_cost import Cost
 
+_MINUTES, _LOAD_MINUTES = 13.0, 2.5  # on two cores
+
 
 def main(argv: list[str]) -> int:
     """Measure everything, print it, and write results/self.md."""
-    parser = cli.parser("bench-self", "Measure the suite itself; nothing else may run meanwhile. About 13 minutes.")
-    parser.add_argument("--skip-load", action="store_true", help="leave the bench session out (it takes 2.5 minutes)")
+    about = f"About {_MINUTES:.0f} minutes."
+    parser = cli.parser("bench-self", f"Measure the suite itself; nothing else may run meanwhile. {about}")
+    parser.add_argument(
+        "--skip-load", action="store_true", help=f"leave the bench session out (it takes {_LOAD_MINUTES:g} minutes)"
+    )
     parser.add_argument(
         "--nox-python", default=sys.executable, metavar="PATH", help="the Python that nox runs on (default: this one)"
     )
+    cli.add_json_option(parser)
     args = parser.parse_args(argv)
+    cli.say(f"about {_MINUTES - (_LOAD_MINUTES if args.skip_load else 0.0):.0f} minutes")
     terminate_as_exception()
     system, suite, before = RealSystem(), matrix_file.load(), machine.describe()
     with tempfile.TemporaryDirectory(prefix="promptflow-serve-bench-") as name:
@@ -38,7 +46,11 @@ def main(argv: list[str]) -> int:
             rows += _shown(suite_cost.session(system, args.nox_python, Path(name)))
     if not args.skip_load:
         (ROOT / "results" / "self.md").write_bytes(page(rows, before, f"{datetime.now(UTC):%Y-%m-%d}"))
-        print("wrote results/self.md")
+        cli.say("wrote results/self.md")
+    missed = sum(not row.is_met for row in rows)
+    answer = f"{missed} of {len(rows)} measurements exceed a limit" if missed else "every figure is within its limit"
+    document = documents.document("suite-cost", answer, measurements=[_data(row) for row in rows])
+    output.show(_table(rows), document, as_json=args.json)
     return verdict(rows)
 
 
@@ -57,15 +69,19 @@ def own_steps(suite: matrix.Suite, system: System, nox_python: str, scratch: Pat
 
 def page(rows: list[Cost], before: Machine, day: str) -> bytes:
     """results/self.md: the answer first, then each figure beside its limit."""
-    cells = [(prose(row.what), row.measured, row.wanted, _met(row)) for row in rows]
     return templates.render(
         "suite_cost.md.j2",
         rows=rows,
         missed=[prose(row.what) for row in rows if not row.is_met],
         machine=before,
         day=day,
-        table=markdown.markdown(("What", "Measured", "Limit", "Met"), cells),
+        table=_table(rows),
     )
+
+
+def _table(rows: list[Cost]) -> Markdown:
+    cells = [(prose(row.what), row.measured, row.wanted, _met(row)) for row in rows]
+    return markdown.markdown(("What", "Measured", "Limit", "Met"), cells)
 
 
 def verdict(rows: list[Cost]) -> int:
@@ -86,9 +102,22 @@ def _met(row: Cost) -> str:
 
 
 def _shown(rows: Iterable[Cost]) -> list[Cost]:
-    """The rows, each printed as soon as it is measured."""
+    """The rows, each said as soon as it is measured."""
     found = []
     for row in rows:
-        print(f"{row.what}: {row.measured}{'' if row.is_met else f'  MISSES {row.wanted}'}", flush=True)
+        cli.say(f"{row.what}: {row.measured}{'' if row.is_met else f'  MISSES {row.wanted}'}")
         found.append(row)
     return found
+
+
+def _data(row: Cost) -> dict[str, object]:
+    return {
+        "what": row.what,
+        "met": row.is_met,
+        "figures": [
+            {"text": one.text, "value": one.value, "most": one.limit.most, "met": one.is_met}
+            if one.limit
+            else {"text": one.text}
+            for one in row.figures
+        ],
+    }

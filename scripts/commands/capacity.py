@@ -19,7 +19,7 @@ from scripts.analysis import run_reader
 from scripts.analysis.run_reader import Run
 from scripts.campaign import existing_searches, request
 from scripts.campaign.existing_searches import Begun
-from scripts.commands import cli, target_options
+from scripts.commands import cli, output, target_options
 from scripts.config import matrix_file
 from scripts.config.errors import InvalidMeasurementError, SuiteError, UsageError
 from scripts.config.load_profiles import CAPACITY, Capacity
@@ -37,6 +37,7 @@ from scripts.measure import session
 from scripts.measure.run import RunContext
 from scripts.measure.session import Options, Prepare
 from scripts.records.schema import Machine
+from scripts.report import documents
 from scripts.report.pages import capacity_page
 from scripts.report.tables import capacity_table
 
@@ -77,10 +78,11 @@ def main(argv: list[str]) -> int:
     settings = _settings(suite, args)
     wanted = _wanted(suite, args, settings, system)
     if not wanted.plan.runs:
-        print("nothing is missing: every search has a result under this machine's conditions")
+        answer = "nothing is missing: every search has a result under this machine's conditions"
+        output.show("", documents.capacity(answer, settings, []), as_json=args.json)
         return 0
     if args.dry_run:
-        print(_describe(wanted))
+        output.show_plan(_describe(wanted), _usual_and_most_s(wanted)[0], as_json=args.json)
         return 0
     terminate_as_exception()
     progress, prepare = Progress(time.monotonic), session.prepare_from(wanted.locks)
@@ -89,9 +91,11 @@ def main(argv: list[str]) -> int:
             session.prepare_only(suite, spec, system, progress, prepare)
         return 0
     options = Options(results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet))
-    progress.note(_time(wanted))
+    cli.say(_time(wanted))
     searches = make(suite, wanted, options, system, progress, prepare)
-    print(capacity_page.of_session(suite, settings, [completed.search for completed in searches], _command(args)))
+    found = [completed.search for completed in searches]
+    page = capacity_page.of_session(suite, settings, found, _command(args))
+    output.show(page, documents.capacity(capacity_page.answer(found), settings, found), as_json=args.json)
     return _verdict(searches)
 
 
@@ -110,6 +114,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )  # fmt: skip
     cli.add_flow_options(parser)
     cli.add_session_options(parser)
+    cli.add_json_option(parser)
     return parser.parse_args(argv)
 
 
@@ -173,6 +178,9 @@ def _search(context: RunContext, spec: RunSpec, begun: Begun, number: str) -> Co
         context.progress.note(f"goes on after {len(begun.runs)} runs that are recorded already")
 
     def one(trial: Trial) -> Run:
+        usual = capacity_search.usual_runs(settings)
+        left_s = max(1, usual - trial.number + 1) * spec.expected_s
+        context.progress.head(f"{number}, {spec.release} {spec.flow}: run {trial.number} of about {usual}", left_s)
         load = dataclasses.replace(
             spec, profile=spec.profile.at(trial.users), round=trial.number, search=begun.identity
         )
@@ -235,16 +243,20 @@ def _first_loads(spec: RunSpec, begun: Begun) -> str:
 
 def _time(wanted: Wanted) -> str:
     """About how long it takes, and at most."""
+    number = len(wanted.plan.runs)
+    usual, most = (math.ceil(seconds / 60) for seconds in _usual_and_most_s(wanted))
+    searches = "1 search" if number == 1 else f"{number} searches"
+    return f"{searches}, about {usual} minutes, at most {most}; and virtualenvs that are not built"
+
+
+def _usual_and_most_s(wanted: Wanted) -> tuple[float, float]:
     usual_s = most_s = 0.0
     for spec in wanted.plan.runs:
         begun = wanted.begin(spec)
         settings, done = begun.identity.settings, len(begun.runs)
         usual_s += max(1, capacity_search.usual_runs(settings) - done) * spec.expected_s
         most_s += max(1, capacity_search.most_runs(settings) - done) * (spec.expected_s + spec.profile.drain_s)
-    number = len(wanted.plan.runs)
-    usual, most = (math.ceil(seconds / 60) for seconds in (usual_s, most_s))
-    searches = "1 search" if number == 1 else f"{number} searches"
-    return f"{searches}, about {usual} minutes, at most {most}; and virtualenvs that are not built"
+    return usual_s, most_s
 
 
 def _command(args: argparse.Namespace) -> str:

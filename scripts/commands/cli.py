@@ -10,10 +10,12 @@ import itertools
 import logging
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from scripts.config.errors import (
     EXIT_BROKEN_PIPE,
@@ -29,16 +31,34 @@ from scripts.config.load_profiles import COMPARE, COUNT, DUET
 from scripts.config.matrix import ROOT
 
 logger = logging.getLogger(__name__)
+_SUITE_LOGGER = logging.getLogger("scripts")
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_COLUMNS = 100  # of a terminal that does not know its width
 _EXAMPLE = ("1.12.0", "fastapi")  # the session that an error names when none was
 
 
 class Parser(argparse.ArgumentParser):
     """argparse, with the nearest known option in the message about an unknown one.
 
-    `prog` is the nox session as people type it, up to its `--`.
+    `prog` is the nox session as people type it, up to its `--`. Every verb takes how much it says from here.
     """
+
+    def __init__(self, *, prog: str, description: str) -> None:
+        """Options cannot be abbreviated."""
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        self.output = self.add_argument_group("output")
+        said = self.output.add_mutually_exclusive_group()
+        said.add_argument("--quiet", action="store_true", help="print the result and the errors, and nothing else")
+        said.add_argument(
+            "--verbose", action="store_true", help="also print each step of a run, and the commands that are started"
+        )
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
+        """The command line, which decides from now on how much is said."""
+        found = super().parse_args(args, namespace)
+        _SUITE_LOGGER.setLevel(logging.ERROR if found.quiet else logging.INFO if found.verbose else logging.NOTSET)
+        return found
 
     def error(self, message: str) -> NoReturn:
         """Print the message and how to get help, and exit with code 2."""
@@ -73,8 +93,35 @@ class _OfSession(argparse.Action):
 
 
 def parser(verb: str, description: str) -> Parser:
-    """A parser for the session of a verb; options cannot be abbreviated."""
-    return Parser(prog=f"nox -s {verb.replace('_', '-')} --", description=description, allow_abbrev=False)
+    """A parser for the session of a verb."""
+    return Parser(prog=f"nox -s {verb.replace('_', '-')} --", description=description)
+
+
+def add_json_option(parser: Parser) -> None:
+    """The result as data."""
+    parser.output.add_argument("--json", action="store_true", help="print the result as one JSON document")
+
+
+def say(text: str) -> None:
+    """Print on standard error what is no result: the plan before the work, and what is being done."""
+    if logger.isEnabledFor(logging.WARNING):
+        print(fitted(text, sys.stderr), file=sys.stderr, flush=True)
+
+
+def columns() -> int:
+    """The width of the terminal, or of one that does not know its own."""
+    return shutil.get_terminal_size((_COLUMNS, 0)).columns
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """The lines for a terminal, wrapped at its width; tables, and what is indented to be copied, as they are."""
+    if not stream.isatty():
+        return text
+    lines = (
+        line if line.startswith((" ", "|")) else textwrap.fill(line, columns(), break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+    return "\n".join(lines)
 
 
 def target_parser(verb: str, description: str, argv: Sequence[str], *, required: bool) -> Parser:
@@ -130,6 +177,7 @@ def add_campaign_options(parser: Parser, *, at_once: bool = False, profile_of_me
         help="print the plan and its time, and measure nothing; the wheels and the lock of a candidate are still made",
     )  # fmt: skip
     add_output_options(parser)
+    add_json_option(parser)
 
 
 def add_python_option(parser: Parser, *, shown: bool = True) -> None:

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     with cores.spread() as spread:
         derived = site.derive(results, matrix_file.load(), spread)
     for one in derived.skipped:
-        print(f"skipped {one.path}: {one.reason}")
+        cli.say(f"skipped {one.path}: {one.reason}")
     files = derived.files | (_glossary(results) if results == ROOT / "results" else {})
     removed = leftovers(results, files)
     for name in (*removed, *files):
@@ -48,12 +48,13 @@ def _write_all(results: Path, files: dict[str, bytes], removed: list[str]) -> No
     """Remove what no record stands behind any more, and write what differs."""
     for name in removed:
         (results / name).unlink()
-        print(f"removed {name}")
-    for name, content in files.items():
-        if _current(results / name) != content:
-            write_whole(results / name, content)
-            print(f"wrote {name}")
+        cli.say(f"removed {name}")
+    outdated = [name for name, content in files.items() if _current(results / name) != content]
+    for name in outdated:
+        write_whole(results / name, files[name])
+        cli.say(f"wrote {name}")
     _remove_empty(results)
+    print(f"{len(files)} derived files: {len(outdated)} written, {len(removed)} removed, the others are up to date")
 
 
 def _export(cells: Sequence[Cell], form: str, name: str) -> None:

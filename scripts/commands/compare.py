@@ -7,12 +7,14 @@ import shlex
 
 from scripts.campaign import request, runner
 from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
-from scripts.commands import campaign_options, cli
+from scripts.commands import campaign_options, cli, output
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, UsageError
 from scripts.config.matrix import Suite
 from scripts.environments import candidates
 from scripts.host.process import RealSystem, terminate_as_exception
+from scripts.report import documents
+from scripts.report.pages import comparison_page
 
 
 def main(argv: list[str]) -> int:
@@ -27,11 +29,15 @@ def main(argv: list[str]) -> int:
         neighbours=len(args.target) == 1,
     )
     rule = StoppingRule(rounds=args.rounds or ROUNDS, budget_s=args.budget)
+    lines = request.describe(requested, rule)
     if args.dry_run:
-        print(request.describe(requested, rule))
+        output.show_plan(lines, request.expected_s(requested, rule), as_json=args.json)
         return EXIT_OK
+    cli.say(lines)
     result = runner.measure(requested, rule, campaign_options.options(args), system)
-    print(request.page(suite, requested, result))
+    answer = comparison_page.answer(result.judged)
+    document = documents.compared(answer, request.title(requested), result.paired, result.judged)
+    output.show(request.page(suite, requested, result), document, as_json=args.json)
     runner.require_whole(requested, result)
     return EXIT_OK
 

@@ -11,8 +11,7 @@ import time
 from collections.abc import Mapping
 
 from scripts.campaign import existing_runs, request
-from scripts.commands import cli, target_options
-from scripts.commands.bench import verdict
+from scripts.commands import bench, cli, output, target_options
 from scripts.config import matrix_file
 from scripts.config.errors import UsageError
 from scripts.config.load_profiles import COUNT
@@ -24,7 +23,7 @@ from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.measure import session
 from scripts.measure.session import shown
-from scripts.report.pages import session_summary
+from scripts.report import documents
 from scripts.serving import server_command
 
 
@@ -44,10 +43,12 @@ def main(argv: list[str]) -> int:
         runs = existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe(), locked)
         chosen = Plan(runs=tuple(runs))
         if not chosen.runs:
-            print("nothing is missing: every run is counted validly under this machine's conditions")
+            answer = "nothing is missing: every run is counted validly under this machine's conditions"
+            output.show("", documents.runs(answer, []), as_json=args.json)
             return 0
     if args.dry_run:
-        print(_describe(chosen, locked, args.jobs))
+        lines, expected_s = _describe(chosen, locked, args.jobs), _expected_s(chosen, args.jobs)
+        output.show_plan(lines, expected_s, as_json=args.json)
         return 0
     terminate_as_exception()
     progress, prepare = Progress(time.monotonic), session.prepare_from(locked)
@@ -56,9 +57,9 @@ def main(argv: list[str]) -> int:
             session.prepare_only(suite, spec, system, progress, prepare)
         return 0
     options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs, jobs=args.jobs)
+    cli.say(_time(chosen, args.jobs))
     done = session.make(suite, chosen, options, system, progress, prepare)
-    print(session_summary.of_session(suite, [run.directory for run in done]))
-    return verdict(done)
+    return bench.reported(suite, done, as_json=args.json)
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -77,6 +78,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     cli.add_flow_options(parser)
     cli.add_session_options(parser)
+    cli.add_json_option(parser)
     return parser.parse_args(argv)
 
 
@@ -86,9 +88,16 @@ def _describe(chosen: Plan, locked: Mapping[str, Lock], jobs: int) -> str:
     for number, spec in enumerate(chosen.runs, 1):
         lines.append(f"[{number}/{len(chosen.runs)}] {spec.release} {spec.engine} {spec.flow}: {spec.profile.name}")
         lines += [f"    {line}" for line in _commands(spec, locked[spec.release])]
-    total_s = chosen.expected_s / min(jobs, len(chosen.runs))
-    lines.append(f"{len(chosen.runs)} run(s), about {total_s / 60:.1f} minutes, and virtualenvs that are not built")
-    return "\n".join(lines)
+    return "\n".join([*lines, _time(chosen, jobs)])
+
+
+def _time(chosen: Plan, jobs: int) -> str:
+    minutes = _expected_s(chosen, jobs) / 60
+    return f"{len(chosen.runs)} run(s), about {minutes:.1f} minutes, and virtualenvs that are not built"
+
+
+def _expected_s(chosen: Plan, jobs: int) -> float:
+    return chosen.expected_s / min(jobs, len(chosen.runs))
 
 
 def _commands(spec: RunSpec, lock: Lock) -> list[str]:

@@ -8,7 +8,6 @@ goes on where it stopped.
 from __future__ import annotations
 
 import argparse
-import functools
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from scripts.campaign import counted_arms, request, runner, serving_trial
 from scripts.campaign.commit_builds import CommitBuilds
 from scripts.campaign.runner import CampaignResult
 from scripts.campaign.stopping_rule import ROUNDS, StoppingRule
-from scripts.commands import campaign_options, cli
+from scripts.commands import campaign_options, cli, output
 from scripts.config import flows, matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, UsageError
 from scripts.config.flows import Flow
@@ -35,6 +34,7 @@ from scripts.inference.change_points import Fit
 from scripts.inference.comparison import LEVEL
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure.round_plan import Campaign
+from scripts.report import documents
 from scripts.report.pages import bisection_page
 from scripts.report.tables import formatting
 
@@ -55,9 +55,11 @@ def main(argv: list[str]) -> int:
     if args.repo is not None:
         builds = _builds(suite, args, engine, wanted, system)
         args.engine, args.flow = [engine.name], [args.flow]
+        lines, expected_s = _describe_commits(suite, args, builds.commits, system)
         if args.dry_run:
-            print(_describe_commits(suite, args, builds.commits, system))
+            output.show_plan(lines, expected_s, as_json=args.json)
             return EXIT_OK
+        cli.say(lines)
         builds.require_ends()
         ends = [builds.arm(builds.names[place]) for place in (0, -1)]
         request.planned(suite, campaign_options.selection(args), ends)  # refused before anything starts
@@ -65,13 +67,14 @@ def main(argv: list[str]) -> int:
     releases, left_out = _releases(suite, args, engine, wanted)
     args.engine, args.flow = [engine.name], [args.flow]
     if left_out:
-        print(f"skipped, because they cannot serve {wanted.name} on {engine.name}: {', '.join(left_out)}")
+        cli.say(f"skipped, because they cannot serve {wanted.name} on {engine.name}: {', '.join(left_out)}")
     points = _Points(names=releases, arm=lambda name: request.resolved(suite, name, system))
     whole = _planned(suite, args, points, releases)  # whatever cannot be measured is refused before anything starts
     request.require_sequential(whole)
     if args.dry_run:
-        print(_describe(whole, releases, args.rounds))
+        output.show_plan(*_describe(whole, releases, args.rounds), as_json=args.json)
         return EXIT_OK
+    cli.say(_describe(whole, releases, args.rounds)[0])
     return _search(suite, args, metric, points, system)
 
 
@@ -89,10 +92,12 @@ def _search(suite: Suite, args: argparse.Namespace, metric: Metric, points: _Poi
     paired: dict[tuple[str, ...], PairedRounds] = {}
 
     def measure(names: tuple[str, ...], rounds: int) -> tuple[Fit, float] | None:
+        stage = len({*paired, names})
+        cli.say(f"stage {stage} of at most {bisection.stages_of(len(points.names))}: {', '.join(names)}")
         if metric.counted:
             paired[names], counts = _counted(suite, args, metric, points, names, rounds, system)
             return counts, 0.0
-        result = _measured(_planned(suite, args, points, names), rounds, args, system)
+        result = _measured(_planned(suite, args, points, names), rounds, args, system, metric)
         paired[names] = result.paired[0]
         model = change_points.fit(paired[names], metric)
         return None if model is None else (model, comparison.floor(result.floors, paired[names], metric) or 0.0)
@@ -204,7 +209,7 @@ def _builds(suite: Suite, args: argparse.Namespace, engine: Engine, wanted: Flow
         commits=commits.between(args.repo, args.good, args.bad, system),
         uv=virtualenvs.find_uv(),
         system=system,
-        say=functools.partial(print, flush=True),
+        say=cli.say,
         require_serving=require_serving,
     )
 
@@ -213,9 +218,11 @@ def _planned(suite: Suite, args: argparse.Namespace, points: _Points, names: Seq
     return request.planned(suite, campaign_options.selection(args), [points.arm(name) for name in names])
 
 
-def _measured(requested: Campaign, rounds: int, args: argparse.Namespace, system: System) -> CampaignResult:
+def _measured(
+    requested: Campaign, rounds: int, args: argparse.Namespace, system: System, watched: Metric
+) -> CampaignResult:
     rule = StoppingRule(rounds=rounds, afresh=False)
-    result = runner.measure(requested, rule, campaign_options.options(args), system)
+    result = runner.measure(requested, rule, campaign_options.options(args), system, watched.name)
     runner.require_whole(requested, result)
     return result
 
@@ -241,23 +248,28 @@ def _counted(
     return found.paired, counted.fit(tuple(names), [found.values(arm) for arm in found.paired.arms], noise)
 
 
-def _describe(whole: Campaign, releases: list[str], rounds: int) -> str:
+def _describe(whole: Campaign, releases: list[str], rounds: int) -> tuple[str, float]:
+    """The plan, and its time in seconds."""
     stages = bisection.stages_of(len(releases))
     arms = min(_ARMS, len(releases))
-    minutes = whole.round_s / len(releases) * arms * rounds * stages / 60
-    return (
+    expected_s = whole.round_s / len(releases) * arms * rounds * stages
+    lines = (
         f"{len(releases)} releases from {releases[0]} to {releases[-1]}: {stages} stages of {rounds} rounds, about "
-        f"{minutes:.0f} minutes, and up to twice as long where the rounds are inconclusive"
+        f"{expected_s / 60:.0f} minutes, and up to twice as long where the rounds are inconclusive"
     )
+    return lines, expected_s
 
 
-def _describe_commits(suite: Suite, args: argparse.Namespace, found: Sequence[Commit], system: System) -> str:
+def _describe_commits(
+    suite: Suite, args: argparse.Namespace, found: Sequence[Commit], system: System
+) -> tuple[str, float]:
     """The commits, and the time that as many newest releases take: nothing is built."""
     newest = request.resolved(suite, suite.releases[-1].version, system)
     whole = request.planned(suite, campaign_options.selection(args), [newest] * len(found))
     lines = [f"{commit.name} {formatting.plain(commit.subject)}" for commit in found]
-    time = _describe(whole, [commit.name for commit in found], args.rounds).replace("releases", "commits", 1)
-    return "\n".join([*lines, f"{time}; and the time to build up to {len(found)} commits"])
+    time, expected_s = _describe(whole, [commit.name for commit in found], args.rounds)
+    lines.append(f"{time.replace('releases', 'commits', 1)}; and the time to build up to {len(found)} commits")
+    return "\n".join(lines), expected_s
 
 
 def _report(
@@ -276,11 +288,12 @@ def _report(
         )
     last = paired[found.last.releases]
     if builds is None:
-        print(bisection_page.render(found, last, {release.version: release.as_of for release in suite.releases}))
+        page = bisection_page.render(found, last, {release.version: release.as_of for release in suite.releases})
     else:
         subjects = {commit.name: commit.subject for commit in builds.commits}
-        print(bisection_page.of_commits(found, last, subjects, builds.failed, str(args.repo)))
-    if found.change_point is None and not found.last.within_threshold and not found.last.gradual:
+        page = bisection_page.of_commits(found, last, subjects, builds.failed, str(args.repo))
+    output.show(page, documents.bisected(bisection_page.answer(found), found, last), as_json=args.json)
+    if bisection_page.result(found) == "inconclusive":
         raise InvalidMeasurementError(
             f"noise hides whether {metric.words} changed",
             then=f"repeat this command with more --rounds than {found.last.model.rounds}: the runs so far are reused",

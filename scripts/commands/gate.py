@@ -10,14 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.campaign import counted_arms, counted_gate, gate_rule, recorded_noise, request, runner
 from scripts.campaign.gate_rule import GateRule
 from scripts.campaign.stopping_rule import ROUNDS
-from scripts.commands import campaign_options, cli
+from scripts.commands import campaign_options, cli, output
 from scripts.config import matrix_file
 from scripts.config.errors import (
     EXIT_OK,
@@ -39,10 +39,12 @@ from scripts.inference.comparison import ArmComparison
 from scripts.inference.gate_decision import Case
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
+from scripts.report import documents
 from scripts.report.pages import gate_page, junit
 from scripts.report.pages.gate_page import Outcome
 from scripts.report.tables import counts_text
 
+_HEADLINE = "cpu_per_request_ms"
 BUDGET_S = 300.0  # of each flow, without --rounds and --budget
 _EXIT_CODES = {
     "PASS": EXIT_OK,
@@ -99,19 +101,22 @@ def _measured(args: argparse.Namespace, system: System) -> _Measured | None:
     )
     counting = request.planned(suite, replace(campaign_options.selection(args), profile=COUNT), arms)
     options = campaign_options.options(args)
+    plan, expected_s = [], 0.0
     if counted_limit is not None:
-        print(counts_text.plan(counted_arms.expected_s(counting, 1), counted_gate.MOST_PROCESSES))
+        expected_s = counted_arms.expected_s(counting, 1)
+        plan = [counts_text.plan(expected_s, counted_gate.MOST_PROCESSES)]
     if limits:
-        print(request.describe(requested, rule))
-        print(_prospects(options.results, requested, rule), flush=True)
+        expected_s += request.expected_s(requested, rule)
+        plan += [request.describe(requested, rule), _prospects(options.results, requested, rule)]
     if args.dry_run:
+        output.show_plan("\n".join(plan), expected_s, as_json=args.json)
         return None
+    cli.say("\n".join(plan))
     counts, notes = _counted(suite, counting, counted_limit, options, system)
-    result = runner.measure(requested, rule, options, system) if limits else None
+    result = runner.measure(requested, rule, options, system, _watched(limits)) if limits else None
     timed = [(one, tuple(rule.decide(requested, one))) for one in result.judged] if result else []
-    first, *others = (arm.about for arm in requested.arms)
     return _Measured(
-        title=f"{', '.join(others)} against {first}",
+        title=request.title(requested),
         judged=(*counts, *timed),
         notes=(*notes, *gate_decision.disagreements([case for _, cases in (*counts, *timed) for case in cases])),
         excluded=tuple(
@@ -120,6 +125,11 @@ def _measured(args: argparse.Namespace, system: System) -> _Measured | None:
         took_s=result.took_s if result else 0.0,
         failed=_why_not_whole(requested, result) if result else None,
     )
+
+
+def _watched(limits: Mapping[str, float]) -> str:
+    """The metric of the head line: CPU time, unless others are judged."""
+    return _HEADLINE if _HEADLINE in limits else next(iter(limits))
 
 
 def _counted(
@@ -132,7 +142,7 @@ def _counted(
         return counted_gate.judge(suite, requested, allowed, options, system), []
     except ValgrindError as error:
         note = counts_text.without_counts(error.message, error.then)
-        print(note, flush=True)
+        cli.say(note)
         return [], [note]
 
 
@@ -206,7 +216,10 @@ def _reported(args: argparse.Namespace, measured: _Measured) -> int:
         end, measured.judged, title=measured.title, then=then, notes=measured.notes, excluded=measured.excluded
     )
     _write_summary(f"{page}\n")
-    print(f"{page}\n\n{end.line}", flush=True)
+    document = documents.gated(
+        end, title=measured.title, judged=measured.judged, then=then, notes=measured.notes, excluded=measured.excluded
+    )
+    output.show(page, document, as_json=args.json)
     if measured.failed is not None:
         raise measured.failed
     return _EXIT_CODES[end.word]
@@ -235,7 +248,8 @@ def _without_verdict(args: argparse.Namespace, error: BaseException) -> None:
     end = _undecided(error)
     _write_junit(args, junit.without_verdict(type(error).__name__, str(error) or end.reason))
     _write_summary(gate_page.short(end))
-    print(end.line, flush=True)
+    then = error.then if isinstance(error, SuiteError) else ""
+    output.show("", documents.gated(end, then=then), as_json=args.json)
 
 
 def _undecided(error: BaseException) -> Outcome:

@@ -7,6 +7,7 @@ results/gate-trials.md.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from scripts.campaign import counted_gate, gate_rule, request, runner
 from scripts.campaign.counted_gate import Judged
 from scripts.campaign.request import Selection
-from scripts.commands import campaign_options, cli
+from scripts.commands import campaign_options, cli, output
 from scripts.commands.gate import BUDGET_S
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, NothingMeasuredError
@@ -29,6 +30,7 @@ from scripts.inference.gate_decision import Case
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
+from scripts.report import documents
 from scripts.report.pages import comparison_page, gate_trials_page
 from scripts.report.pages.gate_trials_page import Row, Size
 from scripts.selftest import gate_resampling, gate_simulation, gate_trials, recorded_gates, slowdowns
@@ -59,14 +61,15 @@ def main(argv: list[str]) -> int:
     baseline = request.resolved(suite, RELEASE, system)
     chosen = [one for one in CANDIDATES if not args.only or one.name in args.only]
     if args.dry_run:
-        print(_describe(chosen))
+        output.show_plan(_describe(chosen), _most_s(chosen), as_json=args.json)
         return EXIT_OK
+    cli.say(_describe(chosen))
     bench = _Bench(
         suite=suite, baseline=baseline, arms=_built(suite, baseline, chosen, system),
         options=campaign_options.options(args), system=system,
     )  # fmt: skip
     made = _recorded(bench, chosen) if args.from_records else _made(bench, chosen, args.budget)
-    return _write(bench, chosen, list(made))
+    return _write(bench, chosen, list(made), as_json=args.json)
 
 
 def _made(bench: _Bench, chosen: list[Candidate], budget_s: float | None) -> Iterator[tuple[Trial, list[PairedRounds]]]:
@@ -75,9 +78,9 @@ def _made(bench: _Bench, chosen: list[Candidate], budget_s: float | None) -> Ite
     for number, candidate in _order(chosen):
         if bench.system.monotonic() > ends:
             return
-        print(f"trial {number + 1} of {candidate.trials}: {candidate.name}", flush=True)
+        cli.say(f"trial {number + 1} of {candidate.trials}: {candidate.name}")
         trial, rounds = _trial(bench, candidate, number)
-        print(f"{candidate.name}: {trial.result}, {trial.minutes:.1f} minutes", flush=True)
+        cli.say(f"{candidate.name}: {trial.result}, {trial.minutes:.1f} minutes")
         yield trial, rounds
 
 
@@ -164,15 +167,18 @@ def _built(suite: Suite, baseline: Arm, chosen: list[Candidate], system: System)
     }
 
 
-def _write(bench: _Bench, chosen: list[Candidate], made: list[tuple[Trial, list[PairedRounds]]]) -> int:
+def _write(
+    bench: _Bench, chosen: list[Candidate], made: list[tuple[Trial, list[PairedRounds]]], *, as_json: bool
+) -> int:
     """Write the page, and print it."""
     measured = [one for _, rounds in made for one in rounds]
     if not measured:
         raise NothingMeasuredError("no trial was made", then="nox -s gate-trials -- --budget 1h")
     labels = [RELEASE, bench.arms[UNCHANGED].release.version]
     unchanged = recorded_gates.as_the_newest(recorded_gates.between(_campaigns(bench), RELEASE, labels))
+    rows = [_row(one, [trial for trial, _ in made if trial.candidate == one]) for one in chosen]
     page = gate_trials_page.render(
-        [_row(one, [trial for trial, _ in made if trial.candidate == one]) for one in chosen],
+        rows,
         release=RELEASE,
         scenario=f"{ENGINE} {FLOW}",
         about=comparison_page.about(measured[-1]),
@@ -180,7 +186,9 @@ def _write(bench: _Bench, chosen: list[Candidate], made: list[tuple[Trial, list[
         simulated=gate_simulation.tables(),
     )
     (bench.options.results / "gate-trials.md").write_bytes(page)
-    print(page.decode())
+    answer = gate_trials_page.answer(rows)
+    document = documents.document("gate-trials", answer, candidates=[dataclasses.asdict(row) for row in rows])
+    output.show(page.decode(), document, as_json=as_json)
     return EXIT_OK
 
 
@@ -203,10 +211,14 @@ def _row(candidate: Candidate, trials: list[Trial]) -> Row:
 
 def _describe(chosen: list[Candidate]) -> str:
     lines = [f"{one.trials} trials: {one.name}, {one.what}" for one in chosen]
+    hours = _most_s(chosen) / 3600
+    return "\n".join([*lines, f"about {hours:.1f} hours at most; --budget stops earlier, and a repetition goes on"])
+
+
+def _most_s(chosen: list[Candidate]) -> float:
     counts = sum(one.trials for one in chosen if one.counts_only)
     gates = sum(one.trials for one in chosen) - counts
-    hours = (gates * (BUDGET_S + 90) + counts * 90) / 3600
-    return "\n".join([*lines, f"about {hours:.1f} hours at most; --budget stops earlier, and a repetition goes on"])
+    return gates * (BUDGET_S + 90) + counts * 90
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -223,4 +235,5 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the trials and their time, and measure nothing")
     cli.add_output_options(parser)
+    cli.add_json_option(parser)
     return parser.parse_args(argv)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable
 
 from scripts.analysis.metrics import METRICS
-from scripts.commands import cli
+from scripts.commands import cli, output
 from scripts.config import flows, matrix_file
 from scripts.config.errors import EXIT_OK
 from scripts.config.matrix import Suite
+from scripts.report import documents
 from scripts.report.tables import markdown
 
 Row = dict[str, str]
@@ -21,21 +21,22 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     suite = matrix_file.load()
     rows = {kind: list(_KINDS[kind](suite)) for kind in ([args.kind] if args.kind else _KINDS)}
-    if args.json:
-        print(json.dumps(rows[args.kind] if args.kind else rows, indent=1))
-        return EXIT_OK
-    for kind, found in rows.items():
-        headers = list(found[0])
-        heading = "" if args.kind else f"# {kind.capitalize()}\n\n"
-        print(f"{heading}{markdown.markdown(headers, [list(row.values()) for row in found], labels=len(headers))}\n")
+    page = "\n\n".join(_table(kind, found, heading=not args.kind) for kind, found in rows.items())
+    output.show(page, documents.document("list", "", **rows), as_json=args.json)
     return EXIT_OK
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("list", "Print what can be named on a command line.")
     parser.add_argument("kind", nargs="?", choices=tuple(_KINDS), help="what to print (default: all)")
-    parser.add_argument("--json", action="store_true", help="print the same as JSON")
+    cli.add_json_option(parser)
     return parser.parse_args(argv)
+
+
+def _table(kind: str, found: list[Row], *, heading: bool) -> str:
+    headers = list(found[0])
+    table = markdown.markdown(headers, [list(row.values()) for row in found], labels=len(headers))
+    return f"# {kind.capitalize()}\n\n{table}" if heading else table
 
 
 def _releases(suite: Suite) -> Iterable[Row]:

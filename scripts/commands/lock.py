@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
             locks.read(inputs)
             print(f"locks/{inputs.path.name} is up to date", flush=True)
         else:
-            print(f"resolving {inputs.name} as of {inputs.as_of} ...", flush=True)
+            cli.say(f"resolving {inputs.name} as of {inputs.as_of} ...")
             locks.write(inputs, uv=virtualenvs.find_uv(), env=virtualenvs.install_env(), system=RealSystem())
             print(f"wrote locks/{inputs.path.name}", flush=True)
     return 0

@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     page = html.page(document)
     path.write_bytes(page)
     for reason in document.skipped:
-        print(f"skipped {reason}")
+        cli.say(f"skipped {reason}")
     print(f"wrote {path}: {len(document.runs)} runs, {len(page) / _MIB:.1f} MiB, loads nothing from the network")
     if args.open and not webbrowser.open(path.as_uri()):
         print("no browser was found: open the file yourself")

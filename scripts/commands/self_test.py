@@ -10,13 +10,12 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from scripts.analysis.metrics import METRICS
 from scripts.campaign import request, runner
 from scripts.campaign.runner import CampaignResult
 from scripts.campaign.stopping_rule import StoppingRule
-from scripts.commands import campaign_options, cli
+from scripts.commands import campaign_options, cli, output
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, UsageError
 from scripts.config.matrix import Suite
@@ -31,6 +30,7 @@ from scripts.inference.one_sided import ERROR
 from scripts.inference.power import Errors
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
+from scripts.report import documents
 from scripts.report.pages import self_test_page
 from scripts.report.pages.self_test_page import GatePower, InjectedSlowdown
 from scripts.report.tables.formatting import joined
@@ -54,23 +54,31 @@ def main(argv: list[str]) -> int:
     if args.from_records:
         found = recorded.read(args.results, profile=args.profile, release=RELEASE, engine=ENGINE, flow=FLOW)
         for one in found.left_out:
-            print(f"left out: {one}")
-        return _write(args.results, found.slowed, found.aa_comparisons, is_aa.round_s)
+            cli.say(f"left out: {one}")
+        return _write(args, found.slowed, found.aa_comparisons, is_aa.round_s)
     rule = StoppingRule(rounds=args.rounds, afresh=False)
+    slower = [replace(baseline, about=f"{baseline.about} with {slowdown.name}") for slowdown in SLOWDOWNS]
+    planned = request.planned(suite, campaign_options.selection(args), [baseline, *slower])  # nothing is built
+    expected_s = request.expected_s(planned, rule) + args.aa_comparisons * request.expected_s(is_aa, rule)
+    lines = "\n".join([
+        request.describe(planned, rule), f"and {args.aa_comparisons} times:", request.describe(is_aa, rule),
+        f"in all: about {expected_s / 3600:.1f} hours, less what is recorded already",
+    ])  # fmt: skip
     if args.dry_run:
-        slower = [replace(baseline, about=f"{baseline.about} with {slowdown.name}") for slowdown in SLOWDOWNS]
-        planned = request.planned(suite, campaign_options.selection(args), [baseline, *slower])  # nothing is built
-        print(request.describe(planned, rule))
-        print(f"and {args.aa_comparisons} times:\n{request.describe(is_aa, rule)}")
+        output.show_plan(lines, expected_s, as_json=args.json)
         return EXIT_OK
+    cli.say(lines)
     injected = _injected(suite, baseline, system)
     slowed = request.planned(suite, campaign_options.selection(args), [baseline, *injected.values()])
     options = campaign_options.options(args)
     caught = _measured(slowed, rule, options, system)
-    again = [_measured(replace(is_aa, again=number), rule, options, system) for number in range(args.aa_comparisons)]
+    again = []
+    for number in range(args.aa_comparisons):
+        cli.say(f"A/A comparison {number + 1} of {args.aa_comparisons}")
+        again.append(_measured(replace(is_aa, again=number), rule, options, system))
     slowdown_of = {injected[slowdown.name].release.version: slowdown for slowdown in SLOWDOWNS}
     return _write(
-        args.results,
+        args,
         [(slowdown, one) for one in caught.judged if (slowdown := slowdown_of.get(one.paired.label(one.arm)))],
         [one for measured in again for one in measured.judged],
         is_aa.round_s,
@@ -88,25 +96,27 @@ def _require_sequential(requested: Campaign) -> None:
 
 
 def _write(
-    results: Path,
+    args: argparse.Namespace,
     slowed: Sequence[tuple[Slowdown, ArmComparison]],
     aa_comparisons: Sequence[ArmComparison],
     round_s: float,
 ) -> int:
     """Write the page, and print it."""
     measured = noise.measured_noise(aa_comparisons)
+    injected = [
+        InjectedSlowdown(name=slowdown.name, what=slowdown.what, metric=slowdown.metric, judged=one)
+        for slowdown, one in slowed
+    ]
     page = self_test_page.render(
-        [
-            InjectedSlowdown(name=slowdown.name, what=slowdown.what, metric=slowdown.metric, judged=one)
-            for slowdown, one in slowed
-        ],
+        injected,
         aa_comparisons,
         gate=_gate(measured) if measured else None,
         round_s=round_s,
         simulated=joined("\n", [gate_simulation.tables(), simulation.tables(measured=[measured] if measured else [])]),
     )
-    (results / "self-test.md").write_bytes(page)
-    print(page.decode())
+    (args.results / "self-test.md").write_bytes(page)
+    document = documents.self_tested(self_test_page.answer(injected, aa_comparisons), injected, aa_comparisons)
+    output.show(page.decode(), document, as_json=args.json)
     return EXIT_OK
 
 

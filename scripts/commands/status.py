@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import asdict, dataclass
 
 from scripts.campaign import existing_runs
-from scripts.commands import cli
+from scripts.commands import cli, output
 from scripts.config import matrix, matrix_file, plan
 from scripts.config.errors import EXIT_OK, SuiteError
 from scripts.config.matrix import ROOT, Engine, Release, Suite
 from scripts.config.plan import Plan
 from scripts.host import machine
+from scripts.records.schema import Machine
+from scripts.report import documents
 from scripts.report.tables import markdown
 
 _HEADERS = ("Session", "Flows", "Runs", "Measured", "To do (min)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One bench session."""
+
+    session: str
+    flows: tuple[str, ...]
+    runs: int = 0
+    measured: int = 0
+    to_do_s: float = 0.0
+    refused: str = ""  # why it measures nothing
 
 
 def main(argv: list[str]) -> int:
@@ -23,28 +38,39 @@ def main(argv: list[str]) -> int:
     suite = matrix_file.load()
     suite.profile(args.profile)  # an unknown one concerns all sessions
     here = machine.describe()
-    rows: list[list[str]] = []
-    runs = done = 0
-    left_s = 0.0
-    for release, engine in suite.targets():
-        session = matrix.session_name(release, engine)
-        try:
-            chosen = _plan(suite, release, engine, args)
-        except SuiteError as error:  # of this session alone
-            rows.append([session, error.message, "0", "0", "0.0"])
-            continue
-        missing = existing_runs.missing(suite, chosen.runs, args.results.resolve(), here)
-        to_do_s = sum(spec.expected_s for spec in missing)
-        flows = ", ".join(dict.fromkeys(spec.flow for spec in chosen.runs))
-        counts = (len(chosen.runs), len(chosen.runs) - len(missing))
-        rows.append([session, flows, *map(str, counts), f"{to_do_s / 60:.1f}"])
-        runs, done, left_s = runs + counts[0], done + counts[1], left_s + to_do_s
-    print(markdown.markdown(_HEADERS, rows, labels=2))
-    print(
-        f"\n{done} of {runs} runs of profile {args.profile} are measured on a machine like this. "
-        f"The others take about {left_s / 60:.0f} minutes: {_command(args)}"
-    )
+    rows = [_row(suite, release, engine, args, here) for release, engine in suite.targets()]
+    runs, measured = sum(row.runs for row in rows), sum(row.measured for row in rows)
+    to_do_s = sum(row.to_do_s for row in rows)
+    answer = f"{measured} of {runs} runs of profile {args.profile} are measured on a machine like this."
+    if measured < runs:
+        answer += f" The others take about {to_do_s / 60:.0f} minutes: {_command(args)}"
+    document = documents.document(
+        "status", answer, profile=args.profile, runs=runs, measured=measured, to_do_s=to_do_s,
+        sessions=[asdict(row) for row in rows],
+    )  # fmt: skip
+    output.show(markdown.markdown(_HEADERS, map(_cells, rows), labels=2), document, as_json=args.json)
     return EXIT_OK
+
+
+def _row(suite: Suite, release: Release, engine: Engine, args: argparse.Namespace, here: Machine) -> Row:
+    session = matrix.session_name(release, engine)
+    try:
+        chosen = _plan(suite, release, engine, args)
+    except SuiteError as error:  # of this session alone
+        return Row(session=session, flows=(), refused=error.message)
+    missing = existing_runs.missing(suite, chosen.runs, args.results.resolve(), here)
+    return Row(
+        session=session,
+        flows=tuple(dict.fromkeys(spec.flow for spec in chosen.runs)),
+        runs=len(chosen.runs),
+        measured=len(chosen.runs) - len(missing),
+        to_do_s=sum(spec.expected_s for spec in missing),
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    flows = ", ".join(row.flows)
+    return [row.session, row.refused or flows, str(row.runs), str(row.measured), f"{row.to_do_s / 60:.1f}"]
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -55,6 +81,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="as for the bench sessions (default: 1)")
     cli.add_python_option(parser)
     cli.add_results_option(parser)
+    cli.add_json_option(parser)
     args = parser.parse_args(argv)
     if not 1 <= args.rounds <= plan.MAX_ROUNDS:
         parser.error(f"--rounds {args.rounds}: from 1 to {plan.MAX_ROUNDS}")

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -127,12 +128,14 @@ class RealSystem:
 
     def start(self, name: str, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Child:
         """Start a child in a new process group, with exactly this environment, its output in `log`."""
+        logger.info("starting %s: %s", name, _line(argv))
         with log.open("ab") as stream:
             popen = _popen(argv, env, cwd, stream)
         return RealChild(name, popen, log)
 
     def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float) -> Finished:
         """Run a command to its end; TimeoutError when it does not end in time."""
+        logger.info("running %s", _line(argv))
         popen = _popen(argv, env, cwd, subprocess.PIPE)
         try:
             output, _ = popen.communicate(timeout=timeout_s)
@@ -172,6 +175,12 @@ class RealSystem:
     def sleep(self, seconds: float) -> None:
         """Wait, between two checks of a condition."""
         time.sleep(seconds)
+
+
+def _line(argv: Sequence[str]) -> str:
+    """A command for a log; of a script within it the first line."""
+    first, _, more = shlex.join(argv).partition("\n")
+    return f"{first} ..." if more else first
 
 
 def _popen(argv: Sequence[str], env: Mapping[str, str], cwd: Path, output: int | IO[bytes]) -> subprocess.Popen[bytes]:

@@ -62,9 +62,11 @@ def make(
             return one(replace(context, prepared=prepared[spec.release]), spec, number)
 
         if jobs > 1:
+            progress.head(f"{len(plan.runs)} runs, {jobs} at a time", plan.expected_s / jobs)
             return side_by_side.make(context, plan.runs, jobs, make_one)
         done: list[CompletedRun] = []
         for number, spec in enumerate(plan.runs, 1):
+            progress.head(f"run {number} of {len(plan.runs)}", sum(one.expected_s for one in plan.runs[number - 1 :]))
             done.append(make_one(context, spec, f"[{number}/{len(plan.runs)}]"))
             if number < len(plan.runs) and hopeless(done):
                 progress.note(f"given up: the machine disturbed the last runs; {len(plan.runs) - number} are not made")
@@ -177,12 +179,23 @@ def together(
     if spec.profile.name not in _HOWEVER_BUSY:
         context.before_first()
     releases = " and ".join(one.release for one, _ in wanted)
-    progress.heading(f"{number} {releases} {spec.engine} {spec.flow}, profile {spec.profile.name}")
+    progress.run(f"{number} {releases} {spec.engine} {spec.flow}")
     completed = at_once(context, wanted)
+    progress.ran(" and ".join(map(_result, completed)))
     for done in completed:
         if done.error is not None:
             progress.note(f"{done.record.outcome}: {done.error}")
-        progress.note(f"recorded in {shown(done.directory)}")
+        progress.detail(f"recorded in {shown(done.directory)}")
         if done.scratch is not None:
             progress.note(f"logs: {shown(done.scratch)}")
     return completed
+
+
+def _result(done: CompletedRun) -> str:
+    """What a run has made; whether it is valid shows later."""
+    record = done.record
+    if done.error is not None:
+        return record.outcome
+    if record.counts is not None:
+        return f"{sum(window.requests for window in record.counts.windows)} requests counted"
+    return f"{record.measurements.load.recorded} requests" if record.measurements else record.outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,7 @@ from scripts.config.errors import (
     VerificationError,
 )
 from scripts.host import telemetry
+from scripts.host.progress import remaining
 from tests.fakes import values
 from tests.fakes.stage import BASELINE, CANDIDATE, Stage
 from tests.fakes.system import Script
@@ -68,13 +70,46 @@ def test_serpentine(stage: Stage) -> None:
     assert placed == [(number, 41 + number, arm) for number in (1, 2, 3, 4) for arm in (1, 2, 3)]
 
 
-def test_standing_is_printed_after_each_round(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    """After each round a line says what has changed so far, and how many verdicts are inconclusive."""
+def heads(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The head lines of a log, without the time that is left."""
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("round ")]
+    return [re.sub(r"\d+:\d\d left", "TIME left", line) for line in lines]
+
+
+def test_head_line_in_a_log(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before each round a line says which it is, how long the rest takes, and how CPU time has changed so far."""
     stage.outside.cpu = {CANDIDATE: (1.05,)}
-    stage.measure(stage.campaign(), FOUR)
-    out = capsys.readouterr().out
-    assert "round 3 of fastapi example: 9 inconclusive\n" in out
-    assert "round 4 of fastapi example: CPU per request +5.0 % regression, 0 inconclusive\n" in out
+    stage.measure(stage.campaign(), StoppingRule(rounds=6))
+    change = "CPU per request +5.0 % (+5.0 % to +5.0 %)"
+    assert heads(capsys) == [
+        *(f"round {number} of 6, TIME left" for number in (1, 2, 3, 4)),
+        *(f"round {number} of 6, TIME left, {change}" for number in (5, 6)),
+    ]
+
+
+def test_head_line_of_several_scenarios_and_arms(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several scenarios the line names the one that is measured, and of several arms the last one."""
+    stage.outside.cpu = {"1.12.0+3": (1.05,)}
+    stage.measure(stage.campaign("1.12.0+1", "1.12.0+2", "1.12.0+3", flows=("one", "two")), StoppingRule(rounds=5))
+    change = "1.12.0+3 CPU per request +5.0 % (+5.0 % to +5.0 %)"
+    assert heads(capsys)[-2:] == [f"round 5 of 5 of fastapi {flow}, TIME left, {change}" for flow in ("one", "two")]
+
+
+def test_head_line_of_another_metric(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """A campaign may watch another metric than CPU time, and a budget has at most so many rounds."""
+    rule = StoppingRule(budget_s=10 * stage.campaign().round_s)
+    runner.measure(stage.campaign(), rule, stage.options(), stage.outside, "memory_end_bytes")
+    last = heads(capsys)[-1]
+    assert re.match(r"round 6 of at most 10, TIME left, memory end \+0.0 %", last), last
+
+
+def test_time_that_is_left(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first head line has the time of the whole plan, and later ones that of the rest at the pace so far."""
+    requested, began_s = stage.campaign(), stage.outside.now
+    stage.measure(requested, FOUR)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("round ")]
+    assert remaining(4 * requested.round_s) in lines[0]
+    assert remaining((stage.outside.now - began_s) / 4) in lines[-1]
 
 
 def test_release_against_itself(stage: Stage) -> None:
@@ -108,7 +143,7 @@ def test_wrong_version_ends_the_campaign(stage: Stage, capsys: pytest.CaptureFix
     outcomes = {record.requested.release: record.outcome for record in stage.records()}
     assert outcomes == {BASELINE: "ok", CANDIDATE: "verify-failed"}
     assert len(stage.records()) == 6
-    assert capsys.readouterr().out.count("verify-failed: the server says") == 3
+    assert capsys.readouterr().err.count("verify-failed: the server says") == 3
 
 
 def test_failing_after_good_rounds_is_no_pass(stage: Stage) -> None:
@@ -189,7 +224,7 @@ def test_busy_machine_is_warned_of_and_recorded(stage: Stage, capsys: pytest.Cap
     """A machine that is busy before the start is warned of at every run, and recorded with it."""
     stage.machine = dataclasses.replace(values.MACHINE, cpu_busy_before=0.5)
     stage.measure(stage.campaign(), FOUR)
-    assert capsys.readouterr().out.count("warning: 50% of the cores are busy already") == 8
+    assert capsys.readouterr().err.count("warning: 50% of the cores are busy already") == 8
     assert {record.machine.cpu_busy_before for record in stage.records()} == {0.5}
 
 

@@ -40,7 +40,7 @@ def test_interrupted_campaign_goes_on(stage: Stage, capsys: pytest.CaptureFixtur
     before = stage.records()
     assert [record.requested.round for record in before] == [1, 1, 2, 2, 3]
     found = stage.measure(stage.campaign(), FOUR)
-    assert "2 round(s) of this campaign are measured already" in capsys.readouterr().out
+    assert "2 round(s) of this campaign are measured already" in capsys.readouterr().err
     assert stage.outside.runs == 6 + 4
     assert rounds(found) == [4]
     assert [record for record in stage.records() if record in before] == before
@@ -135,7 +135,7 @@ def test_record_that_cannot_be_read(stage: Stage, capsys: pytest.CaptureFixture[
     next(stage.results.rglob(RECORD_FILE)).write_text("{", encoding="utf-8")
     assert rounds(stage.measure(stage.campaign(), FOUR)) == [4]
     assert stage.outside.runs == 10
-    assert "passed over 1 run(s) that cannot be read" in capsys.readouterr().out
+    assert "passed over 1 run(s) that cannot be read" in capsys.readouterr().err
 
 
 def test_open_verdicts_are_gone_on_with(stage: Stage) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from scripts.measure import session
 from scripts.measure.run import Prepared
 from scripts.records.schema import RunRecord
 from scripts.records.storage import read_record
+from scripts.report.tables import formatting
 from scripts.serving.server_command import _TEMPLATE
 from tests.fakes import synthetic_runs, values
 from tests.fakes.system import FakeSystem, Script, _option, reply
@@ -285,7 +288,21 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "# Capacity of promptflow 1.12.0\n" in out
     repeat = "capacity-1.12.0-fastapi -- --flow flex_async --python 3.12 --max-overhead-p99 99.5"
-    assert out.endswith(f"Repeat with `nox -s {repeat}`.\n")
+    assert out.endswith(f"Repeat with `nox -s {repeat}`.\n\nstatic_async: 180.1 requests per second, with 60 users\n")
+
+
+def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The document has the objective, the load, its throughput and every run; the estimate stands before it."""
+    monkeypatch.setattr(capacity, "make", lambda *_arguments: [found_something()])
+    monkeypatch.setattr(capacity, "terminate_as_exception", lambda: None)
+    assert capacity.main([*TARGET, "--json"]) == 0
+    out, said = capsys.readouterr()
+    document = json.loads(out)
+    (search,) = document["searches"]
+    assert re.search(r"at most \d+ runs in \d+ minutes", said)
+    assert (search["users"], search["limit"]) == (60, {"users": 90, "verdict": "missed"})
+    assert formatting.significant(search["throughput_rps"]) in document["answer"]
+    assert document["objective"]["overhead_p99_max_ms"] > 0
 
 
 def test_dry_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import shlex
 import subprocess
@@ -135,6 +136,58 @@ def test_log_levels(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(
+    ("options", "said"), [((), ""), (("--verbose",), "INFO: running sh -c 'true ...\nINFO: starting x: true\n")]
+)
+def test_verbose_names_the_commands(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    """--verbose says on standard error each command that is started, of any verb, and nothing else says it."""
+    script = f"""
+from pathlib import Path
+from scripts.commands import cli
+from scripts.host.process import RealSystem
+
+def main(argv):
+    cli.parser("any", "x").parse_args(argv)
+    RealSystem().run(["sh", "-c", "true\\ntrue"], env={{}}, cwd=Path("."), timeout_s=30)
+    RealSystem().start("x", ["true"], env={{}}, cwd=Path("."), log=Path({str(tmp_path / "log")!r})).stop(5)
+    return 0
+
+cli.run(main)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *options], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
+    )
+    assert (ended.stdout, ended.stderr) == ("", said)
+
+
+class Terminal(io.StringIO):
+    """A stream to a person."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+SENTENCE = "In 14 rounds an unchanged candidate often cannot pass what is allowed."
+KEPT = f"    server: {'x' * 50}\n| {'y' * 50} |"
+
+
+def test_plan_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal sentences are wrapped at its width, while commands and tables stay in one line."""
+    monkeypatch.setenv("COLUMNS", "40")
+    wrapped = "In 14 rounds an unchanged candidate\noften cannot pass what is allowed."
+    assert cli.fitted(f"{SENTENCE}\n{KEPT}", Terminal()) == f"{wrapped}\n{KEPT}"
+    assert cli.fitted(f"{SENTENCE}\n{KEPT}", io.StringIO()) == f"{SENTENCE}\n{KEPT}"
+
+
+def test_width_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal without a width has 100 columns."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_stream: os.terminal_size((0, 0)))
+    assert cli.columns() == 100
+
+
+@pytest.mark.process
 def test_reader_that_goes_away() -> None:
     """Output into a reader that has gone, as with `| head`, ends quietly."""
     script = "from scripts.commands import cli\ncli.run(lambda _: [print('x' * 100) for _ in range(100000)] and 0)"
@@ -172,7 +225,7 @@ BENCH = "-m scripts bench --release 1.12.0 --engine fastapi"
         "-m scripts collate --check",
         f"{BENCH} --dry-run",
         f"{BENCH} --rounds 0 2>&1",
-        f"-c {shlex.quote(PROGRESS)}",
+        f"-c {shlex.quote(PROGRESS)} 2>&1",
     ],
     ids=["status", "help", "collate", "dry-run", "error", "progress"],
 )
@@ -189,7 +242,7 @@ def test_shell_sees_that_the_reader_went_away(arguments: str) -> None:
     [
         ([*TARGET, "--profil", "smoke"], "unrecognized arguments: --profil smoke; did you mean '--profile'?"),
         ([*TARGET, "--round=3"], "did you mean '--rounds'?"),
-        ([*TARGET, "--xyz"], "known: --help, --profile"),
+        ([*TARGET, "--xyz"], "known: --help, --quiet, --verbose, --profile"),
         ([*TARGET, "--rounds", "three"], "argument --rounds: invalid int value: 'three'"),
         ([*TARGET, "--dry-run", "--install-only"], "not allowed with argument --dry-run"),
         (["--release", "1.12.0"], "name --release and --engine, or --mock"),

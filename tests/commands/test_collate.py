@@ -42,11 +42,12 @@ def test_fresh_files_pass_the_check(results: Path, capsys: pytest.CaptureFixture
 
 
 def test_unchanged_files_are_not_touched(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second run writes nothing and says nothing."""
+    """A second run writes nothing, and says so in its one line."""
     before = listing(results)
     capsys.readouterr()
     assert run(results) == 0
-    assert (listing(results), capsys.readouterr().out) == (before, "")
+    answer = "8 derived files: 0 written, 0 removed, the others are up to date\n"
+    assert (listing(results), *capsys.readouterr()) == (before, answer, "")
 
 
 def test_check_names_what_is_wrong_and_writes_nothing(results: Path) -> None:
@@ -97,7 +98,7 @@ def test_files_without_records_are_removed(results: Path, capsys: pytest.Capture
     assert run(results) == 0
     assert not (results / "v1.18.5").exists()
     assert kept.exists()
-    assert "removed v1.18.5/README.md" in capsys.readouterr().out
+    assert "removed v1.18.5/README.md" in capsys.readouterr().err
 
 
 def test_narrow_picture_without_records_is_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,11 +142,11 @@ def test_page_of_somebody_else_stays(results: Path, folder: str) -> None:
 
 
 def test_records_left_out_are_printed(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A record that cannot be read is named on standard output, and the command succeeds."""
+    """A record that cannot be read is named on standard error, and the command succeeds."""
     broken = synthetic_runs.write(results, synthetic_runs.record(number=2))
     (broken / "record.json").unlink()
     assert run(results) == 0
-    assert f"skipped {broken.relative_to(results).as_posix()}: record.json cannot be read" in capsys.readouterr().out
+    assert f"skipped {broken.relative_to(results).as_posix()}: record.json cannot be read" in capsys.readouterr().err
 
 
 def test_no_records_derive_nothing_and_remove_nothing(results: Path) -> None:
@@ -238,7 +239,7 @@ def test_campaign_of_two_machines_is_skipped_by_name(tmp_path: Path, capsys: pyt
     for record in [*bad, *(one.record for one in good), synthetic_runs.record()]:
         synthetic_runs.write(tmp_path, record)
     assert run(tmp_path) == 0
-    assert "skipped campaign c0ffee123456: runs 2026" in capsys.readouterr().out
+    assert "skipped campaign c0ffee123456: runs 2026" in capsys.readouterr().err
     assert (tmp_path / "comparisons" / "0123456789ab.md").is_file()
     assert not (tmp_path / "comparisons" / "c0ffee123456.md").exists()
     assert "- `campaign c0ffee123456`: `runs " in (tmp_path / "README.md").read_text(encoding="utf-8")

@@ -120,8 +120,8 @@ def test_releases_that_cannot_serve_are_left_out(capsys: pytest.CaptureFixture[s
     """Releases without the engine are named and left out, and the scenario's engine is the default."""
     argv = ["1.8.0..1.11.0", *CPU, "--flow", "static_async", "--dry-run", "--profile", values.PROFILE.name]
     assert find.main(argv) == 0
-    out = capsys.readouterr().out
-    assert "skipped, because they cannot serve static_async on fastapi: 1.8.0, 1.9.0" in out
+    out, said = capsys.readouterr()
+    assert "skipped, because they cannot serve static_async on fastapi: 1.8.0, 1.9.0" in said
     assert "3 releases from 1.10.0 to 1.11.0" in out
 
 

@@ -93,7 +93,7 @@ def test_undecided(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     )
     assert "and with --rounds " in printed
     exit_code(stage, monkeypatch, *ON_CPU[:2], "--rounds", "6")
-    assert "4 round(s) of this campaign are measured already" in capsys.readouterr().out
+    assert "4 round(s) of this campaign are measured already" in capsys.readouterr().err
 
 
 def test_no_data_is_no_pass(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,9 @@ def test_all_kinds_without_an_argument(capsys: pytest.CaptureFixture[str]) -> No
 def test_json_holds_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     """The same rows as data."""
     assert list_verb.main(["engines", "--json"]) == 0
-    assert [row["Engine"] for row in json.loads(capsys.readouterr().out)] == NAMES["engines"]
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schema"], document["kind"]) == (1, "list")
+    assert [row["Engine"] for row in document["engines"]] == NAMES["engines"]
 
 
 def test_unknown_kind(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 
 import pytest
@@ -75,6 +76,17 @@ def test_two_at_once_are_for_gate_trials(stage: Stage, option: str) -> None:
         self_test.main([*arguments(stage), "--profile", stages.DUET.name, option])
     assert caught.value.then.startswith("nox -s gate-trials")
     assert stage.outside.runs == 0
+
+
+def test_json(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """The document has each slowdown and whether it was caught, and the A/A comparisons; the estimate is of all."""
+    assert self_test.main([*arguments(stage), "--json"]) == 0
+    out, said = capsys.readouterr()
+    document = json.loads(out)
+    assert [slowdown["caught"] for slowdown in document["slowdowns"]].count(True) == 1
+    assert document["answer"].startswith("1 of 2 slowdowns caught; 0 of 2 A/A comparisons")
+    assert len(document["aa"]) == 2
+    assert re.search(r"in all: about \d+\.\d hours", said)
 
 
 def test_finished_is_not_measured_again(stage: Stage) -> None:

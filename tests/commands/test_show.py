@@ -43,7 +43,9 @@ def test_of_several_campaigns_the_one_with_most_rounds(tmp_path: Path, capsys: p
     """One table for each scenario and profile."""
     recorded(tmp_path, ("1.10.0", "1.12.0"), rounds=4, name="aaaaaa123456")
     recorded(tmp_path, ("1.10.0", "1.12.0"), rounds=6, name="bbbbbb123456", first=50)
-    (one,) = json.loads(shown(tmp_path, "1.10.0", "1.12.0", "--json", capsys=capsys))
+    document = json.loads(shown(tmp_path, "1.10.0", "1.12.0", "--json", capsys=capsys))
+    assert (document["schema"], document["kind"], document["title"]) == (1, "comparison", "1.12.0 against 1.10.0")
+    (one,) = document["comparisons"]
     assert (one["campaign"], one["rounds"], one["profile"]) == ("bbbbbb123456", 6, "report")
     (cpu,) = [metric for metric in one["metrics"] if metric["metric"] == CPU]
     assert (cpu["change"], cpu["verdict"]) == (0.0, "within threshold")

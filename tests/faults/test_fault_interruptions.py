@@ -186,7 +186,7 @@ def test_a_killed_campaign_goes_on(world: World) -> None:
     kept = world.record_bytes()
     ended = world.run("--campaign", "--rounds", "2")
     assert ended.code == 0, ended.err
-    assert "1 round(s) of this campaign are measured already" in ended.out
+    assert "1 round(s) of this campaign are measured already" in ended.err
     assert kept.items() <= world.record_bytes().items()
     assert sorted(record.requested.round for record in world.records()) == [1, 1, 2, 2, 2]
     assert len({record.requested.round_id for record in world.records()}) == 3

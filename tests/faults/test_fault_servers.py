@@ -123,7 +123,7 @@ def test_processes_that_left_their_session_are_ended(world: World, answer: str, 
     session.wait_until(lambda: len(world.strays()) == 2)
     ended = session.end()
     assert ended.code == code, ended.err
-    assert ("nothing left running" in ended.out) == (code == 0)
+    assert ("nothing left running" in ended.err) == (code == 0)
     assert world.left() == []
 
 

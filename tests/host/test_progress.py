@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 
 import pytest
 from rich.console import Console
@@ -108,19 +109,102 @@ FOREIGN = "[bold]x[/bold] [/opt/app] [2026-11-16 12:00] [INFO] [link=x]"
 
 def test_foreign_text(progress: Progress, out: io.StringIO) -> None:
     """Brackets in names, messages and logs are printed as they are."""
-    progress.heading(FOREIGN)
+    progress.head(FOREIGN, 0.0, FOREIGN)
     progress.note(FOREIGN)
     progress.phase("boot")
     progress.done(FOREIGN)
-    assert out.getvalue().count(FOREIGN) == 3
+    progress.run(FOREIGN)
+    progress.ran(FOREIGN)
+    assert out.getvalue().count(FOREIGN) == 6
 
 
-def test_live_line_is_gone_at_the_end(clock: Clock, out: io.StringIO) -> None:
-    """On a terminal, a phase shows a live line, and leaves one line behind."""
-    progress = Progress(clock, Console(file=out, force_terminal=True, width=80, no_color=True))
+def test_one_line_a_run(progress: Progress, clock: Clock, out: io.StringIO) -> None:
+    """A run is one line: what ran, how long, and what came out; its steps and details are not printed."""
+    progress.run("[1/2] 1.12.0 fastapi static_async")
+    progress.phase("load")
+    clock.now += 60.0
+    progress.update("500 users")
+    progress.done("ended")
+    progress.detail("recorded in results/runs")
+    progress.ran("2900 requests")
+    assert out.getvalue() == "[1/2] 1.12.0 fastapi static_async  60.0 s  2900 requests\n"
+
+
+def test_verbose_run(clock: Clock, out: io.StringIO) -> None:
+    """At log level INFO the steps of a run and its details are lines of their own, also on a terminal."""
+    logging.getLogger("scripts").setLevel(logging.INFO)
+    progress = Progress(clock, Console(file=out, force_terminal=True, width=80, color_system=None))
+    progress.run("[1/1] 1.12.0")
+    progress.phase("load")
+    progress.done("ended")
+    progress.detail("recorded in results/runs")
+    progress.ran("2900 requests")
+    assert out.getvalue().splitlines() == [
+        "[1/1] 1.12.0", "  load        0.0 s  ended", "  recorded in results/runs",
+        "[1/1] 1.12.0  0.0 s  2900 requests",
+    ]  # fmt: skip
+
+
+def test_quiet(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    """At log level ERROR nothing is printed; above it, everything goes to standard error."""
+    for wanted, lines in ((logging.ERROR, 0), (logging.NOTSET, 2)):
+        logging.getLogger("scripts").setLevel(wanted)
+        progress = Progress(clock)
+        progress.head("round 1 of 8", 60.0)
+        progress.note("busy")
+        printed = capsys.readouterr()
+        assert (printed.out, len(printed.err.splitlines())) == ("", lines)
+
+
+def test_interrupted_run(progress: Progress, out: io.StringIO) -> None:
+    """A run that Ctrl-C ends has its line, too."""
+
+    def left_open() -> None:
+        with progress:
+            progress.run("[1/1] 1.12.0")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        left_open()
+    assert out.getvalue() == "[1/1] 1.12.0  0.0 s  interrupted\n"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(-3.0, "0:00"), (59.6, "1:00"), (250.0, "4:10"), (7450.0, "2:04:10")])
+def test_time_left(progress: Progress, out: io.StringIO, seconds: float, text: str) -> None:
+    """The time that is left is written as a clock shows it, and never below nothing."""
+    progress.head("round 3 of 8", seconds)
+    assert out.getvalue() == f"round 3 of 8, {text} left\n"
+
+
+def live(console: Console, clock: Clock) -> Progress:
+    """Progress on a terminal, in the middle of a load."""
+    progress = Progress(clock, console)
+    progress.head("round 3 of 8", 250.0, "CPU per request +0.8 % (-1.3 % to +2.9 %)")
+    progress.run("[round 3] 1.12.0")
+    progress.phase("load")
+    progress.update("500 users")
+    return progress
+
+
+def test_live_lines(clock: Clock, out: io.StringIO) -> None:
+    """On a terminal the head line counts down above the current step, and nothing of both stays."""
+    progress = live(Console(file=out, force_terminal=True, width=80, highlight=False), clock)
+    clock.now += 10.0
+    assert str(progress._shown()).splitlines() == [
+        "round 3 of 8, 4:00 left, CPU per request +0.8 % (-1.3 % to +2.9 %)", "[round 3] 1.12.0  load 10 s  500 users",
+    ]  # fmt: skip
     with progress:
-        progress.phase("load")
-        progress.update("500 users")
         progress.done("ended")
+        progress.ran("2900 requests")
     assert progress._live is None
-    assert out.getvalue().rstrip().endswith("ended")
+    assert "[round 3] 1.12.0  10.0 s  2900 requests\n" in out.getvalue()
+
+
+def test_live_lines_are_cut_at_the_width(clock: Clock) -> None:
+    """A terminal that is narrower than the head line shows its beginning on one line, so that redrawing works."""
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=30, no_color=True)
+    progress = live(console, clock)
+    with progress, console.capture() as drawn:
+        console.print(progress._shown())
+    assert max(len(line) for line in drawn.get().splitlines()) <= 30

@@ -17,7 +17,7 @@ from scripts.config.matrix import Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.host import machine, telemetry
 from scripts.host.process import System
-from scripts.host.progress import Progress
+from scripts.host.progress import Progress, remaining
 from scripts.measure import session
 from scripts.measure.run import CompletedRun
 from tests.fakes import values
@@ -39,10 +39,11 @@ def nothing_to_build(_matrix: Suite, _spec: RunSpec, _system: System, _progress:
 
 
 def make(
-    options: session.Options, outside: FakeSystem, prepare: session.Prepare = nothing_to_build
-) -> list[CompletedRun]:
+    options: session.Options, outside: FakeSystem, prepare: session.Prepare = nothing_to_build,
+    out: io.StringIO | None = None,
+) -> list[CompletedRun]:  # fmt: skip
     """Make all runs of the plan."""
-    progress = Progress(outside.monotonic, Console(file=io.StringIO()))
+    progress = Progress(outside.monotonic, Console(file=out or io.StringIO()))
     return session.make(MATRIX, PLAN, options, outside, progress, prepare)
 
 
@@ -52,6 +53,21 @@ def test_every_run_starts_afresh(options: session.Options, outside: FakeSystem) 
     assert outside.events.count("start mock") == 3
     assert len({one.directory for one in done}) == 3
     assert {one.record.outcome for one in done} == {"ok"}
+
+
+def test_one_line_a_run(options: session.Options, outside: FakeSystem) -> None:
+    """Before each run a head line says how much is left; after it, one line says what came out, and a failure why."""
+    out = io.StringIO()
+    outside.scripts["mock"] = [Script(), Script(), Script(ends_s=0.5)]
+    make(options, outside, out=out)
+    lines = out.getvalue().splitlines()
+    left = [remaining(sum(spec.expected_s for spec in PLAN.runs[made:])) for made in range(3)]
+    assert [line for line in lines if line.startswith("run ")] == [
+        f"run {number} of 3, {time} left" for number, time in enumerate(left, 1)
+    ]
+    runs = [line for line in lines if line.startswith("[")]
+    assert [line.partition(" s  ")[2] for line in runs] == ["3 requests", "3 requests", "failed"]
+    assert lines[lines.index(runs[-1]) + 1].startswith("  failed: ")
 
 
 def test_failed_run_does_not_keep_the_next(options: session.Options, outside: FakeSystem) -> None:

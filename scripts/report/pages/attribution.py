@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from scripts.analysis.metrics import METRICS
-from scripts.inference.comparison import LEVEL, Floors, effects
+from scripts.inference.comparison import LEVEL, Effect, Floors, effects
 from scripts.inference.gate_defaults import INSTRUCTIONS
 from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
@@ -19,6 +19,7 @@ from scripts.report.tables import markdown
 from scripts.report.tables.formatting import DASH, Markdown, percent, quantity
 
 OLDER_LOCK, NEWER_LOCK, NEWER_RELEASE = BASELINE, 2, 3
+_HEADLINE = "cpu_per_request_ms"
 _HEADERS = ("Metric", "Dependencies", "promptflow", "Together")
 _SHARES = (  # what of a change is whose: from one arm to another
     ("Dependencies", OLDER_LOCK, NEWER_LOCK),
@@ -31,10 +32,31 @@ CountedChange = Callable[[int, int], Interval | None]
 """The change of the counts from one arm to another, as log ratio; None where their noise is not known."""
 
 
+def shares(paired: PairedRounds, floors: Floors) -> list[tuple[Effect, ...]]:
+    """Of each metric the paired change by dependencies alone, by promptflow alone, and by both."""
+    found = [effects(paired, to, floors, baseline=arm) for _, arm, to in _SHARES]
+    return list(zip(*found, strict=True))
+
+
+def divided(found: Sequence[PairedRounds]) -> list[PairedRounds]:
+    """The series that have all three arms."""
+    return [one for one in found if one.rounds and NEWER_RELEASE in one.arms]
+
+
+def answer(found: Sequence[PairedRounds], floors: Floors) -> str:
+    """How the change of CPU time divides, of each series that has all three arms; empty without one."""
+    return "; ".join(
+        f"{one.engine} {one.flow}, {row[0].metric.words}: dependencies {_change(row[0].interval)}, "
+        f"promptflow {_change(row[1].interval)}"
+        for one in divided(found)
+        for row in shares(one, floors)
+        if row[0].metric.name == _HEADLINE
+    )
+
+
 def table(paired: PairedRounds, floors: Floors) -> Markdown:
-    """One row a metric: the paired change by dependencies alone, by promptflow alone, and by both, with intervals."""
-    shares = [effects(paired, to, floors, baseline=arm) for _, arm, to in _SHARES]
-    rows = [[row[0].metric.short_title, *(_change(one.interval) for one in row)] for row in zip(*shares, strict=True)]
+    """One row a metric, with intervals."""
+    rows = [[row[0].metric.short_title, *(_change(one.interval) for one in row)] for row in shares(paired, floors)]
     return markdown.markdown(_HEADERS, rows)
 
 
@@ -46,8 +68,7 @@ def render(found: Sequence[PairedRounds], floors: Floors) -> str:
             f"{one.label(BASELINE)} to {one.label(NEWER_RELEASE)}",
             "table": table(one, floors),
         }
-        for one in found
-        if one.rounds and NEWER_RELEASE in one.arms
+        for one in divided(found)
     ]
     return templates.text("attribution.md.j2", parts=parts, level=f"{LEVEL:.0%}".replace("%", " %"))
 

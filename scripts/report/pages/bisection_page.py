@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import date
+from typing import Literal
 
 from scripts.inference import lock_diff
 from scripts.inference.bisection import Bisection, Stage
@@ -13,6 +14,8 @@ from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import Markdown, code, filled, percent
+
+Result = Literal["changed", "no change", "gradual", "inconclusive"]
 
 _HEADERS = ("Stage", "Rounds", "Releases", "Change from each to the next", "Next range")
 
@@ -85,23 +88,38 @@ def _row(number: int, stage: Stage) -> list[str]:
     return [str(number), str(stage.model.rounds), ", ".join(stage.releases), changes, next_range]
 
 
+def result(found: Bisection) -> Result:
+    """How the search ended."""
+    if found.change_point is not None:
+        return "changed"
+    if found.last.within_threshold:
+        return "no change"
+    return "gradual" if found.last.gradual else "inconclusive"
+
+
+def answer(found: Bisection) -> str:
+    """Where the metric changed, or why that is not said, in one sentence."""
+    return "".join(_sentence(found))
+
+
 def _verdict(found: Bisection) -> Markdown:
+    return filled("**{}**{}", *_sentence(found))
+
+
+def _sentence(found: Bisection) -> tuple[str, str]:
+    """The result, and with which figures."""
     if found.change_point is not None:
         before, release, change = found.change_point
-        verb = "rose" if change.estimate > 0 else "fell"
+        verb = f"{found.metric.words} {'rose' if change.estimate > 0 else 'fell'}"
         if found.untested:
-            text = "**{} {} between {} and {}**: {}."
-            return filled(text, found.metric.words, verb, before, release, change_text(change))
-        return filled(
-            "**{} {} with {}**: {} against {}.", found.metric.words, verb, release, change_text(change), before
-        )
+            return f"{verb} between {before} and {release}", f": {change_text(change)}."
+        return f"{verb} with {release}", f": {change_text(change)} against {before}."
     first, last, whole = found.last.releases[0], found.last.releases[-1], change_text(found.last.whole)
     if found.last.within_threshold:
-        return filled("**No change.** Between {} and {} it stays within the threshold: {}.", first, last, whole)
+        return "No change.", f" Between {first} and {last} it stays within the threshold: {whole}."
     if found.last.gradual:
-        text = "**No single change.** From {} to {} it moved by {}. Each part is within the threshold."
-        return filled(text, first, last, whole)
-    return filled("**Inconclusive.** Noise hides whether it changed between {} and {}: {}.", first, last, whole)
+        return "No single change.", f" From {first} to {last} it moved by {whole}. Each part is within the threshold."
+    return "Inconclusive.", f" Noise hides whether it changed between {first} and {last}: {whole}."
 
 
 def _about_change(found: Bisection, last: PairedRounds, as_of: Mapping[str, date]) -> list[Markdown]:

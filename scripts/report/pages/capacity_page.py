@@ -15,6 +15,15 @@ from scripts.report.tables.formatting import code, listed
 _MOST_NAMED = 3  # releases, in the title
 
 
+def answer(searches: Sequence[CapacitySearch]) -> str:
+    """What each search found."""
+    named = len({search.requested.release for search in searches}) > 1
+    return "; ".join(
+        f"{f'{search.requested.release} ' if named else ''}{search.requested.flow}: {capacity_table.result(search)}"
+        for search in searches
+    )
+
+
 def of_session(suite: Suite, settings: Capacity, searches: Sequence[CapacitySearch], command: str) -> str:
     """What a session found, and every run behind it; `command` repeats it."""
     releases = list(dict.fromkeys(search.requested.release for search in searches))

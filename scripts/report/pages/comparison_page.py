@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 
 from scripts.config.load_profiles import COMPARE, DUET
 from scripts.inference import intervals, lock_diff
-from scripts.inference.comparison import LEVEL, ArmComparison, Effect, covariate_change
+from scripts.inference.comparison import LEVEL, VERDICTS, ArmComparison, Effect, Verdict, covariate_change
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import svg
@@ -37,8 +38,8 @@ def render(
             {
                 "heading": one.heading,
                 "about": about(one.paired),
-                "table": table(one.effects, len(one.paired.rounds)),
-                "notes": notes(one),
+                "table": table(one.effects, len(one.paired.rounds), narrow=not written),
+                "notes": [*([] if written else _rounds_needed(one)), *notes(one)],
                 "chart": None if one.paired.is_aa or not written else picture_name(one),
             }
             for one in judged
@@ -69,6 +70,21 @@ def summary(one: ArmComparison) -> list[Markdown]:
         if named:
             lines.append(filled("**{}** in {} ({}).", verdict, listed(named), one.heading))
     return lines or [filled("**within threshold** in every metric ({}).", one.heading)]
+
+
+def answer(judged: Sequence[ArmComparison]) -> str:
+    """How many metrics have each verdict, over all comparisons."""
+    found = Counter(effect.verdict for one in judged for effect in one.effects)
+    return (
+        ", ".join(_number(found[verdict], verdict) for verdict in VERDICTS if found[verdict])
+        or "no whole round was measured"
+    )
+
+
+def _number(number: int, verdict: Verdict) -> str:
+    if verdict in ("regression", "improvement"):
+        return _counted(number, verdict)
+    return f"{number} {'without data' if verdict == 'no data' else verdict}"
 
 
 def about(paired: PairedRounds) -> Markdown:
@@ -102,8 +118,11 @@ def about(paired: PairedRounds) -> Markdown:
     )
 
 
-def table(found: Sequence[Effect], measured: int) -> Markdown:
-    """One row a metric; `measured`: rounds, of which a column says how many tell the metric where some do not."""
+def table(found: Sequence[Effect], measured: int, *, narrow: bool = False) -> Markdown:
+    """One row a metric; `measured`: rounds, of which a column says how many tell the metric where some do not.
+
+    `narrow`: without the rounds that are needed, for a terminal.
+    """
     partly = any(effect.left_out for effect in found)
     level = next((effect.interval.level for effect in found if effect.interval), LEVEL)
     headers = (
@@ -119,7 +138,7 @@ def table(found: Sequence[Effect], measured: int) -> Markdown:
             effect_text.ends(effect),
             effect_text.threshold(effect),
             *([effect_text.rounds(effect, measured)] if partly else []),
-            _marked(effect),
+            _marked(effect, effect.verdict if narrow else effect_text.verdict(effect)),
         ]
         for effect in found
     ]
@@ -131,6 +150,12 @@ def notes(one: ArmComparison) -> list[str]:
     missed = [(effect.metric.words, effect.left_out) for effect in one.effects]
     left_out = effect_text.left_out(missed, len(one.paired.rounds))
     return [*context(one), *left_out, *_noise_notes(one), repeat(one.paired)]
+
+
+def _rounds_needed(one: ArmComparison) -> list[str]:
+    """What the verdicts of a narrow table leave out."""
+    needed = [f"{effect.metric.words} {effect.rounds_needed}" for effect in one.effects if effect.rounds_needed]
+    return [f"Rounds that would decide, in all about: {', '.join(needed)}."] if needed else []
 
 
 def context(one: ArmComparison) -> list[str]:
@@ -215,12 +240,8 @@ def _covariate_notes(one: ArmComparison) -> list[str]:
     return [filled("**{}.** One release may slow its neighbours. Adjusted changes leave that share out.", differs)]
 
 
-def _marked(effect: Effect) -> str:
-    return (
-        filled("**{}**", effect_text.verdict(effect))
-        if effect.verdict in ("regression", "improvement")
-        else effect_text.verdict(effect)
-    )
+def _marked(effect: Effect, text: str) -> str:
+    return filled("**{}**", text) if effect.verdict in ("regression", "improvement") else text
 
 
 def _counted(number: int, noun: str) -> str:

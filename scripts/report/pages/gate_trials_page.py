@@ -75,6 +75,13 @@ def render(
     )
 
 
+def answer(rows: Sequence[Row]) -> str:
+    """How many trials ended in which way."""
+    results = [result for row in rows for result in row.results]
+    counted = ", ".join(f"{results.count(column)} {column}" for column in _COLUMNS if column in results)
+    return f"{len(results)} of {sum(row.wanted for row in rows)} trials made: {counted}"
+
+
 def _missing(row: Row) -> Markdown:
     return filled("{} ({} of {})", code(row.name), len(row.results), row.wanted)
 

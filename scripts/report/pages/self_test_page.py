@@ -71,7 +71,7 @@ def render(
         detection=_detection(found, round_s),
         aa_comparisons=len(comparisons),
         aa_rounds=listed([str(number) for number in sorted({len(one.paired.rounds) for one in comparisons})]),
-        aa_positive=sum(any(effect.verdict in _POSITIVES for effect in one.effects) for one in comparisons),
+        aa_positive=_positive(comparisons),
         verdicts=len(judged),
         positives=sum(effect.verdict in _POSITIVES for effect in judged),
         false_positives=_false_positives(comparisons),
@@ -81,6 +81,19 @@ def render(
         detectable=_detectable(gate) if gate else "",
         simulated=simulated,
     )
+
+
+def answer(found: Sequence[InjectedSlowdown], aa_comparisons: Sequence[ArmComparison]) -> str:
+    """How many slowdowns were caught, and how many A/A comparisons called something changed."""
+    comparisons = [one for one in aa_comparisons if one.paired.rounds]
+    return (
+        f"{sum(one.is_caught for one in found)} of {len(found)} slowdowns caught; "
+        f"{_positive(comparisons)} of {len(comparisons)} A/A comparisons with a false positive"
+    )
+
+
+def _positive(comparisons: Sequence[ArmComparison]) -> int:
+    return sum(any(effect.verdict in _POSITIVES for effect in one.effects) for one in comparisons)
 
 
 def _missed(one: InjectedSlowdown) -> Markdown:

@@ -54,6 +54,15 @@ def published_form(rows: Sequence[LocustRow], doubtful: Collection[str] = ()) ->
     return markdown(PUBLISHED_HEADERS, [_published_cells(row, doubtful) for row in rows], _LABELS)
 
 
+def published_figures(rows: Sequence[LocustRow], doubtful: Collection[str] = ()) -> Markdown:
+    """The same figures for a terminal, one a row. A second row that is the total of one request adds nothing."""
+    figures = [_published_cells(row, doubtful) for row in rows]
+    shown = figures[:1] if all(one[_LABELS:] == figures[0][_LABELS:] for one in figures) else figures
+    names = [" ".join(filter(None, one[:_LABELS])) for one in shown]
+    by_figure = zip(PUBLISHED_HEADERS[_LABELS:], *(one[_LABELS:] for one in shown), strict=True)
+    return markdown(("Published figure", *names), by_figure)
+
+
 def doubtful_columns(run: Run) -> frozenset[str]:
     """The columns that must not be ranked or compared: all of an invalid run, the latencies of a truncated one."""
     if run.outcome != "ok":

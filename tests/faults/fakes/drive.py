@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import os
 import platform
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from unittest import mock
 
-from scripts.analysis import validity
+from scripts.analysis import run_reader, validity
 from scripts.campaign import runner
 from scripts.campaign.stopping_rule import StoppingRule
 from scripts.commands import bench, cli
@@ -69,6 +70,7 @@ def interrupt_while_keeping(event: str, arguments: tuple[object, ...]) -> None:
 def main(argv: list[str]) -> int:
     """Make the runs, print the summary, and end as the bench verb does."""
     args = _arguments(argv)
+    logging.getLogger("scripts").setLevel(logging.INFO)  # as --verbose does: tests read what each step says
     suite = matrix_file.load()
     terminate_as_exception()
     if args.interrupt_at == "keep":
@@ -84,7 +86,7 @@ def main(argv: list[str]) -> int:
         return _prepared(args.at / "environment")
 
     done = session.make(suite, plan, options, Unlucky(args.taken, args.interrupt_at), Progress(time.monotonic), prepare)
-    print(session_summary.of_session(suite, [one.directory for one in done]))  # noqa: T201 - as the verb does
+    print(session_summary.of_session(suite, [run_reader.read_run(one.directory) for one in done]))  # noqa: T201 - as the verb does
     return bench.verdict([one for one in done if one.error is not None])  # how quiet the machine is, is no fault
 
 

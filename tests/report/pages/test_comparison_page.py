@@ -92,7 +92,16 @@ def test_only_written_pages_are_marked_as_generated() -> None:
     assert "](../../docs/glossary.md)" in written
     assert not re.search("<!--|svg|\\.\\./", printed)
     assert "`docs/glossary.md`" in printed
-    assert TABLE in printed
+    assert TABLE in written
+
+
+def test_printed_page_is_narrower() -> None:
+    """A page that is printed names the rounds that open verdicts need under the table, and not in its last column."""
+    runs = campaign(TWO, 1)
+    rows = [line for line in page(runs).splitlines() if line.startswith("| ")]
+    assert {row.split("|")[-2].strip() for row in rows[1:]} == {"inconclusive", "no data"}
+    assert "- Rounds that would decide, in all about: steady throughput 4, response time p50 4" in page(runs)
+    assert "Rounds that would decide" not in page(runs, written=True)
 
 
 @pytest.mark.parametrize("written", [True, False])
@@ -134,7 +143,7 @@ def test_one_round_is_called_one_round() -> None:
     runs = campaign(TWO, 1)
     assert "\n1 interleaved round of profile `compare`" in page(runs)
     assert judged(runs)[0].effects[0].baseline is not None
-    assert "inconclusive: about 4 rounds needed" in page(runs)
+    assert "inconclusive: about 4 rounds needed" in page(runs, written=True)
 
 
 def test_each_of_three_arms_has_its_part() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
+from scripts.analysis import run_reader
 from scripts.analysis.metrics import METRICS
 from scripts.commands import bench_self
 from scripts.config.matrix import Suite
@@ -186,7 +187,7 @@ def printed(tmp_path: Path) -> dict[str, str]:
             [CapacitySearch(settings=suite.capacity, runs=(bad,), tried=(tried,), found=nothing)],
             EVIL,
         ),
-        "session": session_summary.of_session(suite, [directory]),
+        "session": session_summary.of_session(suite, [run_reader.read_run(directory)]),
         "self-test": self_test_page.render(
             [InjectedSlowdown(name=EVIL, what=EVIL, metric="ready_s", judged=judged)],
             [],
