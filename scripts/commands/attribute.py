@@ -53,9 +53,8 @@ def main(argv: list[str]) -> int:
     cli.say(lines)
     counts = [_counts(suite, counting, campaign_options.options(args), system)] if args.profile != COUNT else []
     result = runner.measure(requested, rule, campaign_options.options(args), system)
-    page = "\n".join(
-        [*counts, request.page(suite, requested, result), attribution.render(result.paired, result.floors)]
-    )
+    timed = [request.page(suite, requested, result), attribution.render(result.paired, result.floors)]
+    page = "\n".join([*timed, *counts])
     answer = attribution.answer(result.paired, result.floors) or comparison_page.answer(result.judged)
     document = documents.attributed(answer, request.title(requested), result.paired, result.judged, result.floors)
     output.show(page, document, as_json=args.json)

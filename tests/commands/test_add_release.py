@@ -85,7 +85,7 @@ def test_everything_is_made(found: Stage, capsys: pytest.CaptureFixture[str]) ->
     tried = {one.requested.engine for one in found.records() if one.requested.profile.name == "serves"}
     assert tried == {"flask", "fastapi"}
     assert f"# PromptFlow Serve v{VERSION}" in (found.results / f"v{VERSION}" / "README.md").read_text(encoding="utf-8")
-    assert "counts are left out: " in capsys.readouterr().out
+    assert "counts are left out: " in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("uncollated")
@@ -120,7 +120,7 @@ def test_repetition_makes_nothing_again(found: Stage, capsys: pytest.CaptureFixt
     capsys.readouterr()
     add(found)
     assert (found.records(), matrix_file.read()) == (before, suite)
-    assert f"{3 * ROUNDS} of {3 * ROUNDS} rounds" in capsys.readouterr().out
+    assert f"{3 * ROUNDS} of {3 * ROUNDS} rounds" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("uncollated")
@@ -144,7 +144,7 @@ def test_flow_that_is_not_served_is_a_finding(found: Stage, capsys: pytest.Captu
     assert add(found) == 0
     assert made(found) == {"serves": 2}
     assert {one.outcome for one in found.records()} == {"verify-failed"}
-    assert f"finding: {VERSION} does not serve example on fastapi" in capsys.readouterr().out
+    assert f"finding: {VERSION} does not serve example on fastapi" in capsys.readouterr().err
     add(found)
     assert made(found) == {"serves": 2}
     page = (found.results / "README.md").read_text(encoding="utf-8")

@@ -288,7 +288,8 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "# Capacity of promptflow 1.12.0\n" in out
     repeat = "capacity-1.12.0-fastapi -- --flow flex_async --python 3.12 --max-overhead-p99 99.5"
-    assert out.endswith(f"Repeat with `nox -s {repeat}`.\n\nstatic_async: 180.1 requests per second, with 60 users\n")
+    answer = "static_async: 180.1 requests/s by 60 users; at 90 users the objective is missed"
+    assert out.endswith(f"Repeat with `nox -s {repeat}`.\n\n{answer}\n")
 
 
 def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,7 +300,7 @@ def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     out, said = capsys.readouterr()
     document = json.loads(out)
     (search,) = document["searches"]
-    assert re.search(r"at most \d+ runs in \d+ minutes", said)
+    assert re.search(r"about \d+ minutes, at most \d+", said)
     assert (search["users"], search["limit"]) == (60, {"users": 90, "verdict": "missed"})
     assert formatting.significant(search["throughput_rps"]) in document["answer"]
     assert document["objective"]["overhead_p99_max_ms"] > 0

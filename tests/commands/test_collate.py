@@ -113,7 +113,7 @@ def test_narrow_picture_without_records_is_removed(tmp_path: Path, capsys: pytes
     for directory in campaign:
         shutil.rmtree(directory)
     assert run(tmp_path) == 0
-    assert "removed history-heat-map-narrow-dark.svg" in capsys.readouterr().out
+    assert "removed history-heat-map-narrow-dark.svg" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.svg"))
 
 

@@ -130,9 +130,9 @@ def test_commit_that_does_not_serve(
     stage.outside.cpu = {found[name]: (1.2,) for name in slow}
     stage.outside.versions = {found[slow[0]]: "0.0.1"}  # also of the commit that builds the same wheels
     assert find.main(arguments(stage, repository)) == 0
-    out = capsys.readouterr().out
-    assert f"skipped commit {slow[0]}: " in out
-    assert "says that it is promptflow 0.0.1, not 1.12.0" in out
+    out, said = capsys.readouterr()
+    assert f"skipped commit {slow[0]}: " in said
+    assert "says that it is promptflow 0.0.1, not 1.12.0" in said
     assert f"CPU per request rose between {names[-4]} and {slow[-1]}" in out
     assert f"which are not measured: {slow[0]} (Slower ¦ \\*by\\* far)" in out
     failed = [record.requested.profile.name for record in stage.records() if record.outcome != "ok"]
@@ -172,7 +172,7 @@ def test_commit_that_cannot_be_installed(
     monkeypatch.setattr(session, "install", install)
     stage.outside.cpu = {found[name]: (1.2,) for name in names[-3:]}
     assert find.main(arguments(stage, repository)) == 0
-    assert f"skipped commit {names[-3]}: uv cannot install {found[names[-3]]}" in capsys.readouterr().out
+    assert f"skipped commit {names[-3]}: uv cannot install {found[names[-3]]}" in capsys.readouterr().err
     refused.add(found[names[-1]])
     with pytest.raises(EnvironmentBuildError, match=r"the end at --bad, cannot be measured: uv cannot install"):
         find.main(arguments(stage, repository))

@@ -42,8 +42,8 @@ def document(path: Path) -> dict[str, Any]:
 def test_file(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The file holds rows, runs with their curves, and any two releases; what cannot be read is named."""
     assert report.main(["--results", str(results)]) == 0
-    said = capsys.readouterr().out
-    assert f"wrote {results / 'report.html'}: 11 runs" in said
+    out, said = capsys.readouterr()
+    assert f"wrote {results / 'report.html'}: 11 runs" in out
     assert "skipped runs/report/1.18.5/fastapi-static_async/20261101T000000Z-bad000: " in said
     found = document(results / "report.html")
     assert found["skipped"] == [line.removeprefix("skipped ") for line in said.splitlines() if "skipped" in line]
