@@ -16,7 +16,7 @@ from tests.fakes import values
 from tests.fakes.stage import Stage
 from tests.fakes.system import FakeSystem
 
-MAY_START_PROCESSES = ("e2e", "process")
+MAY_START_PROCESSES = ("e2e", "process", "browser")
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def no_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         return
 
     def refuse(*_arguments: object, **_options: object) -> NoReturn:
-        pytest.fail("a unit test starts no process; mark it `process` or `e2e`")
+        pytest.fail("a unit test starts no process; mark it `process`, `browser` or `e2e`")
 
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
 

@@ -6,6 +6,7 @@ of Okabe and Ito ("Color Universal Design", 2008), which colour-blind readers te
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import altair as alt
@@ -22,6 +23,7 @@ _Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 _HEIGHTS = {"history": 320, "changes": 300, "timeline": 170, "distribution": 240}
 
 
+@functools.cache
 def specifications() -> dict[str, dict[str, Any]]:
     """By name, each chart as a Vega specification."""
     charts = {
@@ -34,6 +36,7 @@ def specifications() -> dict[str, dict[str, Any]]:
     return {name: vl_convert.vegalite_to_vega(_dressed(chart).to_dict()) for name, chart in charts.items()}
 
 
+@functools.cache
 def library() -> str:
     """Vega with Vega-Embed, as the text of one script without imports that sets `window.vegaEmbed`."""
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))

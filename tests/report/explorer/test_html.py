@@ -99,8 +99,8 @@ def test_charts_have_letters_of_twelve_pixels_in_the_page_s_colour() -> None:
             assert config["labelColor"] == "currentColor", name
 
 
-@pytest.mark.process
-@chromium.required
+@chromium.required[0]
+@chromium.required[1]
 @pytest.mark.parametrize("view", ["releases", "compare", "history", "runs"])
 def test_hostile_texts_stay_texts(tmp_path: Path, view: str) -> None:
     """Names with markup in them are shown as they are, and nothing in them runs."""

@@ -21,7 +21,7 @@ OLD, NEW = "1.17.0", "1.17.1"
 FLOW = "static_async"
 _MIB = 2**20
 
-pytestmark = [pytest.mark.e2e, chromium.required]
+pytestmark = [*chromium.required]
 
 
 @pytest.fixture(scope="module")
