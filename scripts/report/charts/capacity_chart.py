@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from scripts.report.charts import axis, heading, svg
+from scripts.report.charts import axis, heading, release_points, svg
 from scripts.report.charts.heading import Heading
 from scripts.report.charts.svg import LIGHT, Chart, Form, Look
 
@@ -25,15 +25,10 @@ _HATCHED: Look = {"facecolor": LIGHT["background"], "edgecolor": LIGHT["grid"], 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Point:
-    """The capacity of a release, in requests a second."""
+class Point(release_points.Point):
+    """The capacity of a release, in requests a second; its conditions are the server's workers and threads."""
 
-    release: str
-    value: float
-    low: float
-    high: float
     is_ceiling: bool  # else the server can do at least that
-    setup: str  # points of another setup are not joined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,11 +69,10 @@ def _figure(form: Form, title: str, releases: Sequence[str], panels: Sequence[Pa
 
 def _panel(axes: Axes, panel: Panel, places: Mapping[str, int]) -> None:
     axes.set_title(panel.title, fontweight="bold")
-    points = sorted((point for point in panel.points if point.release in places), key=lambda one: places[one.release])
-    order = {point.release: number for number, point in enumerate(points)}  # the same step as that of the places
-    for _, group in itertools.groupby(points, lambda one: (one.setup, places[one.release] - order[one.release])):
-        _line(axes, list(group), places)
-    _setups(axes, points, places)
+    shown = sorted((point for point in panel.points if point.release in places), key=lambda one: places[one.release])
+    for run in release_points.unbroken(shown, places):
+        _line(axes, run, places)
+    _setups(axes, shown, places)
     for release in panel.unsupported:
         if release in places:
             axes.axvspan(places[release] - 0.5, places[release] + 0.5, **_HATCHED)
@@ -88,12 +82,12 @@ def _panel(axes: Axes, panel: Panel, places: Mapping[str, int]) -> None:
                 places[release], 0.04, why, rotation=90, ha="center", va="bottom",
                 transform=axes.get_xaxis_transform(),
             )  # fmt: skip
-    axis.scale(axes, [0.0, *(_HEADROOM * point.high for point in points)])
+    axis.scale(axes, [0.0, *(_HEADROOM * point.high for point in shown)])
 
 
-def _setups(axes: Axes, points: Sequence[Point], places: Mapping[str, int]) -> None:
+def _setups(axes: Axes, shown: Sequence[Point], places: Mapping[str, int]) -> None:
     """Name the setup where it changes, above its first release; nothing where all have the same."""
-    setups = [(setup, next(group)) for setup, group in itertools.groupby(points, lambda point: point.setup)]
+    setups = [(setup, next(group)) for setup, group in itertools.groupby(shown, lambda point: point.conditions)]
     for setup, first in setups if len(setups) > 1 else ():
         axes.text(
             places[first.release] - 0.2, 0.99, f"workers x threads: {setup}", va="top",
@@ -101,13 +95,9 @@ def _setups(axes: Axes, points: Sequence[Point], places: Mapping[str, int]) -> N
         )  # fmt: skip
 
 
-def _line(axes: Axes, points: Sequence[Point], places: Mapping[str, int]) -> None:
-    at = [places[point.release] for point in points]
-    axes.errorbar(
-        at, [point.value for point in points],
-        yerr=[[point.value - point.low for point in points], [point.high - point.value for point in points]],
-        color=LIGHT["first"], linewidth=1, elinewidth=1.4, capsize=3,
-    )  # fmt: skip
+def _line(axes: Axes, shown: Sequence[Point], places: Mapping[str, int]) -> None:
+    at = [places[point.release] for point in shown]
+    release_points.bars(axes, at, shown, color=LIGHT["first"], linewidth=1, elinewidth=1.4, capsize=3)
     for is_ceiling, look in ((True, _CEILING), (False, _AT_LEAST)):
-        some = [point for point in points if point.is_ceiling == is_ceiling]
+        some = [point for point in shown if point.is_ceiling == is_ceiling]
         axes.plot([places[point.release] for point in some], [point.value for point in some], **look)

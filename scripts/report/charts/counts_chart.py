@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scripts.report.charts import axis, heading, svg
+from scripts.report.charts import axis, heading, release_points, svg
 from scripts.report.charts.heading import Heading
+from scripts.report.charts.release_points import Point
 from scripts.report.charts.svg import LIGHT, Chart, Form, Look
 
 _PANEL_PX = 230
@@ -24,21 +25,11 @@ _LOOKS: tuple[Look, ...] = tuple(  # of each series
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Point:
-    """A release, in percent of the first."""
-
-    release: str
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
     """What is drawn as one line."""
 
     name: str
-    points: tuple[Point, ...]
+    points: tuple[Point, ...]  # in percent of the first
 
 
 def chart(title: str, releases: Sequence[str], series: Sequence[Series]) -> Chart:
@@ -68,10 +59,6 @@ def _figure(form: Form, title: str, releases: Sequence[str], series: Sequence[Se
 
 def _line(axes: Axes, one: Series, places: dict[str, int], number: int, of: int) -> None:
     """A line with bars; the series stand a little beside each other, so that no bar hides another."""
-    points = [point for point in one.points if point.release in places]
-    at = [places[point.release] + 0.16 * (number - (of - 1) / 2) for point in points]
-    axes.errorbar(
-        at, [point.value for point in points],
-        yerr=[[point.value - point.low for point in points], [point.high - point.value for point in points]],
-        elinewidth=1.2, **_LOOKS[number],
-    )  # fmt: skip
+    shown = [point for point in one.points if point.release in places]
+    at = [places[point.release] + 0.16 * (number - (of - 1) / 2) for point in shown]
+    release_points.bars(axes, at, shown, elinewidth=1.2, **_LOOKS[number])

@@ -54,7 +54,7 @@ def chart(title: str, found: Sequence[Effect]) -> Chart:
 
 
 def _row(effect: Effect, interval: Interval) -> PlotRow:
-    low, estimate, high = (math.expm1(end) * 100 for end in (interval.low, interval.estimate, interval.high))
+    estimate, low, high = (ratio * 100 for ratio in interval.ratios)
     return PlotRow(
         label=effect.metric.short_title.replace(effect.metric.title, effect.metric.words),
         change=percent(interval.estimate),

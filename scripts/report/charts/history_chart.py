@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from scripts.analysis.metrics import Metric
 from scripts.config.matrix import Suite
 from scripts.inference.release_history import MetricHistory
-from scripts.report.charts import axis, heading, svg
+from scripts.report.charts import axis, heading, release_points, svg
 from scripts.report.charts.heading import Heading
 from scripts.report.charts.svg import LIGHT, Chart, Form, Look
 from scripts.report.tables import history_text
@@ -34,15 +34,10 @@ _NOTE: Look = {"color": LIGHT["edge"], "linewidth": 1.4, "linestyle": (0, (1, 2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Point:
+class Point(release_points.Point):
     """One release in a panel."""
 
-    release: str
-    value: float  # in the panel's unit
-    low: float
-    high: float
     counts: bool = True  # may be ranked; else drawn hollow, and joined to nothing
-    conditions: str = ""  # points with other conditions are not joined
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,24 +181,12 @@ def _panel(
         axis.percent_scale(axes, panel.points[0].value)
 
 
-def _points(axes: Axes, points: Sequence[Point], places: Mapping[str, int], *, joined: bool) -> None:
+def _points(axes: Axes, shown: Sequence[Point], places: Mapping[str, int], *, joined: bool) -> None:
     """Releases in order with their intervals; the line breaks where a release is missing."""
-    for run in _unbroken(points, places) if joined else ():
+    for run in release_points.unbroken(shown, places) if joined else ():
         axes.plot([places[p.release] for p in run], [p.value for p in run], color=LIGHT["first"], linewidth=1)
-    if points:
-        axes.errorbar(
-            [places[point.release] for point in points], [point.value for point in points],
-            yerr=[[point.value - point.low for point in points], [point.high - point.value for point in points]],
-            fmt="o", markersize=4, color=LIGHT["first"], elinewidth=1.2, fillstyle="full" if joined else "none",
+    if shown:
+        release_points.bars(
+            axes, [places[point.release] for point in shown], shown, fmt="o", markersize=4, color=LIGHT["first"],
+            elinewidth=1.2, fillstyle="full" if joined else "none",
         )  # fmt: skip
-
-
-def _unbroken(points: Sequence[Point], places: Mapping[str, int]) -> list[list[Point]]:
-    found: list[list[Point]] = []
-    for point in points:
-        last = found[-1][-1] if found else point
-        if (places[point.release] - places[last.release], point.conditions) == (1, last.conditions):
-            found[-1].append(point)
-        else:
-            found.append([point])
-    return found

@@ -127,7 +127,7 @@ def _panel(suite: Suite, scenario: Scenario, own: Sequence[CapacitySearch], rows
         if spread is not None and found is not None:
             point = Point(
                 release=one.requested.release, value=spread.median, low=spread.low, high=spread.high,
-                is_ceiling=found.is_ceiling, setup=capacity_table.setup(one),
+                is_ceiling=found.is_ceiling, conditions=capacity_table.setup(one),
             )  # fmt: skip
             points.setdefault(point.release, point)
     states = {one.requested.release: capacity_table.outcome(one) for one in alike}

@@ -13,7 +13,8 @@ from scripts.config.load_profiles import COUNT
 from scripts.config.matrix import Suite
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import counts_chart
-from scripts.report.charts.counts_chart import Point, Series
+from scripts.report.charts.counts_chart import Series
+from scripts.report.charts.release_points import Point
 from scripts.report.charts.svg import Chart
 from scripts.report.tables import history_text
 from scripts.report.tables.formatting import Markdown, filled, percent, prose

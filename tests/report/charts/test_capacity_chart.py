@@ -18,7 +18,7 @@ RELEASES = ("1.9.0", "1.10.1", "1.11.0", "1.12.0", "1.13.0")
 def point(release: str, value: float, *, is_ceiling: bool = True, setup: str = "2 x 40") -> Point:
     """A release whose confirming runs differ by a tenth."""
     return Point(
-        release=release, value=value, low=value * 0.95, high=value * 1.05, is_ceiling=is_ceiling, setup=setup
+        release=release, value=value, low=value * 0.95, high=value * 1.05, is_ceiling=is_ceiling, conditions=setup
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from scripts.report.charts import (
     forest_plot,
     heat_map,
     history_chart,
+    release_points,
     svg,
     timeline,
 )
@@ -74,7 +75,7 @@ def counts(level: float) -> Chart:
     series = [
         counts_chart.Series(
             name=name,
-            points=tuple(counts_chart.Point(release=one, value=at, low=at - 5, high=at + 5) for one in RELEASES),
+            points=tuple(release_points.Point(release=one, value=at, low=at - 5, high=at + 5) for one in RELEASES),
         )
         for name, at in (("instructions per request", level), ("CPU per request", 100.0))
     ]
@@ -125,7 +126,7 @@ CAPACITY = capacity_chart.chart(
             title=title,
             points=tuple(
                 capacity_chart.Point(
-                    release=one, value=157.6, low=150.0, high=160.0, is_ceiling=bool(place % 2), setup="2 x 1"
+                    release=one, value=157.6, low=150.0, high=160.0, is_ceiling=bool(place % 2), conditions="2 x 1"
                 )
                 for place, one in enumerate(RELEASES[-14:])
             ),
