@@ -221,6 +221,16 @@ def add_results_option(parser: Parser) -> None:
     )  # fmt: skip
 
 
+def output_file(path: Path) -> Path:
+    """Where a file is to be written, made absolute; UsageError when its folder is missing."""
+    found = path.resolve()
+    if not found.parent.is_dir():
+        raise UsageError(
+            f"{found.parent} is not a directory", then=f"mkdir -p {found.parent}, then repeat this command"
+        )
+    return found
+
+
 def duration_s(text: str) -> float:
     """A time such as 90s, 10m or 1h, as a command line takes it."""
     found = _TIME.fullmatch(text)

@@ -64,9 +64,7 @@ def _export(cells: Sequence[Cell], form: str, name: str) -> None:
         raise UsageError(
             f"--export {form}: {did_you_mean(form, known)}", then=f"nox -s collate -- --export {known[0]} {name}"
         )
-    path = Path(name).resolve()
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent} is not a directory", then=f"mkdir -p {path.parent}, then repeat this command")
+    path = cli.output_file(Path(name))
     found = exports.figures(cells)
     path.write_text(exports.FORMATS[form](found) + "\n", encoding="utf-8")
     print(f"wrote {path}: {len(found)} figures as {form}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scripts.commands import cli
 from scripts.config import matrix_file
-from scripts.config.errors import EXIT_OK, UsageError
+from scripts.config.errors import EXIT_OK
 from scripts.host import cores
 from scripts.inference import recorded_results
 from scripts.report.explorer import contents, html
@@ -21,9 +21,7 @@ def main(argv: list[str]) -> int:
     """Read the records, write the page, and say where it is."""
     args = _arguments(argv)
     results: Path = args.results.resolve()
-    path: Path = (args.output or results / _NAME).resolve()
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent} is not a directory", then=f"mkdir -p {path.parent}, then repeat this command")
+    path = cli.output_file(args.output or results / _NAME)
     suite = matrix_file.load()
     with cores.spread() as spread:
         document = contents.document(suite, recorded_results.read(results, suite, spread), spread)

@@ -43,6 +43,11 @@ class Interval:
     error: float = 0.0  # standard error of the estimate
     freedom: float = math.inf  # degrees of freedom of that error
 
+    @property
+    def ratios(self) -> tuple[float, float, float]:
+        """Estimate, lower and upper end as ratios less 1: 0.05 is 5 % more than the baseline."""
+        return math.expm1(self.estimate), math.expm1(self.low), math.expm1(self.high)
+
     def exceeds(self, minimum_effect: float) -> bool:
         """Whether the interval excludes 0, and the estimate is larger than this log ratio, up or down."""
         return (self.low > 0 or self.high < 0) and abs(self.estimate) > minimum_effect

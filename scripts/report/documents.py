@@ -226,8 +226,7 @@ def _interval(one: Interval | None) -> dict[str, object]:
     names = ("change", "low", "high")
     if one is None:
         return dict.fromkeys((*names, "level"))
-    ends = map(math.expm1, (one.estimate, one.low, one.high))
-    return {**dict(zip(names, ends, strict=True)), "level": one.level}
+    return {**dict(zip(names, one.ratios, strict=True)), "level": one.level}
 
 
 def _ratio(log_ratio: float | None) -> float | None:

@@ -13,13 +13,9 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-required = (
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        PROGRAM is None and os.environ.get("CI") != "true", reason="Chromium is not installed: apt-get install chromium"
-    ),
+required = pytest.mark.skipif(
+    PROGRAM is None and os.environ.get("CI") != "true", reason="Chromium is not installed: apt-get install chromium"
 )
-"""The marks of a test that reads a page. They need no machine to themselves, so they run beside unit tests."""
 _PATIENCE_MS = 10_000
 _OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 

@@ -10,7 +10,7 @@ from scripts.config.load_profiles import Capacity, SearchIdentity
 from scripts.inference import capacity_runs
 from scripts.inference.capacity_runs import OVERHEAD, THROUGHPUT, CapacitySearch
 from scripts.inference.capacity_search import Trial
-from scripts.records.schema import Outcome
+from scripts.records.schema import Histograms, Outcome
 from tests.fakes import synthetic_runs
 
 SETTINGS = synthetic_runs.SUITE.capacity
@@ -31,6 +31,20 @@ def run(
     requested = dataclasses.replace(made.requested, profile=profile, round=trial.number, search=identity)
     one = synthetic_runs.run(dataclasses.replace(made, requested=requested))
     return dataclasses.replace(one, values=one.values | {OVERHEAD: overhead_ms, THROUGHPUT: 0.95 * trial.users})
+
+
+def loaded(failed: int = 0, overhead_ms: float = 100.0, requests: int = 1000, lag_ms: float = 3.2) -> Run:
+    """A run of the capacity profile in which all requests had the same overhead."""
+    measured = synthetic_runs.measurements(failed=failed, number=requests)
+    generator = dataclasses.replace(measured.generator, lag_p99_ms=lag_ms)
+    record = synthetic_runs.record(profile="capacity", measured=dataclasses.replace(measured, generator=generator))
+    profile = dataclasses.replace(record.requested.profile, warm_up_s=0)  # steady for 50 s
+    record = dataclasses.replace(record, requested=dataclasses.replace(record.requested, profile=profile))
+    overhead = synthetic_runs.counts([round(overhead_ms * 1000)] * (requests - failed))
+    steady = {"ok": synthetic_runs.counts([1_300_000] * (requests - failed)), "overhead": overhead}
+    if failed:
+        steady["failed"] = synthetic_runs.counts([640] * failed)
+    return synthetic_runs.run(record, Histograms(windows={"steady": steady}))
 
 
 def searched(

@@ -12,26 +12,12 @@ from scripts.config.load_profiles import Capacity, SearchIdentity
 from scripts.inference import capacity_runs
 from scripts.inference.capacity_runs import CapacitySearch, Judgement
 from scripts.inference.capacity_search import CapacityResult, Limit, ObjectiveVerdict, Trial
-from scripts.records.schema import Histograms, Outcome, RunRecord
+from scripts.records.schema import Outcome, RunRecord
 from tests.fakes import synthetic_runs, synthetic_searches
-from tests.fakes.synthetic_searches import IDENTITY, searched
+from tests.fakes.synthetic_searches import IDENTITY, loaded, searched
 
 SETTINGS = synthetic_searches.SETTINGS
 OTHER = SearchIdentity(id="0123456789ab", settings=SETTINGS)
-
-
-def made(failed: int = 0, overhead_ms: float = 100.0, requests: int = 1000, lag_ms: float = 3.0) -> Run:
-    """A run of the capacity profile in which all requests had the same overhead."""
-    measured = synthetic_runs.measurements(failed=failed, number=requests)
-    generator = dataclasses.replace(measured.generator, lag_p99_ms=lag_ms)
-    record = synthetic_runs.record(profile="capacity", measured=dataclasses.replace(measured, generator=generator))
-    profile = dataclasses.replace(record.requested.profile, warm_up_s=0)  # steady for 50 s
-    record = dataclasses.replace(record, requested=dataclasses.replace(record.requested, profile=profile))
-    overhead = synthetic_runs.counts([round(overhead_ms * 1000)] * (requests - failed))
-    steady = {"ok": synthetic_runs.counts([1_300_000] * (requests - failed)), "overhead": overhead}
-    if failed:
-        steady["failed"] = synthetic_runs.counts([640] * failed)
-    return synthetic_runs.run(record, Histograms(windows={"steady": steady}))
 
 
 def invalid(run: Run, *reasons: str) -> Run:
@@ -42,15 +28,15 @@ def invalid(run: Run, *reasons: str) -> Run:
 @pytest.mark.parametrize(
     ("run", "verdict", "reason"),
     [
-        (made(), "met", None),
-        (made(failed=1), "met", None),
-        (made(overhead_ms=250.0), "met", None),
-        (made(failed=2), "missed", "failure ratio 0.002 > 0.001"),
-        (made(overhead_ms=250.1), "missed", "overhead p99 250.1 ms > 250 ms"),
-        (made(requests=99), "invalid", "too few requests succeeded for a 99th percentile"),
-        (invalid(made(overhead_ms=900.0), "other processes"), "invalid", "other processes"),
-        (invalid(made(lag_ms=9.9), "a worker ended"), "invalid", "a worker ended"),
-        (invalid(made(lag_ms=10.0), "was late"), "generator-bound", "was late"),
+        (loaded(), "met", None),
+        (loaded(failed=1), "met", None),
+        (loaded(overhead_ms=250.0), "met", None),
+        (loaded(failed=2), "missed", "failure ratio 0.002 > 0.001"),
+        (loaded(overhead_ms=250.1), "missed", "overhead p99 250.1 ms > 250 ms"),
+        (loaded(requests=99), "invalid", "too few requests succeeded for a 99th percentile"),
+        (invalid(loaded(overhead_ms=900.0), "other processes"), "invalid", "other processes"),
+        (invalid(loaded(lag_ms=9.9), "a worker ended"), "invalid", "a worker ended"),
+        (invalid(loaded(lag_ms=10.0), "was late"), "generator-bound", "was late"),
     ],
     ids=["both met", "failures at the edge", "overhead at the edge", "failures", "overhead", "few", "disturbed",
          "server", "generator"],
@@ -62,7 +48,7 @@ def test_verdict(run: Run, verdict: ObjectiveVerdict, reason: str | None) -> Non
 
 def test_every_miss_has_its_reason() -> None:
     """A run that misses both parts of the objective has a reason for each."""
-    assert len(capacity_runs.judge(made(failed=50, overhead_ms=500.0), SETTINGS).reasons) == 2
+    assert len(capacity_runs.judge(loaded(failed=50, overhead_ms=500.0), SETTINGS).reasons) == 2
 
 
 @pytest.mark.parametrize("outcome", ["failed", "verify-failed"])

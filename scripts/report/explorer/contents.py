@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -48,7 +47,6 @@ def document(suite: Suite, found: RecordedResults, spread: Map) -> Document:
     )
     return Document(
         releases=tuple(releases),
-        scenarios=tuple((one.engine, one.flow, one.title) for one in suite.scenarios),
         metrics=tuple(map(_metric, METRICS)),
         percentiles=PERCENTILES,
         rows=tuple(map(_row, found.cells)),
@@ -64,6 +62,7 @@ def _metric(metric: Metric) -> MetricInfo:
     return MetricInfo(
         name=metric.name,
         words=metric.words,
+        title=metric.short_title,
         unit=metric.unit,
         better=metric.better,
         meaning=metric.meaning,
@@ -105,9 +104,7 @@ def _pair(one: ArmComparison) -> Pair:
 
 
 def _change(effect: Effect) -> Change:
-    interval = effect.interval
-    ends = (interval.estimate, interval.low, interval.high) if interval else (None, None, None)
-    change, low, high = (None if end is None else _rounded(math.expm1(end)) for end in ends)
+    change, low, high = _figures(effect.interval.ratios if effect.interval else (None, None, None))
     return Change(
         metric=effect.metric.name,
         old=_rounded(effect.baseline),

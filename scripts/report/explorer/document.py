@@ -16,6 +16,7 @@ class MetricInfo:
 
     name: str
     words: str
+    title: str  # of a column, with the unit and the good direction
     unit: str
     better: str  # higher, lower or -
     meaning: str
@@ -130,7 +131,6 @@ class Document:
     """Everything."""
 
     releases: tuple[str, ...]  # oldest first
-    scenarios: tuple[tuple[str, str, str], ...]  # engine, flow and title
     metrics: tuple[MetricInfo, ...]
     percentiles: tuple[float, ...]
     rows: tuple[Row, ...]

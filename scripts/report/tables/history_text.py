@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from scripts.analysis import grouping
@@ -81,5 +80,6 @@ def _verb(interval: Interval) -> str:
 
 
 def _size(interval: Interval) -> str:
-    low, high = sorted((abs(math.expm1(interval.low)), abs(math.expm1(interval.high))))
-    return f"{abs(math.expm1(interval.estimate)):.1%} ({low:.1%} to {high:.1%})".replace("%", " %")
+    size, *ends = map(abs, interval.ratios)
+    low, high = sorted(ends)
+    return f"{size:.1%} ({low:.1%} to {high:.1%})".replace("%", " %")

@@ -10,6 +10,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from scripts.report.explorer import charts, html
 from scripts.report.explorer.document import Change, Curves, Document, History, MetricInfo, Pair, Point, Row, RunRow
 from tests.fakes import chromium
@@ -21,9 +23,10 @@ def document(text: str) -> Document:
     """A small document, in which every text is `text`; figures are of one metric."""
     return Document(
         releases=(f"{text} old", f"{text} new"),
-        scenarios=((text, text, text),),
         metrics=(
-            MetricInfo(name=text, words=text, unit=text, better="lower", meaning=text, latency=True, column=True),
+            MetricInfo(
+                name=text, words=text, title=text, unit=text, better="lower", meaning=text, latency=True, column=True
+            ),
         ),
         percentiles=(50.0,),
         rows=(
@@ -97,8 +100,8 @@ def test_charts_have_letters_of_twelve_pixels_in_the_page_s_colour() -> None:
             assert config["labelColor"] == "currentColor", name
 
 
-@chromium.required[0]
-@chromium.required[1]
+@pytest.mark.browser
+@chromium.required
 def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     """Names with markup in them are shown as they are in every view, and nothing in them runs."""
     path = tmp_path / "report.html"

@@ -23,7 +23,7 @@ BRIGHTNESS = "element => getComputedStyle(element)[%r].match(/[0-9.]+/g).slice(0
 VIEWS = ("releases", "compare", "history", "runs")
 _MIB = 2**20
 
-pytestmark = [*chromium.required]
+pytestmark = [pytest.mark.browser, chromium.required]
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from scripts.analysis.run_reader import Run
@@ -11,10 +9,10 @@ from scripts.config.load_profiles import Capacity
 from scripts.inference import capacity_runs
 from scripts.inference.capacity_runs import CapacitySearch, Tried
 from scripts.inference.capacity_search import CapacityResult, Limit, Phase, Trial
-from scripts.records.schema import Histograms
 from scripts.report.pages import capacity_page
 from scripts.report.tables import capacity_table
 from tests.fakes import synthetic_runs, synthetic_searches
+from tests.fakes.synthetic_searches import loaded
 
 SETTINGS = Capacity(
     start_users=60,
@@ -28,19 +26,6 @@ SETTINGS = Capacity(
 OBJECTIVE = "at most 0.1 % of the requests fail, and 99 % of the others exceed the ideal time by at most 250 ms"
 
 
-def made(failed: int = 0, overhead_ms: float = 100.0, requests: int = 1000) -> Run:
-    """A run of the capacity profile in which all requests had the same overhead."""
-    measured = synthetic_runs.measurements(failed=failed, number=requests)
-    record = synthetic_runs.record(profile="capacity", measured=measured)
-    profile = dataclasses.replace(record.requested.profile, warm_up_s=0)  # steady for 50 s
-    record = dataclasses.replace(record, requested=dataclasses.replace(record.requested, profile=profile))
-    overhead = synthetic_runs.counts([round(overhead_ms * 1000)] * (requests - failed))
-    steady = {"ok": synthetic_runs.counts([1_300_000] * (requests - failed)), "overhead": overhead}
-    if failed:
-        steady["failed"] = synthetic_runs.counts([640] * failed)
-    return synthetic_runs.run(record, Histograms(windows={"steady": steady}))
-
-
 def tried(number: int, users: int, run: Run, phase: Phase = "step") -> Tried:
     """A run at its place in a search."""
     trial = Trial(number=number, phase=phase, users=users)
@@ -48,10 +33,10 @@ def tried(number: int, users: int, run: Run, phase: Phase = "step") -> Tried:
 
 
 RUNS = (
-    tried(1, 60, made(overhead_ms=80.0)),
-    tried(2, 90, made(overhead_ms=400.0)),
-    tried(3, 60, made(overhead_ms=90.0, requests=1100), "confirm"),
-    tried(4, 60, made(overhead_ms=85.0, failed=1, requests=1200), "confirm"),
+    tried(1, 60, loaded(overhead_ms=80.0)),
+    tried(2, 90, loaded(overhead_ms=400.0)),
+    tried(3, 60, loaded(overhead_ms=90.0, requests=1100), "confirm"),
+    tried(4, 60, loaded(overhead_ms=85.0, failed=1, requests=1200), "confirm"),
 )
 
 

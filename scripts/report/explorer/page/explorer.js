@@ -45,11 +45,6 @@
     return `${figure < 0 ? "-" : "+"}${Math.abs(figure).toFixed(Math.abs(figure) >= 1000 ? 0 : 1)} %`;
   }
 
-  function heading(metric) {
-    const unit = ["ms", "s", "rps"].includes(metric.unit) ? ` (${metric.unit})` : "";
-    return metric.words + unit + { lower: " \u2193", higher: " \u2191", "-": "" }[metric.better];
-  }
-
   const range = (change) => (change.low === null ? DASH : `${percent(change.low)} to ${percent(change.high)}`);
 
   // --- elements
@@ -105,7 +100,7 @@
       .filter((metric) => rows.some((row) => row.values[metric.place] !== null))
       .map((metric) => ({
         key: metric.name,
-        title: heading(metric),
+        title: metric.title,
         hint: metric.meaning,
         figure: true,
         value: (row) => row.values[metric.place],
@@ -189,7 +184,7 @@
     draw("changes", section.querySelector(".chart"), points);
     const unit = (row) => metrics.get(row.metric).unit;
     const columns = [
-      { key: "metric", title: "Metric", value: (row) => metrics.get(row.metric).place, cell: (row) => heading(metrics.get(row.metric)) },
+      { key: "metric", title: "Metric", value: (row) => metrics.get(row.metric).place, cell: (row) => metrics.get(row.metric).title },
       { key: "series", title: "Scenario and profile", value: (row) => row.series, cell: (row) => row.series },
       { key: "old", title: old, figure: true, value: (row) => row.old, cell: (row) => quantity(row.old, unit(row)) },
       { key: "new", title: candidate, figure: true, value: (row) => row.new, cell: (row) => quantity(row.new, unit(row)) },
@@ -233,7 +228,7 @@
     const link = (row) => element("a", { href: changed({ view: "releases", q: row.release }), textContent: row.release });
     const columns = [
       release(link), text("series", "Scenario"),
-      { key: "value", title: heading(metric), figure: true, value: (row) => row.value, cell: (row) => row.shown },
+      { key: "value", title: metric.title, figure: true, value: (row) => row.value, cell: (row) => row.shown },
       text("changed", "Against the release before"),
     ];
     table(section.querySelector(".table"), columns, rows, { sort: "release down", name: "history" });
