@@ -20,7 +20,6 @@ from scripts.inference import capacity_runs
 from scripts.inference.capacity_runs import CapacitySearch
 from scripts.measure import digests
 from scripts.records.schema import Machine
-from scripts.records.storage import RecordError, run_directories
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +32,7 @@ class Begun:
 
 def read(results: Path, unnamed: Capacity) -> list[CapacitySearch]:
     """Every search, the newest last; a run that cannot be read is not there. `unnamed`: see capacity_runs.searches."""
-    found = (run for _, run in run_reader.each(run_directories(results, profile=CAPACITY)))
-    return capacity_runs.searches((run for run in found if not isinstance(run, RecordError)), unnamed)
+    return capacity_runs.searches(run_reader.read_profile(results, CAPACITY).runs, unnamed)
 
 
 def has_result(

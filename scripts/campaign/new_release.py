@@ -119,12 +119,7 @@ class NewRelease:
 
     def made(self, requested: Campaign) -> dict[str, int]:
         """How many rounds of each pair and scenario are recorded, by the name of the series."""
-        runs = [
-            run
-            for _, run in run_reader.each(run_directories(self.results, profile=requested.profile.name))
-            if isinstance(run, Run)
-        ]
-        paired, _ = paired_rounds.pair_each(runs)
+        paired, _ = paired_rounds.pair_each(run_reader.read_profile(self.results, requested.profile.name).runs)
         return {
             series.name: max((len(one.rounds) for one in paired if one.rounds and _is_of(one, series)), default=0)
             for series in requested.series
