@@ -74,8 +74,8 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("pytest", "-n", "logical", "-m", "not process and not e2e")
-    session.run("pytest", "-m", "process or e2e")  # these start servers, which must have the machine to themselves
+    session.run("pytest", "-n", "logical", "--dist", "worksteal", "-m", "not serial")
+    session.run("pytest", "-m", "serial")
 
 
 @nox.session(python=MATRIX.tools.python, reuse_venv=True, default=False)

@@ -19,6 +19,11 @@ from tests.fakes.system import FakeSystem
 MAY_START_PROCESSES = ("e2e", "process", "browser")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """More workers than cores: a test that starts processes waits for half of its time."""
+    return machine.cores() * 3 // 2
+
+
 @pytest.fixture(autouse=True)
 def no_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A unit test that would start a process fails."""

@@ -15,6 +15,7 @@ from nox import registry
 
 from scripts.analysis.metrics import METRICS
 from scripts.config.matrix import ROOT
+from scripts.report.charts.form import NARROW
 from tests.test_noxfile import imported
 
 README, GLOSSARY = ROOT / "README.md", ROOT / "docs" / "glossary.md"
@@ -123,6 +124,15 @@ def names() -> Iterator[Mapping[str, set[str]]]:
 def test_the_readme_is_short() -> None:
     """The README has at most 120 lines."""
     assert len(text_of(README).splitlines()) <= MOST_LINES
+
+
+def test_the_picture_of_the_readme_is_shown_as_on_the_page_of_results() -> None:
+    """The README writes by hand which windows get the narrow picture, and how wide, as the page of results has it."""
+    for theme, suffix in ((" and (prefers-color-scheme: dark)", "-dark"), ("", "")):
+        media = f'media="(max-width: {NARROW.window_px}px){theme}"'
+        source = f'<source {media} srcset="%shistory-heat-map-narrow{suffix}.svg" width="{NARROW.shown_px}">'
+        for page, folder in ((README, "results/"), (ROOT / "results" / "README.md", "")):
+            assert source % folder in text_of(page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

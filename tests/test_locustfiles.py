@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ANSWER_S = 0.15
 GOOD = {"answer": {"total_time_sec": 0.1, "pf_node_time_sec": 0.11, "type": "static_async"}}
 WRONG = {"answer": {"type": "another"}}
+
+Recording = tuple[list[dict[str, str]], dict[str, Any]]
+"""The request log and the summary."""
 
 
 class _Flow(BaseHTTPRequestHandler):
@@ -76,13 +80,6 @@ def flow() -> Iterator[FlowServer]:
         yield server
 
 
-@pytest.fixture
-def other() -> Iterator[FlowServer]:
-    """Another one."""
-    with served() as server:
-        yield server
-
-
 class RacingServer:
     """Answers the first request of a connection, and resets the connection when a second one arrives.
 
@@ -124,8 +121,8 @@ def locust(directory: Path, name: str, *options: str) -> subprocess.CompletedPro
     return subprocess.run(argv, cwd=directory, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
-def record(directory: Path, name: str, port: int, *options: str) -> tuple[list[dict[str, str]], dict[str, Any]]:
-    """Run a locustfile with a recording; give the request log and the summary."""
+def record(directory: Path, name: str, port: int, *options: str) -> Recording:
+    """Run a locustfile with a recording, and read it."""
     to = directory / "recording"
     load = (
         "--headless",
@@ -141,8 +138,8 @@ def record(directory: Path, name: str, port: int, *options: str) -> tuple[list[d
     return recorded(to)
 
 
-def recorded(directory: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
-    """Read a recording: the request log and the summary."""
+def recorded(directory: Path) -> Recording:
+    """Read a recording."""
     with (directory / "requests.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     summary: dict[str, Any] = json.loads((directory / "load.json").read_text(encoding="utf-8"))
@@ -158,9 +155,17 @@ def outcomes(rows: list[dict[str, str]]) -> dict[str, int]:
 SHORT_WAITS = ("--wait-min-s", "0.1", "--wait-max-s", "0.2")
 
 
-def test_books_balance(tmp_path: Path, flow: FlowServer) -> None:
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recording, FlowServer]:
+    """Five users for three seconds, and the server that they asked."""
+    with served() as flow:
+        options = ("-u", "5", "-r", "5", "-t", "3s", *SHORT_WAITS)
+        return record(tmp_path_factory.mktemp("loaded"), "score.py", flow.server_port, *options), flow
+
+
+def test_books_balance(loaded: tuple[Recording, FlowServer]) -> None:
     """Every request that the server was given is recorded, or counted as cut off at the stop."""
-    rows, load = record(tmp_path, "score.py", flow.server_port, *("-u", "5", "-r", "5", "-t", "3s"), *SHORT_WAITS)
+    (rows, load), flow = loaded
     assert len(rows) + load["in_flight_at_stop"] == len(flow.bodies)
     assert load["in_flight_at_stop"] == len(load["in_flight_age_ms"]) > 0
     assert set(flow.bodies) == {(ROOT / "flows" / "static_async" / "request.json").read_bytes()}
@@ -171,9 +176,9 @@ def test_books_balance(tmp_path: Path, flow: FlowServer) -> None:
     assert str(flow.server_port) not in json.dumps(load["options"])
 
 
-def test_outcomes(tmp_path: Path, flow: FlowServer) -> None:
+def test_outcomes(loaded: tuple[Recording, FlowServer]) -> None:
     """Wrong answers and statuses are failures of their kind, for the recording and for locust alike."""
-    rows, load = record(tmp_path, "score.py", flow.server_port, *("-u", "5", "-r", "5", "-t", "3s"), *SHORT_WAITS)
+    (rows, load), _ = loaded
     found = outcomes(rows)
     assert set(found) == {"ok", "wrong_answer", "status"}
     failed = found["wrong_answer"] + found["status"]
@@ -272,19 +277,40 @@ def mock_counts(port: int) -> dict[str, int]:
     return counts
 
 
-def duet(directory: Path, flow: FlowServer, other: FlowServer, *options: str) -> dict[str, Any]:
-    """Run the load on both; give the recordings of both together and of each."""
-    second = ("--second-host", f"http://127.0.0.1:{other.server_port}")
-    whole = record(directory, "duet.py", flow.server_port, *second, *options, *SHORT_WAITS)
-    return {"whole": whole, **{half: recorded(directory / "recording" / half) for half in ("first", "second")}}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Duet:
+    """A load on two servers at the same time."""
+
+    place: Path  # of the recording of both together; each half has a folder in it
+    given: dict[str, int]  # requests that each server received
+
+    @property
+    def recordings(self) -> dict[str, Recording]:
+        """Of both together and of each half."""
+        return {"whole": recorded(self.place), **{half: recorded(self.place / half) for half in self.given}}
 
 
-def test_duet_books_balance(tmp_path: Path, flow: FlowServer, other: FlowServer) -> None:
+def duet(directory: Path, *options: str) -> Duet:
+    """Load two servers."""
+    with served() as flow, served() as other:
+        second = ("--second-host", f"http://127.0.0.1:{other.server_port}")
+        record(directory, "duet.py", flow.server_port, *second, *options, *SHORT_WAITS)
+        given = {"first": len(flow.bodies), "second": len(other.bodies)}
+    return Duet(place=directory / "recording", given=given)
+
+
+@pytest.fixture(scope="module")
+def loaded_at_once(tmp_path_factory: pytest.TempPathFactory) -> Duet:
+    """Three users of each server for three seconds."""
+    return duet(tmp_path_factory.mktemp("duet"), "-u", "6", "-r", "6", "-t", "3s", "--seed", "7")
+
+
+def test_duet_books_balance(loaded_at_once: Duet) -> None:
     """Each half holds exactly what its server was given, and the whole holds both."""
-    found = duet(tmp_path, flow, other, "-u", "6", "-r", "6", "-t", "3s")
-    for half, server in (("first", flow), ("second", other)):
+    found = loaded_at_once.recordings
+    for half, given in loaded_at_once.given.items():
         rows, load = found[half]
-        assert len(rows) + load["in_flight_at_stop"] == len(server.bodies) > 0
+        assert len(rows) + load["in_flight_at_stop"] == given > 0
         assert (load["users_reached"], load["users_by_second"], load["exceptions"]) == (3, [3, 3, 3], 0)
         assert (load["options"]["users"], load["options"]["spawn_rate"]) == ("3", "3.0")
         assert load["all_users_at_s"] < load["started_s"] + 1
@@ -299,22 +325,20 @@ def test_duet_books_balance(tmp_path: Path, flow: FlowServer, other: FlowServer)
     assert set(load) == set(found["first"][1])
 
 
-def test_duet_progress_is_of_both(tmp_path: Path, flow: FlowServer, other: FlowServer) -> None:
+def test_duet_progress_is_of_both(loaded_at_once: Duet) -> None:
     """Whoever watches the progress sees the users and requests of both halves together."""
-    duet(tmp_path, flow, other, "-u", "4", "-r", "4", "-t", "3s")
-    with (tmp_path / "recording" / "progress.csv").open(encoding="utf-8", newline="") as stream:
+    with (loaded_at_once.place / "progress.csv").open(encoding="utf-8", newline="") as stream:
         last = list(csv.DictReader(stream))[-1]
-    assert last["users"] == "4"
-    assert int(last["requests"]) > max(len(flow.bodies), len(other.bodies)) * 0.9
+    assert last["users"] == "6"
+    assert int(last["requests"]) > max(loaded_at_once.given.values()) * 0.9
 
 
-def test_duet_think_times_are_the_same(tmp_path: Path, flow: FlowServer, other: FlowServer) -> None:
+def test_duet_think_times_are_the_same(loaded_at_once: Duet) -> None:
     """User k of both halves draws what user k of a single load draws."""
-    found = duet(tmp_path, flow, other, "-u", "4", "-r", "4", "-t", "3s", "--seed", "7")
     for half in ("first", "second"):
-        rows, _ = found[half]
-        assert {row["user"] for row in rows} == {"0", "1"}
-        for user in ("0", "1"):
+        rows, _ = loaded_at_once.recordings[half]
+        assert {row["user"] for row in rows} == {"0", "1", "2"}
+        for user in ("0", "1", "2"):
             draws = random.Random(f"7-{user}")  # noqa: S311 - the user draws the same
             _, *later = (row for row in rows if row["user"] == user)
             assert len(later) > 2
@@ -322,12 +346,12 @@ def test_duet_think_times_are_the_same(tmp_path: Path, flow: FlowServer, other: 
                 assert 0 <= float(row["idle_s"]) - draws.uniform(0.1, 0.2) < 0.1
 
 
-def test_duet_starts_users_in_turn(tmp_path: Path, flow: FlowServer, other: FlowServer) -> None:
+def test_duet_starts_users_in_turn(tmp_path: Path) -> None:
     """With one user a second, the halves get one in turn."""
-    found = duet(tmp_path, flow, other, "-u", "4", "-r", "1", "-t", "5s")
+    found = duet(tmp_path, "-u", "4", "-r", "1", "-t", "4s")
     first = {
         (half, user): min(float(row["start_s"]) for row in rows if row["user"] == user)
-        for half, (rows, _) in found.items()
+        for half, (rows, _) in found.recordings.items()
         if half != "whole"
         for user in ("0", "1")
     }

@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scipy import stats
+import scipy
 
 from scripts.records.schema import CountedWindow, Counts
 
@@ -47,9 +47,9 @@ def trend(counts: Counts) -> Trend | None:
     served, work = _points(counts)
     if len(served) < _FEWEST:
         return None
-    slope, intercept, _, _ = stats.theilslopes(work, served)
+    slope, intercept, _, _ = scipy.stats.theilslopes(work, served)
     distances = [abs(y - intercept - slope * x) for x, y in zip(served, work, strict=True)]
-    p_value = float(stats.kendalltau(served, work).pvalue)  # NaN where all windows are alike
+    p_value = float(scipy.stats.kendalltau(served, work).pvalue)  # NaN where all windows are alike
     return Trend(
         growth=float(slope) if p_value < _TREND_P else 0.0,
         scatter=float(statistics.median(distances)) / statistics.median(work),

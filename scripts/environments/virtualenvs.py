@@ -23,7 +23,7 @@ from scripts.config.errors import EnvironmentBuildError, quoted
 from scripts.config.matrix import ROOT
 from scripts.environments import bytecode_cache, contents, file_dedup
 from scripts.environments.locks import Lock
-from scripts.host.process import Finished, System
+from scripts.host.process import Finished, System, in_turn
 
 ENVIRONMENTS = ROOT / ".envs"
 _FILES, _BYTECODE = "files", "bytecode"  # beside the virtualenvs: what they share
@@ -72,16 +72,18 @@ def directory(label: str, lock: Lock, python: str) -> Path:
 
 def build(label: str, lock: Lock, python: str, *, uv: str, system: System, log: Path) -> Environment:
     """Build the virtualenv unless it stands; EnvironmentBuildError says what failed and quotes its last lines."""
-    path = directory(label, lock, python)
-    built = not ((path / _STAMP).is_file() and (path / contents.LIST).is_file())
-    if built:
-        shutil.rmtree(path, ignore_errors=True)
-        _create(path, python, uv, system, log)
-        _install(path, lock, uv, system, log)
-        _compile(path, python, system, log)
-        _require_as_recorded(path)
-        contents.write_list(path, _site_packages(path))
-        (path / _STAMP).write_text(f"{lock.digest}\n", encoding="utf-8")
+    path, built = directory(label, lock, python), False
+    if not _stands(path):
+        with in_turn(ENVIRONMENTS):
+            built = not _stands(path)  # another session may have built it meanwhile
+            if built:
+                shutil.rmtree(path, ignore_errors=True)
+                _create(path, python, uv, system, log)
+                _install(path, lock, uv, system, log)
+                _compile(path, python, system, log)
+                _require_as_recorded(path)
+                contents.write_list(path, _site_packages(path))
+                (path / _STAMP).write_text(f"{lock.digest}\n", encoding="utf-8")
     return _read(path, python, lock, built=built)
 
 
@@ -107,6 +109,10 @@ def image_mismatches(environment: Environment) -> list[str]:
         if have is None or not wanted.specifier.contains(have, prereleases=True):
             wrong.append(f"the image has {wanted}, the lock {have or 'does not'}")
     return wrong
+
+
+def _stands(path: Path) -> bool:
+    return (path / _STAMP).is_file() and (path / contents.LIST).is_file()
 
 
 def _create(path: Path, python: str, uv: str, system: System, log: Path) -> None:

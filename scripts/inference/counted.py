@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from scripts.inference import intervals, one_sided
 from scripts.inference.change_points import Errors, Fit
@@ -81,4 +81,4 @@ def visible(change: Interval, allowed: float, power: float = POWER, error: float
     The estimate has to be above what is allowed, and significantly above 0.
     """
     reach = max(allowed, float(intervals.one_sided_quantile(error, change.freedom)) * change.error)
-    return reach + float(stats.norm.ppf(power)) * change.error
+    return reach + float(scipy.stats.norm.ppf(power)) * change.error

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scipy import stats
+import scipy
 
 from scripts.analysis.run_reader import Run
 
@@ -38,7 +38,7 @@ def of_runs(runs: Iterable[Run]) -> FailureCounts:
 def p_value(baseline: FailureCounts, candidate: FailureCounts) -> float:
     """Of "the candidate fails no more often", by Fisher's exact test ("Statistical Methods for Research Workers")."""
     failed, requests = baseline.failed + candidate.failed, baseline.requests + candidate.requests
-    return float(stats.hypergeom.sf(candidate.failed - 1, requests, failed, candidate.requests))
+    return float(scipy.stats.hypergeom.sf(candidate.failed - 1, requests, failed, candidate.requests))
 
 
 def worst_increase(baseline: FailureCounts, candidate: FailureCounts, error: float) -> float:
@@ -47,9 +47,9 @@ def worst_increase(baseline: FailureCounts, candidate: FailureCounts, error: flo
     Each ratio has its exact bound at half of the error (Clopper and Pearson, Biometrika 26, 1934).
     """
     failed, requests = candidate.failed, candidate.requests
-    most = 1.0 if failed >= requests else float(stats.beta.isf(error / 2, failed + 1, requests - failed))
+    most = 1.0 if failed >= requests else float(scipy.stats.beta.isf(error / 2, failed + 1, requests - failed))
     failed, requests = baseline.failed, baseline.requests
-    least = 0.0 if failed == 0 else float(stats.beta.ppf(error / 2, failed, requests - failed + 1))
+    least = 0.0 if failed == 0 else float(scipy.stats.beta.ppf(error / 2, failed, requests - failed + 1))
     return most - least
 
 
@@ -66,5 +66,5 @@ def visible(baseline: FailureCounts, candidate: FailureCounts, error: float, pow
     requests = candidate.requests
     for failed in range(1, requests + 1):
         if p_value(baseline, FailureCounts(failed=failed, requests=requests)) < error:
-            return float(stats.beta.ppf(power, failed, requests - failed + 1))
+            return float(scipy.stats.beta.ppf(power, failed, requests - failed + 1))
     return None

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
 
 Figures = NDArray[np.float64]
 
@@ -91,7 +91,7 @@ def p_values(estimates: Figures, halves: Figures, level: float, freedom: Figures
     """
     noisy = halves > 0
     ratios = np.abs(estimates) / np.where(noisy, halves, 1.0) * t_quantile(level, freedom)
-    return np.asarray(np.where(noisy, 2 * special.stdtr(freedom, -ratios), estimates == 0), dtype=np.float64)
+    return np.asarray(np.where(noisy, 2 * scipy.special.stdtr(freedom, -ratios), estimates == 0), dtype=np.float64)
 
 
 def holm(p_values: ArrayLike) -> Figures:
@@ -187,7 +187,8 @@ def rounds_needed(interval: Interval, half_width: float) -> int:
     number = interval.number
     half = (interval.high - interval.low) / 2
     deviation = half * math.sqrt(number) / t_quantile(interval.level, number - 1)
-    at_least = int((stats.norm.ppf((1 + interval.level) / 2) * deviation / half_width) ** 2)  # t is wider than normal
+    normal = scipy.special.ndtri((1 + interval.level) / 2)
+    at_least = int((normal * deviation / half_width) ** 2)  # t is wider than normal
     first = max(fewest_rounds(interval.level), at_least)
     enough = (n for n in itertools.count(first) if t_quantile(interval.level, n - 1) * deviation <= half_width * n**0.5)
     return next(enough)
@@ -209,12 +210,12 @@ def one_sided_p_values(estimates: Figures, errors: Figures, freedom: Figures | f
     """
     noisy = errors > 0
     ratios = estimates / np.where(noisy, errors, 1.0)
-    return np.asarray(np.where(noisy, special.stdtr(freedom, -ratios), estimates <= 0), dtype=np.float64)
+    return np.asarray(np.where(noisy, scipy.special.stdtr(freedom, -ratios), estimates <= 0), dtype=np.float64)
 
 
 def one_sided_quantile(error: float, freedom: Figures | float) -> Figures:
     """The t that Student's distribution exceeds with this probability."""
-    return -np.asarray(special.stdtrit(freedom, error), dtype=np.float64)
+    return -np.asarray(scipy.special.stdtrit(freedom, error), dtype=np.float64)
 
 
 def spent_error(error: float, share: float) -> float:
@@ -224,7 +225,9 @@ def spent_error(error: float, share: float) -> float:
     distribution (Lan and DeMets, "Discrete Sequential Boundaries for Clinical Trials", Biometrika 70, 1983). Early
     looks spend next to nothing, so that the last one keeps most of it.
     """
-    return float(2 * stats.norm.sf(stats.norm.isf(error / 2) / math.sqrt(min(share, 1.0)))) if share > 0 else 0.0
+    if share <= 0:
+        return 0.0
+    return float(2 * scipy.special.ndtr(scipy.special.ndtri(error / 2) / math.sqrt(min(share, 1.0))))
 
 
 def _centred_by_arm(arms: Sequence[Sequence[float]]) -> Figures:
@@ -233,4 +236,4 @@ def _centred_by_arm(arms: Sequence[Sequence[float]]) -> Figures:
 
 def t_quantile(level: float, freedom: Figures | float) -> Figures:
     """The t for which Student's distribution has the share `level` between -t and t."""
-    return np.asarray(special.stdtrit(freedom, (1 + level) / 2), dtype=np.float64)
+    return np.asarray(scipy.special.stdtrit(freedom, (1 + level) / 2), dtype=np.float64)

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 from scripts.inference import intervals
 from scripts.inference.intervals import Figures
@@ -43,14 +43,14 @@ def passes(deviation: float, rounds: int, allowed: float, errors: Errors) -> flo
     """How often a candidate that is unchanged passes this threshold, 0 to 1; log ratios."""
     unit, scale, freedom = _distribution(deviation, rounds)
     reach = intervals.one_sided_quantile(errors.to_pass, freedom) * unit
-    return float(stats.norm.cdf((allowed - reach) / scale).mean())
+    return float(scipy.stats.norm.cdf((allowed - reach) / scale).mean())
 
 
 def finds(change: float, deviation: float, rounds: int, allowed: float, errors: Errors) -> float:
     """How often a change of this size (log ratio, worse) is called a regression, 0 to 1."""
     unit, scale, freedom = _distribution(deviation, rounds)
     reach = np.maximum(allowed, intervals.one_sided_quantile(errors.to_fail, freedom) * unit)
-    return float(stats.norm.cdf((change - reach) / scale).mean())
+    return float(scipy.stats.norm.cdf((change - reach) / scale).mean())
 
 
 def visible(deviation: float, rounds: int, allowed: float, errors: Errors, power: float = POWER) -> float | None:
@@ -63,7 +63,7 @@ def visible(deviation: float, rounds: int, allowed: float, errors: Errors, power
 
     if deviation == 0:
         return allowed
-    return None if misses(_LARGEST) < 0 else float(optimize.brentq(misses, 0.0, _LARGEST, xtol=1e-6))
+    return None if misses(_LARGEST) < 0 else float(scipy.optimize.brentq(misses, 0.0, _LARGEST, xtol=1e-6))
 
 
 def rounds_to_pass(deviation: float, allowed: float, errors: Errors, share: float) -> int | None:
@@ -76,9 +76,9 @@ def rounds_to_pass(deviation: float, allowed: float, errors: Errors, share: floa
 
 def rounds_for(deviation: float, reach: float, error: float) -> int:
     """The fewest rounds after which a one-sided bound at this error lies no further than `reach` from the estimate."""
-    at_least = int((stats.norm.isf(error) * deviation / reach) ** 2)  # t is wider than normal
+    at_least = int((scipy.stats.norm.isf(error) * deviation / reach) ** 2)  # t is wider than normal
     first = max(intervals.fewest_rounds(0.95), at_least)
-    far = (n for n in itertools.count(first) if stats.t.isf(error, n - 1) * deviation <= reach * math.sqrt(n))
+    far = (n for n in itertools.count(first) if scipy.stats.t.isf(error, n - 1) * deviation <= reach * math.sqrt(n))
     return next(far)
 
 
@@ -87,4 +87,4 @@ def _distribution(deviation: float, rounds: int) -> tuple[Figures, float, int]:
     freedom = rounds - 1
     scale = max(deviation, 1e-12) / math.sqrt(rounds)
     shares = (np.arange(_GRID) + 0.5) / _GRID
-    return scale * np.sqrt(stats.chi2.ppf(shares, freedom) / freedom), scale, freedom
+    return scale * np.sqrt(scipy.stats.chi2.ppf(shares, freedom) / freedom), scale, freedom

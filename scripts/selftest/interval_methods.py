@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from scripts.inference.intervals import Figures, student
 
@@ -55,7 +55,7 @@ def by_trimmed_mean(samples: Figures, level: float, _rng: np.random.Generator) -
     winsorised = np.clip(ranked, kept[:, :1], kept[:, -1:])
     number, left = ranked.shape[1], kept.shape[1]
     error = winsorised.std(axis=1, ddof=1) * np.sqrt((number - 1) / (left * (left - 1)))
-    half = stats.t.ppf((1 + level) / 2, left - 1) * error
+    half = scipy.stats.t.ppf((1 + level) / 2, left - 1) * error
     mean = kept.mean(axis=1)
     return mean - half, mean + half
 
@@ -71,7 +71,7 @@ def by_bca(samples: Figures, level: float, rng: np.random.Generator) -> Ends:
 
 
 def _of_scipy(samples: Figures, level: float, rng: np.random.Generator, method: Literal["percentile", "BCa"]) -> Ends:
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         (samples,), np.mean, axis=-1, vectorized=True, batch=100,
         n_resamples=RESAMPLES, confidence_level=level, method=method, rng=rng,
     ).confidence_interval  # fmt: skip

@@ -222,16 +222,19 @@ BENCH = "-m scripts bench --release 1.12.0 --engine fastapi"
     [
         "-m scripts status",
         "-m scripts status --help",
-        "-m scripts collate --check",
+        "-m scripts collate --quiet --results {results}",
         f"{BENCH} --dry-run",
         f"{BENCH} --rounds 0 2>&1",
         f"-c {shlex.quote(PROGRESS)} 2>&1",
     ],
     ids=["status", "help", "collate", "dry-run", "error", "progress"],
 )
-def test_shell_sees_that_the_reader_went_away(arguments: str) -> None:
+def test_shell_sees_that_the_reader_went_away(tmp_path: Path, arguments: str) -> None:
     """In a shell, a command whose reader has gone ends with 141 and quietly, whenever its output is written."""
-    line = f"{shlex.quote(sys.executable)} {arguments} | head -n 0; exit ${{PIPESTATUS[0]}}"
+    for run in synthetic_runs.campaign(("1.11.0", "1.12.0"), 4):
+        synthetic_runs.write(tmp_path, run.record)
+    command = f"{shlex.quote(sys.executable)} {arguments.replace('{results}', str(tmp_path))}"
+    line = f"{command} | head -n 0; exit ${{PIPESTATUS[0]}}"
     env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(["bash", "-c", line], cwd=ROOT, env=env, capture_output=True, text=True, check=False)  # noqa: S607 - the user's shell
     assert (done.returncode, done.stderr) == (141, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,10 +55,10 @@ def stage(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     return stage
 
 
-@pytest.fixture
-def repository(stage: Stage) -> Repository:
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """Eight commits: the fourth does not build, the sixth is slower, the seventh builds the same as the sixth."""
-    made = repositories.made(stage.at / "repository")
+    made = repositories.made(tmp_path_factory.mktemp("eight") / "repository")
     for number in (1, 2):
         made.commit(f"Step {number}", module=f"step = {number}\n")
     made.commit("Broken", file="src/promptflow/backend.py", text="raise SystemExit('broken on purpose')\n")
@@ -70,6 +71,7 @@ def repository(stage: Stage) -> Repository:
     return made
 
 
+@functools.cache
 def labels(repository: Repository) -> dict[str, str]:
     """The labels of the commits that build, by name."""
     found: dict[str, str] = {}
@@ -187,8 +189,9 @@ def test_dry_run(stage: Stage, repository: Repository, capsys: pytest.CaptureFix
     assert not (stage.at / "candidates").exists()
 
 
-def test_ends_must_build(stage: Stage, repository: Repository) -> None:
+def test_ends_must_build(stage: Stage) -> None:
     """An end that does not build is refused with its reason, before anything is measured."""
+    repository = repositories.made(stage.at / "repository")
     repository.commit("Broken again", file="src/promptflow/backend.py", text="raise SystemExit('broken')\n")
     with pytest.raises(EnvironmentBuildError, match="the end at --bad, cannot be measured: no wheel can be built"):
         find.main([*arguments(stage, repository), "--bad", "main"])

@@ -13,7 +13,7 @@ import pytest
 from scripts.config.matrix import ROOT
 from scripts.records.storage import RECORD_FILE, read_record
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.serial]
 
 ROUNDS = 4
 

@@ -8,7 +8,9 @@ import hashlib
 import io
 import os
 import shutil
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -180,6 +182,36 @@ def test_built_once(root: Path) -> None:
     build(root, Installer())
     second = Installer()
     assert not build(root, second).built
+    assert second.commands == []
+
+
+@dataclass(kw_only=True, slots=True)
+class Slow(Installer):
+    """A fake uv that waits until it is told to go on."""
+
+    began: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float) -> Finished:
+        """Wait, then answer."""
+        self.began.set()
+        assert self.go_on.wait(10)
+        return Installer.run(self, argv, env=env, cwd=cwd, timeout_s=timeout_s)
+
+
+@pytest.mark.fault
+def test_two_builds_at_once(root: Path) -> None:
+    """A session that needs a virtualenv which another one is building waits, and does not build it again."""
+    slow, second = Slow(), Installer()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(build, root, slow)
+        assert slow.began.wait(10)
+        waiting = threads.submit(build, root, second)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.2)
+        slow.go_on.set()
+        assert first.result(10).built
+        assert not waiting.result(10).built
     assert second.commands == []
 
 

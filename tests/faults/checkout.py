@@ -41,7 +41,7 @@ def copied(at: Path) -> Checkout:
     for name in NEEDED:
         source, target = ROOT / name, at / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target)  # with what is compiled already
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)

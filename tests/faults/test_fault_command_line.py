@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts import __main__ as entry
+from scripts.commands import cli
 from scripts.config.matrix import ROOT
 from tests.faults.checkout import Checkout, copied
 from tests.faults.world import started
@@ -16,12 +18,6 @@ from tests.faults.world import started
 pytestmark = [pytest.mark.e2e, pytest.mark.fault]
 
 TARGET = ("--release", "1.12.0", "--engine", "fastapi")
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Checkout:
-    """The checkout itself: these commands write nothing."""
-    return Checkout(root=ROOT, machine_lock=tmp_path / "machine.lock")
 
 
 @pytest.mark.parametrize(
@@ -51,22 +47,31 @@ def here(tmp_path: Path) -> Checkout:
     ],
     ids=["release", "engine", "profile", "flow", "option", "python", "rounds", "number", "target"],
 )
-def test_a_wrong_word_is_answered_with_the_nearest(here: Checkout, args: list[str], said: str, then: str) -> None:
+def test_a_wrong_word_is_answered_with_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    args: list[str], said: str, then: str,
+) -> None:  # fmt: skip
     """A word that is not known ends the command with exit code 2, the nearest known one, and the next command."""
-    ended = here.call("bench", *args)
-    assert ended.code == 2
-    assert ended.err.startswith("error: ")
-    assert said in ended.err
-    assert f"\n  next: {then}" in ended.err
-    assert ended.out == ""
-    assert not here.machine_lock.exists()
+    lock = tmp_path / "machine.lock"
+    monkeypatch.setenv("PROMPTFLOW_SERVE_BENCH_LOCK", str(lock))
+    monkeypatch.setattr(sys, "argv", ["scripts", "bench", *args])
+    with pytest.raises(SystemExit) as ended:
+        cli.run(entry.main)
+    out, err = capsys.readouterr()
+    assert ended.value.code == 2
+    assert err.startswith("error: ")
+    assert said in err
+    assert f"\n  next: {then}" in err
+    assert out == ""
+    assert not lock.exists()
 
 
-def test_a_flow_without_its_request_is_refused(here: Checkout, tmp_path: Path) -> None:
+def test_a_flow_without_its_request_is_refused(tmp_path: Path) -> None:
     """A flow directory without request.json ends the command with exit code 2, and says what to write."""
     flow = tmp_path / "mine"
     shutil.copytree(ROOT / "flows" / "static_async", flow)
     (flow / "request.json").unlink()
+    here = Checkout(root=ROOT, machine_lock=tmp_path / "machine.lock")
     ended = here.call("bench", *TARGET, "--flow", str(flow))
     assert ended.code == 2
     assert "flow 'mine' has no request.json" in ended.err

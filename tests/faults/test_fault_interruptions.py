@@ -166,7 +166,10 @@ def test_logs_that_were_kept_outlive_the_next_session(world: World) -> None:
 def test_a_second_session_on_the_machine_is_refused(world: World) -> None:
     """A session that finds another one refuses with exit code 2, and leaves that one alone."""
     first = to_load(world)
+    (load,) = world.processes("-m locust")
+    load.suspend()
     second = world.run()
+    load.resume()
     assert second.code == 2
     assert "another measurement runs on this machine" in second.err
     assert "next: wait until it has ended, then repeat this command" in second.err

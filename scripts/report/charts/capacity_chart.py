@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from scripts.report.charts import axis, heading, release_points, svg
+from scripts.report.charts.form import Form
 from scripts.report.charts.heading import Heading
-from scripts.report.charts.svg import LIGHT, Chart, Form, Look
+from scripts.report.charts.svg import LIGHT, Chart, Look
 
 _TITLE_PX, _PANEL_PX = 30, 150
 _HEADROOM = 1.2  # of the highest value

@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scripts.report.charts import axis, heading, release_points, svg
+from scripts.report.charts.form import Form
 from scripts.report.charts.heading import Heading
 from scripts.report.charts.release_points import Point
-from scripts.report.charts.svg import LIGHT, Chart, Form, Look
+from scripts.report.charts.svg import LIGHT, Chart, Look
 
 _PANEL_PX = 230
 _FIRST = 100.0  # percent

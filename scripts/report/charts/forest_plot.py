@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from scripts.inference.comparison import Effect, Verdict
 from scripts.inference.intervals import Interval
 from scripts.report.charts import axis, heading, svg
+from scripts.report.charts.form import COMPACT, Form
 from scripts.report.charts.heading import Heading
-from scripts.report.charts.svg import LIGHT, Chart, Form, Look
+from scripts.report.charts.svg import LIGHT, Chart, Look
 from scripts.report.tables.formatting import percent
 
 _ROW_PX = 30
@@ -50,7 +51,7 @@ class PlotRow:
 def chart(title: str, found: Sequence[Effect]) -> Chart:
     """The metrics that have an interval, in the order of the table."""
     rows = [_row(effect, effect.interval) for effect in found if effect.interval is not None]
-    return Chart(make=_figure, data=(title, tuple(rows)), form=svg.COMPACT)
+    return Chart(make=_figure, data=(title, tuple(rows)), form=COMPACT)
 
 
 def _row(effect: Effect, interval: Interval) -> PlotRow:

@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from scripts.report.charts import axis, svg
-from scripts.report.charts.svg import LIGHT, Form, Look
+from scripts.report.charts.form import Form
+from scripts.report.charts.svg import LIGHT, Look
 
 _TITLE_LINE_PX, _LEGEND_ROW_PX, _GAP_PX = 18, 18, 8
 _HANDLE_PX = 46  # of a legend's entry beside its words: the mark, and what is free on both sides

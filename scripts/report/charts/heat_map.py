@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from scripts.report.charts import axis, svg
+from scripts.report.charts.form import WIDE, Form
 from scripts.report.charts.heading import Heading
-from scripts.report.charts.svg import LIGHT, Chart, Form, Look
+from scripts.report.charts.svg import LIGHT, Chart, Look
 
 _ROW_PX, _LABEL_PX, _HEAD_PX, _GAP_PX = 20, 94, 112, 8
 _RIGHT_PX, _SLOPE = 36, 40  # of the slanted headings: room for the last one, and degrees
@@ -68,7 +69,7 @@ def chart(title: str, releases: Sequence[str], panels: Sequence[Panel]) -> Chart
 
 
 def _figure(form: Form, title: str, releases: Sequence[str], panels: Sequence[Panel]) -> Figure:
-    bands = [panels] if form == svg.WIDE else [(panel,) for panel in panels]
+    bands = [panels] if form == WIDE else [(panel,) for panel in panels]
     rows = [[release for release in releases if any(release not in p.unsupported for p in band)] for band in bands]
     head = Heading(form=form, title=title, notes=_NOTES)
     legend_px = _LEGEND_ROW_PX * math.ceil(len(_legend_texts()) / _legend_columns(form))

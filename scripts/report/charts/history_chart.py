@@ -17,8 +17,9 @@ from scripts.analysis.metrics import Metric
 from scripts.config.matrix import Suite
 from scripts.inference.release_history import MetricHistory
 from scripts.report.charts import axis, heading, release_points, svg
+from scripts.report.charts.form import Form
 from scripts.report.charts.heading import Heading
-from scripts.report.charts.svg import LIGHT, Chart, Form, Look
+from scripts.report.charts.svg import LIGHT, Chart, Look
 from scripts.report.tables import history_text
 
 _TITLE_PX, _PANEL_PX = 26, 110

@@ -1,4 +1,4 @@
-"""What all pictures share: size, colours of both themes, and how a figure becomes the bytes of an SVG.
+"""What all pictures share: colours of both themes, and how a figure becomes the bytes of an SVG.
 
 Drawn once with the colours of the light theme, from which the dark one is made by replacing colours, because drawing
 is what costs. Pure: same figure, same bytes.
@@ -19,6 +19,8 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from scripts.report.charts.form import NARROW, WIDE, Form
 
 TEXT_PX, TITLE_PX = 12, 13  # of letters; nothing in a picture is smaller than its text
 LINE_PX = 16  # from one line of text to the next
@@ -74,19 +76,6 @@ _STYLE: Any = {  # matplotlib's types want every key spelt out
 
 Look = dict[str, Any]
 """How something is plotted: matplotlib's arguments."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Form:
-    """How wide a picture is drawn and shown. Where it is shown smaller, its text is smaller by as much."""
-
-    width_px: int
-    shown_px: int  # on a page that has room
-
-
-WIDE = Form(width_px=900, shown_px=900)
-NARROW = Form(width_px=400, shown_px=600)  # in the place of a wide one, on pages of at most that width
-COMPACT = Form(width_px=400, shown_px=560)  # legible on every page
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

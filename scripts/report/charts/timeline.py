@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 
 from scripts.records.schema import Second
 from scripts.report.charts import axis, heading, svg
+from scripts.report.charts.form import COMPACT, Form
 from scripts.report.charts.heading import Heading
-from scripts.report.charts.svg import LIGHT, Chart, Form, Look
+from scripts.report.charts.svg import LIGHT, Chart, Look
 
 _LEGEND_PX = 20
 _PANELS = (  # title, room for a legend, height
@@ -33,7 +34,7 @@ _STEADY: Look = {"color": LIGHT["edge"], "linewidth": 1.4, "linestyle": (0, (1, 
 
 def chart(title: str, timeline: list[Second], floor_ms: float | None, steady_from_s: float | None) -> Chart:
     """A run. `floor_ms` is the ideal time, below which no answer is possible; None where it is unknown."""
-    return Chart(make=_figure, data=(title, timeline, floor_ms, steady_from_s), form=svg.COMPACT)
+    return Chart(make=_figure, data=(title, timeline, floor_ms, steady_from_s), form=COMPACT)
 
 
 def _figure(

@@ -11,7 +11,7 @@ from scripts.inference import intervals, lock_diff
 from scripts.inference.comparison import LEVEL, VERDICTS, ArmComparison, Effect, Verdict, covariate_change
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.inference.release_history import ReleaseHistory
-from scripts.report.charts import svg
+from scripts.report.charts.form import COMPACT
 from scripts.report.pages import templates
 from scripts.report.tables import effect_text, history_text, markdown
 from scripts.report.tables.formatting import DASH, Markdown, code, filled, listed, percent, quantity
@@ -32,7 +32,7 @@ def render(
         "comparison.md.j2",
         title=title,
         written=written,
-        width=svg.COMPACT.shown_px,
+        width=COMPACT.shown_px,
         summary=[line for one in judged for line in summary(one)],
         parts=[
             {

@@ -15,6 +15,7 @@ from scripts.inference import release_history
 from scripts.inference.capacity_runs import CapacitySearch
 from scripts.inference.release_history import ReleaseHistory
 from scripts.report.charts import history_chart, release_chart, svg
+from scripts.report.charts.form import NARROW, WIDE
 from scripts.report.charts.history_chart import Panel
 from scripts.report.charts.release_chart import Reported
 from scripts.report.charts.svg import Chart, Files
@@ -90,7 +91,8 @@ def render(
         histories=[_history(suite, one) for one in histories],
         directions=_directions(),
         trials=release_history.TRIALS,
-        width=svg.WIDE.shown_px,
+        width=WIDE.shown_px,
+        narrow=NARROW,
         published=[release for release in reports if release in releases],
         capabilities=support_matrix.table(suite, served, [run for cell in found for run in cell.runs]),
         unsupported=support_matrix.reasons(suite),

@@ -13,7 +13,8 @@ from scripts.inference.capacity_runs import CapacitySearch
 from scripts.inference.release_history import ReleaseHistory
 from scripts.records.schema import RunRecord
 from scripts.records.storage import read_timeline
-from scripts.report.charts import svg, timeline
+from scripts.report.charts import timeline
+from scripts.report.charts.form import COMPACT
 from scripts.report.charts.svg import Chart, Files
 from scripts.report.pages import capacity_part, first_screen, templates
 from scripts.report.tables import change_table, markdown, notes
@@ -93,7 +94,7 @@ def render(
         following=_neighbour(release, cells, 1, suite.python),
         parts=[_part(suite, group) for group in profiles],
         machines=notes.machines(shown),
-        width=svg.COMPACT.shown_px,
+        width=COMPACT.shown_px,
         published=report,
         comparisons=_comparisons(report, shown) if report else [],
         findings=_findings(report, shown) if report else [],

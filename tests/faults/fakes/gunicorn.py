@@ -7,6 +7,7 @@ behaves is read from behaviour.json in the working directory, which is the copy 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -29,10 +30,11 @@ class Worker(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, listener: socket.socket, behaviour: dict[str, str]) -> None:
+    def __init__(self, listener: socket.socket, master: int, behaviour: dict[str, str]) -> None:
         super().__init__(("", 0), Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
+        self.master = master
         self.behaviour = behaviour
         self.scored = 0
 
@@ -67,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(2)
         self.server.scored += 1
         if self.server.scored == int(self.server.behaviour["fail_at_request"]):
-            UNDER_LOAD[self.server.behaviour["load"]]()
+            UNDER_LOAD[self.server.behaviour["load"]](self.server.master)
         self._reply(500 if answer == "status500" else 200, self.bodies[answer])
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
@@ -94,13 +96,14 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def die() -> None:
-    """Take the master away, as the kernel does when memory runs out."""
+def die(master: int) -> None:
+    """Take the master away, as the kernel does when memory runs out; another worker may have done so already."""
     say("worker: out of memory (as told)")
-    os.kill(os.getppid(), signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(master, signal.SIGKILL)
 
 
-def fill_disk() -> None:
+def fill_disk(_master: int) -> None:
     """Leave no room on the disk that holds the working directory."""
     with Path("filler").open("wb", buffering=0) as stream:
         try:
@@ -110,7 +113,7 @@ def fill_disk() -> None:
             return
 
 
-UNDER_LOAD: dict[str, Callable[[], None]] = {"ok": lambda: None, "die": die, "fill_disk": fill_disk}
+UNDER_LOAD: dict[str, Callable[[int], None]] = {"ok": lambda _master: None, "die": die, "fill_disk": fill_disk}
 
 
 def bound(address: str) -> socket.socket:
@@ -189,11 +192,12 @@ class Master:
 
     def fork_worker(self) -> None:
         """One more."""
+        master = os.getpid()
         pid = os.fork()
         if pid == 0:
             if self.behaviour["sigterm"] == "workers_stay":
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            Worker(self.listener, self.behaviour).serve_forever()
+            Worker(self.listener, master, self.behaviour).serve_forever()
         self.children.append(pid)
 
     def fork_master(self) -> None:

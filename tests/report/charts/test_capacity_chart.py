@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from scripts.report.charts import capacity_chart, svg
 from scripts.report.charts.capacity_chart import Panel, Point
+from scripts.report.charts.form import WIDE
 
 RELEASES = ("1.9.0", "1.10.1", "1.11.0", "1.12.0", "1.13.0")
 
@@ -58,7 +59,7 @@ def _is_data(line: Line2D) -> bool:
 def lines(*panels: Panel) -> list[int]:
     """How many releases each line of the first panel joins; those of one alone are no lines."""
     made = chart(*panels)
-    axes = made.make(svg.WIDE, *made.data).axes[0]
+    axes = made.make(WIDE, *made.data).axes[0]
     lengths = [len(np.atleast_1d(line.get_xdata())) for line in axes.lines if _is_data(line)]
     return sorted(length for length in lengths if length > 1)
 
@@ -79,7 +80,7 @@ def test_setups_are_named_where_they_differ() -> None:
 def test_axis_begins_at_zero(value: float) -> None:
     """Bars of heights can be compared: the axis is not cut, and nothing sticks out."""
     made = chart(Panel(title="", points=(point("1.9.0", value),), absent={}))
-    low, high = made.make(svg.WIDE, *made.data).axes[0].get_ylim()
+    low, high = made.make(WIDE, *made.data).axes[0].get_ylim()
     assert low == 0
     assert high > value * 1.05
 

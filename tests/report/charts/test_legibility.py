@@ -20,6 +20,7 @@ from scripts.report.charts import (
     svg,
     timeline,
 )
+from scripts.report.charts.form import COMPACT, NARROW, WIDE
 from scripts.report.charts.svg import Chart
 from tests.fakes import synthetic_runs
 from tests.report.charts.reading import Drawn, Text
@@ -167,7 +168,7 @@ DRAWN = ["history", "history-narrow", "releases", "releases-narrow", "counts", "
 @functools.cache
 def drawn(name: str) -> Drawn:
     """The picture, as it is read."""
-    wide = {name: chart for name, chart in CHARTS.items() if chart.form == svg.WIDE}
+    wide = {name: chart for name, chart in CHARTS.items() if chart.form == WIDE}
     chart = (CHARTS | svg.with_narrow(wide))[name]
     assert isinstance(chart, Chart)
     return Drawn(svg.draw(chart).light)
@@ -188,14 +189,14 @@ def crossing(texts: Sequence[Text]) -> list[tuple[str, str]]:
 def test_text_is_large_enough(name: str) -> None:
     """No text is below 12 px where 900 px are shown, nor below 11 px where a narrow page shows 400."""
     picture = drawn(name)
-    shown_px, smallest_px = (900, 12) if picture.width == svg.WIDE.width_px else (400, 11)
+    shown_px, smallest_px = (900, 12) if picture.width == WIDE.width_px else (400, 11)
     assert min(text.size for text in picture.texts) * shown_px / picture.width >= smallest_px
 
 
 def test_one_form_is_enough_where_it_suits_narrow_pages() -> None:
     """A picture has a narrow form, or is itself as narrow."""
-    assert {chart.form for chart in CHARTS.values()} == {svg.WIDE, svg.COMPACT}
-    assert svg.COMPACT.width_px == svg.NARROW.width_px < svg.WIDE.width_px
+    assert {chart.form for chart in CHARTS.values()} == {WIDE, COMPACT}
+    assert COMPACT.width_px == NARROW.width_px < WIDE.width_px
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -282,7 +283,7 @@ def test_narrow_heat_map_has_a_band_for_each_scenario() -> None:
 )
 def test_scale_begins_at_zero_or_is_marked(values: list[float], *, cut: bool) -> None:
     """It is cut only where all values lie far from zero, and then has a mark; else zero is on it."""
-    axes = axis.panel(svg.figure(svg.NARROW, 200), 20, 100)
+    axes = axis.panel(svg.figure(NARROW, 200), 20, 100)
     axis.scale(axes, values)
     low, high = axes.get_ylim()
     assert axis.is_cut(values) == cut

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from scripts.report.charts import heat_map, svg
-from scripts.report.charts.svg import Form, Picture
+from scripts.report.charts.form import NARROW, Form
+from scripts.report.charts.svg import Picture
 
 WORDS = 'two  spaces, a style="x", id="y", 1.23456 and a\nsecond line'
 
@@ -73,7 +74,7 @@ def test_same_figure_same_bytes(picture: Picture) -> None:
 
 def test_a_picture_is_known_by_what_it_was_drawn_from(picture: Picture) -> None:
     """It is current for its own chart, in both themes, and for no chart with other data or of another form."""
-    others = svg.Chart(make=drawn, data=("other",)), svg.Chart(make=drawn, data=(), form=svg.NARROW)
+    others = svg.Chart(make=drawn, data=("other",)), svg.Chart(make=drawn, data=(), form=NARROW)
     assert [svg.is_current(theme, DRAWN) for theme in (picture.light, picture.dark)] == [True, True]
     assert not any(svg.is_current(picture.light, other) for other in others)
 

@@ -108,6 +108,7 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     path.write_bytes(html.page(document(HOSTILE)))
     with chromium.reader(path) as found:
         page = found.page
+        assert page.locator("#skipped li").text_content() == HOSTILE
         for view in ("releases", "compare", "history", "runs"):
             page.evaluate("hash => { location.hash = hash; }", f"view={view}&run={HOSTILE}")
             page.wait_for_selector(f"#{view}:not([hidden]) td", state="attached")
@@ -115,3 +116,23 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
             assert HOSTILE in (page.locator(f"#{view}").text_content() or ""), view
         assert page.locator("img").count() == 0
         assert [one for one in found.problems if "dialog" in one or "refused" in one.lower()] == []
+
+
+@pytest.mark.browser
+@chromium.required
+def test_records_that_cannot_be_read(tmp_path: Path) -> None:
+    """Above every view stands how many records cannot be read, and a click names each; without any, nothing is said."""
+    named = ("runs/report/1.18.5/a: record.json is not JSON", "runs/report/1.18.5/b: histograms.json is missing")
+    for name, skipped in (("all", ()), ("some", named)):
+        page = html.page(dataclasses.replace(document("text"), skipped=skipped))
+        (tmp_path / f"{name}.html").write_bytes(page)
+    with chromium.reader(tmp_path / "all.html") as found:
+        place = found.page.locator("#skipped")
+        assert not place.is_visible()
+        found.page.goto((tmp_path / "some.html").as_uri())
+        for view in ("releases", "compare", "history", "runs"):
+            found.page.evaluate("view => { location.hash = `view=${view}`; }", view)
+            found.page.wait_for_selector(f"#{view}:not([hidden])")
+            assert place.inner_text() == "Records that cannot be read, and are left out: 2"
+        place.locator("summary").click()
+        assert tuple(place.locator("li").all_inner_texts()) == named

@@ -27,7 +27,8 @@ from scripts.inference.paired_rounds import PairedRounds
 from scripts.records import storage
 from scripts.records.schema import RunRecord
 from scripts.report.charts import svg
-from scripts.report.charts.svg import Chart, Form
+from scripts.report.charts.form import Form
+from scripts.report.charts.svg import Chart
 from scripts.report.pages import (
     attribution,
     bisection_page,

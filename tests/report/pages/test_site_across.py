@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.analysis import run_reader
+from scripts.report.charts.form import NARROW
 from scripts.report.pages import site
 from tests.fakes import synthetic_runs
 
@@ -66,7 +67,8 @@ def test_report_runs_of_three_releases_make_a_picture(tmp_path: Path) -> None:
     found = derive(tmp_path)
     assert "releases-report-fastapi-static_async-dark.svg" in found
     assert 'src="releases-report-fastapi-static_async.svg"' in found["README.md"]
-    assert 'media="(max-width: 600px)" srcset="releases-report-fastapi-static_async-narrow.svg"' in found["README.md"]
+    source = f'media="(max-width: {NARROW.window_px}px)" srcset="releases-report-fastapi-static_async-narrow.svg"'
+    assert f'{source} width="{NARROW.shown_px}"' in found["README.md"]
 
 
 def test_pages_show_every_picture_and_no_other(tmp_path: Path) -> None:

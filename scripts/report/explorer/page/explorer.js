@@ -287,6 +287,13 @@
     VIEWS[name](document.getElementById(name));
   }
 
+  function showSkipped() {
+    const place = document.getElementById("skipped");
+    place.hidden = doc.skipped.length === 0;
+    place.querySelector("summary").textContent = `Records that cannot be read, and are left out: ${doc.skipped.length}`;
+    place.querySelector("ul").append(...doc.skipped.map((textContent) => element("li", { textContent })));
+  }
+
   function fill() {
     const { engine, flow, profile, python } = document.forms.filters.elements;
     const all = [...doc.rows, ...doc.runs];
@@ -309,6 +316,7 @@
   }
 
   fill();
+  showSkipped();
   document.querySelector("main").hidden = false;
   addEventListener("hashchange", render);
   render();
