@@ -59,12 +59,15 @@ def tools(session: nox.Session) -> None:
 
 @nox.session(python=MATRIX.tools.python, reuse_venv=True)
 def lint(session: nox.Session) -> None:
-    """Check format, style, types and imports of the suite's code."""
+    """Check format, style, types and imports of the suite's code, and the workflows."""
     install_locked(session, "dev")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
     session.run("lint-imports", "--no-cache")
+    workflows = [str(path) for path in sorted(ROOT.glob("*/workflows/*.yml"))]
+    session.run("actionlint", "-shellcheck=", "-pyflakes=", *workflows)
+    session.run("zizmor", "--offline", "--no-progress", "--strict-collection", "action.yml", *workflows)
 
 
 @nox.session(python=MATRIX.tools.python, reuse_venv=True)

@@ -79,7 +79,7 @@ def main(argv: list[str]) -> int:
     """Find the pull request and the earlier comment, and write."""
     args = _arguments(argv)
     job = _job(os.environ)
-    page = read_bounded(args.page.resolve(), _MOST_PAGE_BYTES).decode(errors="replace")
+    page = read_bounded(args.page, _MOST_PAGE_BYTES).decode(errors="replace")
     system = RealSystem()
     started_by = job.event.workflow_run
     if started_by is not None:
@@ -102,7 +102,10 @@ def main(argv: list[str]) -> int:
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("comment", "Write a gate's report as a comment on the pull request of a GitHub job.")
     parser.add_argument("page", type=Path, metavar="FILE", help="the report, as `gate --page FILE` writes it")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.page.is_symlink():  # which another job's artefact may hold: it would show a file of this machine
+        parser.error(f"{args.page} is a link; name the report itself")
+    return args
 
 
 def _job(variables: Mapping[str, str]) -> _Job:

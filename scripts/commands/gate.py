@@ -260,7 +260,7 @@ def _undecided(error: BaseException) -> Outcome:
     """No verdict, with the first line of why."""
     words = {KeyboardInterrupt: "interrupted", Terminated: "terminated"}
     reason = words.get(type(error)) or next(iter(str(error).splitlines()), "") or type(error).__name__
-    return Outcome(word="UNDECIDED", reason=f"{reason.rstrip('.')}.")
+    return Outcome(word="UNDECIDED", reason=f"{reason.rstrip('.:')}.")
 
 
 def _write_files(args: argparse.Namespace, page: str, xml: bytes) -> None:

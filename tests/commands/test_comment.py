@@ -154,6 +154,17 @@ def test_an_event_of_another_form(job: Job) -> None:
     assert job.github.events == []
 
 
+def test_a_link_is_refused(job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A link among the files of another job would show a file of this machine."""
+    job.comment()
+    link = tmp_path / "link.md"
+    link.symlink_to(tmp_path / "event.json")
+    with pytest.raises(SystemExit) as caught:
+        comment.main([str(link)])
+    assert caught.value.code == 2
+    assert "is a link" in capsys.readouterr().err
+
+
 def test_a_page_that_is_too_large(job: Job) -> None:
     """More than a report ever has is not read."""
     with pytest.raises(OSError, match="larger than 1 MiB"):

@@ -40,9 +40,7 @@ class FakeGitHub(FakeSystem):
         program, api, option, method, place, *options = argv
         assert (program, api, option) == ("gh", "api", "--method")
         self.events.append(f"{method} {place}")
-        fields = dict(
-            value.split("=", 1) for name, value in itertools.pairwise(options) if name == "--raw-field"
-        )
+        fields = dict(value.split("=", 1) for name, value in itertools.pairwise(options) if name == "--raw-field")
         if method == "GET":
             return Finished(code=0, output=self._pulls(fields) if place.endswith("/pulls") else self._own(options))
         if self.is_read_only:
