@@ -87,7 +87,7 @@ def test_the_exit_code_is_the_gates(world: World, verdict: str, code: int) -> No
 
 
 def test_without_options_the_gate_has_its_own_defaults(world: World) -> None:
-    """Flows, thresholds and budget that are not given are no options at all."""
+    """Engines, flows, thresholds and budget that are not given are no options at all."""
     world.run()
     report = world.runner.temporary / REPORT
     assert world.gate_options() == [
@@ -97,15 +97,17 @@ def test_without_options_the_gate_has_its_own_defaults(world: World) -> None:
 
 
 def test_inputs_become_options(world: World) -> None:
-    """Flows and thresholds may stand on lines of their own, and paths are the workspace's."""
+    """What is several may stand on lines of their own, and paths are the workspace's."""
     (world.runner.workspace / "dist").mkdir(parents=True)
     world.run(
-        candidate="dist/", flows="static_async\nflex_async", thresholds="cpu_per_request=+3%  ready=+9%", budget="10m"
-    )
+        candidate="dist/", engines="fastapi", flows="static_async\nflex_async",
+        thresholds="cpu_per_request=+3%  ready=+9%", budget="10m",
+    )  # fmt: skip
     options = world.gate_options()
     assert options[1] == f"--candidate={world.runner.workspace}/dist/"
-    assert options[-5:] == [
-        "--flow=static_async", "--flow=flex_async", "--max=cpu_per_request=+3%", "--max=ready=+9%", "--budget=10m",
+    assert options[-6:] == [
+        "--engine=fastapi", "--flow=static_async", "--flow=flex_async", "--max=cpu_per_request=+3%",
+        "--max=ready=+9%", "--budget=10m",
     ]  # fmt: skip
 
 
@@ -118,7 +120,7 @@ def test_a_release_is_no_path(world: World) -> None:
     assert world.gate_options()[-1] == "--flow=static_async"
 
 
-@pytest.mark.parametrize("name", ["baseline", "candidate", "flows", "thresholds", "budget", "comment"])
+@pytest.mark.parametrize("name", ["baseline", "candidate", "engines", "flows", "thresholds", "budget", "comment"])
 def test_inputs_are_never_read_as_commands(world: World, name: str) -> None:
     """Whatever a shell would do with a value, the gate gets it as it is, or in words."""
     found = world.run(**{name: HOSTILE})
@@ -127,8 +129,8 @@ def test_inputs_are_never_read_as_commands(world: World, name: str) -> None:
     options = world.gate_options()
     if name in ("baseline", "candidate", "budget"):
         assert f"--{name}={HOSTILE}" in options
-    if name in ("flows", "thresholds"):
-        option = {"flows": "--flow=", "thresholds": "--max="}[name]
+    if name in ("engines", "flows", "thresholds"):
+        option = {"engines": "--engine=", "flows": "--flow=", "thresholds": "--max="}[name]
         assert [one.removeprefix(option) for one in options if one.startswith(option)] == HOSTILE.split()
     assert all(one.startswith("--") for one in options)
     assert "--help" not in options
