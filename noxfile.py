@@ -59,12 +59,15 @@ def tools(session: nox.Session) -> None:
 
 @nox.session(python=MATRIX.tools.python, reuse_venv=True)
 def lint(session: nox.Session) -> None:
-    """Check format, style, types and imports of the suite's code."""
+    """Check format, style, types and imports of the suite's code, and the workflows."""
     install_locked(session, "dev")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
     session.run("lint-imports", "--no-cache")
+    workflows = [str(path) for path in sorted(ROOT.glob("*/workflows/*.yml"))]
+    session.run("actionlint", "-shellcheck=", "-pyflakes=", *workflows)
+    session.run("zizmor", "--offline", "--no-progress", "--strict-collection", "action.yml", *workflows)
 
 
 @nox.session(python=MATRIX.tools.python, reuse_venv=True)
@@ -109,6 +112,7 @@ of_verb("count", "Count the work of releases and candidates, all releases by def
 of_verb("capacity", "Find the highest throughput, of the last release of each minor line by default: `-- 1.18.5`.")
 of_verb("compare", "Compare releases in interleaved rounds and report what changed: `-- 1.12.0 1.18.5`.")
 of_verb("gate", "Judge a candidate by the exit code: `-- --baseline 1.18.4 --candidate 1.18.5`.")
+of_verb("comment", "Write a gate's report as a comment on the pull request of a GitHub job: `-- gate.md`.")
 of_verb("attribute", "Separate promptflow's effect from its dependencies': `-- 1.12.0 --as-of DAY --as-of DAY`.")
 of_verb("find", "Find where a metric changed: `-- --metric cpu_per_request --flow static_async 1.10.0..1.18.5`.")
 of_verb("show", "Print what the recorded campaigns say of two releases; measures nothing: `-- 1.17.0 1.18.5`.")

@@ -37,6 +37,13 @@ def no_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(autouse=True)
+def no_github_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that runs in a GitHub job writes nothing into that job's own summary and outputs."""
+    for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
 def usual_log_level() -> Iterator[None]:
     """What --quiet or --verbose of one test changes is as it was for the next."""
     yield

@@ -25,8 +25,8 @@ TARGETS = {matrix.session_name(*target, verb): (verb, *target) for verb in VERBS
 CHECKS = {"lint", "tests"}
 OWN = CHECKS | {"report"}
 ON_TOOLS = {
-    "add-release", "collate", "bench", "bench-mock", "bench-self", "capacity", "compare", "count", "gate", "attribute",
-    "find", "show", "list", "status", "gate-trials", "self-test",
+    "add-release", "collate", "bench", "bench-mock", "bench-self", "capacity", "comment", "compare", "count", "gate",
+    "attribute", "find", "show", "list", "status", "gate-trials", "self-test",
 }  # fmt: skip
 FIXED = OWN | ON_TOOLS | {"tools", "lock"}
 

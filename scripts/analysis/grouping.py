@@ -82,10 +82,14 @@ class Cell:
 
     def spread(self, metric: str) -> Spread | None:
         """The metric over the ok runs; None when all of them lack it."""
-        values = [value for run in self.ok if (value := run.values[metric]) is not None]
+        values = self.values(metric)
         if not values:
             return None
         return Spread(median=statistics.median(values), low=min(values), high=max(values))
+
+    def values(self, metric: str) -> list[float]:
+        """The metric of each ok run that has it, oldest first."""
+        return [value for run in self.ok if (value := run.values[metric]) is not None]
 
 
 def _cost(run: Run) -> float:

@@ -8,7 +8,6 @@ PASS, FAIL or UNDECIDED.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from pathlib import Path
 from scripts.campaign import counted_arms, counted_gate, gate_rule, recorded_noise, request, runner
 from scripts.campaign.gate_rule import GateRule
 from scripts.campaign.stopping_rule import ROUNDS
-from scripts.commands import campaign_options, cli, output
+from scripts.commands import campaign_options, cli, github_job, output
 from scripts.config import matrix_file
 from scripts.config.errors import (
     EXIT_OK,
@@ -75,7 +74,9 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     terminate_as_exception()
     if not args.dry_run:
-        _write_junit(args, junit.without_verdict("unfinished", "the gate has not ended, or was killed"))
+        unfinished = "the gate has not ended, or was killed"
+        page = gate_page.short(Outcome(word="UNDECIDED", reason=f"{unfinished}."))
+        _write_files(args, page, junit.without_verdict("unfinished", unfinished))
     try:
         measured = _measured(args, RealSystem())
     except BaseException as error:  # Ctrl-C, too: every ending has its report
@@ -193,13 +194,15 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         help="judge this metric, and let it pass when it is worse by at most N %% (of failure_ratio: by N %% of all "
         "requests); repeatable (default: the metrics and thresholds of docs/comparing.md)",
     )  # fmt: skip
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML, however the gate ends")
+    for option, form in (("--junit", "JUnit XML"), ("--page", "the report as Markdown")):
+        parser.add_argument(option, type=Path, metavar="FILE", help=f"also write {form}, however the gate ends")
     campaign_options.add_options(parser, f"a budget of {BUDGET_S / 60:.0f}m for each flow", at_once=True)
     args = parser.parse_args(argv)
-    if args.junit is not None and not args.junit.parent.is_dir():
-        parser.error(f"--junit {args.junit}: there is no such directory")
-    if args.junit is not None and args.junit.is_dir():
-        parser.error(f"--junit {args.junit}: this is a directory; name a file")
+    for option, file in (("--junit", args.junit), ("--page", args.page)):
+        if file is not None and not file.parent.is_dir():
+            parser.error(f"{option} {file}: there is no such directory")
+        if file is not None and file.is_dir():
+            parser.error(f"{option} {file}: this is a directory; name a file")
     return args
 
 
@@ -210,12 +213,12 @@ def _reported(args: argparse.Namespace, measured: _Measured) -> int:
     if measured.failed is not None:
         end = _undecided(measured.failed)
         xml = junit.without_verdict(type(measured.failed).__name__, str(measured.failed))
-    _write_junit(args, xml)
     then = measured.failed.then if measured.failed is not None else next_step(end, measured.cases)
     page = gate_page.render(
         end, measured.judged, title=measured.title, then=then, notes=measured.notes, excluded=measured.excluded
     )
-    _write_summary(f"{page}\n")
+    _write_files(args, f"{page}\n", xml)
+    _tell_job(end, f"{page}\n")
     document = documents.gated(
         end, title=measured.title, judged=measured.judged, then=then, notes=measured.notes, excluded=measured.excluded
     )
@@ -246,8 +249,9 @@ def _without_verdict(args: argparse.Namespace, error: BaseException) -> None:
     if args.dry_run or isinstance(error, BrokenPipeError):
         return
     end = _undecided(error)
-    _write_junit(args, junit.without_verdict(type(error).__name__, str(error) or end.reason))
-    _write_summary(gate_page.short(end))
+    page = gate_page.short(end)
+    _write_files(args, page, junit.without_verdict(type(error).__name__, str(error) or end.reason))
+    _tell_job(end, page)
     then = error.then if isinstance(error, SuiteError) else ""
     output.show("", documents.gated(end, then=then), as_json=args.json)
 
@@ -256,16 +260,18 @@ def _undecided(error: BaseException) -> Outcome:
     """No verdict, with the first line of why."""
     words = {KeyboardInterrupt: "interrupted", Terminated: "terminated"}
     reason = words.get(type(error)) or next(iter(str(error).splitlines()), "") or type(error).__name__
-    return Outcome(word="UNDECIDED", reason=f"{reason.rstrip('.')}.")
+    return Outcome(word="UNDECIDED", reason=f"{reason.rstrip('.:')}.")
 
 
-def _write_junit(args: argparse.Namespace, xml: bytes) -> None:
+def _write_files(args: argparse.Namespace, page: str, xml: bytes) -> None:
+    """The reports that were asked for."""
     if args.junit is not None:
         args.junit.write_bytes(xml)
+    if args.page is not None:
+        args.page.write_text(page, encoding="utf-8")
 
 
-def _write_summary(page: str) -> None:
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        with Path(summary).open("a", encoding="utf-8") as stream:
-            stream.write(page)
+def _tell_job(end: Outcome, page: str) -> None:
+    """The summary of a GitHub job, and the output `verdict` of its step."""
+    github_job.add_summary(page)
+    github_job.set_output("verdict", end.word)

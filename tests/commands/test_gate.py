@@ -179,6 +179,45 @@ def test_summary_of_the_job(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> No
     assert "| **regression** |" in text
 
 
+def test_outputs_of_the_step(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict is an output of a GitHub job's step, also where there is none."""
+    outputs = stage.at / "outputs"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
+    exit_code(stage, monkeypatch, *ON_CPU)
+    stage.outside.cpu = {CANDIDATE: (1.05,)}
+    exit_code(stage, monkeypatch, *ON_CPU)
+    exit_code(stage, monkeypatch, "--max", "cpu_per_reqest=+3%")
+    assert outputs.read_text(encoding="utf-8") == "verdict=PASS\nverdict=FAIL\nverdict=UNDECIDED\n"
+
+
+@pytest.mark.parametrize("variable", ["GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"])
+@pytest.mark.parametrize("cpu", [1.0, 1.05])
+def test_a_file_of_the_job_that_cannot_be_written(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, cpu: float
+) -> None:
+    """It costs a warning of the job, and never the verdict."""
+    monkeypatch.setenv(variable, str(stage.at / "no such folder" / "file"))
+    stage.outside.cpu = {CANDIDATE: (cpu,)}
+    assert exit_code(stage, monkeypatch, *ON_CPU) == (0 if cpu == 1.0 else 8)
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1].startswith("PASS" if cpu == 1.0 else "FAIL")
+    (warning,) = [line for line in captured.err.splitlines() if line.startswith("::warning")]
+    assert variable in warning
+    assert "No such file or directory" in warning
+
+
+def test_page(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--page writes the report as Markdown, however the gate ends."""
+    page = stage.at / "gate.md"
+    stage.outside.cpu = {CANDIDATE: (1.05,)}
+    assert exit_code(stage, monkeypatch, *ON_CPU, "--page", str(page)) == 8
+    assert page.read_text(encoding="utf-8").startswith(
+        "# Gate: promptflow 1.12.0+candidate against promptflow 1.12.0\n\n**FAIL**: fastapi"
+    )
+    exit_code(stage, monkeypatch, "--max", "cpu_per_reqest=+3%", "--page", str(page))
+    assert page.read_text(encoding="utf-8").startswith("# Gate\n\n**UNDECIDED**: ")
+
+
 def test_junit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """JUnit XML has a case for each metric that is judged, and the regression is a failure."""
     report = stage.at / "junit.xml"
@@ -213,6 +252,7 @@ def test_earlier_rounds_tell_what_can_be_decided(
         (["--budget", "10s"], "is too short"),
         (["--junit", "no/such/directory/junit.xml"], "there is no such directory"),
         (["--junit", "."], "this is a directory; name a file"),
+        (["--page", "no/such/directory/gate.md"], "there is no such directory"),
         (["--rounds", "1"], "1 is not a number of rounds"),
     ],
 )

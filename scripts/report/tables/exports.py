@@ -1,7 +1,7 @@
 """The figures of all releases in the forms that other programs read: a dashboard, a tracker of benchmarks, a scraper.
 
-Only figures that may be ranked are exported: medians of ok runs, with the lowest and the highest of them. Where a
-scenario was measured under several conditions, the newest ones speak.
+Only figures that may be ranked are exported: of ok runs. Where a scenario was measured under several conditions, the
+newest ones speak.
 """
 
 from __future__ import annotations
@@ -10,10 +10,15 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from scripts.analysis import grouping, metrics
 from scripts.analysis.grouping import Cell, Spread
 from scripts.analysis.metrics import Metric
+from scripts.inference import intervals
+from scripts.inference.comparison import LEVEL
 
+_FEWEST_RUNS = 3  # of an interval: two runs say next to nothing of their noise
 _PREFIX = "promptflow_serving"
 _SECONDS = {"ms": 1e-3, "s": 1.0}
 _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
@@ -62,15 +67,20 @@ def _of_cell(cell: Cell) -> Iterator[Figure]:
 
 
 def bmf(found: Sequence[Figure]) -> str:
-    """Bencher Metric Format: benchmark, measure, then value with lower and upper value."""
+    """Bencher Metric Format: benchmark, measure, then the mean of the runs with the ends of its interval."""
     benchmarks: dict[str, dict[str, dict[str, float]]] = {}
     for figure in found:
-        benchmarks.setdefault(figure.benchmark, {})[figure.metric.name] = {
-            "value": figure.spread.median,
-            "lower_value": figure.spread.low,
-            "upper_value": figure.spread.high,
-        }
+        benchmarks.setdefault(figure.benchmark, {})[figure.metric.name] = _mean(figure)
     return json.dumps(benchmarks, indent=1)
+
+
+def _mean(figure: Figure) -> dict[str, float]:
+    """The mean of the runs; from three runs on, with Student's interval at 95 %."""
+    values = np.asarray(figure.cell.values(figure.metric.name), dtype=np.float64)
+    if len(values) < _FEWEST_RUNS:
+        return {"value": float(values.mean())}
+    mean, half = map(float, intervals.student(values, LEVEL))
+    return {"value": mean, "lower_value": mean - half, "upper_value": mean + half}
 
 
 def benchmark_action(found: Sequence[Figure]) -> str:

@@ -43,9 +43,9 @@ SMALLER_IS_BETTER = {
 """github-action-benchmark's custom format."""
 
 
-def runs(flow: str = "static_async") -> list[Run]:
-    """Three runs of one release."""
-    return [synthetic_runs.run(synthetic_runs.record(flow=flow, number=number)) for number in range(1, 4)]
+def runs(flow: str = "static_async", number: int = 3) -> list[Run]:
+    """Runs of one release."""
+    return [synthetic_runs.run(synthetic_runs.record(flow=flow, number=one)) for one in range(1, number + 1)]
 
 
 def figures(*found: Run) -> list[exports.Figure]:
@@ -53,15 +53,46 @@ def figures(*found: Run) -> list[exports.Figure]:
     return exports.figures(cells(found))
 
 
+def noisy(*cpu_ms: float) -> list[Run]:
+    """A run for each of these CPU times a request."""
+    return [
+        dataclasses.replace(one, values={**one.values, "cpu_per_request_ms": value})
+        for one, value in zip(runs(number=len(cpu_ms)), cpu_ms, strict=True)
+    ]
+
+
+def exported_cpu(*cpu_ms: float) -> dict[str, float]:
+    """What Bencher gets of them."""
+    found = json.loads(exports.bmf(figures(*noisy(*cpu_ms))))
+    jsonschema.validate(found, BMF)
+    measure: dict[str, float] = found["1.12.0/fastapi/static_async/report"]["cpu_per_request_ms"]
+    return measure
+
+
 def test_bmf() -> None:
-    """A benchmark is a release in a scenario and profile; each measure has its median between lowest and highest."""
+    """A benchmark is a release in a scenario and profile, and has all measures that may be ranked."""
     found = json.loads(exports.bmf(figures(*runs())))
     jsonschema.validate(found, BMF)
     assert list(found) == ["1.12.0/fastapi/static_async/report"]
     measures = found["1.12.0/fastapi/static_async/report"]
     assert {"overhead_p50_ms", "cpu_per_request_ms", "throughput_rps"} <= measures.keys()
-    for measure in measures.values():
-        assert measure["lower_value"] <= measure["value"] <= measure["upper_value"]
+
+
+def test_bmf_has_an_interval_of_the_mean() -> None:
+    """From three runs on, a measure is their mean with Student's interval at 95 %, which grows narrower with runs."""
+    t = 4.302653  # of two degrees of freedom, at 95 %
+    half = t * 1.0 / 3**0.5
+    assert exported_cpu(10.0, 11.0, 12.0) == pytest.approx(
+        {"value": 11.0, "lower_value": 11.0 - half, "upper_value": 11.0 + half}
+    )
+    six = exported_cpu(10.0, 11.0, 12.0, 10.0, 11.0, 12.0)
+    assert six["upper_value"] - six["lower_value"] < half
+
+
+@pytest.mark.parametrize("cpu_ms", [(10.0,), (10.0, 12.0)])
+def test_bmf_of_few_runs_has_no_interval(cpu_ms: tuple[float, ...]) -> None:
+    """One or two runs have a mean, and no interval: their range is none."""
+    assert exported_cpu(*cpu_ms) == {"value": pytest.approx(sum(cpu_ms) / len(cpu_ms))}
 
 
 def test_benchmark_action() -> None:
