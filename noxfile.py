@@ -113,6 +113,7 @@ of_verb("attribute", "Separate promptflow's effect from its dependencies': `-- 1
 of_verb("find", "Find where a metric changed: `-- --metric cpu_per_request --flow static_async 1.10.0..1.18.5`.")
 of_verb("show", "Print what the recorded campaigns say of two releases; measures nothing: `-- 1.17.0 1.18.5`.")
 of_verb("list", "Print the releases, flows, profiles, metrics or engines: `-- releases`.")
+of_verb("campaign", "Make everything that is missing of the suite on this machine; plan: `-- --dry-run`.")
 of_verb("status", "Print what the bench sessions measure, what is measured already, and how long the rest takes.")
 of_verb("self-test", "Show by known slowdowns and A/A comparisons how far verdicts can be trusted; hours, resumable.")
 of_verb("gate-trials", "Show what a gate catches and calls wrongly, on known candidates; hours, resumable.")

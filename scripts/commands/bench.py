@@ -34,13 +34,11 @@ def main(argv: list[str]) -> int:
     """Plan and check everything; then build, measure, record and print the summary."""
     args = _arguments(argv)
     suite = matrix_file.load()
-    chosen = _plan(suite, args)
+    chosen = _plan(suite, args).of_shard(args.shard)
     if args.missing:
         chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe())))
-        if not chosen.runs:
-            answer = "nothing is missing: every run is measured validly under this machine's conditions"
-            output.show("", documents.runs(answer, []), as_json=args.json)
-            return 0
+    if not chosen.runs:
+        return nothing(args, "every run is measured validly under this machine's conditions")
     if args.dry_run:
         output.show_plan(_describe(suite, chosen), chosen.expected_s, as_json=args.json)
         return 0
@@ -72,6 +70,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--missing", action="store_true", help="skip what is already measured validly under this machine's conditions"
     )
+    cli.add_shard_option(parser)
     cli.add_flow_options(parser, shown=not mock)
     cli.add_session_options(parser)
     cli.add_json_option(parser)
@@ -122,6 +121,15 @@ def hopeless(done: Sequence[CompletedRun]) -> bool:
     """Whether the machine has disturbed the last three runs."""
     last = [run_reader.read_run(run.directory) for run in done[-_MOST_DISTURBED:]]
     return len(last) == _MOST_DISTURBED and all(run.outcome == "invalid" and all(run.disturbances) for run in last)
+
+
+def nothing(args: argparse.Namespace, all_there: str) -> int:
+    """Print why there is nothing to do, which is no error; `all_there`: why nothing is missing."""
+    answer = f"nothing is missing: {all_there}" if args.missing else "nothing to do"
+    if args.shard is not None:
+        answer += f", in shard {args.shard}" if args.missing else f": shard {args.shard} has no run of this session"
+    output.show("", documents.runs(answer, []), as_json=args.json)
+    return 0
 
 
 def reported(suite: Suite, done: Sequence[CompletedRun], *, as_json: bool) -> int:

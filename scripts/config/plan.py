@@ -10,6 +10,7 @@ from scripts.config.errors import NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
 from scripts.config.load_profiles import CAPACITY, COMPARE, COUNT, SERVES, Counting, Profile, SearchIdentity
 from scripts.config.matrix import MOCK, Engine, Release, Suite
+from scripts.config.shards import Shard
 
 # Wall time that a run needs beside its load, on 2 cores: 4.5 s with 2 workers, 11.5 s with 8 (results/self.md).
 _OVERHEAD_S, _OVERHEAD_OF_A_WORKER_S = 2.2, 1.2
@@ -63,6 +64,11 @@ class RunSpec:
         return self.target.flow.name if self.target else "mock_api"
 
     @property
+    def cell(self) -> str:
+        """What all rounds of it share, and no other run; the name by which a shard has it."""
+        return f"{self.profile.name} {self.release} {self.engine} {self.flow}"
+
+    @property
     def seed(self) -> int:
         """Every run of a round draws the same think times and backend waits."""
         return self.profile.seed + self.round - 1
@@ -88,6 +94,10 @@ class Plan:
     def expected_s(self) -> float:
         """Estimated wall time, without building the virtualenv."""
         return sum(run.expected_s for run in self.runs)
+
+    def of_shard(self, shard: Shard | None) -> Plan:
+        """The runs of a shard, each cell whole; without a shard all of them."""
+        return self if shard is None else Plan(runs=tuple(run for run in self.runs if shard.holds(run.cell)))
 
 
 def make(
