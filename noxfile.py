@@ -111,6 +111,7 @@ of_verb("compare", "Compare releases in interleaved rounds and report what chang
 of_verb("gate", "Judge a candidate by the exit code: `-- --baseline 1.18.4 --candidate 1.18.5`.")
 of_verb("attribute", "Separate promptflow's effect from its dependencies': `-- 1.12.0 --as-of DAY --as-of DAY`.")
 of_verb("find", "Find where a metric changed: `-- --metric cpu_per_request --flow static_async 1.10.0..1.18.5`.")
+of_verb("load-worker", "Make a part of the load of a session on another machine: `-- HOST`.")
 of_verb("show", "Print what the recorded campaigns say of two releases; measures nothing: `-- 1.17.0 1.18.5`.")
 of_verb("list", "Print the releases, flows, profiles, metrics or engines: `-- releases`.")
 of_verb("campaign", "Make everything that is missing of the suite on this machine; plan: `-- --dry-run`.")

@@ -26,7 +26,7 @@ CHECKS = {"lint", "tests"}
 OWN = CHECKS | {"report"}
 ON_TOOLS = {
     "add-release", "collate", "bench", "bench-mock", "bench-self", "capacity", "compare", "count", "gate", "attribute",
-    "campaign", "find", "show", "list", "status", "gate-trials", "self-test",
+    "campaign", "find", "load-worker", "show", "list", "status", "gate-trials", "self-test",
 }  # fmt: skip
 FIXED = OWN | ON_TOOLS | {"tools", "lock"}
 

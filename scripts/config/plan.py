@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scripts.config import flows, matrix
 from scripts.config.errors import NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
-from scripts.config.load_profiles import CAPACITY, COMPARE, COUNT, SERVES, Counting, Profile, SearchIdentity
+from scripts.config.load_profiles import (
+    CAPACITY,
+    COMPARE,
+    COUNT,
+    SERVES,
+    Counting,
+    Generators,
+    Profile,
+    SearchIdentity,
+)
 from scripts.config.matrix import MOCK, Engine, Release, Suite
 from scripts.config.shards import Shard
 
@@ -47,6 +56,7 @@ class RunSpec:
     place: Place | None = None  # in a campaign
     counting: Counting | None = None  # of a run that counts work instead of measuring time
     search: SearchIdentity | None = None  # of a run of a capacity search
+    generators: Generators = field(default_factory=Generators)
 
     @property
     def release(self) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 
-from scripts.records.schema import RunRecord
+from scripts.records.schema import RequestedConfig, RunRecord
 
 _GIB = 2**30
 _DIGEST_SHOWN = 12
@@ -41,7 +41,13 @@ def conditions(record: RunRecord) -> dict[str, str]:
         "locustfile": digests.locustfile[:_DIGEST_SHOWN],
         "mock API": digests.mock_api[:_DIGEST_SHOWN],
         "tools": digests.tools[:_DIGEST_SHOWN],
+        "load processes": _processes(record.requested),
     }
+
+
+def _processes(requested: RequestedConfig) -> str:
+    elsewhere = " elsewhere" if requested.load_workers else ""
+    return f"{requested.load_processes}{elsewhere}"
 
 
 def fingerprint(record: RunRecord) -> str:
