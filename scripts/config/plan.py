@@ -23,6 +23,7 @@ from scripts.config.shards import Shard
 
 # Wall time that a run needs beside its load, on 2 cores: 4.5 s with 2 workers, 11.5 s with 8 (results/self.md).
 _OVERHEAD_S, _OVERHEAD_OF_A_WORKER_S = 2.2, 1.2
+_OVERHEAD_OF_A_MASTER_S = 3.5  # until several load processes have met, and have sent what they recorded
 MAX_ROUNDS = 1000
 
 
@@ -91,7 +92,8 @@ class RunSpec:
     @property
     def beside_load_s(self) -> float:
         """Estimated wall time of all that is not load: start, verification, stop."""
-        return _OVERHEAD_S + _OVERHEAD_OF_A_WORKER_S * (self.profile.workers if self.target else 1)
+        meeting_s = _OVERHEAD_OF_A_MASTER_S if self.generators.several else 0.0
+        return _OVERHEAD_S + meeting_s + _OVERHEAD_OF_A_WORKER_S * (self.profile.workers if self.target else 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
