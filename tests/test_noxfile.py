@@ -26,7 +26,7 @@ CHECKS = {"lint", "tests"}
 OWN = CHECKS | {"report"}
 ON_TOOLS = {
     "add-release", "collate", "bench", "bench-mock", "bench-self", "capacity", "comment", "compare", "count", "gate",
-    "attribute", "find", "show", "list", "status", "gate-trials", "self-test",
+    "attribute", "campaign", "find", "load-worker", "show", "list", "status", "gate-trials", "self-test",
 }  # fmt: skip
 FIXED = OWN | ON_TOOLS | {"tools", "lock"}
 

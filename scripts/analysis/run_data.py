@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scripts.analysis import distribution, operational_laws
-from scripts.records.schema import HistogramCounts, Histograms, LocustRow, Measurements, RunRecord, Second, Window
+from scripts.records.schema import (
+    HistogramCounts,
+    Histograms,
+    LoadProcess,
+    LocustRow,
+    Measurements,
+    RunRecord,
+    Second,
+    Window,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +57,23 @@ class RunData:
         """Requests that the generator made: more than this run's where it loaded two arms at once."""
         in_all = self.measured.generator.recorded_in_all
         return self.measured.load.recorded if in_all is None else in_all
+
+    @property
+    def load_processes(self) -> tuple[LoadProcess, ...]:
+        """The processes of the load generator, each with its part; one where one made all of it."""
+        own = self.measured.generator
+        return own.processes or (
+            LoadProcess(
+                users=self.measured.load.users_reached,
+                requests=self.generated,
+                lag_p50_ms=own.lag_p50_ms,
+                lag_p99_ms=own.lag_p99_ms,
+                lag_max_ms=own.lag_max_ms,
+                cpu_s=own.cpu_s,
+                run_queue_wait_s=own.run_queue_wait_s,
+                clock_error_s=0.0,
+            ),
+        )
 
     @property
     def steady_completed(self) -> int:

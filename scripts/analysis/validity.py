@@ -16,7 +16,7 @@ from typing import Literal
 from scripts.analysis import counted_work, distribution, operational_laws
 from scripts.analysis.run_data import RunData
 from scripts.config.flows import CLOCK_SLACK_S
-from scripts.records.schema import Counts, Disturbance, RunRecord
+from scripts.records.schema import Counts, Disturbance, LoadProcess, RunRecord
 
 CEILING_TOLERANCE = 0.02  # edges of the window; good runs of the committed records reach 1.005 of their ceiling
 STANDARD_ERRORS = 3  # by which chance may move what a law is held against
@@ -148,26 +148,40 @@ def _run_time(data: RunData) -> Iterator[Reason]:
 
 def generator(data: RunData) -> Iterator[Reason]:
     """Why the load generator was not fit: what it recorded is then partly its own doing."""
-    own = data.measured.generator
+    own, processes = data.measured.generator, data.load_processes
     yield from _users(data)
-    if own.lag_p99_ms >= LAG_P99_MS:
+    latest = max(processes, key=lambda one: one.lag_p99_ms)
+    if latest.lag_p99_ms >= LAG_P99_MS:
         yield Reason(
             code="generator-late",
-            text=f"the generator's event loop was late: p99 {own.lag_p99_ms:.1f} ms, limit {LAG_P99_MS:g} ms",
+            text=(
+                f"{_named(data, latest)}'s event loop was late: p99 {latest.lag_p99_ms:.1f} ms, limit {LAG_P99_MS:g} ms"
+            ),
         )
-    if own.lag_max_ms >= LAG_MAX_MS:
+    stalled = max(processes, key=lambda one: one.lag_max_ms)
+    if stalled.lag_max_ms >= LAG_MAX_MS:
         yield Reason(
             code="generator-stalled",
-            text=f"the generator stood still: its event loop was {own.lag_max_ms:.0f} ms late, limit {LAG_MAX_MS:g} ms",
+            text=(
+                f"{_named(data, stalled)} stood still: its event loop was {stalled.lag_max_ms:.0f} ms late, "
+                f"limit {LAG_MAX_MS:g} ms"
+            ),
         )
     if own.exceptions:
         yield Reason(code="locustfile-raised", text=f"the locustfile raised {own.exceptions} exceptions of its own")
     yield from _run_queue_wait(data)
-    if own.cpu_s >= BUSY_CORE * data.load_s:
+    busiest = max(processes, key=lambda one: one.cpu_s)
+    if busiest.cpu_s >= BUSY_CORE * data.load_s:
         yield Reason(
             code="generator-busy",
-            text=f"the generator used {own.cpu_s / data.load_s:.0%} of a core, limit {BUSY_CORE:.0%}",
+            text=f"{_named(data, busiest)} used {busiest.cpu_s / data.load_s:.0%} of a core, limit {BUSY_CORE:.0%}",
         )
+
+
+def _named(data: RunData, process: LoadProcess) -> str:
+    """A process of the generator, as a reason names it."""
+    processes = data.load_processes
+    return "the generator" if len(processes) == 1 else f"load process {processes.index(process) + 1}"
 
 
 def _users(data: RunData) -> Iterator[Reason]:
@@ -194,16 +208,18 @@ def _run_queue_wait(data: RunData) -> Iterator[Reason]:
     response time, and the share of wall time that keeps a run with few requests from being blamed for the
     generator's own clocks, which wait too.
     """
-    waited_s, recorded = data.measured.generator.run_queue_wait_s, data.generated
-    if waited_s is None or not recorded or waited_s <= QUEUE_WAIT_SHARE * data.load_s:
+    found = [(one, one.run_queue_wait_s) for one in data.load_processes if one.requests]
+    waited = [(one, wait_s) for one, wait_s in found if wait_s is not None and wait_s > QUEUE_WAIT_SHARE * data.load_s]
+    if not waited:
         return
-    each_ms = waited_s * 1000 / recorded
+    process, waited_s = max(waited, key=lambda one: one[1] / one[0].requests)
+    each_ms = waited_s * 1000 / process.requests
     if each_ms >= QUEUE_WAIT_MS:
         yield Reason(
             code="generator-waited",
             text=(
-                f"the generator waited for a core: {waited_s / data.load_s:.1%} of the time, {each_ms:.2f} ms "
-                f"a request, limit {QUEUE_WAIT_MS:g} ms"
+                f"{_named(data, process)} waited for a core: {waited_s / data.load_s:.1%} of the time, {each_ms:.2f} "
+                f"ms a request, limit {QUEUE_WAIT_MS:g} ms"
             ),
         )
 

@@ -6,7 +6,7 @@ A search that ended is not made again. One that was interrupted goes on where it
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from scripts.campaign import existing_runs
 from scripts.config.load_profiles import CAPACITY, Capacity, SearchIdentity
 from scripts.config.plan import RunSpec
 from scripts.environments.locks import Lock
-from scripts.inference import capacity_runs
+from scripts.inference import capacity_runs, capacity_search
 from scripts.inference.capacity_runs import CapacitySearch
 from scripts.measure import digests
 from scripts.records.schema import Machine
@@ -29,17 +29,29 @@ class Begun:
     identity: SearchIdentity
     runs: tuple[Run, ...] = ()
 
+    def usual_s(self, spec: RunSpec) -> float:
+        """Estimated wall time of the rest, as most searches take it; `spec`: a run of it."""
+        return max(1, capacity_search.usual_runs(self.identity.settings) - len(self.runs)) * spec.expected_s
+
 
 def read(results: Path, unnamed: Capacity) -> list[CapacitySearch]:
     """Every search, the newest last; a run that cannot be read is not there. `unnamed`: see capacity_runs.searches."""
     return capacity_runs.searches(run_reader.read_profile(results, CAPACITY).runs, unnamed)
 
 
-def has_result(
-    known: Sequence[CapacitySearch], spec: RunSpec, lock: Lock, here: Machine, settings: Capacity
-) -> bool:  # fmt: skip
-    """Whether there is a conclusive search of it; one whose runs were all invalid has no result."""
-    return any(one.is_conclusive for one in _same(known, spec, lock, here, settings))
+def missing(
+    known: Sequence[CapacitySearch], runs: Sequence[RunSpec], locks: Mapping[str, Lock], here: Machine,
+    settings: Capacity,
+) -> list[RunSpec]:  # fmt: skip
+    """The runs, one for each search, that have no conclusive search yet; `locks`: by release.
+
+    A search whose runs were all invalid is not conclusive.
+    """
+    return [
+        spec
+        for spec in runs
+        if not any(one.is_conclusive for one in _same(known, spec, locks[spec.release], here, settings))
+    ]
 
 
 def begin(

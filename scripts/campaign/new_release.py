@@ -7,14 +7,13 @@ with the two releases before it join it to the campaigns over all releases.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.version import Version
 
-from scripts.analysis import run_reader
 from scripts.analysis.run_reader import Run
-from scripts.campaign import existing_runs, request
+from scripts.campaign import existing_rounds, existing_runs, request
 from scripts.campaign.existing_runs import Counts
 from scripts.campaign.request import Selection
 from scripts.campaign.stopping_rule import ROUNDS
@@ -28,11 +27,9 @@ from scripts.environments.candidates import Arm
 from scripts.environments.locks import Lock
 from scripts.host import machine
 from scripts.host.process import System
-from scripts.inference import intervals, paired_rounds
+from scripts.inference import intervals
 from scripts.inference.comparison import LEVEL
-from scripts.measure import digests
-from scripts.measure.round_plan import Campaign, Series
-from scripts.records import conditions
+from scripts.measure.round_plan import Campaign
 from scripts.records.storage import run_directories
 
 _BEFORE = 2  # releases that it is paired with: the one before it, and another by which pairs and campaign are compared
@@ -119,11 +116,7 @@ class NewRelease:
 
     def made(self, requested: Campaign) -> dict[str, int]:
         """How many rounds of each pair and scenario are recorded, by the name of the series."""
-        paired, _ = paired_rounds.pair_each(run_reader.read_profile(self.results, requested.profile.name).runs)
-        return {
-            series.name: max((len(one.rounds) for one in paired if one.rounds and _is_of(one, series)), default=0)
-            for series in requested.series
-        }
+        return existing_rounds.made(self.results, requested, machine.describe())
 
     def _scenarios(self) -> list[tuple[str, str]]:
         """Engine and flow of those that it serves, as far as is known."""
@@ -167,18 +160,3 @@ class NewRelease:
             return len({directory.parts[-3] for directory in found} & {one.version for one in self.suite.releases})
 
         return AT_ONCE[max(AT_ONCE, key=releases)]
-
-
-def _is_of(one: paired_rounds.PairedRounds, series: Series) -> bool:
-    """Whether these are rounds of that series, made as this machine would."""
-    if (one.engine, one.flow, tuple(one.releases.values())) != (
-        series.scenario.engine.name, series.scenario.flow.name, series.releases,
-    ):  # fmt: skip
-        return False
-    here = machine.describe()
-    made = [one.rounds[0].runs[arm].record for arm in one.arms]
-    ours = [digests.of(spec, arm.lock) for spec, arm in zip(series.round("", 1)[0], series.campaign.arms, strict=True)]
-    return all(
-        record.digests.lock == of.lock and not conditions.differences(record, replace(record, machine=here, digests=of))
-        for record, of in zip(made, ours, strict=True)
-    )

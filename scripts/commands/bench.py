@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from scripts.analysis import run_reader
 from scripts.campaign import existing_runs
-from scripts.commands import cli, output
+from scripts.commands import cli, load_options, output
 from scripts.config import matrix_file, plan
 from scripts.config.errors import InvalidMeasurementError, UsageError
-from scripts.config.load_profiles import COUNT
+from scripts.config.load_profiles import COUNT, LOOPBACK
 from scripts.config.matrix import ROOT, Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks, virtualenvs
@@ -34,13 +34,11 @@ def main(argv: list[str]) -> int:
     """Plan and check everything; then build, measure, record and print the summary."""
     args = _arguments(argv)
     suite = matrix_file.load()
-    chosen = _plan(suite, args)
+    chosen = load_options.applied(_plan(suite, args).of_shard(args.shard), args)
     if args.missing:
         chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe())))
-        if not chosen.runs:
-            answer = "nothing is missing: every run is measured validly under this machine's conditions"
-            output.show("", documents.runs(answer, []), as_json=args.json)
-            return 0
+    if not chosen.runs:
+        return nothing(args, "every run is measured validly under this machine's conditions")
     if args.dry_run:
         output.show_plan(_describe(suite, chosen), chosen.expected_s, as_json=args.json)
         return 0
@@ -72,6 +70,8 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--missing", action="store_true", help="skip what is already measured validly under this machine's conditions"
     )
+    load_options.add_options(parser)
+    cli.add_shard_option(parser)
     cli.add_flow_options(parser, shown=not mock)
     cli.add_session_options(parser)
     cli.add_json_option(parser)
@@ -122,6 +122,15 @@ def hopeless(done: Sequence[CompletedRun]) -> bool:
     """Whether the machine has disturbed the last three runs."""
     last = [run_reader.read_run(run.directory) for run in done[-_MOST_DISTURBED:]]
     return len(last) == _MOST_DISTURBED and all(run.outcome == "invalid" and all(run.disturbances) for run in last)
+
+
+def nothing(args: argparse.Namespace, all_there: str) -> int:
+    """Print why there is nothing to do, which is no error; `all_there`: why nothing is missing."""
+    answer = f"nothing is missing: {all_there}" if args.missing else "nothing to do"
+    if args.shard is not None:
+        answer += f", in shard {args.shard}" if args.missing else f": shard {args.shard} has no run of this session"
+    output.show("", documents.runs(answer, []), as_json=args.json)
+    return 0
 
 
 def reported(suite: Suite, done: Sequence[CompletedRun], *, as_json: bool) -> int:
@@ -176,11 +185,16 @@ def _commands(suite: Suite, spec: RunSpec) -> list[str]:
             f"environment: {shown(path)} from {shown(lock.path)}",
             f"server: {_assignments(variables)} {shlex.join(command) if command else server_command.NOT_BUILT}",
         ]
-    mock, locust = shlex.join(launch.mock_command("PORT")), shlex.join(loadgen.command(spec, ["PORT"], "DIR"))
+    mock = shlex.join(launch.mock_command("PORT", spec.generators.address if spec.target is None else LOOPBACK))
+    locust = shlex.join(loadgen.command(spec, ["PORT"], "DIR", "PORT"))
+    worker = shlex.join(loadgen.worker_command(LOOPBACK, "PORT", "DIR"))
+    number, elsewhere = spec.generators.number, spec.generators.workers
     return [
         *lines,
         f"mock: {_assignments(launch.mock_settings(spec))} {mock}".replace(f"{ROOT}/", ""),
         f"locust: {locust}".replace(f"{ROOT}/", ""),
+        *([f"{number} load processes: {worker}".replace(f"{ROOT}/", "")] if number > 1 and not elsewhere else []),
+        *([f"{number} load workers, elsewhere: nox -s load-worker -- {spec.generators.address}"] if elsewhere else []),
         f"time: about {spec.expected_s:.0f} s",
     ]
 

@@ -145,12 +145,7 @@ def _wanted(suite: Suite, args: argparse.Namespace, settings: Capacity, system: 
     here = machine.describe()
     known = existing_searches.read(args.results.resolve(), suite.capacity)
     if args.missing:
-        missing = (
-            spec
-            for spec in chosen.runs
-            if not existing_searches.has_result(known, spec, locked[spec.release], here, settings)
-        )
-        chosen = Plan(runs=tuple(missing))
+        chosen = Plan(runs=tuple(existing_searches.missing(known, chosen.runs, locked, here, settings)))
     return Wanted(plan=chosen, locks=locked, settings=settings, known=known, here=here, resumes=args.missing)
 
 
@@ -254,7 +249,7 @@ def _usual_and_most_s(wanted: Wanted) -> tuple[float, float]:
     for spec in wanted.plan.runs:
         begun = wanted.begin(spec)
         settings, done = begun.identity.settings, len(begun.runs)
-        usual_s += max(1, capacity_search.usual_runs(settings) - done) * spec.expected_s
+        usual_s += begun.usual_s(spec)
         most_s += max(1, capacity_search.most_runs(settings) - done) * (spec.expected_s + spec.profile.drain_s)
     return usual_s, most_s
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from scripts.config import shards
 from scripts.config.errors import (
     EXIT_BROKEN_PIPE,
     EXIT_INTERRUPTED,
@@ -29,6 +30,7 @@ from scripts.config.errors import (
 )
 from scripts.config.load_profiles import COMPARE, COUNT, DUET
 from scripts.config.matrix import ROOT
+from scripts.config.shards import Shard
 
 logger = logging.getLogger(__name__)
 _SUITE_LOGGER = logging.getLogger("scripts")
@@ -213,6 +215,14 @@ def add_output_options(parser: Parser) -> None:
     add_results_option(parser)
 
 
+def add_shard_option(parser: Parser) -> None:
+    """The part of the work of one of several machines."""
+    parser.add_argument(
+        "--shard", type=shard, metavar="I/N",
+        help="only part I of N, e.g. 1/4, for one of N machines; see docs/several-machines.md",
+    )  # fmt: skip
+
+
 def add_results_option(parser: Parser) -> None:
     """The directory of the records."""
     parser.add_argument(
@@ -240,6 +250,14 @@ def duration_s(text: str) -> float:
     if not seconds:
         raise argparse.ArgumentTypeError(f"{text} is no time at all; name one such as 90s, 10m or 1h")
     return seconds
+
+
+def shard(text: str) -> Shard:
+    """A shard such as 1/4, as a command line takes it."""
+    try:
+        return shards.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(main: Callable[[list[str]], int]) -> NoReturn:

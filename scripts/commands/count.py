@@ -23,7 +23,6 @@ from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.measure import session
 from scripts.measure.session import shown
-from scripts.report import documents
 from scripts.serving import server_command
 
 
@@ -38,14 +37,13 @@ def main(argv: list[str]) -> int:
         )
     wanted = target_options.selection(args, COUNT)
     names = args.target or [release.version for release in suite.releases]
-    chosen, locked = request.session(suite, wanted, args.release, names, system, rounds=args.rounds)
+    requested, locked = request.session(suite, wanted, args.release, names, system, rounds=args.rounds)
+    chosen = requested.of_shard(args.shard)
     if args.missing:
         runs = existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe(), locked)
         chosen = Plan(runs=tuple(runs))
-        if not chosen.runs:
-            answer = "nothing is missing: every run is counted validly under this machine's conditions"
-            output.show("", documents.runs(answer, []), as_json=args.json)
-            return 0
+    if not chosen.runs:
+        return bench.nothing(args, "every run is counted validly under this machine's conditions")
     if args.dry_run:
         lines, expected_s = _describe(chosen, locked, args.jobs), _expected_s(chosen, args.jobs)
         output.show_plan(lines, expected_s, as_json=args.json)
@@ -76,6 +74,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--missing", action="store_true", help="skip what is already counted validly under this machine's conditions"
     )
+    cli.add_shard_option(parser)
     cli.add_flow_options(parser)
     cli.add_session_options(parser)
     cli.add_json_option(parser)

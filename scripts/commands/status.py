@@ -1,4 +1,4 @@
-"""Status: `nox -s status` prints what the bench sessions would measure, and what is measured already."""
+"""Status: `nox -s status` prints what the bench sessions would measure, and what of the suite is measured already."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import argparse
 import shlex
 from dataclasses import asdict, dataclass
 
-from scripts.campaign import existing_runs
+from scripts.campaign import existing_runs, missing_work
+from scripts.campaign.missing_work import Work
 from scripts.commands import cli, output
 from scripts.config import matrix, matrix_file, plan
 from scripts.config.errors import EXIT_OK, SuiteError
 from scripts.config.matrix import ROOT, Engine, Release, Suite
 from scripts.config.plan import Plan
 from scripts.host import machine
+from scripts.host.process import RealSystem
 from scripts.records.schema import Machine
 from scripts.report import documents
 from scripts.report.tables import markdown
 
 _HEADERS = ("Session", "Flows", "Runs", "Measured", "To do (min)")
+_WORK_HEADERS = ("Made by", "Items", "Complete", "To do (min)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +36,7 @@ class Row:
 
 
 def main(argv: list[str]) -> int:
-    """Print one row for each session, and the time that all of them take."""
+    """Print one row for each bench session, one for each verb of a campaign, and the time that all of them take."""
     args = _arguments(argv)
     suite = matrix_file.load()
     suite.profile(args.profile)  # an unknown one concerns all sessions
@@ -44,11 +47,19 @@ def main(argv: list[str]) -> int:
     answer = f"{measured} of {runs} runs of profile {args.profile} are measured on a machine like this."
     if measured < runs:
         answer += f" The others take about {to_do_s / 60:.0f} minutes: {_command(args)}"
+    works = missing_work.find(suite, args.results.resolve(), here, RealSystem())
+    missing_s = sum(work.expected_s for work in works)
+    if missing_s:
+        answer += f" All that is missing of the suite takes about {missing_s / 60:.0f} minutes: {_campaign(args)}"
     document = documents.document(
         "status", answer, profile=args.profile, runs=runs, measured=measured, to_do_s=to_do_s,
-        sessions=[asdict(row) for row in rows],
+        sessions=[asdict(row) for row in rows], work=[_data(work) for work in works],
     )  # fmt: skip
-    output.show(markdown.markdown(_HEADERS, map(_cells, rows), labels=2), document, as_json=args.json)
+    tables = [
+        markdown.markdown(_HEADERS, map(_cells, rows), labels=2),
+        markdown.markdown(_WORK_HEADERS, map(_work_cells, works), labels=1),
+    ]
+    output.show("\n\n".join(tables), document, as_json=args.json)
     return EXIT_OK
 
 
@@ -73,8 +84,19 @@ def _cells(row: Row) -> list[str]:
     return [row.session, row.refused or flows, str(row.runs), str(row.measured), f"{row.to_do_s / 60:.1f}"]
 
 
+def _work_cells(work: Work) -> list[str]:
+    complete = work.number - len(work.missing)
+    return [f"nox -s {work.verb}", str(work.number), str(complete), f"{work.expected_s / 60:.1f}"]
+
+
+def _data(work: Work) -> documents.Document:
+    return {"verb": work.verb, "items": work.number, "missing": len(work.missing), "to_do_s": work.expected_s}
+
+
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = cli.parser("status", "Print what the bench sessions would measure, and what is measured already.")
+    parser = cli.parser(
+        "status", "Print what the bench sessions would measure, and what of the suite is measured already."
+    )
     parser.add_argument(
         "--profile", default="report", metavar="NAME", help="a load profile of suite.toml (default: report)"
     )
@@ -89,12 +111,20 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def _command(args: argparse.Namespace) -> str:
-    """The command that measures the rest."""
+    """The command that measures the rest of the runs."""
     words = ["nox", "-t", "bench", "--", "--profile", args.profile, "--missing"]
     words += ["--rounds", str(args.rounds)] if args.rounds > 1 else []
     words += ["--python", args.python] if args.python else []
-    words += ["--results", str(args.results)] if args.results != ROOT / "results" else []
-    return shlex.join(words)
+    return shlex.join([*words, *_results(args)])
+
+
+def _campaign(args: argparse.Namespace) -> str:
+    """The command that makes everything that is missing."""
+    return shlex.join(["nox", "-s", "campaign", *(["--", *_results(args)] if _results(args) else [])])
+
+
+def _results(args: argparse.Namespace) -> list[str]:
+    return ["--results", str(args.results)] if args.results != ROOT / "results" else []
 
 
 def _plan(suite: Suite, release: Release, engine: Engine, args: argparse.Namespace) -> Plan:

@@ -18,6 +18,8 @@ AT_ONCE = {COMPARE: DUET, f"{COMPARE}-8x1": f"{DUET}-8x1"}  # the same servers, 
 CAPACITY = "capacity"  # the profile whose users the search replaces
 SERVES = "serves"  # the profile of trial runs: whether a release serves a flow, also one that is listed as unsupported
 SMOKE, SMOKE_DUET = "smoke", "smoke-duet"  # the profiles to try things out with
+LOOPBACK = "127.0.0.1"
+MOST_GENERATORS = 64  # processes that make one load
 _GROWTH_MAX = 10.0
 _PRECISION_MIN = 0.01  # finer than what runs of seconds can tell apart
 _FEWEST_WINDOWS = 5
@@ -54,6 +56,10 @@ class Profile:
         """The same load by so many users, who start in the same time."""
         return dataclasses.replace(self, users=users, spawn_rate=math.ceil(users / (self.ramp_s + 1)))
 
+    def unreported(self, users: int) -> Profile:
+        """The same for what somebody tries: its runs belong in no report."""
+        return dataclasses.replace(self.at(users), reported=False)
+
     def problems(self) -> Iterator[str]:
         """Say what is inconsistent."""
         for key in ("users", "spawn_rate", "run_time_s", "workers", "threads"):
@@ -72,6 +78,25 @@ class Profile:
                 f"ramp and warm-up take {self.ramp_s + self.warm_up_s} s of run_time_s ({self.run_time_s} s), "
                 f"which leaves less than {_STEADY_MIN_S} s with all users"
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generators:
+    """Which processes make a load together."""
+
+    processes: int = 1  # on this machine
+    workers: int = 0  # in their place: processes that were started elsewhere and are waited for
+    address: str = LOOPBACK  # of this machine: where workers from elsewhere come to, and where the server is loaded
+
+    @property
+    def number(self) -> int:
+        """Of all processes that make the load."""
+        return self.workers or self.processes
+
+    @property
+    def several(self) -> bool:
+        """Whether a master has to start, stop and count them."""
+        return self.number > 1 or self.workers > 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -63,6 +63,17 @@ class Scenario:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SuiteCampaign:
+    """A comparison of consecutive releases in the same rounds, which belongs to the results."""
+
+    first: str  # release
+    last: str
+    engine: str
+    profile: str
+    rounds: int  # of each scenario of the engine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Tools:
     """What the harness itself runs on."""
 
@@ -81,6 +92,7 @@ class Suite:
     lines: tuple[ReleaseLine, ...]  # in version order
     engines: tuple[Engine, ...]
     scenarios: tuple[Scenario, ...]
+    campaigns: tuple[SuiteCampaign, ...]
     unsupported: tuple[Unsupported, ...]
     behaviours: tuple[Behaviour, ...]
     causes: tuple[Cause, ...]

@@ -16,7 +16,7 @@ from scripts.config import toml_tables
 from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.errors import UsageError, did_you_mean
 from scripts.config.load_profiles import CAPACITY, COUNT, Capacity, Counting, Profile
-from scripts.config.matrix import ROOT, Engine, Release, ReleaseLine, Scenario, Suite, Tools
+from scripts.config.matrix import ROOT, Engine, Release, ReleaseLine, Scenario, Suite, SuiteCampaign, Tools
 from scripts.config.support import UNSUPPORTED_OUTCOMES, Behaviour, Cause, Unsupported
 
 SUITE_FILE = ROOT / "suite.toml"
@@ -62,7 +62,7 @@ def _unreadable(name: str, error: Exception) -> UsageError:
 
 def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     tables = (
-        "suite", "tools", "release", "release_line", "engine", "scenario", "unsupported", "behaviour",
+        "suite", "tools", "release", "release_line", "engine", "scenario", "campaign", "unsupported", "behaviour",
         "cause", "profile", "capacity", "count",
     )  # fmt: skip
     head = toml_tables.table(data.get("suite", {}))
@@ -82,6 +82,7 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
         "lines": toml_tables.rows(ReleaseLine, data, "release_line", problems),
         "engines": toml_tables.named(Engine, data, "engine", problems),
         "scenarios": toml_tables.rows(Scenario, data, "scenario", problems),
+        "campaigns": toml_tables.rows(SuiteCampaign, data, "campaign", problems),
         "unsupported": toml_tables.rows(Unsupported, data, "unsupported", problems),
         "behaviours": toml_tables.rows(Behaviour, data, "behaviour", problems),
         "causes": toml_tables.rows(Cause, data, "cause", problems),
@@ -140,6 +141,7 @@ def _contradictions(suite: Suite) -> Iterator[str]:
             hint = did_you_mean(row.outcome, UNSUPPORTED_OUTCOMES)
             yield f"[[unsupported]] {row.flow}: {row.outcome!r} is no outcome; {hint}"
     yield from _bad_causes(suite)
+    yield from _bad_campaigns(suite)
     yield from _bad_loads(suite)
 
 
@@ -154,6 +156,20 @@ def _bad_causes(suite: Suite) -> Iterator[str]:
             yield from (
                 f"[[cause]] {row.release}: unknown {what} {one!r}; {did_you_mean(one, known)}" for one in unknown
             )
+
+
+def _bad_campaigns(suite: Suite) -> Iterator[str]:
+    versions = [release.version for release in suite.releases]
+    engines, profiles = [engine.name for engine in suite.engines], [profile.name for profile in suite.profiles]
+    for number, row in enumerate(suite.campaigns, 1):
+        where, named = f"[[campaign]] row {number}", ((row.first, versions), (row.last, versions))
+        for name, known in (*named, (row.engine, engines), (row.profile, profiles)):
+            if name not in known:
+                yield f"{where}: unknown name {name!r}; {did_you_mean(name, known)}"
+        if {row.first, row.last} <= {*versions} and versions.index(row.first) >= versions.index(row.last):
+            yield f"{where}: `first` must be before `last`"
+        if row.rounds < 1:
+            yield f"{where}: rounds must be at least 1"
 
 
 def _bad_loads(suite: Suite) -> Iterator[str]:

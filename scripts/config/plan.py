@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scripts.config import flows, matrix
 from scripts.config.errors import NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
-from scripts.config.load_profiles import CAPACITY, COMPARE, COUNT, SERVES, Counting, Profile, SearchIdentity
+from scripts.config.load_profiles import (
+    CAPACITY,
+    COMPARE,
+    COUNT,
+    SERVES,
+    Counting,
+    Generators,
+    Profile,
+    SearchIdentity,
+)
 from scripts.config.matrix import MOCK, Engine, Release, Suite
+from scripts.config.shards import Shard
 
 # Wall time that a run needs beside its load, on 2 cores: 4.5 s with 2 workers, 11.5 s with 8 (results/self.md).
 _OVERHEAD_S, _OVERHEAD_OF_A_WORKER_S = 2.2, 1.2
+_OVERHEAD_OF_A_MASTER_S = 3.5  # until several load processes have met, and have sent what they recorded
 MAX_ROUNDS = 1000
 
 
@@ -46,6 +57,7 @@ class RunSpec:
     place: Place | None = None  # in a campaign
     counting: Counting | None = None  # of a run that counts work instead of measuring time
     search: SearchIdentity | None = None  # of a run of a capacity search
+    generators: Generators = field(default_factory=Generators)
 
     @property
     def release(self) -> str:
@@ -63,6 +75,11 @@ class RunSpec:
         return self.target.flow.name if self.target else "mock_api"
 
     @property
+    def cell(self) -> str:
+        """What all rounds of it share, and no other run; the name by which a shard has it."""
+        return f"{self.profile.name} {self.release} {self.engine} {self.flow}"
+
+    @property
     def seed(self) -> int:
         """Every run of a round draws the same think times and backend waits."""
         return self.profile.seed + self.round - 1
@@ -75,7 +92,8 @@ class RunSpec:
     @property
     def beside_load_s(self) -> float:
         """Estimated wall time of all that is not load: start, verification, stop."""
-        return _OVERHEAD_S + _OVERHEAD_OF_A_WORKER_S * (self.profile.workers if self.target else 1)
+        meeting_s = _OVERHEAD_OF_A_MASTER_S if self.generators.several else 0.0
+        return _OVERHEAD_S + meeting_s + _OVERHEAD_OF_A_WORKER_S * (self.profile.workers if self.target else 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +106,10 @@ class Plan:
     def expected_s(self) -> float:
         """Estimated wall time, without building the virtualenv."""
         return sum(run.expected_s for run in self.runs)
+
+    def of_shard(self, shard: Shard | None) -> Plan:
+        """The runs of a shard, each cell whole; without a shard all of them."""
+        return self if shard is None else Plan(runs=tuple(run for run in self.runs if shard.holds(run.cell)))
 
 
 def make(

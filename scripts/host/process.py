@@ -27,10 +27,10 @@ from types import FrameType
 from typing import IO, Protocol
 
 from scripts.config.errors import Terminated
+from scripts.config.load_profiles import LOOPBACK
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _LIBC = ctypes.CDLL(None)  # loaded here, since little is safe between fork and exec
 

@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ from scripts.host.process import System
 from scripts.host.telemetry import MachineSample, TreeSample
 from scripts.measure import recording
 from scripts.measure.loadgen import Probe, Samples
+from scripts.measure.recorded_load import FoundLoad
 from scripts.measure.recording import RecordedLoad, Request
 from scripts.records.schema import Backend, Disturbance, Histograms, Measurements, Second, Server
 from scripts.serving.launch import Booted
@@ -51,27 +51,25 @@ class Live:
 def after_load(
     system: System,
     spec: RunSpec,
-    recorder_files: Path,
+    found: FoundLoad,
     samples: Samples,
     mock: Booted,
     live: Live | None,
     recorded_in_all: int | None = None,
 ) -> AssembledRun:
-    """Read the recording, and sample the servers once more before they are stopped.
+    """Sample the servers once more before they are stopped, and put that beside what was recorded.
 
     `recorded_in_all`: the requests of both arms, where two were loaded at once.
     """
-    recorded = recording.read_load(recorder_files)
+    recorded = found.load
     own_wait = spec.target.flow.own_wait_s if spec.target else 0.0
-    requests, impossible_times = recording.without_impossible_times(
-        recording.read_requests(recorder_files), own_wait, spec.profile
-    )
+    requests, impossible_times = recording.without_impossible_times(found.requests, own_wait, spec.profile)
     loaded = samples.trees[(live.booted if live else mock).child.name]
     steady_s = recording.steady_from_s(recorded, spec.profile.warm_up_s)
     return AssembledRun(
         measurements=Measurements(
             load=recording.load(recorded, requests, impossible_times),
-            generator=recording.generator(recorded, recorded_in_all),
+            generator=recording.generator(recorded, recorded_in_all, found.processes),
             server=_server(recorded, steady_s, requests, samples, live) if live else None,
             backend=_backend(
                 system,
@@ -173,7 +171,7 @@ def _server(
         threads_seen=shape.threads,
         first_answer_s=round(live.first_answer_s, 6),
         first_answers_s=tuple(round(firsts[pid], 6) if pid in firsts else None for pid in workers),
-        worker_requests=tuple(served[pid] for pid in workers),
+        worker_requests=tuple(served[pid] for pid in workers) if any(one.port for one in requests) else (),
         workers_at_end=shape.children,
     )
 

@@ -12,7 +12,7 @@ import msgspec
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from scripts.config.load_profiles import Counting, Profile
+from scripts.config.load_profiles import Counting, Generators, Profile
 from scripts.config.matrix import ROOT
 from scripts.config.plan import RunSpec
 from scripts.environments.locks import Lock
@@ -33,7 +33,7 @@ def of(spec: RunSpec, lock: Lock | None) -> Digests:
         flow=spec.target.flow.digest if spec.target else "",
         locustfile=_files(*(loadgen.LOCUSTFILES / name for name in _load_code(spec))),
         mock_api=_hashed(_files(ROOT / "scripts" / "measure" / "mock_api_app.py"), *launch.mock_command("PORT")[1:]),
-        profile=_hashed(*_load(spec.profile), *_counting(spec.counting)),
+        profile=_hashed(*_load(spec.profile), *_counting(spec.counting), *_generators(spec.generators)),
         tools=_installed("locust", "fastapi", "uvicorn", "uvloop", "httptools"),
     )
 
@@ -58,8 +58,10 @@ def _installed(*names: str) -> str:
 
 
 def _load_code(spec: RunSpec) -> list[str]:
-    """The locustfiles and what they import; that of two loads at once belongs to the runs that it makes alone."""
-    return sorted((*_LOAD_CODE, loadgen.DUET)) if spec.profile.at_once > 1 else list(_LOAD_CODE)
+    """The locustfiles and what they import; duet.py and distributed.py belong to the runs that they make alone."""
+    duet = [loadgen.DUET] if spec.profile.at_once > 1 else []
+    distributed = [loadgen.DISTRIBUTED, "clocks.py"] if spec.generators.several else []
+    return sorted((*_LOAD_CODE, *duet, *distributed))
 
 
 def _load(profile: Profile) -> Iterator[str]:
@@ -72,6 +74,12 @@ def _counting(counting: Counting | None) -> Iterator[str]:
     """What is counted; nothing for a load, whose digest is as it was before work was counted."""
     if counting is not None:
         yield from (f"count.{name}={value}" for name, value in sorted(msgspec.to_builtins(counting).items()))
+
+
+def _generators(generators: Generators) -> Iterator[str]:
+    """How many processes made the load; nothing for one, whose digest is as it was before there were several."""
+    if generators.several:
+        yield from (f"processes={generators.processes}", f"workers={generators.workers}")
 
 
 def _hashed(*lines: str) -> str:

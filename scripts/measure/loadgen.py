@@ -13,7 +13,7 @@ from scripts.config.flows import REQUEST_FILE
 from scripts.config.matrix import ROOT
 from scripts.config.plan import RunSpec
 from scripts.host import telemetry
-from scripts.host.process import LOOPBACK, Child, System
+from scripts.host.process import Child, System
 from scripts.host.progress import Progress
 from scripts.host.telemetry import Clocks, MachineSample, TreeSample
 from scripts.serving.launch import Booted
@@ -21,7 +21,11 @@ from scripts.serving.server_command import last_lines, require_alive
 
 LOCUSTFILES = ROOT / "locustfiles"
 DUET = "duet.py"  # the locustfile of two loads at once
+DISTRIBUTED = "distributed.py"  # the locustfile of a load by several processes
+WORKERS_PORT = 5557  # locust's own: where workers that were started elsewhere find their master
+REFUSED = 22  # exit code of a worker that the master did not let in, as distributed.py has it
 _HALVES = ("first", "second")  # where it records what each of its hosts was asked, as duet.py names them
+_FAILED_FILE = "failed.txt"  # where a master says why its load is not whole, as distributed.py names it
 _PROGRESS_FILE = "progress.csv"
 _POLL_S = 0.1
 _RATE_ROWS = 6  # the rate shown is over the last five seconds
@@ -29,6 +33,9 @@ _SAMPLE_S = 1.0
 _PROBE_S = 0.3  # a probe costs 0.8 ms here and 0.6 ms in the mock
 _PROBE_TIMEOUT_S = 1.0  # beyond it, how long the mock stood still does not matter
 _LATE_S = 60.0  # beyond run time and drain: start of locust, and writing what it recorded
+_JOIN_S, _JOIN_FROM_ELSEWHERE_S = 60, 120  # for all workers to be there
+_LEAVE_ALONE = "let nothing end the processes of a run, and repeat this command"
+_DELIVERY_S = 60.0  # for the recordings of several processes to arrive, as distributed.py has it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +74,8 @@ def locustfile(spec: RunSpec) -> Path:
     """The locustfile of a run."""
     if spec.profile.at_once > 1:
         return LOCUSTFILES / DUET
+    if spec.generators.several:
+        return LOCUSTFILES / DISTRIBUTED
     return LOCUSTFILES / ("mock_api.py" if spec.target is None else "score.py")
 
 
@@ -75,10 +84,15 @@ def recordings(spec: RunSpec, into: Path) -> list[Path]:
     return [into / half for half in _HALVES] if spec.profile.at_once > 1 else [into]
 
 
-def command(spec: RunSpec, ports: Sequence[int | str], record_to: Path | str) -> tuple[str, ...]:
-    """Locust's command line; a port for each arm that is loaded."""
+def command(
+    spec: RunSpec, ports: Sequence[int | str], record_to: Path | str, workers_port: int | str = WORKERS_PORT
+) -> tuple[str, ...]:
+    """Locust's command line; a port for each arm that is loaded.
+
+    `workers_port`: where the master of several processes waits for them.
+    """
     profile, arms = spec.profile, len(ports)
-    hosts = [f"http://{LOOPBACK}:{port}" for port in ports]
+    hosts = [f"http://{spec.generators.address}:{port}" for port in ports]
     argv = [
         *(sys.executable, "-m", "locust", "-f", str(locustfile(spec)), "--headless", "--only-summary"),
         *("--host", hosts[0], "--users", f"{profile.users * arms}"),
@@ -92,22 +106,51 @@ def command(spec: RunSpec, ports: Sequence[int | str], record_to: Path | str) ->
         argv += ["--stop-timeout", f"{profile.drain_s}"]
     if spec.target is not None:
         argv += ["--request-file", str(spec.target.flow.path / REQUEST_FILE)]
+    if spec.generators.several:
+        argv += _master_options(spec, workers_port)
     return tuple(argv)
+
+
+def _master_options(spec: RunSpec, port: int | str) -> list[str]:
+    """What makes locust the master of several processes, and which of the users of distributed.py they are."""
+    generators = spec.generators
+    return [
+        *("--master", "--master-bind-host", generators.address, "--master-bind-port", str(port)),
+        *("--expect-workers", str(generators.number), "--expect-workers-max-wait", f"{_join_s(spec)}"),
+        "MockApiUser" if spec.target is None else "ScoreUser",
+    ]
+
+
+def worker_command(master: str, port: int | str, record_to: Path | str) -> tuple[str, ...]:
+    """The command line of one of several processes, which its master tells what to load."""
+    return (
+        *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILES / DISTRIBUTED), "--worker"),
+        *("--master-host", master, "--master-port", str(port)),
+        *("--exit-code-on-error", "0", "--record-to", str(record_to)),
+    )
+
+
+def _join_s(spec: RunSpec) -> int:
+    return _JOIN_FROM_ELSEWHERE_S if spec.generators.workers else _JOIN_S
 
 
 def watch(
     system: System,
     spec: RunSpec,
-    locust: Child,
+    generator: Sequence[Child],
     arms: Sequence[Loaded],
     record_to: Path,
     progress: Progress,
 ) -> Samples:
-    """Wait for the load's end, sampling the servers; an error as soon as one of them or locust has died."""
-    profile = spec.profile
+    """Wait for the load's end, sampling the servers; an error as soon as one of them or locust has died.
+
+    `generator`: locust, and after it the workers on this machine where several processes make the load.
+    """
+    profile, (locust, *workers) = spec.profile, generator
     servers = [child for arm in arms for child in arm.children.values()]
-    deadline = system.monotonic() + profile.run_time_s + profile.drain_s + _LATE_S
-    trees: dict[str, list[TreeSample]] = {child.name: [] for child in (*servers, locust)}
+    late_s = _LATE_S + (_join_s(spec) + _DELIVERY_S if spec.generators.several else 0.0)
+    deadline = system.monotonic() + profile.run_time_s + profile.drain_s + late_s
+    trees: dict[str, list[TreeSample]] = {child.name: [] for child in (*servers, *generator)}
     machine: list[MachineSample] = []
     owners: dict[str, dict[int, int]] = {}
     before = telemetry.clocks()
@@ -117,14 +160,17 @@ def watch(
     while locust.code() is None:
         for server in servers:
             require_alive(server)
+        _require_whole(workers)
         if system.monotonic() > deadline:
             raise InvalidMeasurementError(
-                f"locust did not end within {_LATE_S:g} s of its run time", then=f"see {locust.log}"
+                f"locust did not end within {late_s:g} s of its run time", then=f"see {locust.log}"
             )
         if system.monotonic() >= next_sample:
             next_sample += _SAMPLE_S
-            _sample(system, (*servers, locust), trees, machine)
+            _sample(system, (*servers, *generator), trees, machine)
             users, text = status(record_to / _PROGRESS_FILE, profile.run_time_s)
+            if not users and (elsewhere := spec.generators.workers):
+                text = f"waits for {elsewhere} load workers at {spec.generators.address}:{WORKERS_PORT}"
             if ramping and users >= profile.users * len(arms):
                 ramping = False
                 owners = _owners(arms)
@@ -136,19 +182,39 @@ def watch(
             for arm in arms:
                 probes[arm.mock.child.name].append(_probe(system, arm.mock.base))
         system.sleep(_POLL_S)
+    _require_good_end(spec, locust, record_to)
+    _sample(system, servers, trees, machine)  # so that the last second is covered
+    return Samples(trees=trees, machine=machine, owners=owners, clocks=(before, telemetry.clocks()), probes=probes)
+
+
+def _require_whole(workers: Sequence[Child]) -> None:
+    """InvalidMeasurementError as soon as a worker has died. One that ends well may have been told to."""
+    for number, worker in enumerate(workers, 1):
+        if code := worker.code():
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise InvalidMeasurementError(
+                f"the load generator is not whole: load process {number} of {len(workers)} {how}; its last lines:\n"
+                f"{last_lines(worker.log)}",
+                then=_LEAVE_ALONE,
+            )
+
+
+def _require_good_end(spec: RunSpec, locust: Child, record_to: Path) -> None:
+    """InvalidMeasurementError unless locust has ended well."""
     code = locust.code() or 0
     if code < 0:
         raise InvalidMeasurementError(
-            f"the load generator was ended from outside: locust was killed by signal {-code}",
-            then="let nothing end the processes of a run, and repeat this command",
+            f"the load generator was ended from outside: locust was killed by signal {-code}", then=_LEAVE_ALONE
         )
+    if (record_to / _FAILED_FILE).is_file():
+        why = (record_to / _FAILED_FILE).read_text(encoding="utf-8").strip()
+        raise InvalidMeasurementError(f"the load generator is not whole: {why}", then=_LEAVE_ALONE)
     if code:
+        start = f"start nox -s load-worker -- {spec.generators.address} elsewhere, then repeat this command; "
         raise InvalidMeasurementError(
             f"locust ended with exit code {code}; its last lines:\n{last_lines(locust.log)}",
-            then=f"see {locust.log}",
+            then=f"{start if spec.generators.workers else ''}see {locust.log}",
         )
-    _sample(system, servers, trees, machine)  # so that the last second is covered
-    return Samples(trees=trees, machine=machine, owners=owners, clocks=(before, telemetry.clocks()), probes=probes)
 
 
 def _owners(arms: Sequence[Loaded]) -> dict[str, dict[int, int]]:

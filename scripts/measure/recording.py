@@ -21,7 +21,17 @@ from scripts.config.errors import InvalidMeasurementError
 from scripts.config.flows import CLOCK_SLACK_S
 from scripts.config.load_profiles import Profile
 from scripts.records import histogram_codec
-from scripts.records.schema import Failure, Generator, HistogramCounts, Histograms, Load, LocustRow, Second, Window
+from scripts.records.schema import (
+    Failure,
+    Generator,
+    HistogramCounts,
+    Histograms,
+    Load,
+    LoadProcess,
+    LocustRow,
+    Second,
+    Window,
+)
 
 # 4 are 0.1 ms at 1.25 s. Overheads are a hundredth of that, and 3 are 0.01 ms at 10 ms in a third of the file.
 _DIGITS = {"ok": 4, "failed": 4, "overhead": 3, "backend_call": 3}
@@ -146,7 +156,9 @@ def load(recorded: RecordedLoad, requests: Sequence[Request], impossible_times: 
     )
 
 
-def generator(recorded: RecordedLoad, recorded_in_all: int | None = None) -> Generator:
+def generator(
+    recorded: RecordedLoad, recorded_in_all: int | None = None, processes: tuple[LoadProcess, ...] = ()
+) -> Generator:
     """How fit the generator was; `recorded_in_all`: its requests, where it loaded two arms at once."""
     return Generator(
         locust=recorded.locust,
@@ -159,6 +171,7 @@ def generator(recorded: RecordedLoad, recorded_in_all: int | None = None) -> Gen
         run_queue_wait_s=recorded.run_queue_wait_s,
         exceptions=recorded.exceptions,
         recorded_in_all=recorded_in_all,
+        processes=processes,
     )
 
 

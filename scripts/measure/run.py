@@ -25,14 +25,14 @@ from scripts.config.errors import (
     Terminated,
     VerificationError,
 )
-from scripts.config.load_profiles import Counting
+from scripts.config.load_profiles import LOOPBACK, Counting
 from scripts.config.plan import RunSpec, Target
 from scripts.environments.locks import Lock
 from scripts.environments.virtualenvs import Environment
 from scripts.host import machine, telemetry
-from scripts.host.process import System, shielded
+from scripts.host.process import Child, System, shielded
 from scripts.host.progress import Progress
-from scripts.measure import assembly, callgrind, counting, digests, loadgen, record_writer, recording
+from scripts.measure import assembly, callgrind, counting, digests, loadgen, record_writer, recorded_load
 from scripts.measure.assembly import AssembledRun, Live
 from scripts.measure.callgrind import Valgrind
 from scripts.measure.counting import Counter
@@ -277,8 +277,9 @@ def _measure(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, state:
             arm.live = _with_memory(arm.live)
     samples = _load(context, arms, stack, state)
     context.progress.phase("collect")
-    recordings = loadgen.recordings(arms[0].spec, arms[0].scratch / "recorded")
-    in_all = sum(len(recording.read_requests(one)) for one in recordings) if len(arms) > 1 else None
+    folders = loadgen.recordings(arms[0].spec, arms[0].scratch / "recorded")
+    recordings = [recorded_load.read(folder, arms[0].spec.generators) for folder in folders]
+    in_all = sum(len(one.requests) for one in recordings) if len(arms) > 1 else None
     for arm, recorded in zip(arms, recordings, strict=True):
         arm.assembled = assembly.after_load(
             context.system, arm.spec, recorded, samples, arm.loaded.mock, arm.live, in_all
@@ -381,12 +382,13 @@ def _boot(
         context.limits,
         arm.scratch / f"server{arm.suffix}.log",
         under=under,
+        address=arm.spec.generators.address,
     )
     settled_s = launch.settle(context.system, booted, server_command.workers_of(shipped), context.limits)
     shape = telemetry.shape(booted.child.pid)
     observed = ObservedConfig(
         promptflow=server_command.live_version(context.system, booted.base),
-        command=server_command.at(shipped, "PORT"),
+        command=server_command.at(shipped, "PORT", LOOPBACK if booted.address == LOOPBACK else "ADDRESS"),
         environment=redaction.environment(variables),
         workers=shape.children,
         threads=server_command.threads_of(shape.command),
@@ -410,13 +412,20 @@ def _load(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, state: _S
     into.mkdir()
     context.progress.phase("ramp")
     began = context.system.monotonic()
-    argv = loadgen.command(spec, [one.server.port for one in loaded], into)
-    env, log = _environment(context, arms[0]), scratch / "locust.log"
-    with shielded():
-        locust = context.system.start("locust", argv, env=env, cwd=scratch / "home", log=log)
-        stack.callback(launch.stop, locust)
+    generators, env = spec.generators, _environment(context, arms[0])
+    own = generators.processes if generators.several and not generators.workers else 0  # workers on this machine
+    port = context.system.free_port() if own else loadgen.WORKERS_PORT
+    commands = {"locust": loadgen.command(spec, [one.server.port for one in loaded], into, port)} | {
+        f"locust-{n}": loadgen.worker_command(LOOPBACK, port, scratch / f"worker-{n}") for n in range(1, own + 1)
+    }
+    generator: list[Child] = []
+    for name, argv in commands.items():
+        with shielded():
+            child = context.system.start(name, argv, env=env, cwd=scratch / "home", log=scratch / f"{name}.log")
+            stack.callback(launch.stop, child)
+            generator.append(child)
     try:
-        samples = loadgen.watch(context.system, spec, locust, loaded, into, context.progress)
+        samples = loadgen.watch(context.system, spec, generator, loaded, into, context.progress)
     except ServerError:
         state.blamed = [arm for arm in arms if arm.has_lost] or arms
         raise
@@ -446,6 +455,8 @@ def _record(arm: _Arm, started_at: datetime, before: Machine, error: SuiteError 
             round_id=spec.place.round_id if spec.place else "",
             arm=spec.place.arm if spec.place else 0,
             search=spec.search,
+            load_processes=spec.generators.number,
+            load_workers=spec.generators.workers,
         ),
         observed=arm.observed,
         digests=digests.of(spec, prepared.lock if prepared else None),

@@ -6,11 +6,12 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 
-from scripts.records.schema import RunRecord
+from scripts.records.schema import RequestedConfig, RunRecord
 
 _GIB = 2**30
 _DIGEST_SHOWN = 12
 PROFILE = "load profile"
+_PROCESSES, _ONE = "load processes", "1"
 _OF_A_TRIAL = ("users", "spawn_rate", "description", "reported")  # of a profile: what a search sets, and texts
 
 
@@ -41,7 +42,13 @@ def conditions(record: RunRecord) -> dict[str, str]:
         "locustfile": digests.locustfile[:_DIGEST_SHOWN],
         "mock API": digests.mock_api[:_DIGEST_SHOWN],
         "tools": digests.tools[:_DIGEST_SHOWN],
+        _PROCESSES: _processes(record.requested),
     }
+
+
+def _processes(requested: RequestedConfig) -> str:
+    elsewhere = " elsewhere" if requested.load_workers else ""
+    return f"{requested.load_processes}{elsewhere}"
 
 
 def fingerprint(record: RunRecord) -> str:
@@ -57,7 +64,8 @@ def of_search(record: RunRecord) -> str:
 
 
 def _fingerprint(named: dict[str, str]) -> str:
-    text = "\n".join(f"{name}={value}" for name, value in named.items())
+    # One process is left out, so that fingerprints are as they were before there could be several.
+    text = "\n".join(f"{name}={value}" for name, value in named.items() if (name, value) != (_PROCESSES, _ONE))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -35,6 +35,8 @@ _NAMES = {
 _RANGES: dict[str, tuple[float, float]] = {
     "requested.arm": (0, 1000),
     "requested.round": (0, 1_000_000),
+    "requested.load_processes": (1, 1000),
+    "requested.load_workers": (0, 1000),
     "requested.seed": (-MOST_INTEGER, MOST_INTEGER),
     "requested.profile.seed": (-MOST_INTEGER, MOST_INTEGER),
     "requested.profile.users": (1, 1_000_000),
@@ -58,6 +60,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "measurements.generator.lag_p50_ms": (-_MOST, _MOST),
     "measurements.generator.lag_p99_ms": (-_MOST, _MOST),
     "measurements.generator.lag_max_ms": (-_MOST, _MOST),
+    "measurements.generator.processes.lag_p50_ms": (-_MOST, _MOST),
+    "measurements.generator.processes.lag_p99_ms": (-_MOST, _MOST),
+    "measurements.generator.processes.lag_max_ms": (-_MOST, _MOST),
 }
 _FROM_ZERO = (0, _MOST)
 

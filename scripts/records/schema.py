@@ -15,6 +15,7 @@ Schema history
      window and the requests that the backend received; and to Generator the requests of all arms where it loaded two
      at once. Older versions are still read.
   6  adds the capacity search that a run belongs to, with its settings. Older versions are still read.
+  7  adds how many processes made the load, and how fit each was. Older versions are still read: there it was one.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from numpy.typing import NDArray
 
 from scripts.config.load_profiles import Profile, SearchIdentity
 
-SCHEMA_VERSION = 6
-READABLE = (1, 2, 3, 4, 5, 6)
+SCHEMA_VERSION = 7
+READABLE = (1, 2, 3, 4, 5, 6, 7)
 RENAMED = {"asked": "requested", "ran": "observed"}
 RENAMED_IN = 4  # the fields above had the old names before
 
@@ -53,6 +54,8 @@ class RequestedConfig:
     round_id: str = ""  # runs of one round of a campaign may be paired
     arm: int = 0  # from 1, the baseline; its number among the runs of its round
     search: SearchIdentity | None = None  # None: of no capacity search, or of one before schema 6
+    load_processes: int = 1  # that made the load together
+    load_workers: int = 0  # how many of them were started elsewhere: all or none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,8 +142,22 @@ class Load:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LoadProcess:
+    """How fit one of several processes of the load generator was, and its part of the load."""
+
+    users: int  # most at a time
+    requests: int  # recorded
+    lag_p50_ms: float  # as in Generator, like all of the following
+    lag_p99_ms: float
+    lag_max_ms: float
+    cpu_s: float
+    run_queue_wait_s: float | None
+    clock_error_s: float  # by how much its times may be off on the timeline's clock; 0 on the same machine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Generator:
-    """How fit the load generator itself was."""
+    """How fit the load generator itself was; of several processes the latest lag, and the sum of times."""
 
     locust: str  # version
     user_class: str  # e.g. "FastHttpUser"
@@ -152,6 +169,7 @@ class Generator:
     run_queue_wait_s: float | None  # runnable but waiting for a core; None where the kernel does not report it
     exceptions: int  # raised in the locustfile's own code
     recorded_in_all: int | None = None  # requests of both arms, where it loaded two at once; None: of this run alone
+    processes: tuple[LoadProcess, ...] = ()  # each, where several made the load together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,6 +44,11 @@ def runs(answer: str, found: Iterable[Run]) -> Document:
     return document("runs", answer, runs=[_run(one) for one in found])
 
 
+def campaign(answer: str, items: Sequence[Document]) -> Document:
+    """The items of everything that was missing, and how each ended."""
+    return document("campaign", answer, items=list(items))
+
+
 def compared(answer: str, title: str, found: Sequence[PairedRounds], judged: Sequence[ArmComparison]) -> Document:
     """What interleaved rounds say of arms."""
     return document("comparison", answer, title=title, **_comparisons(found, judged))

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from scripts.config import flows
 from scripts.config.errors import ServerError
+from scripts.config.load_profiles import LOOPBACK
 from scripts.config.matrix import ROOT
 from scripts.config.plan import RunSpec
 from scripts.environments.virtualenvs import Environment
 from scripts.host import telemetry
-from scripts.host.process import LOOPBACK, Child, System, shielded, wait_until
+from scripts.host.process import Child, System, shielded, wait_until
 from scripts.serving import server_command
 
 _PORT_TRIES = 3
@@ -49,11 +50,12 @@ class Booted:
     port: int
     ready_s: float  # start of the process to the first good /health
     started_s: float  # monotonic
+    address: str = LOOPBACK  # where it listens
 
     @property
     def base(self) -> str:
         """Its URL without a path."""
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
 
 def child_environment(outer: Mapping[str, str], home: Path, marker: str) -> dict[str, str]:
@@ -78,14 +80,19 @@ def boot_mock(
 ) -> Booted:
     """Start the mock API, seeded, in the tools' virtualenv, and wait until it answers."""
     variables = {**env, **mock_settings(spec)}
-    return _boot(system, stack, name, mock_command, variables, ROOT, scratch / f"{name}.log", limits)
+    address = spec.generators.address if spec.target is None else LOOPBACK  # of a release, only its server asks it
+
+    def command(port: int) -> tuple[str, ...]:
+        return mock_command(port, address)
+
+    return _boot(system, stack, command, variables, ROOT, scratch / f"{name}.log", limits, address)
 
 
-def mock_command(port: int | str) -> tuple[str, ...]:
+def mock_command(port: int | str, address: str = LOOPBACK) -> tuple[str, ...]:
     """The mock API's command line."""
     app = "scripts.measure.mock_api_app:app"
     options = ("--no-access-log", "--timeout-keep-alive", "75", "--loop", "uvloop", "--http", "httptools")
-    return (sys.executable, "-m", "uvicorn", app, "--host", LOOPBACK, "--port", str(port), *options)
+    return (sys.executable, "-m", "uvicorn", app, "--host", address, "--port", str(port), *options)
 
 
 def mock_settings(spec: RunSpec) -> dict[str, str]:
@@ -108,19 +115,20 @@ def boot_release(  # noqa: PLR0913 - all that a start needs, and nothing else st
     log: Path,
     *,
     under: tuple[str, ...] = (),
+    address: str = LOOPBACK,
 ) -> Booted:
     """Start a release's own server command in a copy of the flow, and wait until it answers; named as its log is.
 
-    `under`: the command that runs it, if it is not to be run by itself.
+    `under`: the command that runs it, if it is not to be run by itself. `address`: of this machine, where it listens.
     """
 
     def command(port: int) -> tuple[str, ...]:
-        _, *rest = server_command.at(shipped, port)
+        _, *rest = server_command.at(shipped, port, address)
         return (*under, str(environment.command("gunicorn")), *rest)
 
     path = f"{environment.path / 'bin'}{os.pathsep}{variables.get('PATH', os.defpath)}"
     try:
-        return _boot(system, stack, log.stem, command, {**variables, "PATH": path}, flow_copy, log, limits)
+        return _boot(system, stack, command, {**variables, "PATH": path}, flow_copy, log, limits, address)
     except OSError as error:
         script = environment.command("gunicorn")
         if error.filename != str(script):
@@ -167,21 +175,22 @@ def settle(system: System, booted: Booted, workers: int, limits: Limits) -> floa
 def _boot(
     system: System,
     stack: ExitStack,
-    name: str,
     command: Callable[[int], tuple[str, ...]],
     env: Mapping[str, str],
     cwd: Path,
     log: Path,
     limits: Limits,
+    address: str,
 ) -> Booted:
+    """Start a server, named as its log is, and wait until it answers."""
     for attempt in range(1, _PORT_TRIES + 1):
         port = system.free_port()
         began = system.monotonic()
         with shielded():  # Ctrl-C between the two would leave a process that nothing stops
-            child = system.start(name, command(port), env=env, cwd=cwd, log=log)
+            child = system.start(log.stem, command(port), env=env, cwd=cwd, log=log)
             stack.callback(stop, child)
         try:
-            wait_until(system, "/health", met=_answering(system, child, port), deadline_s=limits.boot_s)
+            wait_until(system, "/health", met=_answering(system, child, address, port), deadline_s=limits.boot_s)
         except TimeoutError as error:
             raise _never_ready(child, error) from error
         except ServerError:
@@ -190,14 +199,14 @@ def _boot(
                 raise
             log.write_text("", encoding="utf-8")
             continue
-        return Booted(child=child, port=port, ready_s=system.monotonic() - began, started_s=began)
+        return Booted(child=child, port=port, ready_s=system.monotonic() - began, started_s=began, address=address)
     raise AssertionError("unreachable")  # the last attempt returns or raises
 
 
-def _answering(system: System, child: Child, port: int) -> Callable[[], bool]:
+def _answering(system: System, child: Child, address: str, port: int) -> Callable[[], bool]:
     def met() -> bool:
         server_command.require_alive(child)
-        reply = system.request(f"http://{LOOPBACK}:{port}/health", timeout_s=2.0)
+        reply = system.request(f"http://{address}:{port}/health", timeout_s=2.0)
         good = reply is not None and reply.status == 200  # noqa: PLR2004 - HTTP's OK
         return good and telemetry.listens(child.pid, port)  # not somebody else who has taken the port
 

@@ -18,7 +18,8 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from scripts.config.errors import ServerError, VerificationError, quoted
 from scripts.config.flows import CLOCK_SLACK_S, Flow
-from scripts.host.process import LOOPBACK, Child, Reply, System
+from scripts.config.load_profiles import LOOPBACK
+from scripts.host.process import Child, Reply, System
 
 _TEMPLATE = Path("promptflow/_sdk/data/docker/runit/promptflow-serve/run.jinja2")
 _EXPAND_S = 20
@@ -82,10 +83,10 @@ def of_environment(path: Path, requested: Mapping[str, str], system: System) -> 
     return at(shipped_command(template(site_packages), requested, system, path), "PORT")
 
 
-def at(command: Sequence[str], port: int | str) -> tuple[str, ...]:
-    """The command, listening on loopback at the port."""
-    address = command.index("-b") + 1
-    return (*command[:address], f"{LOOPBACK}:{port}", *command[address + 1 :])
+def at(command: Sequence[str], port: int | str, address: str = LOOPBACK) -> tuple[str, ...]:
+    """The command, listening at the port of an address of this machine, by default on loopback."""
+    place = command.index("-b") + 1
+    return (*command[:place], f"{address}:{port}", *command[place + 1 :])
 
 
 def with_one_worker(command: Sequence[str]) -> tuple[str, ...]:

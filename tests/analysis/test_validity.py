@@ -9,7 +9,7 @@ import pytest
 
 from scripts.analysis import validity
 from scripts.analysis.run_data import RunData
-from scripts.records.schema import HistogramCounts, Histograms
+from scripts.records.schema import HistogramCounts, Histograms, LoadProcess
 from tests.fakes import synthetic_runs
 
 LAW_S = 500 / (9005 / 50) - 1.5  # of the good run: N / X - Z
@@ -116,6 +116,40 @@ def test_short_wait_for_a_core_is_no_reason(waited_s: float, reasons: int) -> No
     load = dataclasses.replace(few.measured.load, recorded=100)
     few = dataclasses.replace(few, measured=dataclasses.replace(few.measured, load=load))
     assert len(list(validity.generator(few))) == reasons
+
+
+FIT = LoadProcess(
+    users=250, requests=4900, lag_p50_ms=0.4, lag_p99_ms=3.2, lag_max_ms=9.0, cpu_s=2.4, run_queue_wait_s=0.1,
+    clock_error_s=0.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("within", "beyond", "reason"),
+    [
+        ({"lag_p99_ms": 9.99}, {"lag_p99_ms": 10.0}, "load process 2's event loop was late: p99 10.0 ms"),
+        ({"lag_max_ms": 99.9}, {"lag_max_ms": 100.0}, "load process 2 stood still"),
+        ({"run_queue_wait_s": 4.89}, {"run_queue_wait_s": 4.91}, "load process 2 waited for a core: 8.2% of the time"),
+        ({"run_queue_wait_s": None}, {"run_queue_wait_s": 59.0}, "load process 2 waited for a core"),
+        ({"cpu_s": 53.9}, {"cpu_s": 54.0}, "load process 2 used 90% of a core"),
+    ],
+)
+def test_each_process_of_the_load_must_be_fit(
+    within: dict[str, object], beyond: dict[str, object], reason: str
+) -> None:  # fmt: skip
+    """Of several processes the worst one counts, by its own requests, and is named."""
+
+    def of(changes: dict[str, Any]) -> RunData:
+        return good("generator", processes=(FIT, dataclasses.replace(FIT, **changes), FIT))
+
+    assert reasons_of(of(within)) == ()
+    (found,) = reasons_of(of(beyond))
+    assert reason in found
+
+
+def test_together_processes_may_use_more_than_a_core() -> None:
+    """What all processes use together is no reason: each has a core of its own to use."""
+    assert reasons_of(good("generator", cpu_s=90.0, processes=(dataclasses.replace(FIT, cpu_s=45.0),) * 2)) == ()
 
 
 @pytest.mark.parametrize(("second", "reasons"), [(9, 0), (10, 1), (59, 1)])

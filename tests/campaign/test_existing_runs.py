@@ -139,9 +139,13 @@ def test_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     (row,) = [row for row in rows if row[0] == "bench-1.12.0-fastapi"]
     assert row[1:4] == ["static_async, flex_async", "2", "1"]
     assert float(row[4]) == pytest.approx(planned().runs[1].expected_s / 60, abs=0.06)
-    assert len(rows) == 1 + len(MATRIX.targets())
+    work = {row[0]: row[1:3] for row in rows if row[0].startswith("nox -s ")}
+    assert [*work] == ["nox -s bench", "nox -s count", "nox -s capacity", "nox -s compare"]
+    assert (work["nox -s bench"][1], work["nox -s compare"]) == ("1", ["3", "0"])
+    assert len(rows) == 1 + len(MATRIX.targets()) + 1 + len(work)
     assert re.search(r"^1 of \d+ runs of profile report are measured", out, re.MULTILINE)
     assert f"nox -t bench -- --profile report --missing --results {tmp_path}" in out
+    assert out.endswith(f" minutes: nox -s campaign -- --results {tmp_path}\n")
 
 
 def test_status_of_an_unknown_profile(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def here(search: CapacitySearch, runs: int | None = None, **changed: str) -> Cap
 
 def has_result(*known: CapacitySearch) -> bool:
     """Whether 1.12.0 needs no search any more."""
-    return existing_searches.has_result(known, spec(), lock(), HERE, SETTINGS)
+    return not existing_searches.missing(known, [spec()], {"1.12.0": lock()}, HERE, SETTINGS)
 
 
 def begin(*known: CapacitySearch, resumes: bool = False) -> existing_searches.Begun:

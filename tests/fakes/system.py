@@ -67,7 +67,7 @@ class FakeChild:
 
     def has_port(self, port: int | None) -> bool:
         """Whether it is set to listen there."""
-        return bool({str(port), f"127.0.0.1:{port}"} & set(self.argv))
+        return any(word == str(port) or (word.endswith(f":{port}") and "/" not in word) for word in self.argv)
 
     def answers(self) -> bool:
         """Whether something answers on its port."""
@@ -89,6 +89,7 @@ class FakeSystem:
     shell: Finished | None = SHELL  # what `run` answers; None: it does not end in time
     records: bool = True  # whether locust leaves a recording
     ramp_ends: bool = True  # whether all users come to start
+    lost: str = ""  # what a master of several processes says of those that it has lost
     commands: list[tuple[str, ...]] = field(default_factory=list)  # what `run` was given
     _ports: int = 40000
 
@@ -105,8 +106,10 @@ class FakeSystem:
             into, run_time_s = Path(_option(argv, "--record-to")), float(_option(argv, "--run-time").rstrip("s"))
             users = _option(argv, "--users")
             (into / "progress.csv").write_text(f"{_PROGRESS}1.0,{users},1,0,1300.0\n", encoding="utf-8")
-            for one in [into / "first", into / "second"] if "--second-host" in argv else [into]:
+            for one in _recordings(into, argv):
                 self._record(one, run_time_s)
+            if self.lost:
+                (into / "failed.txt").write_text(f"{self.lost}\n", encoding="utf-8")
         return child
 
     def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float) -> Finished:
@@ -196,6 +199,8 @@ class FakeSystem:
         )
         requests = [values.request(began + s, ms) for s, ms in ((0.5, 1255.0), (2.0, 1260.0), (3.0, 1270.0))]
         values.write_recording(into, recorded, requests)
+        if into.name.startswith("worker-"):
+            (into / "clock.json").write_text('{"offset_s": 0.0, "error_s": 0.0}', encoding="utf-8")
 
 
 def reply(fields: dict[str, object], *, elapsed_s: float = 1.3) -> Reply:
@@ -211,6 +216,14 @@ def _good(path: str) -> Reply:
         "/counts": {"received": 4, "answered": 3},
     }
     return reply(fields[path])
+
+
+def _recordings(into: Path, argv: Sequence[str]) -> list[Path]:
+    """Where locust records: in one folder, or besides in one of each host or of each worker."""
+    if "--second-host" in argv:
+        return [into / "first", into / "second"]
+    workers = int(_option(argv, "--expect-workers")) if "--master" in argv else 0
+    return [into, *(into / f"worker-{number}" for number in range(1, workers + 1))]
 
 
 def _option(argv: Sequence[str], name: str) -> str:

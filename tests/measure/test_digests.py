@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from scripts.config import flows, matrix_file
+from scripts.config.load_profiles import Generators
+from scripts.config.matrix import ROOT
+from scripts.config.plan import RunSpec, Target
+from scripts.environments import locks
 from scripts.environments.locks import Lock
 from scripts.measure import digests, loadgen
+from scripts.records import storage
 from tests.fakes import values
 
 LOCK = Lock(path=Path("1.12.0.txt"), digest="1" * 64, requirements=())
@@ -43,16 +49,52 @@ def test_profile(tmp_path: Path, change: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("name", [path.name for path in loadgen.LOCUSTFILES.glob("*.py")])
 def test_locustfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A change of any file that makes the load changes its digest; what loads two at once is not in the others'."""
+    """A change of any file that makes the load changes its digest; what makes other loads is not in it."""
     for file in loadgen.LOCUSTFILES.glob("*.py"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr(loadgen, "LOCUSTFILES", tmp_path)
     spec = values.spec(tmp_path)
     duet = dataclasses.replace(spec, profile=dataclasses.replace(values.PROFILE, at_once=2))
-    before, of_duet = (digests.of(one, LOCK).locustfile for one in (spec, duet))
+    several = dataclasses.replace(spec, generators=Generators(processes=2))
+    own = {loadgen.DUET: duet, loadgen.DISTRIBUTED: several, "clocks.py": several}
+    before = [digests.of(one, LOCK).locustfile for one in (spec, duet, several)]
+    assert len({*before}) == 3
     (tmp_path / name).write_text("# changed\n", encoding="utf-8")
-    assert (digests.of(spec, LOCK).locustfile != before) is (name != loadgen.DUET)
-    assert digests.of(duet, LOCK).locustfile not in {of_duet, before}
+    after = [digests.of(one, LOCK).locustfile for one in (spec, duet, several)]
+    changed = [one for one, was, now in zip((spec, duet, several), before, after, strict=True) if was != now]
+    assert changed == ([own[name]] if name in own else [spec, duet, several])
+
+
+def test_several_processes(tmp_path: Path) -> None:
+    """How many processes make a load, and whether they are elsewhere, is in its digest; where they come to is not."""
+    spec = values.spec(tmp_path)
+    loads = [
+        Generators(),
+        Generators(processes=2),
+        Generators(processes=3),
+        Generators(workers=1),
+        Generators(workers=2),
+    ]
+    found = [digests.of(dataclasses.replace(spec, generators=load), LOCK).profile for load in loads]
+    assert len({*found}) == len(loads)
+    other = dataclasses.replace(spec, generators=Generators(workers=2, address="192.0.2.7"))
+    assert digests.of(other, LOCK).profile == found[-1]
+
+
+@pytest.mark.parametrize("profile", ["report", "compare", "serves", "duet"])
+def test_digests_are_those_of_the_committed_records(profile: str) -> None:
+    """What decides the numbers is today as it was for the newest committed run of a profile; its tools may differ."""
+    suite = matrix_file.load()
+    records = (storage.read_record(one) for one in storage.run_directories(ROOT / "results", profile=profile))
+    own = (record for record in records if suite.named(record.requested.release) is not None)
+    newest = max(own, key=lambda record: record.run_id)
+    release, requested = suite.release(newest.requested.release), newest.requested
+    target = Target(
+        release=release, engine=suite.engine(requested.engine), flow=flows.find(requested.flow), version=release.version
+    )  # fmt: skip
+    spec = RunSpec(target=target, profile=suite.load(release, profile), python="3.11", round=1)
+    found = digests.of(spec, locks.read(locks.of_release(suite, release)))
+    assert dataclasses.replace(found, tools=newest.digests.tools) == newest.digests
 
 
 @pytest.fixture

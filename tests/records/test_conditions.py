@@ -39,6 +39,8 @@ def changed(**parts: object) -> RunRecord:
         ({"tools": "e" * 64}, "tools"),
         ({"flow_digest": "e" * 64}, "flow"),
         ({"profile_digest": "e" * 64}, "load profile"),
+        ({"load_processes": 2}, "load processes"),
+        ({"load_workers": 1}, "load processes"),
     ],
 )
 def test_condition_keeps_runs_apart(parts: dict[str, object], name: str) -> None:

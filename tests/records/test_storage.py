@@ -93,6 +93,17 @@ def test_schema_3_is_still_read(tmp_path: Path) -> None:
     assert read == dataclasses.replace(values.RECORD, schema_version=3)
 
 
+def test_schema_6_is_still_read(tmp_path: Path) -> None:
+    """A record that does not say how many processes made its load was made by one."""
+    old = json.loads(files.encode_record(values.RECORD)) | {"schema_version": 6}
+    for name in ("load_processes", "load_workers"):
+        del old["requested"][name]
+    del old["measurements"]["generator"]["processes"]
+    read = files.read_record(directory(tmp_path, record__json=json.dumps(old).encode()))
+    assert (read.requested.load_processes, read.requested.load_workers) == (1, 0)
+    assert read == dataclasses.replace(values.RECORD, schema_version=6)
+
+
 def test_histograms_of_schema_1_are_still_read(tmp_path: Path) -> None:
     """The first schema stored values in plain numbers."""
     counts = '{"values_us":[3,5],"counts":[1,2],"total_us":13,"max_us":5,"min_us":3}'
@@ -130,10 +141,10 @@ def changed(**fields: object) -> bytes:
         (b"\xff\xfe\x00", "record.json cannot be read"),
         (changed(reasons=["?"]).replace(b"?", b"\xff"), "record.json cannot be read: .*utf-8"),
         (b'{"total": 3}', "not a run record: it has no schema_version"),
-        (changed(schema_version=7), "schema_version 7; this suite reads schema_version 1, 2, 3, 4, 5, 6"),
+        (changed(schema_version=8), "schema_version 8; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7"),
         (
             b'{"schema_version": 99, "something": "else"}',
-            "schema_version 99; this suite reads schema_version 1, 2, 3, 4, 5, 6",
+            "schema_version 99; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7",
         ),
         (changed(schema_version="1"), 'schema_version "1"; this suite reads'),
         (changed(outcome="splendid"), "record.json cannot be read: Invalid enum value 'splendid'"),

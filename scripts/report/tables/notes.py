@@ -230,8 +230,9 @@ def _failures(measured: Measurements) -> Markdown:
 def _generator(measured: Measurements, values: dict[str, float | None]) -> str:
     own = measured.generator
     waited = "" if own.run_queue_wait_s is None else f" and waited {significant(own.run_queue_wait_s)} s for a core"
+    several = f" in {len(own.processes)} processes" if own.processes else ""
     return (
-        f"Load generator: locust {own.locust}, {own.user_class}. "
+        f"Load generator: locust {own.locust}{several}, {own.user_class}. "
         f"It used {significant(own.cpu_s)} s of CPU "
         f"({quantity(values['generator_cpu_per_request_ms'], 'ms')} ms a request){waited}. "
         f"Its event loop woke {significant(own.lag_p99_ms)} ms late (p99). It raised {own.exceptions} exceptions."
