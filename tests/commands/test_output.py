@@ -269,7 +269,8 @@ def test_every_verb_has_the_options(monkeypatch: pytest.MonkeyPatch, verb: str) 
     """--quiet and --verbose are options of all verbs, and --json of all whose result is data."""
     options = {name for action in parser_of(verb, monkeypatch)._actions for name in action.option_strings}
     assert options >= {"--quiet", "--verbose"}
-    assert ("--json" in options) == (verb not in ("add-release", "collate", "load-worker", "lock", "report"))
+    without = ("add-release", "collate", "comment", "load-worker", "lock", "report")
+    assert ("--json" in options) == (verb not in without)
 
 
 def test_quiet_and_verbose_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
