@@ -1,4 +1,4 @@
-"""What makes the tasks of a campaign."""
+"""What makes the tasks of a campaign: this machine, or the workers of a cluster. Nothing else knows which."""
 
 from __future__ import annotations
 
@@ -47,7 +47,22 @@ class AtOnce(Executor):
 
 @contextlib.contextmanager
 def opened(requested: Campaign, options: session.Options, system: System, progress: Progress) -> Iterator[Pool]:
-    """Hold this machine, with the virtualenvs of all arms built."""
+    """Hold this machine, or connect to the cluster of the options, with the virtualenvs of all arms built."""
+    if options.cluster is not None:
+        from scripts.campaign import coordinator  # noqa: PLC0415 - what it needs is there for a cluster alone
+
+        specs = [spec for scenario in requested.scenarios for spec in requested.round(scenario, "", 1)]
+        locks = {arm.release.version: arm.lock for arm in requested.arms}
+        with coordinator.opened(specs, locks, options, system, progress) as workers:
+            workers.slots()  # waits for the first
+            yield Pool(
+                executor=workers.threads,
+                make=workers.make,
+                slots=workers.slots,
+                machine=workers.first.machine,
+                python=workers.first.python,
+            )
+        return
     counts, users = requested.counting is not None, requested.profile.users * requested.profile.at_once
     with session.opened(options, users, system, progress, counts=counts) as context:
         prepared = round_plan.prepare(requested, context)
