@@ -27,7 +27,9 @@ except SuiteError as error:
     sys.exit(error.exit_code)
 
 STOP_S = 30.0  # nox's default of 0.3 s after Ctrl-C is too short to stop servers
-tools_bin: list[Path] = []  # the tools' folder, once their session has run
+tools_bin: list[Path] = []  # the folder of the tools, once their session has run
+# Dask is installed only where a cluster is used: its options come after `--`, and sessions are chosen before they run.
+TOOLS = "cluster" if any(word.partition("=")[0] == "--cluster" for word in sys.argv) else "tools"
 
 
 def install_locked(session: nox.Session, lock: str) -> None:
@@ -44,7 +46,7 @@ def call(session: nox.Session, verb: str, *args: str, python: str | None = None,
         run(*command, external=True, log=False, interrupt_timeout=STOP_S, terminate_timeout=STOP_S)
     except CommandFailed as failure:
         requested = session._runner.manifest  # noqa: SLF001 - nox has no public way
-        alone = len(requested) - ("tools" in requested) == 1
+        alone = len(requested) - sum(name in requested for name in ("tools", "cluster")) == 1
         if alone and failure.return_code is not None:
             raise SystemExit(failure.return_code) from failure
         raise
@@ -54,6 +56,13 @@ def call(session: nox.Session, verb: str, *args: str, python: str | None = None,
 def tools(session: nox.Session) -> None:
     """Install the suite's own tools from locks/tools.txt; other sessions do this by themselves."""
     install_locked(session, "tools")
+    tools_bin.append(Path(session.bin).resolve())
+
+
+@nox.session(python=MATRIX.tools.python, reuse_venv=True, default=False)
+def cluster(session: nox.Session) -> None:
+    """Install the tools with Dask from locks/cluster.txt; sessions that need it do this by themselves."""
+    install_locked(session, "cluster")
     tools_bin.append(Path(session.bin).resolve())
 
 
@@ -94,7 +103,7 @@ def lock(session: nox.Session) -> None:
     call(session, "lock", python=sys.executable)
 
 
-def of_verb(name: str, purpose: str, *args: str, tags: Sequence[str] = ()) -> None:
+def of_verb(name: str, purpose: str, *args: str, tags: Sequence[str] = (), needs: str = TOOLS) -> None:
     """Register a session that only calls a verb."""
 
     def run(session: nox.Session) -> None:
@@ -102,7 +111,7 @@ def of_verb(name: str, purpose: str, *args: str, tags: Sequence[str] = ()) -> No
         call(session, verb, *args[1:])
 
     run.__doc__ = purpose
-    nox.session(name=name, venv_backend="none", requires=["tools"], tags=list(tags))(run)
+    nox.session(name=name, venv_backend="none", requires=[needs], tags=list(tags))(run)
 
 
 of_verb("collate", "Write every table, chart and page in results/ again from the records; verify: `-- --check`.")
@@ -120,6 +129,9 @@ of_verb("show", "Print what the recorded campaigns say of two releases; measures
 of_verb("list", "Print the releases, flows, profiles, metrics or engines: `-- releases`.")
 of_verb("campaign", "Make everything that is missing of the suite on this machine; plan: `-- --dry-run`.")
 of_verb("status", "Print what the bench sessions measure, what is measured already, and how long the rest takes.")
+of_verb("scheduler", "Join the workers of several machines to a cluster, until Ctrl-C.", needs="cluster")
+of_verb("worker", "Make runs on this machine for a cluster, until Ctrl-C: `-- tls://HOST:8786`.", needs="cluster")
+of_verb("certificates", "Make the certificates of a cluster, to be copied to its machines: `-- DIR`.", needs="cluster")
 of_verb("self-test", "Show by known slowdowns and A/A comparisons how far verdicts can be trusted; hours, resumable.")
 of_verb("gate-trials", "Show what a gate catches and calls wrongly, on known candidates; hours, resumable.")
 of_verb(
@@ -147,7 +159,7 @@ def of_target(verb: str, release: matrix.Release, engine: matrix.Engine, purpose
     nox.session(
         name=matrix.session_name(release, engine, verb),
         venv_backend="none",
-        requires=["tools"],
+        requires=[TOOLS],
         tags=[verb, release.version, engine.name],
     )(run)
 

@@ -23,12 +23,13 @@ MATRIX = matrix_file.load()
 VERBS = ("bench", "capacity", "count")  # those that have a session for each target
 TARGETS = {matrix.session_name(*target, verb): (verb, *target) for verb in VERBS for target in MATRIX.targets()}
 CHECKS = {"lint", "tests"}
-OWN = CHECKS | {"report"}
+OWN = CHECKS | {"cluster", "report"}
 ON_TOOLS = {
     "add-release", "collate", "bench", "bench-mock", "bench-self", "capacity", "comment", "compare", "count", "gate",
     "attribute", "campaign", "find", "load-worker", "show", "list", "status", "gate-trials", "self-test",
 }  # fmt: skip
-FIXED = OWN | ON_TOOLS | {"tools", "lock"}
+ON_CLUSTER = {"certificates", "scheduler", "worker"}
+FIXED = OWN | ON_TOOLS | ON_CLUSTER | {"tools", "lock"}
 
 
 def imported() -> Any:  # noqa: ANN401 - a module
@@ -92,6 +93,26 @@ def test_what_runs_on_the_tools(sessions: Mapping[str, Any], name: str) -> None:
     assert sessions[name].venv_backend == "none"
 
 
+@pytest.mark.parametrize("name", sorted(ON_CLUSTER))
+def test_what_runs_on_the_cluster_group(sessions: Mapping[str, Any], name: str) -> None:
+    """What a cluster is made of needs the virtualenv that has Dask."""
+    assert sessions[name].requires == ["cluster"]
+
+
+@pytest.mark.parametrize("option", [["--cluster", "local:2"], ["--cluster=local:2"]])
+@pytest.mark.usefixtures("sessions")
+def test_option_that_needs_dask(monkeypatch: pytest.MonkeyPatch, option: list[str]) -> None:
+    """Where `--cluster` is typed, sessions run in the virtualenv that has Dask."""
+    monkeypatch.setattr(sys, "argv", ["nox", "-s", "compare", "--", *option])
+    before = registry.get()
+    registry._REGISTRY.clear()
+    imported()
+    found = {name: registry.get()[name].requires for name in ("compare", "count-1.12.0-fastapi", "worker")}
+    registry._REGISTRY.clear()
+    registry._REGISTRY.update(before)
+    assert all(requires == ["cluster"] for requires in found.values())
+
+
 @pytest.mark.parametrize("name", sorted(OWN | {"tools"}))
 def test_own_virtualenvs(sessions: Mapping[str, Any], name: str) -> None:
     """The project's own checks run on the harness's Python, in a virtualenv that is kept."""
@@ -104,7 +125,7 @@ def test_plain_nox_runs_the_projects_own_checks() -> None:
     assert set(nox.options.sessions or ()) == CHECKS
 
 
-@pytest.mark.parametrize("name", sorted({*ON_TOOLS, "lock", *(f"{verb}-1.12.0-flask" for verb in VERBS)}))
+@pytest.mark.parametrize("name", sorted({*ON_TOOLS, *ON_CLUSTER, "lock", *(f"{verb}-1.12.0-flask" for verb in VERBS)}))
 def test_verbs_exist(sessions: Mapping[str, Any], name: str) -> None:
     """Every verb that a session calls is a command line of its own."""
     session = FakeSession()
@@ -139,7 +160,7 @@ def test_bench_self_gets_the_python_of_nox(sessions: Mapping[str, Any]) -> None:
     assert session.ran == [("bench-self", "--nox-python", sys.executable)]
 
 
-@pytest.mark.parametrize("requested", [("tools", "collate"), ("collate",)])
+@pytest.mark.parametrize("requested", [("tools", "collate"), ("cluster", "collate"), ("collate",)])
 def test_exit_code_of_a_single_session(sessions: Mapping[str, Any], requested: tuple[str, ...]) -> None:
     """The exit code of the verb reaches the shell when no other session was requested."""
     with pytest.raises(SystemExit) as caught:

@@ -6,29 +6,27 @@ recorded already, under the same conditions, are used like new ones, and all cor
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.analysis import run_reader
 from scripts.analysis.run_reader import Run
-from scripts.campaign import existing_runs
+from scripts.campaign import existing_runs, plan_runs
 from scripts.config.errors import InvalidMeasurementError, SuiteError
 from scripts.config.load_profiles import COUNT
 from scripts.config.matrix import Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments.candidates import Arm
-from scripts.environments.locks import Lock
 from scripts.host import machine
 from scripts.host.process import System
-from scripts.host.progress import Progress
 from scripts.inference import counted, gate_defaults
 from scripts.inference.counted import ProcessNoise
 from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE, PairedRounds, Round
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign, CampaignScenario
+from scripts.records.schema import Machine
 from scripts.records.storage import run_directories
 
 METRIC = gate_defaults.INSTRUCTIONS
@@ -73,18 +71,22 @@ def measure(
         for scenario in requested.scenarios
         for arm in requested.arms
     ]
-    missing = existing_runs.missing(suite, wanted, options.results, machine.describe(), locks)
-    if missing:
-        _make(suite, missing, locks, options, system)
-    return recorded(requested, processes, options.results, metric, first)
+    counting = replace(options, jobs=machine.cores(), quiet=None)
+    with plan_runs.opened(suite, wanted, locks, counting, system) as maker:
+        missing = existing_runs.missing(suite, wanted, options.results, maker.machine, locks)
+        if missing:
+            _make(maker, missing)
+        return recorded(requested, processes, options.results, metric, first, maker.machine)
 
 
 def recorded(
-    requested: Campaign, processes: int, results: Path, metric: str = METRIC, first: int = 1
+    requested: Campaign, processes: int, results: Path, metric: str = METRIC, first: int = 1,
+    here: Machine | None = None,
 ) -> list[CountedArms]:  # fmt: skip
-    """The same of what is recorded, which counts nothing."""
+    """The same of what is recorded, which counts nothing; `here`: the machine of whose kind it is, else this one."""
     numbers = range(first, first + processes)
-    return [_arms(requested, scenario, numbers, results, metric) for scenario in requested.scenarios]
+    found = here or machine.describe()
+    return [_arms(requested, scenario, numbers, results, metric, found) for scenario in requested.scenarios]
 
 
 def expected_s(requested: Campaign, processes: int) -> float:
@@ -104,19 +106,17 @@ def _spec(requested: Campaign, scenario: CampaignScenario, arm: Arm, number: int
     )
 
 
-def _make(
-    suite: Suite, specs: list[RunSpec], locks: Mapping[str, Lock], options: session.Options, system: System
-) -> None:  # fmt: skip
-    """Make the runs on all cores; the error of the first that failed."""
-    counting, progress = replace(options, jobs=machine.cores(), quiet=None), Progress(time.monotonic)
-    done = session.make(suite, Plan(runs=tuple(specs)), counting, system, progress, session.prepare_from(locks))
+def _make(maker: plan_runs.Maker, specs: list[RunSpec]) -> None:
+    """Make the runs; the error of the first that failed."""
+    done = maker.make(Plan(runs=tuple(specs)))
     errors: list[SuiteError] = [run.error for run in done if run.error is not None]
     if errors:
         raise errors[0]
 
 
-def _arms(requested: Campaign, scenario: CampaignScenario, numbers: range, results: Path, metric: str) -> CountedArms:
-    here = machine.describe()
+def _arms(
+    requested: Campaign, scenario: CampaignScenario, numbers: range, results: Path, metric: str, here: Machine
+) -> CountedArms:  # fmt: skip
     whole = []
     for number in numbers:
         runs = {}

@@ -5,35 +5,37 @@ Makes the rounds that are missing, judges them when the stopping rule says so, a
 
 from __future__ import annotations
 
+import concurrent.futures
 import itertools
 import math
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scripts.analysis import run_reader
 from scripts.analysis.run_reader import Run
+from scripts.campaign import pool as pools
+from scripts.campaign.pool import Pool
 from scripts.campaign.stopping_rule import StoppingRule
+from scripts.campaign.tasks import Made, Task
 from scripts.config.errors import InvalidMeasurementError, NothingMeasuredError, SuiteError
-from scripts.config.plan import RunSpec
-from scripts.host import machine
 from scripts.host.process import System
 from scripts.host.progress import Progress
 from scripts.inference import comparison, intervals, paired_rounds
 from scripts.inference.comparison import ArmComparison, Floors
-from scripts.inference.paired_rounds import PairedRounds
-from scripts.measure import round_plan, session
+from scripts.inference.paired_rounds import PairedRounds, Round
+from scripts.measure import session
 from scripts.measure.round_plan import Campaign, Series
-from scripts.measure.run import Prepared, RunContext
 from scripts.records.storage import RecordError, run_directories
 from scripts.report.tables import effect_text
 
 _MOST_FAILED = 3  # rounds of a scenario in a row that do not count, before it is given up
 _MOST_DISTURBED = 3  # invalid runs of an arm in a row, before its round is given up; of a session, if all are
 _MOST_DISTURBED_LATER = 6  # runs in a row, after better ones, before the session is given up
-_MADE = ("ok", "invalid")  # outcomes of a run that was made to its end
+_LOOK_S = 1.0  # between two looks at who can make rounds, while some are being made
 _WATCHED = "cpu_per_request_ms"  # the metric of the head line
 
 
@@ -72,10 +74,18 @@ class _CampaignState:
         """The rounds so far, as a list of one; empty before the first run."""
         return paired_rounds.pair(self.runs[self.identities[series.name]])
 
-    def rounds(self, series: Series) -> int:
-        """How many complete rounds of valid runs there are; an incomplete round is made again, whole."""
+    def complete(self, series: Series) -> list[Round]:
+        """The complete rounds of valid runs; an incomplete round is made again, whole."""
         arms = len(series.campaign.arms)
-        return sum(len(complete.runs) == arms for paired in self.paired(series) for complete in paired.rounds)
+        return [one for paired in self.paired(series) for one in paired.rounds if len(one.runs) == arms]
+
+    def rounds(self, series: Series) -> int:
+        """How many there are."""
+        return len(self.complete(series))
+
+    def numbers(self, series: Series) -> set[int]:
+        """Their numbers."""
+        return {run.record.requested.round for one in self.complete(series) for run in one.runs.values()}
 
     def judged(self, series: Series) -> list[ArmComparison]:
         """Every arm, compared with the baseline."""
@@ -84,6 +94,13 @@ class _CampaignState:
             return []
         level = self.rule.level(self.requested, rounds)
         return comparison.judge(self.paired(series), self.floors, level=level, minimum_effect=self.rule.minimum_effect)
+
+    def add(self, series: Series, made: Made) -> None:
+        """Take the runs of a round."""
+        self.runs[self.identities[series.name]] += made.runs
+        for disturbed in made.disturbed:
+            self.disturbed = self.disturbed + 1 if disturbed else 0
+            self.undisturbed = self.undisturbed or not disturbed
 
     @property
     def hopeless(self) -> bool:
@@ -116,19 +133,17 @@ def measure(
     """Make the runs that a campaign lacks, and judge all of it; `watched`: the metric of the head line."""
     rule.require_time(requested)
     progress = Progress(time.monotonic)
-    counts, users = requested.counting is not None, requested.profile.users * requested.profile.at_once
-    with session.opened(options, users, system, progress, counts=counts) as context:
-        prepared = round_plan.prepare(requested, context)
+    with pools.opened(requested, options, system, progress) as pool:
         runs = _recorded(options.results, requested.profile.name, progress)
         # A campaign of mixed conditions shows no floor; resuming that very campaign raises its error.
         floors = comparison.noise_floors(paired_rounds.pair_each(itertools.chain.from_iterable(runs.values()))[0])
         state = _CampaignState(requested=requested, rule=rule, floors=floors, runs=runs, watched=watched)
-        _resume(state, prepared)
+        _resume(state, pool)
         before = sum(map(state.rounds, state.series))
         if before:
             progress.note(f"{before} round(s) of this campaign are measured already; going on after them")
         began = system.monotonic()
-        failed = _rounds(state, context, prepared)
+        failed = _Rounds(state=state, pool=pool, clock=system.monotonic, progress=progress).make()
         took_s = system.monotonic() - began
     return CampaignResult(
         paired=tuple(paired for series in state.series for paired in state.paired(series)),
@@ -173,128 +188,128 @@ def _recorded(results: Path, profile: str, progress: Progress) -> defaultdict[st
     return runs
 
 
-def _resume(state: _CampaignState, prepared: Mapping[str, Prepared]) -> None:
+def _resume(state: _CampaignState, pool: Pool) -> None:
     """Go on with the campaign where it stopped; begin a new one when it is finished."""
-    here, python = machine.describe(), next(iter(prepared.values())).environment.python
     for again in itertools.count(state.requested.again):
         repetition = replace(state.requested, again=again)
-        state.identities = {series.name: series.identity(here, python) for series in repetition.series}
+        state.identities = {series.name: series.identity(pool.machine, pool.python) for series in repetition.series}
         finished = state.settled if state.rule.budget_s is not None else state.enough
         if not state.rule.afresh or not all(map(finished, repetition.series)):
             return
 
 
-def _rounds(state: _CampaignState, context: RunContext, prepared: Mapping[str, Prepared]) -> list[SuiteError]:
-    """Make rounds, one of every series in turn, until each has enough; return why some were given up."""
-    clock, budget_s = context.system.monotonic, state.rule.budget_s
-    began, longest_s = clock(), max(series.campaign.round_s for series in state.series)
-    waiting = {series.name: series for series in state.series}
-    failed: dict[str, list[SuiteError]] = {name: [] for name in waiting}  # in a row
-    while waiting:
-        for name, series in list(waiting.items()):
-            start = clock()
-            late = budget_s is not None and start - began + longest_s > budget_s
-            if late or state.enough(series) or len(failed[name]) == _MOST_FAILED:
-                del waiting[name]
-                continue
-            ends_s = math.inf if budget_s is None else began + budget_s
-            context.progress.head(
-                _place(state, series), min(_rest_s(state, waiting.values()), ends_s - start), _standing(state, series)
-            )
-            error = _round(state, context, prepared, series, ends_s)
-            if error is not None and state.hopeless:
-                context.progress.note(f"given up: the machine disturbed the last {state.disturbed} loads")
-                return [error]
-            failed[name] = [] if error is None else [*failed[name], error]
-            longest_s = max(longest_s, clock() - start)
-            state.spent_s, state.expected_s = (
-                state.spent_s + clock() - start,
-                state.expected_s + series.campaign.round_s,
-            )
-    return [
-        failed[series.name][-1]
-        for series in state.series
-        if len(failed[series.name]) == _MOST_FAILED or (failed[series.name] and not state.rounds(series))
-    ]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Running:
+    """A round that is being made."""
+
+    series: Series
+    number: int
+    began_s: float
 
 
-def _round(
-    state: _CampaignState, context: RunContext, prepared: Mapping[str, Prepared], series: Series, ends_s: float
-) -> SuiteError | None:
-    """Make one round; return why it does not count. A run that fails ends it: the rest could not be paired."""
-    number = state.rounds(series) + 1
-    loads = series.round(state.identities[series.name], number)
-    for place, specs in enumerate(loads, 1):
-        label = f"[round {number}, {place}/{len(loads)}]" if len(loads) > 1 else f"[round {number}]"
-        error = _load(state, context, prepared, series, specs, label, ends_s)
-        if error is not None:
-            context.progress.note(f"round {number} of {series.name} does not count")
-            return error
-    return None
+@dataclass(kw_only=True, slots=True)
+class _Rounds:
+    """Makes rounds, one of every series in turn, as many at a time as the pool can, until each has enough."""
+
+    state: _CampaignState
+    pool: Pool
+    clock: Callable[[], float]
+    progress: Progress
+    failed: dict[str, list[SuiteError]] = field(default_factory=dict)  # in a row, by name of the series
+    running: dict[Future[Made], _Running] = field(default_factory=dict)
+    waiting: deque[Series] = field(default_factory=deque)  # whose turn it is first
+    given_up: SuiteError | None = None  # why no more rounds are made at all
+    began_s: float = 0.0
+    longest_s: float = 0.0  # of a round
+
+    def make(self) -> list[SuiteError]:
+        """Return why some were given up. What was begun is finished and used, also where a verdict is in meanwhile."""
+        state = self.state
+        self.failed = {series.name: [] for series in state.series}
+        self.began_s, self.longest_s = self.clock(), max(series.campaign.round_s for series in state.series)
+        self.waiting.extend(series for series in state.series if not state.enough(series))
+        while True:
+            self._begin()
+            if not self.running:
+                break
+            for future in concurrent.futures.wait(self.running, _LOOK_S, FIRST_COMPLETED).done:
+                self._take(self.running.pop(future), future.result())
+        if self.given_up is not None:
+            return [self.given_up]
+        return [
+            self.failed[series.name][-1]
+            for series in state.series
+            if len(self.failed[series.name]) == _MOST_FAILED or (self.failed[series.name] and not state.rounds(series))
+        ]
+
+    def _begin(self) -> None:
+        """Submit as many rounds as can be made now."""
+        while self.waiting:
+            try:
+                slots = self.pool.slots()
+            except SuiteError as error:
+                self._give_up(error)
+                return
+            if len(self.running) >= slots or (series := self._next()) is None:
+                return
+            self._submit(series, slots)
+
+    def _next(self) -> Series | None:
+        """Whose round is made next; None while all that is wanted is being made. A series without time leaves."""
+        budget_s = self.state.rule.budget_s
+        for series in list(self.waiting):
+            if budget_s is not None and self.clock() - self.began_s + self.longest_s > budget_s:
+                self.waiting.remove(series)
+            elif budget_s is not None or self.state.rounds(series) + self._making(series) < self.state.rule.rounds:
+                self.waiting.remove(series)
+                self.waiting.append(series)
+                return series
+        return None
+
+    def _making(self, series: Series) -> int:
+        return sum(one.series is series for one in self.running.values())
+
+    def _submit(self, series: Series, slots: int) -> None:
+        state, start = self.state, self.clock()
+        budget_s = state.rule.budget_s
+        ends_s = math.inf if budget_s is None else self.began_s + budget_s
+        taken = state.numbers(series) | {one.number for one in self.running.values() if one.series is series}
+        number = next(number for number in itertools.count(1) if number not in taken)
+        rest_s = _rest_s(state, self.waiting) / slots
+        self.progress.head(_place(state, series, number), min(rest_s, ends_s - start), _standing(state, series))
+        task = Task(
+            name=f"round {number}",
+            scenario=series.name,
+            loads=tuple(series.round(state.identities[series.name], number)),
+            run_s=series.campaign.round_s / len(series.campaign.arms),
+            ends_in_s=None if budget_s is None else ends_s - start,
+        )
+        future = self.pool.executor.submit(self.pool.make, task)
+        self.running[future] = _Running(series=series, number=number, began_s=start)
+
+    def _take(self, made_of: _Running, made: Made) -> None:
+        """Use what came of a round; a series that has enough, or fails again and again, leaves."""
+        state, series = self.state, made_of.series
+        state.add(series, made)
+        if made.error is not None and state.hopeless:
+            self.progress.note(f"given up: the machine disturbed the last {state.disturbed} loads")
+            self._give_up(made.error)
+        took_s = self.clock() - made_of.began_s
+        self.longest_s = max(self.longest_s, took_s)
+        state.spent_s, state.expected_s = state.spent_s + took_s, state.expected_s + series.campaign.round_s
+        errors = self.failed[series.name]
+        if len(errors) < _MOST_FAILED:  # else it is given up, whatever comes of the rounds that were begun before
+            self.failed[series.name] = errors = [] if made.error is None else [*errors, made.error]
+        if series in self.waiting and (state.enough(series) or len(errors) == _MOST_FAILED):
+            self.waiting.remove(series)
+
+    def _give_up(self, error: SuiteError) -> None:
+        self.given_up = self.given_up or error
+        self.waiting.clear()
 
 
-def _load(
-    state: _CampaignState, context: RunContext, prepared: Mapping[str, Prepared], series: Series,
-    specs: tuple[RunSpec, ...], label: str, ends_s: float,
-) -> SuiteError | None:  # fmt: skip
-    """Make the runs of one load; return why they do not count.
-
-    What the machine has disturbed is repeated immediately, while there is time: both runs, where two were made at once.
-    A run that its server spoilt is not: a candidate that fails now and then must not get more tries than its baseline.
-    A valid run whose latencies alone are distrusted counts for all else, where no repetition is better.
-    """
-    identity, valid_before, in_a_row = state.identities[series.name], False, 0
-    for tries in itertools.count(1):
-        done = session.together(context, [(spec, prepared[spec.release]) for spec in specs], label)
-        runs = [run_reader.read_run(one.directory) for one in done]
-        state.runs[identity] += runs
-        error = next((one.error for one, run in zip(done, runs, strict=True) if run.outcome not in _MADE), None)
-        if error is not None:
-            return _unless_valid_before(error, context, valid_before=valid_before)
-        late = context.system.monotonic() + series.campaign.round_s * len(specs) / len(series.campaign.arms) > ends_s
-        again = not late and tries < _MOST_DISTURBED
-        invalid = [run for run in runs if run.outcome == "invalid"]
-        disturbed = all(all(run.disturbances) for run in invalid)
-        in_a_row = in_a_row + 1 if invalid else 0
-        state.disturbed = state.disturbed + 1 if invalid and disturbed else 0
-        state.undisturbed = state.undisturbed or not (invalid and disturbed)
-        for line in dict.fromkeys(_what_is_wrong(run) for run in runs if run in invalid or (again and run.distrusted)):
-            context.progress.note(line)
-        if not invalid and not (again and any(run.distrusted for run in runs)):
-            return None
-        if not disturbed or not again:
-            releases = " and ".join(run.record.requested.release for run in invalid)
-            reasons = "; ".join(dict.fromkeys(reason for run in invalid for reason in run.reasons))
-            error = InvalidMeasurementError(
-                f"{in_a_row} run(s) of {releases} in a row are invalid: {reasons}",
-                then="repeat this command with --wait-quiet 5m: it goes on where it ended"
-                if disturbed
-                else "repeat this command with --keep-logs, then read the logs",
-            )
-            return _unless_valid_before(error, context, valid_before=valid_before)
-        valid_before = valid_before or not invalid
-        if len(specs) > 1:  # another round, so that only runs of one load are ever paired
-            (specs,) = series.round(identity, specs[0].round)
-    raise AssertionError("unreachable")  # the last try returns
-
-
-def _unless_valid_before(error: SuiteError, context: RunContext, *, valid_before: bool) -> SuiteError | None:
-    """Why a load does not count; None where an earlier one of this round does."""
-    if not valid_before:
-        return error
-    context.progress.note(f"no better: {error.message}; the run before it counts, but for its latencies")
-    return None
-
-
-def _what_is_wrong(run: Run) -> str:
-    if run.outcome == "invalid":
-        return f"invalid: {'; '.join(run.reasons)}"
-    return f"made again, because its latencies cannot be trusted: {'; '.join(run.distrusted)}"
-
-
-def _place(state: _CampaignState, series: Series) -> str:
+def _place(state: _CampaignState, series: Series, number: int) -> str:
     """The round that is made next, of how many; its series where there are several."""
-    number = state.rounds(series) + 1
     last = _last_round(state, series)
     most = f"at most {last}" if state.rule.budget_s is not None else f"{last}"
     return f"round {number} of {most}" + (f" of {series.name}" if len(state.series) > 1 else "")

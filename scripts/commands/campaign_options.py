@@ -42,7 +42,10 @@ def add_options(parser: cli.Parser, default_end: str = f"{ROUNDS} rounds", *, at
 def options(args: argparse.Namespace) -> session.Options:
     """How the session is carried out."""
     return session.Options(
-        results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet)
+        results=args.results.resolve(),
+        keep_logs=args.keep_logs,
+        quiet=Quiet(wait_s=args.wait_quiet),
+        cluster=cli.cluster(args),
     )
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import math
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.analysis import run_reader
@@ -43,6 +44,8 @@ from scripts.report.tables import capacity_table
 
 _SHOWN_LOADS = 8  # the first ones, in a dry run
 
+MakeRun = Callable[[RunSpec, str], tuple[Run, SuiteError | None]]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompletedSearch:
@@ -63,6 +66,13 @@ class Wanted:
     here: Machine
     resumes: bool = False  # whether an interrupted search goes on
 
+    def missing(self) -> Wanted:
+        """Where searches go on, those without a result on a machine like `here`; else all."""
+        if not self.resumes:
+            return self
+        runs = existing_searches.missing(self.known, self.plan.runs, self.locks, self.here, self.settings)
+        return dataclasses.replace(self, plan=Plan(runs=tuple(runs)))
+
     def begin(self, spec: RunSpec, made: Sequence[CapacitySearch] = ()) -> Begun:
         """Where the search of a run starts, after those that this session has made."""
         lock = self.locks[spec.release]
@@ -77,10 +87,11 @@ def main(argv: list[str]) -> int:
     suite, system = matrix_file.load(), RealSystem()
     settings = _settings(suite, args)
     wanted = _wanted(suite, args, settings, system)
+    cluster = None if args.dry_run else cli.cluster(args)
+    if cluster is None:
+        wanted = wanted.missing()
     if not wanted.plan.runs:
-        answer = "nothing is missing: every search has a result under this machine's conditions"
-        output.show("", documents.capacity(answer, settings, []), as_json=args.json)
-        return 0
+        return _nothing_is_missing(settings, as_json=args.json)
     if args.dry_run:
         output.show_plan(_describe(wanted), _usual_and_most_s(wanted)[0], as_json=args.json)
         return 0
@@ -90,13 +101,23 @@ def main(argv: list[str]) -> int:
         for spec in {spec.release: spec for spec in wanted.plan.runs}.values():
             session.prepare_only(suite, spec, system, progress, prepare)
         return 0
-    options = Options(results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet))
+    options = Options(
+        results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet), cluster=cluster
+    )
     cli.say(_time(wanted))
     searches = make(suite, wanted, options, system, progress, prepare)
+    if not searches:
+        return _nothing_is_missing(settings, as_json=args.json)
     found = [completed.search for completed in searches]
     page = capacity_page.of_session(suite, settings, found, _command(args))
     output.show(page, documents.capacity(capacity_page.answer(found), settings, found), as_json=args.json)
     return _verdict(searches)
+
+
+def _nothing_is_missing(settings: Capacity, *, as_json: bool) -> int:
+    answer = "nothing is missing: every search has a result under this machine's conditions"
+    output.show("", documents.capacity(answer, settings, []), as_json=as_json)
+    return 0
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -113,9 +134,13 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         help="skip what has a result under this machine's conditions, and go on with a search that was interrupted",
     )  # fmt: skip
     cli.add_flow_options(parser)
+    cli.add_cluster_options(parser)
     cli.add_session_options(parser)
     cli.add_json_option(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.cluster and args.install_only:
+        parser.error("--install-only is of this machine: leave it out, or leave out --cluster")
+    return args
 
 
 def _settings(suite: Suite, args: argparse.Namespace) -> Capacity:
@@ -133,7 +158,7 @@ def _settings(suite: Suite, args: argparse.Namespace) -> Capacity:
 
 
 def _wanted(suite: Suite, args: argparse.Namespace, settings: Capacity, system: System) -> Wanted:
-    """The searches that were asked for; with `--missing`, those without a result."""
+    """The searches that were asked for."""
     wanted = target_options.selection(args, CAPACITY)
     engines = [suite.engine(name) for name in wanted.engines] or suite.engines
     names = args.target or [
@@ -144,8 +169,6 @@ def _wanted(suite: Suite, args: argparse.Namespace, settings: Capacity, system: 
     chosen, locked = request.session(suite, wanted, args.release, names, system)
     here = machine.describe()
     known = existing_searches.read(args.results.resolve(), suite.capacity)
-    if args.missing:
-        chosen = Plan(runs=tuple(existing_searches.missing(known, chosen.runs, locked, here, settings)))
     return Wanted(plan=chosen, locks=locked, settings=settings, known=known, here=here, resumes=args.missing)
 
 
@@ -153,6 +176,8 @@ def make(
     suite: Suite, wanted: Wanted, options: Options, system: System, progress: Progress, prepare: Prepare
 ) -> list[CompletedSearch]:  # fmt: skip
     """Search for each scenario; every run is recorded."""
+    if options.cluster is not None:
+        return _on_workers(wanted, options, system, progress)
     specs = wanted.plan.runs
     with session.opened(options, wanted.settings.max_users, system, progress) as opened:
         of_release = {spec.release: spec for spec in specs}
@@ -161,33 +186,65 @@ def make(
         for number, spec in enumerate(specs, 1):
             context = dataclasses.replace(opened, prepared=prepared[spec.release])
             begun = wanted.begin(spec, [completed.search for completed in made])
-            made.append(_search(context, spec, begun, f"{number}/{len(specs)}"))
+            made.append(_search(progress, functools.partial(_run, context), spec, begun, f"{number}/{len(specs)}"))
         return made
 
 
-def _search(context: RunContext, spec: RunSpec, begun: Begun, number: str) -> CompletedSearch:
+def _run(context: RunContext, load: RunSpec, label: str) -> tuple[Run, SuiteError | None]:
+    """Make a run here; its error, if it failed."""
+    done = session.one(context, load, f"[{label}]")
+    return run_reader.read_run(done.directory), done.error
+
+
+def _on_workers(wanted: Wanted, options: Options, system: System, progress: Progress) -> list[CompletedSearch]:
+    """The same on a cluster, each search on one machine; the error of the first that was lost, after all others."""
+    from scripts.campaign import coordinator  # noqa: PLC0415 - what it needs is there for a cluster alone
+
+    most = [dataclasses.replace(spec, profile=spec.profile.at(wanted.settings.max_users)) for spec in wanted.plan.runs]
+    with coordinator.opened(most, wanted.locks, options, system, progress) as workers:
+        workers.slots()  # waits for the first
+        wanted = dataclasses.replace(wanted, here=workers.first.machine).missing()
+        made: list[CompletedSearch] = []
+
+        def search(number: int, spec: RunSpec, worker: str) -> CompletedSearch | SuiteError:
+            begun = wanted.begin(spec, [completed.search for completed in made])
+            try:
+                one = _search(progress, functools.partial(workers.run, worker), spec, begun, f"{number}/{len(jobs)}")
+            except SuiteError as error:
+                return error
+            made.append(one)
+            return one
+
+        jobs = [functools.partial(search, number, spec) for number, spec in enumerate(wanted.plan.runs, 1)]
+        found = workers.each(jobs)
+    lost = [one for one in found if isinstance(one, SuiteError)]
+    if lost:
+        raise lost[0]
+    return [one for one in found if isinstance(one, CompletedSearch)]
+
+
+def _search(progress: Progress, make_run: MakeRun, spec: RunSpec, begun: Begun, number: str) -> CompletedSearch:
     """One scenario's search."""
     errors: list[SuiteError] = []
     settings = begun.identity.settings
     if begun.runs:
-        context.progress.note(f"goes on after {len(begun.runs)} runs that are recorded already")
+        progress.note(f"goes on after {len(begun.runs)} runs that are recorded already")
 
     def one(trial: Trial) -> Run:
         usual = capacity_search.usual_runs(settings)
         left_s = max(1, usual - trial.number + 1) * spec.expected_s
-        context.progress.head(f"{number}, {spec.release} {spec.flow}: run {trial.number} of about {usual}", left_s)
+        progress.head(f"{number}, {spec.release} {spec.flow}: run {trial.number} of about {usual}", left_s)
         load = dataclasses.replace(
             spec, profile=spec.profile.at(trial.users), round=trial.number, search=begun.identity
         )
-        done = session.one(context, load, f"[{number}, {trial.phase} {trial.number}, {trial.users} users]")
-        if done.error is not None:
-            errors.append(done.error)
-        run = run_reader.read_run(done.directory)
-        context.progress.note(capacity_table.progress_line(run, capacity_runs.judge(run, settings)))
+        run, error = make_run(load, f"{number}, {trial.phase} {trial.number}, {trial.users} users")
+        if error is not None:
+            errors.append(error)
+        progress.note(capacity_table.progress_line(run, capacity_runs.judge(run, settings)))
         return run
 
     search = capacity_runs.carried_out(settings, begun.runs, one)
-    context.progress.note(f"{spec.release} {spec.engine} {spec.flow}: {capacity_table.result(search)}")
+    progress.note(f"{spec.release} {spec.engine} {spec.flow}: {capacity_table.result(search)}")
     return CompletedSearch(search=search, error=errors[-1] if errors else None)
 
 

@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from scripts.config import shards
+from scripts.config import cluster_address, shards
+from scripts.config.cluster_address import CERTIFICATES, ClusterAddress
 from scripts.config.errors import (
     EXIT_BROKEN_PIPE,
     EXIT_INTERRUPTED,
@@ -178,6 +179,7 @@ def add_campaign_options(parser: Parser, *, at_once: bool = False, profile_of_me
         "--dry-run", action="store_true",
         help="print the plan and its time, and measure nothing; the wheels and the lock of a candidate are still made",
     )  # fmt: skip
+    add_cluster_options(parser)
     add_output_options(parser)
     add_json_option(parser)
 
@@ -221,6 +223,35 @@ def add_shard_option(parser: Parser) -> None:
         "--shard", type=shard, metavar="I/N",
         help="only part I of N, e.g. 1/4, for one of N machines; see docs/several-machines.md",
     )  # fmt: skip
+
+
+def add_cluster_options(parser: Parser) -> None:
+    """On whose machines the runs are made."""
+    parser.add_argument(
+        "--cluster", metavar="ADDRESS",
+        help="make the runs on the workers of the scheduler at tls://HOST:PORT; local:N starts N workers here; "
+        "see docs/several-machines.md",
+    )  # fmt: skip
+    add_connection_options(parser)
+
+
+def add_connection_options(parser: Parser) -> None:
+    """Who may connect to whom."""
+    parser.add_argument(
+        "--certificates", type=Path, default=CERTIFICATES, metavar="DIR",
+        help="the certificates of the cluster, as nox -s certificates makes them (default: .certificates)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--insecure", action="store_true",
+        help="allow plain tcp:// to another machine: whoever can connect there runs commands as you",
+    )  # fmt: skip
+
+
+def cluster(args: argparse.Namespace) -> ClusterAddress | None:
+    """The cluster as typed; None without one, and for a verb that takes none."""
+    if getattr(args, "cluster", None) is None:
+        return None
+    return cluster_address.parse_cluster(args.cluster, args.certificates.resolve(), insecure=args.insecure)
 
 
 def add_results_option(parser: Parser) -> None:

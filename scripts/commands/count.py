@@ -10,7 +10,7 @@ import shlex
 import time
 from collections.abc import Mapping
 
-from scripts.campaign import existing_runs, request
+from scripts.campaign import existing_runs, plan_runs, request
 from scripts.commands import bench, cli, output, target_options
 from scripts.config import matrix_file
 from scripts.config.errors import UsageError
@@ -39,24 +39,34 @@ def main(argv: list[str]) -> int:
     names = args.target or [release.version for release in suite.releases]
     requested, locked = request.session(suite, wanted, args.release, names, system, rounds=args.rounds)
     chosen = requested.of_shard(args.shard)
-    if args.missing:
-        runs = existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe(), locked)
-        chosen = Plan(runs=tuple(runs))
+    complete = "every run is counted validly under this machine's conditions"
     if not chosen.runs:
-        return bench.nothing(args, "every run is counted validly under this machine's conditions")
-    if args.dry_run:
-        lines, expected_s = _describe(chosen, locked, args.jobs), _expected_s(chosen, args.jobs)
-        output.show_plan(lines, expected_s, as_json=args.json)
-        return 0
-    terminate_as_exception()
-    progress, prepare = Progress(time.monotonic), session.prepare_from(locked)
-    if args.install_only:
-        for spec in {spec.release: spec for spec in chosen.runs}.values():
-            session.prepare_only(suite, spec, system, progress, prepare)
-        return 0
-    options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs, jobs=args.jobs)
-    cli.say(_time(chosen, args.jobs))
-    done = session.make(suite, chosen, options, system, progress, prepare)
+        return bench.nothing(args, complete)
+    options = session.Options(
+        results=args.results.resolve(),
+        keep_logs=args.keep_logs,
+        jobs=args.jobs,
+        cluster=None if args.dry_run else cli.cluster(args),  # a plan needs no workers
+    )
+    if not args.dry_run:
+        terminate_as_exception()
+    with plan_runs.opened(suite, chosen.runs, locked, options, system) as maker:
+        if args.missing:
+            runs = existing_runs.missing(suite, chosen.runs, options.results, maker.machine, locked)
+            chosen = Plan(runs=tuple(runs))
+        if not chosen.runs:
+            return bench.nothing(args, complete)
+        if args.dry_run:
+            lines, expected_s = _describe(chosen, locked, args.jobs), _expected_s(chosen, args.jobs)
+            output.show_plan(lines, expected_s, as_json=args.json)
+            return 0
+        if args.install_only:
+            progress, prepare = Progress(time.monotonic), session.prepare_from(locked)
+            for spec in {spec.release: spec for spec in chosen.runs}.values():
+                session.prepare_only(suite, spec, system, progress, prepare)
+            return 0
+        cli.say(_time(chosen, args.jobs))
+        done = maker.make(chosen)
     return bench.reported(suite, done, as_json=args.json)
 
 
@@ -76,9 +86,13 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     cli.add_shard_option(parser)
     cli.add_flow_options(parser)
+    cli.add_cluster_options(parser)
     cli.add_session_options(parser)
     cli.add_json_option(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.cluster and (args.jobs > 1 or args.install_only):
+        parser.error("--jobs and --install-only are of this machine: leave them out, or leave out --cluster")
+    return args
 
 
 def _describe(chosen: Plan, locked: Mapping[str, Lock], jobs: int) -> str:

@@ -26,7 +26,9 @@ from scripts.environments.wheels import Wheel
 from scripts.host.process import System
 
 LOCKS = ROOT / "locks"
-GROUPS = ("nox", "tools", "report", "dev")  # of pyproject.toml: what the harness itself runs on
+TOOLS = "tools"  # the group whose versions all that include it have, since they decide which records are comparable
+GROUPS = ("nox", TOOLS, "report", "cluster", "dev")  # of pyproject.toml: what the harness itself runs on
+_INCLUDE_TOOLS = GROUPS[GROUPS.index(TOOLS) + 1 :]
 _RESOLVE_S = 600
 _MOST_BYTES = 4 * MIB  # of a lock; the largest that is committed has a quarter of a MiB
 _PIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[^\\\n]+", re.MULTILINE)  # with its marker, without its hashes
@@ -54,7 +56,7 @@ class Inputs:
         """The command that writes the lock again."""
         if not self.committed:
             return "repeat this command"
-        return f"nox -s lock -- {'tools' if self.name in GROUPS else self.name}"
+        return f"nox -s lock -- {TOOLS if self.name in GROUPS else self.name}"
 
     @property
     def digest(self) -> str:
@@ -149,11 +151,20 @@ def read(inputs: Inputs) -> Lock:
         _refuse(inputs, "was altered after it was written")
     if head["inputs"] != inputs.digest:
         _refuse(inputs, "is stale: what it was made from has changed since")
+    return _lock(inputs.path, text, inputs.wheels[0].path.parent if inputs.wheels else None)
+
+
+def received(path: Path, wheels: Path | None) -> Lock:
+    """A lock that another machine has resolved; its digest is to be held against that one's."""
+    return _lock(path, read_bounded(path, _MOST_BYTES).decode(), wheels)
+
+
+def _lock(path: Path, text: str, wheels: Path | None) -> Lock:
     return Lock(
-        path=inputs.path,
+        path=path,
         digest=hashlib.sha256(text.encode()).hexdigest(),
-        requirements=tuple(Requirement(line) for line in _PIN.findall(head["body"])),
-        wheels=inputs.wheels[0].path.parent if inputs.wheels else None,
+        requirements=tuple(Requirement(line) for line in _PIN.findall(text)),
+        wheels=wheels,
     )
 
 
@@ -196,6 +207,7 @@ def _resolve_command(inputs: Inputs, uv: str) -> list[str]:
             "--quiet",
         ),
         *("--python-version", inputs.pythons[0], "--exclude-newer", f"{inputs.as_of.isoformat()}T00:00:00Z"),
+        *(("--constraints", str(LOCKS / f"{TOOLS}.txt")) if inputs.name in _INCLUDE_TOOLS else ()),
         str(source),
     ]
 

@@ -19,7 +19,7 @@ from scripts.records.schema import Machine
 _CPU_SAMPLE_S = 0.3
 _SPARE_FILES = 128  # beside one connection for each user: logs, libraries, listening sockets
 BUSY = 0.10  # share of all cores, twice what a valid run bears: beyond it no session begins
-_LOCK_VARIABLE = "PROMPTFLOW_SERVE_BENCH_LOCK"
+LOCK_VARIABLE = "PROMPTFLOW_SERVE_BENCH_LOCK"
 # One file for all users and all checkouts, wherever TMPDIR points. It is only ever locked, never written.
 _LOCK_FILE = Path("/tmp/promptflow-serve-bench.lock")  # noqa: S108 - a link there is refused
 
@@ -61,13 +61,13 @@ def lock_file() -> Path:
 
     Its path is absolute, and its directory has no links; UsageError when the variable is set and names nothing.
     """
-    named = os.environ.get(_LOCK_VARIABLE)
+    named = os.environ.get(LOCK_VARIABLE)
     if named is None:
         return _LOCK_FILE
     if not named.strip():
         raise UsageError(
-            f"{_LOCK_VARIABLE} is set, and names no file",
-            then=f"unset {_LOCK_VARIABLE}, or set it to a file, then repeat this command",
+            f"{LOCK_VARIABLE} is set, and names no file",
+            then=f"unset {LOCK_VARIABLE}, or set it to a file, then repeat this command",
         )
     path = Path(named)
     return path.parent.resolve() / path.name
@@ -101,6 +101,18 @@ def exclusive(path: Path) -> Iterator[str]:
                 then="wait until it has ended, then repeat this command",
             ) from error
         yield _marker(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def waiting_for(path: Path) -> Iterator[None]:
+    """Hold a lock of another kind, after everybody who has come first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = _lock_descriptor(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)
 

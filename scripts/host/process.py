@@ -6,6 +6,7 @@ Standard library only, so that `lock` runs without the tools.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import fcntl
@@ -243,6 +244,22 @@ def terminate_as_exception() -> None:
         signal.signal(number, _terminated)
     if "NOX_CURRENT_SESSION" in os.environ:  # nox does not pass SIGTERM on to what it has started
         _end_with_parent()
+
+
+def signalled(loop: asyncio.AbstractEventLoop) -> asyncio.Future[BaseException]:
+    """What the first SIGINT, SIGTERM or SIGHUP stands for that arrives while the loop runs; it raises nothing itself.
+
+    What was ignored before stays ignored.
+    """
+    arrived: asyncio.Future[BaseException] = loop.create_future()
+
+    def arrive(stands_for: BaseException) -> None:
+        if not arrived.done():
+            arrived.set_result(stands_for)
+
+    for number in _heeded(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, arrive, KeyboardInterrupt() if number == signal.SIGINT else Terminated())
+    return arrived
 
 
 @contextlib.contextmanager

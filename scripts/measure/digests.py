@@ -20,6 +20,7 @@ from scripts.measure import loadgen
 from scripts.records.schema import Digests
 from scripts.serving import launch
 
+_CHECKOUT = ("flows", "locks", "locustfiles", "scripts")
 _TEXTS = ("description", "reported")  # of a profile: they change no number
 _LOAD_CODE = ("answers.py", "load_user.py", "mock_api.py", "recorder.py", "score.py")
 # As if there were no such field: schema 1 had no warm-up, schema 4 no arms at once.
@@ -34,8 +35,21 @@ def of(spec: RunSpec, lock: Lock | None) -> Digests:
         locustfile=_files(*(loadgen.LOCUSTFILES / name for name in _load_code(spec))),
         mock_api=_hashed(_files(ROOT / "scripts" / "measure" / "mock_api_app.py"), *launch.mock_command("PORT")[1:]),
         profile=_hashed(*_load(spec.profile), *_counting(spec.counting), *_generators(spec.generators)),
-        tools=_installed("locust", "fastapi", "uvicorn", "uvloop", "httptools"),
+        tools=of_tools(),
     )
+
+
+def of_tools() -> str:
+    """The versions of everything that makes the load."""
+    return _installed("locust", "fastapi", "uvicorn", "uvloop", "httptools")
+
+
+@functools.cache  # a checkout is not changed under a running harness
+def of_checkout() -> str:
+    """Everything that is measured with or measured: another commit has another digest, and so has a changed file."""
+    files = [ROOT / "suite.toml", *(path for name in _CHECKOUT for path in sorted((ROOT / name).rglob("*")))]
+    kept = [path for path in files if path.is_file() and "__pycache__" not in path.parts]
+    return _hashed(*(path.relative_to(ROOT).as_posix() for path in kept), _files(*kept))
 
 
 @functools.cache  # nothing is installed beside a running harness

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 from scripts.config.errors import NothingMeasuredError, UsageError
 from scripts.host.process import shielded
@@ -17,6 +18,7 @@ from scripts.records.storage import (
     RUNS,
     TIMELINE_FILE,
     UNFINISHED,
+    RecordError,
     encode_histograms,
     encode_record,
     encode_timeline,
@@ -48,14 +50,30 @@ def remove_unfinished(results: Path) -> None:
                 shutil.rmtree(unfinished, ignore_errors=True)
 
 
-@shielded()  # from Ctrl-C: a record is written whole
 def write_run(results: Path, record: RunRecord, histograms: Histograms | None, timeline: list[Second]) -> Path:
     """Write the run and return its directory; NothingMeasuredError when the disk refuses, and nothing unfinished."""
-    final = results / run_path(record)
-    unfinished = final.with_name(final.name + UNFINISHED)
     files = {RECORD_FILE: encode_record(record)}
     if histograms is not None:
         files |= {HISTOGRAMS_FILE: encode_histograms(histograms), TIMELINE_FILE: encode_timeline(timeline)}
+    return _write_whole(results, run_path(record), files)
+
+
+def write_received(results: Path, record: RunRecord, files: Mapping[str, bytes]) -> Path | None:
+    """The same of a run as another machine has recorded it; None when it is here already.
+
+    Where it is written is by the record alone; RecordError for a file that no run has.
+    """
+    unknown = sorted(files.keys() - {RECORD_FILE, HISTOGRAMS_FILE, TIMELINE_FILE})
+    if unknown:
+        raise RecordError(f"a run has no file {unknown[0][:60]!r}")
+    path = run_path(record)
+    return None if (results / path).exists() else _write_whole(results, path, files)
+
+
+@shielded()  # from Ctrl-C: a record is written whole
+def _write_whole(results: Path, path: PurePosixPath, files: Mapping[str, bytes]) -> Path:
+    final = results / path
+    unfinished = final.with_name(final.name + UNFINISHED)
     try:
         unfinished.mkdir(parents=True)
         for name, content in files.items():

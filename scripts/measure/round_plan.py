@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -99,8 +100,7 @@ class Campaign:
 
     def round(self, scenario: CampaignScenario, identity: str, round_number: int) -> list[RunSpec]:
         """The runs of a round in the order in which they are made; a round that is made again has another id."""
-        round_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{round_number:03}-{secrets.token_hex(3)}"
-        place = Place(campaign=identity, round_id=round_id, arm=0)
+        place = Place(campaign=identity, round_id=_round_id(round_number), arm=0)
         runs = [self.spec(scenario, n, arm, place, round_number) for n, arm in enumerate(self.arms, 1)]
         return runs if round_number % 2 else runs[::-1]
 
@@ -145,6 +145,16 @@ class Series:
         """The runs of a round, those together that are made at once."""
         specs, at_once = self.campaign.round(self.scenario, identity, number), self.campaign.profile.at_once
         return [tuple(specs[place : place + at_once]) for place in range(0, len(specs), at_once)]
+
+
+def repeated(specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
+    """The same runs of a campaign under another round id."""
+    round_id = _round_id(specs[0].round)
+    return tuple(replace(spec, place=replace(spec.place, round_id=round_id)) for spec in specs if spec.place)
+
+
+def _round_id(number: int) -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{number:03}-{secrets.token_hex(3)}"
 
 
 def prepare(campaign: Campaign, context: RunContext) -> dict[str, Prepared]:

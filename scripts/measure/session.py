@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from scripts.config.cluster_address import ClusterAddress
 from scripts.config.errors import EnvironmentBuildError
 from scripts.config.load_profiles import COUNT, SERVES, SMOKE, SMOKE_DUET
 from scripts.config.matrix import ROOT, Suite
@@ -41,6 +42,7 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     quiet: Quiet | None = None  # None: however busy the machine is
     jobs: int = 1  # runs at the same time; only where work is counted may it be more
+    cluster: ClusterAddress | None = None  # whose workers make the runs; None: this machine
 
 
 def make(
@@ -99,18 +101,19 @@ def opened(
             prepared=None,
             keep_logs=options.keep_logs,
             limits=options.limits,
-            before_first=functools.cache(functools.partial(_look, options.quiet, system, progress)),
-            valgrind=_valgrind(system, options.scratch, marker) if counts else None,
+            before_first=functools.cache(functools.partial(look, options.quiet, system, progress)),
+            valgrind=valgrind(system, options.scratch, marker) if counts else None,
         )
 
 
-def _look(wanted: Quiet | None, system: System, progress: Progress) -> None:
+def look(wanted: Quiet | None, system: System, progress: Progress) -> None:
     """Raise unless the machine is as quiet as wanted."""
     if wanted is not None:
         quiet.require(wanted, system, progress)
 
 
-def _valgrind(system: System, scratch: Path, marker: str) -> Valgrind:
+def valgrind(system: System, scratch: Path, marker: str) -> Valgrind:
+    """A valgrind that counts the processes with this marker; ValgrindError where there is none."""
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         env = launch.counted_environment(Path(folder), marker, callgrind.pinned_environment())

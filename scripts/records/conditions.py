@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass
 
-from scripts.records.schema import RequestedConfig, RunRecord
+from scripts.records.schema import Machine, RequestedConfig, RunRecord
 
 _GIB = 2**30
 _DIGEST_SHOWN = 12
@@ -24,19 +24,26 @@ class Difference:
     second: str
 
 
-def conditions(record: RunRecord) -> dict[str, str]:
-    """Everything but the release and its lock that decides the numbers, by name.
+def of_machine(machine: Machine) -> dict[str, str]:
+    """What makes a machine one of a kind, by name.
 
     Memory is rounded to GiB, because a kernel update moves it by a few MiB.
     """
-    machine, digests = record.machine, record.digests
     return {
         "CPU": machine.cpu_model,
         "cores": str(machine.cores),
         "memory": f"{machine.memory_bytes / _GIB:.0f} GiB",
         "system": machine.system,
+    }
+
+
+def conditions(record: RunRecord) -> dict[str, str]:
+    """Everything but the release and its lock that decides the numbers, by name."""
+    digests = record.digests
+    return {
+        **of_machine(record.machine),
         "Python": record.python,
-        "Python of the tools": machine.tools_python,
+        "Python of the tools": record.machine.tools_python,
         PROFILE: digests.profile[:_DIGEST_SHOWN],
         "flow": digests.flow[:_DIGEST_SHOWN],
         "locustfile": digests.locustfile[:_DIGEST_SHOWN],

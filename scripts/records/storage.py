@@ -85,9 +85,19 @@ def encode_timeline(seconds: list[Second]) -> bytes:
 def read_record(directory: Path) -> RunRecord:
     """Read `record.json`; RecordError says what is wrong with it, without the path."""
     try:
-        fields = msgspec.json.decode(
-            read_bounded(directory / RECORD_FILE, _MOST_RECORD_BYTES), type=dict[str, msgspec.Raw]
-        )
+        content = read_bounded(directory / RECORD_FILE, _MOST_RECORD_BYTES)
+    except OSError as error:
+        raise RecordError(f"{RECORD_FILE} cannot be read: {_plain(error)}") from error
+    record = decode_record(content)
+    if record.run_id != directory.name:
+        raise RecordError(f"run_id {record.run_id[:60]!r} is not the name of its directory")
+    return record
+
+
+def decode_record(content: bytes) -> RunRecord:
+    """A record, whose names are safe in a path; RecordError says what is wrong with it."""
+    try:
+        fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
         version = fields.get("schema_version")
         if version is None:
             raise RecordError("not a run record: it has no schema_version")
@@ -99,8 +109,8 @@ def read_record(directory: Path) -> RunRecord:
         record = msgspec.json.decode(msgspec.json.encode(fields), type=RunRecord)
     except _UNREADABLE as error:
         raise RecordError(f"{RECORD_FILE} cannot be read: {_plain(error)}") from error
-    if record.run_id != directory.name or not RUN_ID.fullmatch(record.run_id):
-        raise RecordError(f"run_id {record.run_id[:60]!r} is not the name of its directory")
+    if not RUN_ID.fullmatch(record.run_id):
+        raise RecordError(f"run_id {record.run_id[:60]!r} is no name that this suite makes")
     _require_none(RECORD_FILE, limits.problems(record))
     return record
 

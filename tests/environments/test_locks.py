@@ -104,6 +104,22 @@ def test_inputs_of_a_group() -> None:
     assert "pytest" in dev
 
 
+@pytest.mark.parametrize("group", ["report", "cluster", "dev"])
+def test_tools_have_one_version_in_all_locks(group: str) -> None:
+    """A group that includes the tools pins every one of them as the tools' own lock does."""
+    tools, other = (locks.read(locks.of_group(MATRIX, name)).pins for name in (locks.TOOLS, group))
+    assert {name: other[name] for name in tools} == tools
+
+
+@pytest.mark.parametrize(("name", "held"), [("nox", False), ("tools", False), ("cluster", True), ("2.0.0", False)])
+@pytest.mark.usefixtures("root")
+def test_resolved_to_the_versions_of_the_tools(name: str, *, held: bool) -> None:
+    """Only what includes the tools is resolved to the versions that they have already."""
+    system = FakeSystem(shell=Finished(code=0, output=RESOLVED))
+    locks.write(dataclasses.replace(INPUTS, name=name), uv="uv", env={}, system=system)
+    assert (str(locks.LOCKS / "tools.txt") in system.commands[0]) is held
+
+
 @pytest.mark.usefixtures("root")
 def test_write_then_read() -> None:
     """A written lock reads back with its pins, several versions of a name where markers divide them."""

@@ -165,7 +165,7 @@ def test_bad_record(tmp_path: Path, content: bytes | None, message: str) -> None
 def test_bad_directory_name(tmp_path: Path) -> None:
     """A record in a directory that is no run id is refused, even where both agree."""
     made = directory(tmp_path, "copy", record__json=changed(run_id="copy"))
-    with pytest.raises(RecordError, match="'copy' is not the name of its directory"):
+    with pytest.raises(RecordError, match="'copy' is no name that this suite makes"):
         files.read_record(made)
 
 
