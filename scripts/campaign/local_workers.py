@@ -16,9 +16,10 @@ from pathlib import Path
 
 from scripts.cluster import certificates
 from scripts.config.cluster_address import ClusterAddress
+from scripts.config.load_profiles import LOOPBACK
 from scripts.config.matrix import ROOT
 from scripts.host import machine
-from scripts.host.process import LOOPBACK, System, shielded
+from scripts.host.process import System, shielded
 
 _STOP_S = 10.0  # for a worker to stop its servers
 
