@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from playwright.sync_api import Locator, Page
 from scripts.commands import report, show
 from scripts.config import matrix_file
 from scripts.config.matrix import ROOT
+from scripts.host.process import in_turn
 from tests.fakes import chromium
 from tests.fakes.chromium import Reader
 
@@ -28,9 +30,12 @@ pytestmark = [pytest.mark.browser, chromium.required]
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file, made once."""
-    made = tmp_path_factory.mktemp("explorer") / "report.html"
-    assert report.main(["--output", str(made)]) == 0
+    """The file, made once for all workers of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "explorer" / "report.html"
+    with in_turn(made.parent):
+        if not made.exists():
+            assert report.main(["--output", str(made)]) == 0
     return made
 
 
