@@ -57,6 +57,7 @@ _QUESTIONS = 10  # about the master's clock; the fastest answer counts
 _ANSWER_S = 5.0  # for an answer about the clock
 _ASK_AGAIN_S = 2.0  # to be let in: the master of the load before may just have ended
 _LOOK_EVERY_S = 0.5  # for workers that are lost
+_LINGER_MS = 2000  # for the last messages to leave
 _DELIVERY_S = 60.0  # for all recordings to arrive
 _REPORT_EVERY_S = 1.0  # locust's own 3 s would let the progress jump
 
@@ -100,6 +101,7 @@ class Master:
         runner.handle_message = self.handle  # type: ignore[method-assign]
         runner.quit = self.quit  # type: ignore[method-assign]
         runner.register_message("recording", self.keep)
+        end_soon(runner.server.socket)
         load_user.events.test_start.add_listener(self.begin)
         load_user.events.spawning_complete.add_listener(self.all_users_started)
         load_user.events.test_stopping.add_listener(self.stop)
@@ -173,12 +175,9 @@ class Master:
         self._ended = True
         self._runner.stop()
         if self._recording is not None:
-            until_s = time.monotonic() + _DELIVERY_S
-            while self._delivered != set(self._numbers) and time.monotonic() < until_s:
-                gevent.sleep(0.05)
-            missing = sorted(number for name, number in self._numbers.items() if name not in self._delivered)
-            if missing:
-                self._fail(f"no recording came from {self._named(missing)}")
+            awaited = self._undelivered()
+            if awaited:
+                self._fail(f"no recording came from {self._named(awaited)}")
             else:
                 options = load_user.effective_options(self._environment)
                 self._recording.write(user_class=FastHttpUser.__name__, options=options)
@@ -188,18 +187,29 @@ class Master:
         """End the load as soon as a worker is lost: the others would get its users."""
         while True:
             gevent.sleep(_LOOK_EVERY_S)
-            lost = sorted(number for name, number in self._numbers.items() if self._is_lost(name))
+            lost = {name for name in self._numbers if name not in self._runner.clients or self._is_missing(name)}
             if lost:
                 self._fail(f"{self._named(lost)} was lost under load")
                 self._ended = True
                 gevent.spawn(self._quit)  # which ends this watch
                 return
 
-    def _is_lost(self, name: str) -> bool:
-        client = self._runner.clients.get(name)
-        return client is None or client.state == STATE_MISSING
+    def _undelivered(self) -> set[str]:
+        """Wait for all recordings; the workers of which none comes, because they are lost or late."""
+        until_s = time.monotonic() + _DELIVERY_S
+        while (awaited := self._numbers.keys() - self._delivered) and time.monotonic() < until_s:
+            if any(map(self._is_missing, awaited)):
+                break
+            gevent.sleep(0.05)
+        return awaited
 
-    def _named(self, numbers: list[int]) -> str:
+    def _is_missing(self, name: str) -> bool:
+        """Whether locust has heard nothing of a worker for some seconds."""
+        client = self._runner.clients.get(name)
+        return client is not None and client.state == STATE_MISSING
+
+    def _named(self, names: set[str]) -> str:
+        numbers = sorted(self._numbers[name] for name in names)
         return f"worker {', '.join(map(str, numbers))} of {self._wanted}"
 
     def _fail(self, message: str) -> None:
@@ -227,6 +237,7 @@ class Worker:
         runner.register_message("refused", self.refused)
         runner.register_message("number", self.number)
         runner.register_message("clock", self.clock)
+        end_soon(runner.client.socket)
         load_user.events.test_start.add_listener(self.begin)
         load_user.events.test_stop.add_listener(self.end)
         argument_parser.default_args_dict()  # now, and not under load
@@ -323,6 +334,11 @@ def boot() -> str:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+def end_soon(socket: Any) -> None:  # noqa: ANN401 - zmq's own has no types
+    """Let the process end although messages wait for somebody who is gone; zmq would wait for ever."""
+    socket.linger = _LINGER_MS
 
 
 def take_part(environment: Environment, runner: object, **_: object) -> None:

@@ -128,7 +128,8 @@ def _make(items: Sequence[Item], args: argparse.Namespace) -> list[_End]:
         last = [end.error for end in ends[-_MOST_INVALID:]]
         disturbed = len(last) == _MOST_INVALID and all(isinstance(one, InvalidMeasurementError) for one in last)
         if isinstance(error, _FOR_ALL) or disturbed:
-            cli.say(f"given up: {len(items) - number} item(s) are left out")
+            if number < len(items):
+                cli.say(f"given up: {len(items) - number} item(s) are left out")
             break
     return ends
 
@@ -165,8 +166,9 @@ def _all_of(problems: Sequence[_End], answer: str, command: str) -> SuiteError:
     last = problems[-1].error
     if last is None:
         raise ValueError("an item without an error is complete")
-    then = f"{last.then}; " if isinstance(last, _FOR_ALL) and "this command" not in last.then else ""
+    again = f"{command}, which makes only what is missing"
+    ended = isinstance(last, _FOR_ALL)  # what it says to do holds for the whole campaign
+    then = f"{last.then}: it makes only what is missing" if ended and "this command" in last.then else again
     return type(last)(
-        f"{answer}; the last that is not: {problems[-1].item.name}: {last.message}",
-        then=f"{then}{command}, which makes only what is missing",
-    )
+        f"{answer}; the last that is not: {problems[-1].item.name}: {last.message}", then=then
+    )  # fmt: skip

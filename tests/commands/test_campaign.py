@@ -126,6 +126,14 @@ def test_it_gives_up_where_nothing_can_be_made(verbs: Verbs, flows: str, error: 
     assert len(verbs.called) == called
 
 
+def test_a_busy_machine_says_what_to_do(verbs: Verbs) -> None:
+    """What ends the whole campaign says what to do about it, and that the same command goes on."""
+    verbs.errors["b"] = NothingMeasuredError("the machine is busy", then="repeat this command with --wait-quiet 5m")
+    with pytest.raises(NothingMeasuredError) as end:
+        campaign.main(["--only", "bench"])
+    assert end.value.then == "repeat this command with --wait-quiet 5m: it makes only what is missing"
+
+
 def test_dry_run(verbs: Verbs, capsys: pytest.CaptureFixture[str]) -> None:
     """The plan names each item with its time, and makes nothing."""
     assert campaign.main(["--dry-run"]) == 0
