@@ -15,6 +15,7 @@ Schema history
      window and the requests that the backend received; and to Generator the requests of all arms where it loaded two
      at once. Older versions are still read.
   6  adds the capacity search that a run belongs to, with its settings. Older versions are still read.
+  7  adds which machine it was of several of one kind. Older versions are still read.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from numpy.typing import NDArray
 
 from scripts.config.load_profiles import Profile, SearchIdentity
 
-SCHEMA_VERSION = 6
-READABLE = (1, 2, 3, 4, 5, 6)
+SCHEMA_VERSION = 7
+READABLE = (1, 2, 3, 4, 5, 6, 7)
 RENAMED = {"asked": "requested", "ran": "observed"}
 RENAMED_IN = 4  # the fields above had the old names before
 
@@ -94,6 +95,7 @@ class Machine:
     cpu_busy_before: float  # share of all cores that was busy just before the start, 0 to 1
     loop_before_ms: float  # CPU time of a fixed piece of work just before the start: how fast the cores were
     open_files_limit: int
+    identity: str = ""  # drawn at random once, and kept on the machine; empty: not known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -130,10 +130,10 @@ def changed(**fields: object) -> bytes:
         (b"\xff\xfe\x00", "record.json cannot be read"),
         (changed(reasons=["?"]).replace(b"?", b"\xff"), "record.json cannot be read: .*utf-8"),
         (b'{"total": 3}', "not a run record: it has no schema_version"),
-        (changed(schema_version=7), "schema_version 7; this suite reads schema_version 1, 2, 3, 4, 5, 6"),
+        (changed(schema_version=8), "schema_version 8; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7"),
         (
             b'{"schema_version": 99, "something": "else"}',
-            "schema_version 99; this suite reads schema_version 1, 2, 3, 4, 5, 6",
+            "schema_version 99; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7",
         ),
         (changed(schema_version="1"), 'schema_version "1"; this suite reads'),
         (changed(outcome="splendid"), "record.json cannot be read: Invalid enum value 'splendid'"),
