@@ -291,7 +291,7 @@ class _Rounds:
         """Use what came of a round; a series that has enough, or fails again and again, leaves."""
         state, series = self.state, made_of.series
         state.add(series, made)
-        if made.error is not None and state.hopeless:
+        if made.error is not None and state.hopeless and self.given_up is None:
             self.progress.note(f"given up: the machine disturbed the last {state.disturbed} loads")
             self._give_up(made.error)
         took_s = self.clock() - made_of.began_s

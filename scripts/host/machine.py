@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import platform
+import re
 import resource
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
+from scripts.config.bounded_files import read_bounded
 from scripts.config.errors import UsageError
+from scripts.config.whole_files import write_whole
 from scripts.host import telemetry
 from scripts.records.schema import Machine
 
 _CPU_SAMPLE_S = 0.3
 _SPARE_FILES = 128  # beside one connection for each user: logs, libraries, listening sockets
+_IDENTITY, _IDENTITY_BYTES = re.compile(r"[0-9a-f]{12}"), 12
 BUSY = 0.10  # share of all cores, twice what a valid run bears: beyond it no session begins
 LOCK_VARIABLE = "PROMPTFLOW_SERVE_BENCH_LOCK"
 # One file for all users and all checkouts, wherever TMPDIR points. It is only ever locked, never written.
@@ -39,7 +45,25 @@ def describe() -> Machine:
         cpu_busy_before=round(psutil.cpu_percent(interval=_CPU_SAMPLE_S) / 100, 4),
         loop_before_ms=telemetry.reference_loop_ms(),
         open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        identity=identity(),
     )
+
+
+@functools.cache
+def identity() -> str:
+    """Twelve hexadecimal digits by which this machine is told from others of its kind; empty where none can be kept.
+
+    They are drawn at random once, and say nothing of it: no name of a host, a user or a network.
+    """
+    folder = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    path = Path(folder) / "promptflow-serve-bench" / "machine"
+    try:
+        if not path.is_file():
+            write_whole(path, secrets.token_hex(6).encode())
+        kept = read_bounded(path, _IDENTITY_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
+    return kept if _IDENTITY.fullmatch(kept) else ""
 
 
 def raise_open_files(users: int) -> None:

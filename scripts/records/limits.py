@@ -31,6 +31,7 @@ _NAMES = {
     "requested.campaign": CAMPAIGN,
     "requested.round_id": re.compile(f"({NAME.pattern})?"),
     "requested.search.id": re.compile(r"[0-9a-f]{12}"),
+    "machine.identity": re.compile(r"([0-9a-f]{12})?"),
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "requested.arm": (0, 1000),

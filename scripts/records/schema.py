@@ -15,7 +15,8 @@ Schema history
      window and the requests that the backend received; and to Generator the requests of all arms where it loaded two
      at once. Older versions are still read.
   6  adds the capacity search that a run belongs to, with its settings. Older versions are still read.
-  7  adds how many processes made the load, and how fit each was. Older versions are still read: there it was one.
+   7  adds how many processes made the load, and how fit each was; and which machine it was of several of one kind.
+      Older versions are still read: there it was one process.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class Machine:
     cpu_busy_before: float  # share of all cores that was busy just before the start, 0 to 1
     loop_before_ms: float  # CPU time of a fixed piece of work just before the start: how fast the cores were
     open_files_limit: int
+    identity: str = ""  # drawn at random once, and kept on the machine; empty: not known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

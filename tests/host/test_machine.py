@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -176,3 +178,37 @@ def test_described(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 <= found.cpu_busy_before <= 1
     assert found.open_files_limit == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     assert os.uname().nodename not in (found.system, found.kernel, found.cpu_model)
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A machine that has no identity yet."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    machine.identity.cache_clear()
+    yield tmp_path
+    machine.identity.cache_clear()
+
+
+def test_identity_is_kept(state: Path) -> None:
+    """A machine has one identity from its first measurement on, and two machines have two."""
+    first = machine.identity()
+    machine.identity.cache_clear()
+    assert machine.identity() == first
+    (state / "promptflow-serve-bench" / "machine").unlink()
+    machine.identity.cache_clear()
+    assert re.fullmatch(r"[0-9a-f]{12}", first)
+    assert machine.identity() != first
+
+
+@pytest.mark.parametrize("content", [b"a-host-name!", b"x" * 100, b""])
+def test_what_is_no_identity_is_not_recorded(state: Path, content: bytes) -> None:
+    """A file that somebody else has written there gets into no record."""
+    (state / "promptflow-serve-bench").mkdir()
+    (state / "promptflow-serve-bench" / "machine").write_bytes(content)
+    assert machine.identity() == ""
+
+
+def test_identity_that_cannot_be_kept(state: Path) -> None:
+    """Where nothing can be written, the machine has none, and is measured all the same."""
+    (state / "promptflow-serve-bench").touch()
+    assert machine.identity() == ""

@@ -106,16 +106,23 @@ def about(paired: PairedRounds) -> Markdown:
             f"{profile.run_time_s} s a round"
         )
     return filled(
-        "{} of profile {} ({}), from {} UTC on. Machine: {}, {} cores, Python {}.{}",
+        "{} of profile {} ({}), from {} UTC on. {}: {}, {} cores, Python {}.{}",
         _counted(len(paired.rounds), rounds),
         code(profile.name),
         load,
         record.started_at[:16].replace("T", " "),
+        _machines(paired),
         record.machine.cpu_model,
         record.machine.cores,
         record.python,
         filled(" Campaign {}.", code(paired.campaign)) if paired.campaign else "",
     )
+
+
+def _machines(paired: PairedRounds) -> str:
+    """How many machines of one kind shared the rounds, where that is known."""
+    known = {run.record.machine.identity for one in paired.rounds for run in one.runs.values()} - {""}
+    return f"{len(known)} machines of one kind" if len(known) > 1 else "Machine"
 
 
 def table(found: Sequence[Effect], measured: int, *, narrow: bool = False) -> Markdown:

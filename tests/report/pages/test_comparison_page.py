@@ -258,3 +258,20 @@ def test_metrics_that_miss_rounds_are_named() -> None:
         "Left out of response time p50, overhead p50, overhead p99 and backend call p50: 1 of 6 rounds, "
         "because a run is truncated (`truncated: 58 'requests'`)."
     ) in notes(runs)
+
+
+@pytest.mark.parametrize(
+    ("identities", "words"), [(("a" * 12, "b" * 12), "2 machines of one kind"), (("",), "Machine")]
+)
+def test_rounds_of_several_machines(identities: tuple[str, ...], words: str) -> None:
+    """The line on how it was measured says how many machines there were, where records tell them apart."""
+    runs = campaign(TWO, 6, FIGURES)
+    rounds = sorted({run.record.requested.round_id for run in runs})
+
+    def of_machine(run: Run) -> Run:
+        identity = identities[rounds.index(run.record.requested.round_id) % len(identities)]
+        machine = dataclasses.replace(run.record.machine, identity=identity)
+        return dataclasses.replace(run, record=dataclasses.replace(run.record, machine=machine))
+
+    (paired,) = paired_rounds.pair([of_machine(run) for run in runs])
+    assert f" UTC on. {words}: " in comparison_page.about(paired)

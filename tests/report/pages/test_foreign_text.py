@@ -92,6 +92,7 @@ def spoilt(value: Any, path: str = "") -> Any:  # noqa: ANN401 - JSON
         "campaign",
         "round_id",
         "id",
+        "identity",
     )
     if isinstance(value, dict):
         return {
