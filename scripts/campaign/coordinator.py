@@ -259,8 +259,7 @@ class Coordinator:
         except (WorkerLostError, SchedulerLostError, *_UNREADABLE) as error:
             return _refusal(name, f"it did not get ready: {error}")
         if isinstance(answer, Failure):
-            failed = messages.error(answer)
-            return type(failed)(f"worker {name} is refused: {failed.message}", then=failed.then)
+            return messages.error(answer)
         if not isinstance(answer, Ready):
             return _refusal(name, "it gave another answer")
         return ReadyWorker(name=name, machine=facts.machine, python=answer.python)

@@ -115,6 +115,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     kind: str  # of error
     message: str
     then: str
+    worker: str = ""  # whose failure it is; empty: that of a run
 
 
 Request = Hello | Prepare | Make
@@ -139,14 +140,15 @@ def answer(text: str) -> Answer:
     return found
 
 
-def failure(error: SuiteError) -> Failure:
+def failure(error: SuiteError, worker: str = "") -> Failure:
     """The error, to be raised on the other machine."""
-    return Failure(kind=type(error).__name__, message=error.message, then=error.then)
+    return Failure(kind=type(error).__name__, message=error.message, then=error.then, worker=worker)
 
 
 def error(failed: Failure) -> SuiteError:
     """The error as it was raised on the other machine."""
-    return _KINDS.get(failed.kind, NothingMeasuredError)(failed.message, then=failed.then)
+    message = f"worker {failed.worker}: {failed.message}" if failed.worker else failed.message
+    return _KINDS.get(failed.kind, NothingMeasuredError)(message, then=failed.then)
 
 
 def releases(targets: Iterable[Target], known: Mapping[str, Lock]) -> tuple[ReleaseForm, ...]:

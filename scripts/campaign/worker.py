@@ -64,10 +64,10 @@ class Worker:
         try:
             answer = self._answer(messages.request(text), stopped)
         except SuiteError as error:
-            answer = messages.failure(error)
+            answer = messages.failure(error, self.name)
         except OSError as error:
             answer = messages.failure(
-                NothingMeasuredError(f"the system refused: {error}", then="see what that machine lacks")
+                NothingMeasuredError(f"the system refused: {error}", then="see what that machine lacks"), self.name
             )
         return messages.encode(answer)
 
@@ -117,7 +117,7 @@ class Worker:
     def _make(self, request: Make, context: RunContext) -> Answer:
         known = self._sessions.get(request.session)
         if known is None:
-            raise NotComparableError("this worker was started anew", then="repeat this command")
+            raise NotComparableError("it was started anew meanwhile", then="repeat this command")
         task = messages.task(request, self._suite, known.releases, known.flows)
         run_context = replace(
             known.context,

@@ -68,7 +68,7 @@ def test_worker_that_was_started_anew(stage: Stage, monkeypatch: pytest.MonkeyPa
         (worker,) = cluster.connected.values()
         answer = ask(worker, messages.make(SESSION, task(cluster.campaign())))
     assert isinstance(answer, Failure)
-    assert "started anew" in answer.message
+    assert str(messages.error(answer)).startswith("worker w1: it was started anew")
     assert stage.outside.runs == 0
 
 

@@ -19,6 +19,7 @@ from scripts.cluster.dask_cluster import SchedulerLostError
 from scripts.config import flows, matrix_file
 from scripts.config.cluster_address import ClusterAddress
 from scripts.environments import locks, virtualenvs
+from scripts.environments.candidates import Arm
 from scripts.host.progress import Progress
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
@@ -78,17 +79,20 @@ class FakeCluster:
 def campaign(stage: Stage, *labels: str) -> Campaign:
     """That of a stage, with locks that can travel."""
     plain = stage.campaign(*labels)
-    arms = []
-    for arm in plain.arms:
-        path = stage.at / "locks" / f"{arm.release.version}.txt"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f"promptflow=={arm.version} \\\n    --hash=sha256:{arm.lock.digest}\n", encoding="utf-8")
-        arms.append(dataclasses.replace(arm, lock=locks.received(path, None)))
     scenarios = [
         dataclasses.replace(scenario, flow=flows.read(scenario.flow.path))  # whose digest is that of its files
         for scenario in plain.scenarios
     ]
-    return dataclasses.replace(plain, arms=tuple(arms), scenarios=tuple(scenarios))
+    arms = tuple(with_lock(stage, arm) for arm in plain.arms)
+    return dataclasses.replace(plain, arms=arms, scenarios=tuple(scenarios))
+
+
+def with_lock(stage: Stage, arm: Arm) -> Arm:
+    """The arm with a lock that can travel."""
+    path = stage.at / "locks" / f"{arm.release.version}.txt"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"promptflow=={arm.version} \\\n    --hash=sha256:{arm.lock.digest}\n", encoding="utf-8")
+    return dataclasses.replace(arm, lock=locks.received(path, None))
 
 
 @contextlib.contextmanager
