@@ -22,7 +22,7 @@ from scripts.serving.server_command import last_lines, require_alive
 LOCUSTFILES = ROOT / "locustfiles"
 DUET = "duet.py"  # the locustfile of two loads at once
 _HALVES = ("first", "second")  # where it records what each of its hosts was asked, as duet.py names them
-_PROGRESS_FILE = "progress.csv"
+PROGRESS_FILE = "progress.csv"
 _POLL_S = 0.1
 _RATE_ROWS = 6  # the rate shown is over the last five seconds
 _SAMPLE_S = 1.0
@@ -124,7 +124,7 @@ def watch(
         if system.monotonic() >= next_sample:
             next_sample += _SAMPLE_S
             _sample(system, (*servers, locust), trees, machine)
-            users, text = status(record_to / _PROGRESS_FILE, profile.run_time_s)
+            users, text = status(record_to / PROGRESS_FILE, profile.run_time_s)
             if ramping and users >= profile.users * len(arms):
                 ramping = False
                 owners = _owners(arms)
