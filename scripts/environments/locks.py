@@ -26,7 +26,7 @@ from scripts.environments.wheels import Wheel
 from scripts.host.process import System
 
 LOCKS = ROOT / "locks"
-GROUPS = ("nox", "tools", "report", "dev")  # of pyproject.toml: what the harness itself runs on
+GROUPS = ("nox", "tools", "report", "profiler", "dev")  # of pyproject.toml: what the harness itself runs on
 _RESOLVE_S = 600
 _MOST_BYTES = 4 * MIB  # of a lock; the largest that is committed has a quarter of a MiB
 _PIN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*==[^\\\n]+", re.MULTILINE)  # with its marker, without its hashes
