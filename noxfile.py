@@ -110,12 +110,14 @@ of_verb("capacity", "Find the highest throughput, of the last release of each mi
 of_verb("compare", "Compare releases in interleaved rounds and report what changed: `-- 1.12.0 1.18.5`.")
 of_verb("gate", "Judge a candidate by the exit code: `-- --baseline 1.18.4 --candidate 1.18.5`.")
 of_verb("attribute", "Separate promptflow's effect from its dependencies': `-- 1.12.0 --as-of DAY --as-of DAY`.")
+of_verb("explain", "Say which packages and functions made a release slower or faster: `-- 1.17.0 1.17.1`.")
 of_verb("find", "Find where a metric changed: `-- --metric cpu_per_request --flow static_async 1.10.0..1.18.5`.")
 of_verb("show", "Print what the recorded campaigns say of two releases; measures nothing: `-- 1.17.0 1.18.5`.")
 of_verb("list", "Print the releases, flows, profiles, metrics or engines: `-- releases`.")
 of_verb("status", "Print what the bench sessions measure, what is measured already, and how long the rest takes.")
 of_verb("self-test", "Show by known slowdowns and A/A comparisons how far verdicts can be trusted; hours, resumable.")
 of_verb("gate-trials", "Show what a gate catches and calls wrongly, on known candidates; hours, resumable.")
+of_verb("explain-trials", "Show what explanations name of known slowdowns, and of noise; hours, resumable.")
 of_verb(
     "bench-self", "Measure the suite itself: overhead of a bench session, install, listing, collating.",
     "bench-self", "--nox-python", sys.executable,

@@ -26,7 +26,7 @@ CHECKS = {"lint", "tests"}
 OWN = CHECKS | {"report"}
 ON_TOOLS = {
     "add-release", "collate", "bench", "bench-mock", "bench-self", "capacity", "compare", "count", "gate", "attribute",
-    "find", "show", "list", "status", "gate-trials", "self-test",
+    "find", "explain", "show", "list", "status", "gate-trials", "explain-trials", "self-test",
 }  # fmt: skip
 FIXED = OWN | ON_TOOLS | {"tools", "lock"}
 
