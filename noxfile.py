@@ -123,6 +123,7 @@ of_verb("compare", "Compare releases in interleaved rounds and report what chang
 of_verb("gate", "Judge a candidate by the exit code: `-- --baseline 1.18.4 --candidate 1.18.5`.")
 of_verb("comment", "Write a gate's report as a comment on the pull request of a GitHub job: `-- gate.md`.")
 of_verb("attribute", "Separate promptflow's effect from its dependencies': `-- 1.12.0 --as-of DAY --as-of DAY`.")
+of_verb("explain", "Say which packages and functions made a release slower or faster: `-- 1.17.0 1.17.1`.")
 of_verb("find", "Find where a metric changed: `-- --metric cpu_per_request --flow static_async 1.10.0..1.18.5`.")
 of_verb("load-worker", "Make a part of the load of a session on another machine: `-- HOST`.")
 of_verb("show", "Print what the recorded campaigns say of two releases; measures nothing: `-- 1.17.0 1.18.5`.")
@@ -134,6 +135,7 @@ of_verb("worker", "Make runs on this machine for a cluster, until Ctrl-C: `-- tl
 of_verb("certificates", "Make the certificates of a cluster, to be copied to its machines: `-- DIR`.", needs="cluster")
 of_verb("self-test", "Show by known slowdowns and A/A comparisons how far verdicts can be trusted; hours, resumable.")
 of_verb("gate-trials", "Show what a gate catches and calls wrongly, on known candidates; hours, resumable.")
+of_verb("explain-trials", "Show what explanations name of known slowdowns, and of noise; hours, resumable.")
 of_verb(
     "bench-self", "Measure the suite itself: overhead of a bench session, install, listing, collating.",
     "bench-self", "--nox-python", sys.executable,

@@ -26,7 +26,8 @@ CHECKS = {"lint", "tests"}
 OWN = CHECKS | {"cluster", "report"}
 ON_TOOLS = {
     "add-release", "collate", "bench", "bench-mock", "bench-self", "capacity", "comment", "compare", "count", "gate",
-    "attribute", "campaign", "find", "load-worker", "show", "list", "status", "gate-trials", "self-test",
+    "attribute", "campaign", "explain", "explain-trials", "find", "load-worker", "show", "list", "status",
+    "gate-trials", "self-test",
 }  # fmt: skip
 ON_CLUSTER = {"certificates", "scheduler", "worker"}
 FIXED = OWN | ON_TOOLS | ON_CLUSTER | {"tools", "lock"}

@@ -12,7 +12,7 @@ from scripts.campaign.stopping_rule import StoppingRule
 from scripts.config import flows, plan
 from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
-from scripts.config.load_profiles import COMPARE, DUET, Profile
+from scripts.config.load_profiles import COMPARE, DUET, EXPLAIN, Profile
 from scripts.config.matrix import Engine, Release, Suite
 from scripts.config.plan import Plan, Target
 from scripts.environments import candidates, locks, virtualenvs
@@ -133,10 +133,13 @@ def _profile(suite: Suite, name: str, arms: Sequence[Arm]) -> Profile:
         if profile != first[1]:
             setups = [f"{load.workers} workers of {load.threads} threads" for load in (first[1], profile)]
             alike = f"{DUET if profile.at_once > 1 else COMPARE}-8x1"
+            then = f"repeat this command with --profile {alike}, which all releases serve alike"
             raise NotComparableError(
                 f"under profile {name}, {first[0]} serves with {setups[0]} and {label} with {setups[1]}, "
                 "because a release's own server command fixes them",
-                then=f"repeat this command with --profile {alike}, which all releases serve alike",
+                then="repeat this command with two releases up to 1.9.0, or two later ones"
+                if name == EXPLAIN
+                else then,
             )
     return first[1]
 

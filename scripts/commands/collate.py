@@ -6,7 +6,7 @@ The only module of the reporting side that writes.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from scripts.analysis.grouping import Cell
@@ -49,12 +49,18 @@ def _write_all(results: Path, files: dict[str, bytes], removed: list[str]) -> No
     for name in removed:
         (results / name).unlink()
         cli.say(f"removed {name}")
+    outdated = write(results, files)
+    _remove_empty(results)
+    print(f"{len(files)} derived files: {outdated} written, {len(removed)} removed, the others are up to date")
+
+
+def write(results: Path, files: Mapping[str, bytes]) -> int:
+    """Write what differs; return how many files."""
     outdated = [name for name, content in files.items() if _current(results / name) != content]
     for name in outdated:
         write_whole(results / name, files[name])
         cli.say(f"wrote {name}")
-    _remove_empty(results)
-    print(f"{len(files)} derived files: {len(outdated)} written, {len(removed)} removed, the others are up to date")
+    return len(outdated)
 
 
 def _export(cells: Sequence[Cell], form: str, name: str) -> None:

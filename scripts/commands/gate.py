@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scripts.campaign import counted_arms, counted_gate, gate_rule, recorded_noise, request, runner
+from scripts.campaign import counted_arms, counted_gate, explaining, gate_rule, recorded_noise, request, runner
 from scripts.campaign.gate_rule import GateRule
+from scripts.campaign.request import Selection
 from scripts.campaign.stopping_rule import ROUNDS
-from scripts.commands import campaign_options, cli, github_job, output
+from scripts.commands import campaign_options, cli, explain, github_job, output
 from scripts.config import matrix_file
 from scripts.config.errors import (
     EXIT_OK,
@@ -27,24 +28,26 @@ from scripts.config.errors import (
     UsageError,
     ValgrindError,
 )
-from scripts.config.load_profiles import COUNT
+from scripts.config.load_profiles import COUNT, EXPLAIN
 from scripts.config.matrix import Suite
 from scripts.config.plan import MAX_ROUNDS
 from scripts.environments.candidates import Arm
 from scripts.host import machine
 from scripts.host.process import RealSystem, System, terminate_as_exception
-from scripts.inference import gate_decision, gate_defaults, gate_power
+from scripts.host.progress import Progress
+from scripts.inference import gate_decision, gate_defaults, gate_power, stack_changes
 from scripts.inference.comparison import ArmComparison
 from scripts.inference.gate_decision import Case
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
 from scripts.report import documents
-from scripts.report.pages import gate_page, junit
+from scripts.report.pages import explanation_page, gate_page, junit
 from scripts.report.pages.gate_page import Outcome
 from scripts.report.tables import counts_text
 
 _HEADLINE = "cpu_per_request_ms"
 BUDGET_S = 300.0  # of each flow, without --rounds and --budget
+_EXPLAIN_S, _DRAW_S = 120.0, 5.0  # after the verdict; of it, for page and pictures
 _EXIT_CODES = {
     "PASS": EXIT_OK,
     "FAIL": RegressionError.exit_code,
@@ -62,6 +65,7 @@ class _Measured:
     excluded: tuple[str, ...]
     took_s: float
     failed: SuiteError | None  # why the campaign is not whole
+    explanation: str = ""  # why it failed, as Markdown, where that was wanted
 
     @property
     def cases(self) -> list[Case]:
@@ -109,6 +113,8 @@ def _measured(args: argparse.Namespace, system: System) -> _Measured | None:
     if limits:
         expected_s += request.expected_s(requested, rule)
         plan += [request.describe(requested, rule), _prospects(options.results, requested, rule)]
+    if args.explain:
+        plan.append(f"explanation, if it fails: at most {_EXPLAIN_S / 60:.0f} minutes more")
     if args.dry_run:
         output.show_plan("\n".join(plan), expected_s, as_json=args.json)
         return None
@@ -116,7 +122,7 @@ def _measured(args: argparse.Namespace, system: System) -> _Measured | None:
     counts, notes = _counted(suite, counting, counted_limit, options, system)
     result = runner.measure(requested, rule, options, system, _watched(limits)) if limits else None
     timed = [(one, tuple(rule.decide(requested, one))) for one in result.judged] if result else []
-    return _Measured(
+    measured = _Measured(
         title=request.title(requested),
         judged=(*counts, *timed),
         notes=(*notes, *gate_decision.disagreements([case for _, cases in (*counts, *timed) for case in cases])),
@@ -126,6 +132,37 @@ def _measured(args: argparse.Namespace, system: System) -> _Measured | None:
         took_s=result.took_s if result else 0.0,
         failed=_why_not_whole(requested, result) if result else None,
     )
+    if not args.explain or gate_page.outcome(measured.cases).word != "FAIL":
+        return measured
+    wanted = replace(campaign_options.selection(args), profile=EXPLAIN)
+    return _explained(measured, suite, wanted, arms, options, system)
+
+
+def _explained(
+    measured: _Measured, suite: Suite, wanted: Selection, arms: Sequence[Arm], options: session.Options, system: System
+) -> _Measured:
+    """The same with why it failed, or why that cannot be told, which changes no verdict."""
+    failed = next(one for one, cases in measured.judged if any(case.decision == "regression" for case in cases))
+    cli.say(f"explaining {failed.heading}: at most {_EXPLAIN_S / 60:.0f} minutes")
+    try:
+        requested = request.planned(suite, wanted, arms)
+        return replace(measured, explanation=_explanation(suite, requested, failed, options, system))
+    except SuiteError as error:
+        return replace(measured, notes=(*measured.notes, f"not explained: {error}"))
+
+
+def _explanation(
+    suite: Suite, requested: Campaign, failed: ArmComparison, options: session.Options, system: System
+) -> str:
+    """Why a scenario failed, as sampled stacks show; of several the first, because there is no time for more."""
+    of_failed = failed.paired.engine, failed.paired.flow
+    scenarios = tuple(one for one in requested.scenarios if (one.engine.name, one.flow.name) == of_failed)
+    found = explaining.measure(
+        suite, replace(requested, scenarios=scenarios), replace(options, quiet=None), system,
+        Progress(system.monotonic), budget_s=_EXPLAIN_S - _DRAW_S,
+    )  # fmt: skip
+    counted = explain.written(options.results)
+    return "\n\n".join(explanation_page.text(one, stack_changes.changes(one), counted) for one in found)
 
 
 def _watched(limits: Mapping[str, float]) -> str:
@@ -194,6 +231,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         help="judge this metric, and let it pass when it is worse by at most N %% (of failure_ratio: by N %% of all "
         "requests); repeatable (default: the metrics and thresholds of docs/comparing.md)",
     )  # fmt: skip
+    parser.add_argument(
+        "--explain", action="store_true",
+        help=f"when it fails, also sample both under load, and say why; at most {_EXPLAIN_S / 60:.0f} minutes more",
+    )  # fmt: skip
     for option, form in (("--junit", "JUnit XML"), ("--page", "the report as Markdown")):
         parser.add_argument(option, type=Path, metavar="FILE", help=f"also write {form}, however the gate ends")
     campaign_options.add_options(parser, f"a budget of {BUDGET_S / 60:.0f}m for each flow", at_once=True)
@@ -217,11 +258,13 @@ def _reported(args: argparse.Namespace, measured: _Measured) -> int:
     page = gate_page.render(
         end, measured.judged, title=measured.title, then=then, notes=measured.notes, excluded=measured.excluded
     )
+    page = "\n\n".join(filter(None, [page, measured.explanation]))
     _write_files(args, f"{page}\n", xml)
     _tell_job(end, f"{page}\n")
     document = documents.gated(
-        end, title=measured.title, judged=measured.judged, then=then, notes=measured.notes, excluded=measured.excluded
-    )
+        end, title=measured.title, judged=measured.judged, then=then, notes=measured.notes, excluded=measured.excluded,
+        explanation=measured.explanation,
+    )  # fmt: skip
     output.show(page, document, as_json=args.json)
     if measured.failed is not None:
         raise measured.failed

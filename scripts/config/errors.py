@@ -52,6 +52,10 @@ class ValgrindError(EnvironmentBuildError):
     """Valgrind is missing, or cannot count on this machine: what is measured in time still can be."""
 
 
+class SamplerError(EnvironmentBuildError):
+    """py-spy cannot sample stacks on this machine: what is measured without it still can be."""
+
+
 class ServerError(SuiteError):
     """A server (promptflow's or the mock) did not start, did not verify, or died."""
 

@@ -15,6 +15,7 @@ REPORT = "report"  # the profile of the published runs
 COMPARE = "compare"  # the profile of rounds whose runs are made one after the other
 DUET = "duet"  # the profile of rounds whose two runs are made at once
 AT_ONCE = {COMPARE: DUET, f"{COMPARE}-8x1": f"{DUET}-8x1"}  # the same servers, one after the other and two at once
+EXPLAIN = "explain"  # the profile of runs whose stacks are sampled
 CAPACITY = "capacity"  # the profile whose users the search replaces
 SERVES = "serves"  # the profile of trial runs: whether a release serves a flow, also one that is listed as unsupported
 SMOKE, SMOKE_DUET = "smoke", "smoke-duet"  # the profiles to try things out with

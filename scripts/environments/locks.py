@@ -27,7 +27,7 @@ from scripts.host.process import System
 
 LOCKS = ROOT / "locks"
 TOOLS = "tools"  # the group whose versions all that include it have, since they decide which records are comparable
-GROUPS = ("nox", TOOLS, "report", "cluster", "dev")  # of pyproject.toml: what the harness itself runs on
+GROUPS = ("nox", "profiler", TOOLS, "report", "cluster", "dev")  # of pyproject.toml: what the harness itself runs on
 _INCLUDE_TOOLS = GROUPS[GROUPS.index(TOOLS) + 1 :]
 _RESOLVE_S = 600
 _MOST_BYTES = 4 * MIB  # of a lock; the largest that is committed has a quarter of a MiB

@@ -6,7 +6,7 @@ A jump is a change of the first number that is not 0. By Semantic Versioning suc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
@@ -28,7 +28,11 @@ def between(baseline: RunRecord, candidate: RunRecord) -> list[VersionChange]:
     """By name, promptflow's own parts first; empty when a run has no virtualenv."""
     if baseline.observed is None or candidate.observed is None:
         return []
-    before, after = baseline.observed.distributions, candidate.observed.distributions
+    return of_distributions(baseline.observed.distributions, candidate.observed.distributions)
+
+
+def of_distributions(before: Mapping[str, str], after: Mapping[str, str]) -> list[VersionChange]:
+    """The same of what is installed in both, name to version."""
     changes = [
         VersionChange(name=name, before=before.get(name), after=after.get(name))
         for name in sorted(before.keys() | after.keys())

@@ -26,7 +26,7 @@ WORKERS_PORT = 5557  # locust's own: where workers that were started elsewhere f
 REFUSED = 22  # exit code of a worker that the master did not let in, as distributed.py has it
 _HALVES = ("first", "second")  # where it records what each of its hosts was asked, as duet.py names them
 _FAILED_FILE = "failed.txt"  # where a master says why its load is not whole, as distributed.py names it
-_PROGRESS_FILE = "progress.csv"
+PROGRESS_FILE = "progress.csv"
 _POLL_S = 0.1
 _RATE_ROWS = 6  # the rate shown is over the last five seconds
 _SAMPLE_S = 1.0
@@ -168,7 +168,7 @@ def watch(
         if system.monotonic() >= next_sample:
             next_sample += _SAMPLE_S
             _sample(system, (*servers, *generator), trees, machine)
-            users, text = status(record_to / _PROGRESS_FILE, profile.run_time_s)
+            users, text = status(record_to / PROGRESS_FILE, profile.run_time_s)
             if not users and (elsewhere := spec.generators.workers):
                 text = f"waits for {elsewhere} load workers at {spec.generators.address}:{WORKERS_PORT}"
             if ramping and users >= profile.users * len(arms):

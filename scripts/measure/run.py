@@ -26,23 +26,24 @@ from scripts.config.errors import (
     VerificationError,
 )
 from scripts.config.load_profiles import LOOPBACK, Counting
-from scripts.config.plan import RunSpec, Target
+from scripts.config.plan import RunSpec
 from scripts.environments.locks import Lock
 from scripts.environments.virtualenvs import Environment
 from scripts.host import machine, telemetry
 from scripts.host.process import Child, System, shielded
 from scripts.host.progress import Progress
-from scripts.measure import assembly, callgrind, counting, digests, loadgen, record_writer, recorded_load
+from scripts.measure import assembly, callgrind, counting, digests, loadgen, record_writer, recorded_load, served
 from scripts.measure.assembly import AssembledRun, Live
 from scripts.measure.callgrind import Valgrind
 from scripts.measure.counting import Counter
+from scripts.measure.served import Served
 from scripts.records.schema import SCHEMA_VERSION, Counts, Machine, ObservedConfig, Outcome, RequestedConfig, RunRecord
 from scripts.records.storage import RUN_ID
 from scripts.serving import launch, redaction, server_command
 from scripts.serving.launch import Booted, Limits
 
 _OUTCOMES: dict[type[SuiteError], Outcome] = {VerificationError: "verify-failed", InvalidMeasurementError: "invalid"}
-_UNFINISHED_FILE = "unfinished"  # in a run's folder in scratch while it runs; holds the marker of its session
+UNFINISHED_FILE = "unfinished"  # in a run's folder in scratch while it runs; holds the marker of its session
 _FULL_BYTES = 65_536  # with less free, a disk cannot take a log or a recording
 
 
@@ -148,7 +149,7 @@ def at_once(context: RunContext, wanted: Sequence[tuple[RunSpec, Prepared | None
     try:
         for arm in arms:
             if not context.keep_logs:
-                (arm.scratch / _UNFINISHED_FILE).write_text(context.marker, encoding="utf-8")
+                (arm.scratch / UNFINISHED_FILE).write_text(context.marker, encoding="utf-8")
         with ExitStack() as stack:
             stack.callback(_sweep, context, state)  # first in, so last out
             _measure(context, arms, stack, state)
@@ -196,7 +197,7 @@ def _completed(
         assembled.timeline if assembled else [],
     )
     keeps_logs = (context.keep_logs or error is not None) and arm.scratch.is_dir()
-    _leave(arm.scratch, keep=keeps_logs)
+    leave(arm.scratch, keep=keeps_logs)
     return CompletedRun(record=record, directory=directory, scratch=arm.scratch if keeps_logs else None, error=error)
 
 
@@ -205,7 +206,7 @@ def remove_unfinished(scratch: Path, marker: str) -> None:
 
     Call it only while holding the lock whose marker it is: sessions on other locks may share the directory.
     """
-    for unfinished in scratch.glob(f"*/{_UNFINISHED_FILE}"):
+    for unfinished in scratch.glob(f"*/{UNFINISHED_FILE}"):
         with contextlib.suppress(OSError):
             if RUN_ID.fullmatch(unfinished.parent.name) and unfinished.read_text(encoding="utf-8") == marker:
                 shutil.rmtree(unfinished.parent)
@@ -213,14 +214,14 @@ def remove_unfinished(scratch: Path, marker: str) -> None:
 
 def _leave_all(context: RunContext, arms: Sequence[_Arm]) -> None:
     for arm in arms:
-        _leave(arm.scratch, keep=context.keep_logs)
+        leave(arm.scratch, keep=context.keep_logs)
 
 
-def _leave(scratch: Path, *, keep: bool) -> None:
+def leave(scratch: Path, *, keep: bool) -> None:
     """Remove a run's folder, or mark that it is kept."""
     if keep:
         with contextlib.suppress(OSError):
-            (scratch / _UNFINISHED_FILE).unlink()
+            (scratch / UNFINISHED_FILE).unlink()
     else:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -299,7 +300,8 @@ def _count(context: RunContext, arm: _Arm, counted: Counting, stack: ExitStack) 
     progress, target, mock = context.progress, arm.spec.target, arm.loaded.mock
     if target is None:
         raise ValueError("work is counted of a release, not of the mock API")
-    booted, _, arm.observed = _boot(context, arm, target, stack, mock)
+    started = _boot(context, arm, stack, mock)
+    booted, arm.observed = started.booted, started.observed
     arm.phases_s["boot"] = progress.done("1 worker ready under valgrind")
     progress.phase("verify")
     server_command.require_version(arm.observed.promptflow, target.version, booted.child.log)
@@ -331,7 +333,8 @@ def _serve(context: RunContext, arm: _Arm, mock: Booted, stack: ExitStack) -> No
     if target is None:
         arm.phases_s["boot"] = progress.done("mock API ready")
         return
-    booted, settled_s, observed = _boot(context, arm, target, stack, mock)
+    started = _boot(context, arm, stack, mock)
+    booted, observed = started.booted, started.observed
     arm.observed = observed
     of_release = f" of {arm.spec.release}" if arm.suffix else ""
     arm.phases_s["boot"] = progress.done(f"{observed.workers} workers{of_release} ready")
@@ -340,7 +343,7 @@ def _serve(context: RunContext, arm: _Arm, mock: Booted, stack: ExitStack) -> No
     backend_wait_s, verify_s = arm.spec.profile.backend_wait_min_s, context.limits.verify_s
     arm.live = Live(
         booted=booted,
-        settled_s=settled_s,
+        settled_s=started.settled_s,
         first_answer_s=server_command.verify(context.system, booted.base, target.flow, backend_wait_s, verify_s),
         memory_bytes=telemetry.memory(booted.child.pid)[0],
     )
@@ -356,46 +359,28 @@ def _with_memory(live: Live | None) -> Live | None:
     return live and replace(live, memory_bytes=telemetry.memory(live.booted.child.pid)[0])
 
 
-def _boot(
-    context: RunContext, arm: _Arm, target: Target, stack: ExitStack, mock: Booted
-) -> tuple[Booted, float, ObservedConfig]:
+def _boot(context: RunContext, arm: _Arm, stack: ExitStack, mock: Booted) -> Served:
     if arm.prepared is None:
         raise ValueError("a release is measured in its own virtualenv")
-    environment, profile = arm.prepared.environment, arm.spec.profile
-    requested = server_command.settings(target.engine.name, profile.workers, profile.threads)
-    variables = {**_environment(context, arm), **requested, "MOCK_API_ENDPOINT": f"{mock.base}/"}
-    shipped = server_command.shipped_command(
-        server_command.template(environment.site_packages), requested, context.system, arm.scratch
-    )
+    environment = arm.prepared.environment
     under: tuple[str, ...] = ()
-    if arm.spec.counting is not None:
-        shipped = server_command.with_one_worker(shipped)
+    counts = arm.spec.counting is not None
+    if counts:
         environment = _linked(environment, arm.scratch)
         under = (*_valgrind(context).command(counting.folder(arm.scratch)), str(environment.command("python")))
-    booted = launch.boot_release(
+    return served.start(
         context.system,
         stack,
-        shipped,
+        arm.spec,
         environment,
-        launch.copy_flow(target.flow, arm.scratch / "flow"),
-        variables,
+        mock.base,
+        arm.scratch,
+        _environment(context, arm),
         context.limits,
-        arm.scratch / f"server{arm.suffix}.log",
+        name=f"server{arm.suffix}",
+        one_worker=counts,
         under=under,
-        address=arm.spec.generators.address,
     )
-    settled_s = launch.settle(context.system, booted, server_command.workers_of(shipped), context.limits)
-    shape = telemetry.shape(booted.child.pid)
-    observed = ObservedConfig(
-        promptflow=server_command.live_version(context.system, booted.base),
-        command=server_command.at(shipped, "PORT", LOOPBACK if booted.address == LOOPBACK else "ADDRESS"),
-        environment=redaction.environment(variables),
-        workers=shape.children,
-        threads=server_command.threads_of(shape.command),
-        distributions=dict(environment.distributions),
-        bytecode=any((environment.site_packages / "promptflow").rglob("*.pyc")),
-    )
-    return booted, settled_s, observed
 
 
 def _linked(environment: Environment, scratch: Path) -> Environment:

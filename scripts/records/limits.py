@@ -18,13 +18,13 @@ RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 CAMPAIGN = re.compile(r"([0-9a-f]{12})?")
 PERCENTILES = 11  # of a row of locust's statistics; none without a request
 MOST_SECONDS = 100_000  # of a timeline: more than a day
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,127}")  # a release, or a candidate with its local version
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+!-]{0,127}")  # a release, or a candidate with its local version
 _MOST = 1e15  # of any number: far above every real one, and far below what overflows when two are multiplied
 _MOST_ITEMS = 10_000  # of any list or table
 _SHOWN = 60  # characters of a value in a message
 
 _NAMES = {
-    "requested.release": _LABEL,
+    "requested.release": LABEL,
     "requested.engine": NAME,
     "requested.flow": NAME,
     "requested.profile.name": NAME,

@@ -19,7 +19,9 @@ from scripts.inference.comparison import ArmComparison, Effect, Floors
 from scripts.inference.gate_decision import Case
 from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
+from scripts.inference.stack_changes import StackChange, StackChanges
 from scripts.records import storage
+from scripts.records.explanations import Explanation
 from scripts.report.pages import attribution, bisection_page
 from scripts.report.pages.gate_page import Outcome
 from scripts.report.pages.self_test_page import InjectedSlowdown
@@ -67,9 +69,9 @@ def attributed(
 
 def gated(
     end: Outcome, *, title: str = "", judged: Sequence[tuple[ArmComparison, Sequence[Case]]] = (), then: str = "",
-    notes: Sequence[str] = (), excluded: Sequence[str] = (),
+    notes: Sequence[str] = (), excluded: Sequence[str] = (), explanation: str = "",
 ) -> Document:  # fmt: skip
-    """A gate's verdict, with what it was made from; also of one that has none."""
+    """A gate's verdict, with what it was made from; also of one that has none. `explanation`: Markdown."""
     return document(
         "gate",
         end.line,
@@ -88,6 +90,7 @@ def gated(
         ],
         notes=list(notes),
         excluded=list(excluded),
+        explanation=explanation or None,
     )
 
 
@@ -130,6 +133,28 @@ def capacity(answer: str, settings: Capacity, searches: Sequence[CapacitySearch]
     )
 
 
+def explained(answer: str, found: Sequence[Explanation], changes: Sequence[StackChanges]) -> Document:
+    """What sampled stacks say of each scenario; CPU times are ms of a request, shares are of all samples."""
+    return document(
+        "explanation",
+        answer,
+        explanations=[
+            {
+                "id": one.id,
+                "engine": one.engine,
+                "flow": one.flow,
+                "baseline": one.releases[0],
+                "candidate": one.releases[1],
+                "repeats": len(one.repeats),
+                "samples": list(of_one.samples),
+                "no_claim": of_one.no_claim or None,
+                "changes": [_stack_change(change) for change in (of_one.whole, *of_one.changes)],
+            }
+            for one, of_one in zip(found, changes, strict=True)
+        ],
+    )
+
+
 def self_tested(answer: str, slowed: Sequence[InjectedSlowdown], aa: Sequence[ArmComparison]) -> Document:
     """What comparisons caught of known slowdowns, and what they called changed in A/A comparisons."""
     return document(
@@ -165,6 +190,21 @@ def _setting(one: ArmComparison) -> dict[str, object]:
         "candidate": one.paired.label(one.arm),
         "campaign": one.paired.campaign,
         "rounds": len(one.paired.rounds),
+    }
+
+
+def _stack_change(one: StackChange) -> dict[str, object]:
+    return {
+        "kind": one.kind,
+        "name": one.name,
+        "baseline_ms": one.before_ms,
+        "candidate_ms": one.after_ms,
+        "baseline_share": one.before_share,
+        "candidate_share": one.after_share,
+        "difference_ms": one.difference_ms,
+        "low_ms": one.low_ms,
+        "high_ms": one.high_ms,
+        "named": one.is_named,
     }
 
 

@@ -76,6 +76,56 @@ def _slow_down():
 _slow_down()
 """)
 
+_INJECTED_AT = Template("""
+
+# Injected to test the benchmark: $what.
+def _slow_down():
+    import functools
+
+    original = $owner.$method
+
+    def work(iterations):
+        total = 0
+        for number in range(iterations):
+            total += number * number
+
+    @functools.wraps(original)
+    async def slow(*args, **kwargs):
+        $awaited
+        return await original(*args, **kwargs)
+
+    $owner.$method = slow
+
+
+_slow_down()
+""")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A coroutine method of promptflow-core to inject into."""
+
+    name: str  # of its part of promptflow
+    module: str
+    owner: str  # class
+    method: str
+    calls: int  # of each request to a flow of two nodes
+
+
+PLACES = (
+    Place(name="core", module=_MODULE, owner="AsyncFlowInvoker", method="invoke_async", calls=1),
+    Place(
+        name="executor", module="promptflow/executor/flow_executor.py", owner="FlowExecutor", method="_exec_async",
+        calls=1,
+    ),
+    Place(
+        name="_core", module="promptflow/_core/flow_execution_context.py", owner="FlowExecutionContext",
+        method="invoke_tool_async", calls=2,
+    ),
+)  # fmt: skip
+INJECTED_FUNCTION = "_slow_down.<locals>.work"
+"""What takes the CPU time that is injected at a place."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slowdown:
@@ -87,6 +137,7 @@ class Slowdown:
     size: float  # what it adds, in the unit of the metric; CPU time where the reference loop takes REFERENCE_LOOP_MS
     sync: str  # one line of Python that runs before each request on Flask; see _INJECTED for what it may use
     awaited: str  # the same on FastAPI, in a coroutine
+    place: Place | None = None  # None: where requests enter, on either engine
 
 
 def cpu(percent: int, request_ms: float = _REQUEST_CPU_MS) -> Slowdown:
@@ -96,6 +147,17 @@ def cpu(percent: int, request_ms: float = _REQUEST_CPU_MS) -> Slowdown:
     what = f"{spent_ms:.2f} ms more CPU time in each request, about {percent} %"
     return Slowdown(
         name=f"cpu-{percent}", what=what, metric="cpu_per_request_ms", size=spent_ms, sync=work, awaited=work
+    )  # fmt: skip
+
+
+def cpu_at(place: Place, percent: int, request_ms: float) -> Slowdown:
+    """CPU time at a place, on FastAPI alone."""
+    spent_ms = request_ms * percent / 100
+    work = f"work({round(spent_ms * _ITERATIONS_PER_MS / place.calls)})"
+    return Slowdown(
+        name=f"{place.name.strip('_')}-{place.method.strip('_')}-{percent}",
+        what=f"{spent_ms:.2f} ms more CPU time in each request, about {percent} %, at {place.owner}.{place.method}",
+        metric="cpu_per_request_ms", size=spent_ms, sync="", awaited=work, place=place,
     )  # fmt: skip
 
 
@@ -158,7 +220,8 @@ def build(slowdown: Slowdown | None, site_packages: Path, into: Path) -> Path:
         installed = _installed(name, site_packages)
         contents = _contents(installed)
         if name == "promptflow-core" and slowdown is not None:
-            contents[_MODULE] = _inject(slowdown, contents.get(_MODULE, b""))
+            module = slowdown.place.module if slowdown.place else _MODULE
+            contents[module] = _inject(slowdown, module, contents.get(module, b""))
         wheels[_wheel_name(installed)] = _wheel(contents, _dist_info(installed))
     directory = into / (slowdown.name if slowdown else UNCHANGED)
     directory.mkdir(parents=True, exist_ok=True)
@@ -202,8 +265,10 @@ def _contents(installed: metadata.Distribution) -> dict[str, bytes]:
     return contents
 
 
-def _inject(slowdown: Slowdown, module: bytes) -> bytes:
-    """The module with the slowdown's code at its end, which wraps both methods whatever they look like."""
+def _inject(slowdown: Slowdown, name: str, module: bytes) -> bytes:
+    """The module with the slowdown's code at its end, which wraps the methods whatever they look like."""
+    place = slowdown.place
+    wanted = _PLACES if place is None else {(place.owner, place.method, ast.AsyncFunctionDef)}
     found = {
         (owner.name, method.name, type(method))
         for owner in ast.parse(module).body
@@ -211,13 +276,18 @@ def _inject(slowdown: Slowdown, module: bytes) -> bytes:
         for method in owner.body
         if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
     }
-    missing = sorted(f"{owner}.{method}" for owner, method, _ in _PLACES - found)
+    missing = sorted(f"{owner}.{method}" for owner, method, _ in wanted - found)
     if missing:
         raise EnvironmentBuildError(
-            f"{slowdown.name} cannot be injected: {_MODULE} has no {' and no '.join(missing)}",
+            f"{slowdown.name} cannot be injected: {name} has no {' and no '.join(missing)}",
             then="choose a release that has them, or adapt scripts/selftest/slowdowns.py to this one",
         )
-    code = _INJECTED.substitute(what=slowdown.what, sync=slowdown.sync, awaited=slowdown.awaited)
+    if place is None:
+        code = _INJECTED.substitute(what=slowdown.what, sync=slowdown.sync, awaited=slowdown.awaited)
+    else:
+        code = _INJECTED_AT.substitute(
+            what=slowdown.what, owner=place.owner, method=place.method, awaited=slowdown.awaited
+        )  # fmt: skip
     return module + code.encode()
 
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.config import flows
@@ -51,6 +51,13 @@ class Booted:
     ready_s: float  # start of the process to the first good /health
     started_s: float  # monotonic
     address: str = LOOPBACK  # where it listens
+    launched: bool = False  # by a child that stays its parent, and not by the child itself
+
+    @property
+    def root(self) -> int:
+        """The process id of the server's master, whose children are the workers."""
+        children = telemetry.children(self.child.pid) if self.launched else ()
+        return children[0] if children else self.child.pid
 
     @property
     def base(self) -> str:
@@ -115,11 +122,13 @@ def boot_release(  # noqa: PLR0913 - all that a start needs, and nothing else st
     log: Path,
     *,
     under: tuple[str, ...] = (),
+    launched: bool = False,
     address: str = LOOPBACK,
 ) -> Booted:
     """Start a release's own server command in a copy of the flow, and wait until it answers; named as its log is.
 
-    `under`: the command that runs it, if it is not to be run by itself. `address`: of this machine, where it listens.
+    `under`: the command that runs it, if it is not to be run by itself; `launched`: and stays its parent. `address`: of
+    this machine, where it listens.
     """
 
     def command(port: int) -> tuple[str, ...]:
@@ -128,7 +137,8 @@ def boot_release(  # noqa: PLR0913 - all that a start needs, and nothing else st
 
     path = f"{environment.path / 'bin'}{os.pathsep}{variables.get('PATH', os.defpath)}"
     try:
-        return _boot(system, stack, command, {**variables, "PATH": path}, flow_copy, log, limits, address)
+        booted = _boot(system, stack, command, {**variables, "PATH": path}, flow_copy, log, limits, address)
+        return replace(booted, launched=launched)
     except OSError as error:
         script = environment.command("gunicorn")
         if error.filename != str(script):
@@ -158,11 +168,11 @@ def settle(system: System, booted: Booted, workers: int, limits: Limits) -> floa
 
     def idle() -> bool:
         server_command.require_alive(booted.child)
-        if telemetry.shape(booted.child.pid).children < workers:
+        if telemetry.shape(booted.root).children < workers:
             return False
-        before = telemetry.sample(booted.child.pid, system.monotonic())
+        before = telemetry.sample(booted.root, system.monotonic())
         system.sleep(_IDLE_SAMPLE_S)
-        after = telemetry.sample(booted.child.pid, system.monotonic())
+        after = telemetry.sample(booted.root, system.monotonic())
         return after.total_cpu_s - before.total_cpu_s <= _IDLE_CPU_S
 
     try:

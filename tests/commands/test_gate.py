@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import NoReturn
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from scripts.analysis.metrics import METRICS
-from scripts.campaign import counted_gate
+from scripts.campaign import counted_gate, explaining
 from scripts.commands import cli, gate
-from scripts.config.errors import ValgrindError
+from scripts.config.errors import SamplerError, ValgrindError
 from scripts.inference.comparison import ArmComparison
 from scripts.inference.gate_decision import Case, Decision
+from scripts.records.explanations import Explanation
 from tests.campaign.test_counted_arms import arms
 from tests.fakes.stage import BASELINE, CANDIDATE, Stage
 from tests.fakes.system import Script
+from tests.report.pages.test_explanation_page import FASTER
 
 PAIR = ("--baseline", BASELINE, "--candidate", CANDIDATE)
 ON_CPU = ("--max", "cpu_per_request=+3%", "--rounds", "4")
@@ -75,6 +78,43 @@ def test_regression(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert last_line(capsys) == (
         "FAIL: fastapi example: 1.12.0+candidate against 1.12.0: CPU per request +5.0 %, allowed +3.0 % (+0.6 ms)."
     )
+
+
+def test_explained(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --explain a failure is explained on the page, within two minutes; the verdict stays the last line."""
+    budgets = []
+
+    def measure(*_arguments: object, budget_s: float) -> list[Explanation]:
+        budgets.append(budget_s)
+        return [FASTER]
+
+    monkeypatch.setattr(explaining, "measure", measure)
+    stage.outside.cpu = {CANDIDATE: (1.05,)}
+    assert exit_code(stage, monkeypatch, *ON_CPU, "--explain") == 8
+    out = capsys.readouterr().out
+    assert "# Why: 1.17.1 against 1.17.0, fastapi static_async" in out
+    assert out.splitlines()[-1].startswith("FAIL: ")
+    assert budgets[0] <= 120
+
+
+def test_a_pass_is_not_explained(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a failure there is nothing to explain, and nothing is sampled."""
+    monkeypatch.setattr(explaining, "measure", lambda *_arguments, **_options: pytest.fail("nothing has failed"))
+    assert exit_code(stage, monkeypatch, *ON_CPU, "--explain") == 0
+
+
+def test_a_failure_that_cannot_be_explained(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where py-spy may not trace, the verdict stands, and the page says why there is no explanation."""
+
+    def refuse(*_arguments: object, **_options: object) -> NoReturn:
+        raise SamplerError("py-spy cannot sample here", then="allow it")
+
+    monkeypatch.setattr(explaining, "measure", refuse)
+    stage.outside.cpu = {CANDIDATE: (1.05,)}
+    assert exit_code(stage, monkeypatch, *ON_CPU, "--explain") == 8
+    assert "not explained: py-spy cannot sample here" in capsys.readouterr().out
 
 
 def test_threshold_is_the_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,6 +198,16 @@ def test_why_it_changed_is_said_where_that_is_known() -> None:
     assert change_table.table(suite, [found]).causes == ("Because of 1.11.0 ('fastapi',)",)
 
 
+@pytest.mark.parametrize(("release", "above"), [(None, ""), ("1.11.0", "../")])
+def test_a_change_leads_to_its_explanation(release: str | None, above: str) -> None:
+    """Beside a change that is explained stands a link to the page, from the results and from a release's own page."""
+    found = release_history.history(paired(), {}, synthetic_runs.SUITE)
+    (change,) = [one for metric in found.metrics for one in metric.changes if one.metric.name == CPU]
+    explained = {(change.release, change.before, found.engine, found.flow): "explanations/x.md"}
+    text = change_table.table(synthetic_runs.SUITE, [found], release, explained).text
+    assert f"[profile]({above}explanations/x.md)" in text
+
+
 def test_causes_name_metrics_that_change_points_have() -> None:
     """Every cause of suite.toml explains metrics of the histories, or it would never be shown."""
     shown = {metric.name for metric in METRICS if "history" in metric.shown_in}

@@ -16,13 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import pytest
 
 from scripts.analysis.metrics import METRICS
 from scripts.config.errors import EnvironmentBuildError
 from scripts.selftest import slowdowns
-from scripts.selftest.slowdowns import DISTRIBUTIONS, SLOWDOWNS, Slowdown
+from scripts.selftest.slowdowns import DISTRIBUTIONS, PLACES, SLOWDOWNS, Place, Slowdown, cpu_at
 
 RELEASE = "1.12.0"
 BY_NAME = {slowdown.name: slowdown for slowdown in SLOWDOWNS}
@@ -181,6 +182,34 @@ def test_record(installed: Path, tmp_path: Path, name: str) -> None:
         if path != record
         for size in [len(content)]
     }
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
+def test_places(tmp_path: Path, installed: Path, place: Place) -> None:
+    """CPU time that is injected at a place is spent there, once for each call, and answers are passed on."""
+    module = f"class {place.owner}:\n    async def {place.method}(self, data):\n        return data\n"
+    (installed / place.module).parent.mkdir(parents=True, exist_ok=True)
+    (installed / place.module).write_text(module, encoding="utf-8")
+    record = installed / f"promptflow_core-{RELEASE}.dist-info" / "RECORD"
+    if place.module != slowdowns._MODULE:
+        record.write_text(f"{record.read_text(encoding='utf-8')}{place.module},,\n", encoding="utf-8")
+    contents = wheel(slowdowns.build(cpu_at(place, 5, 4.0), installed, tmp_path / "wheels"), "promptflow-core")
+    loops: list[int] = []
+
+    def counted(number: int) -> range:
+        loops.append(number)
+        return range(number)
+
+    found: dict[str, Any] = {"__name__": "module", "range": counted}
+    exec(contents[place.module], found)  # noqa: S102 - the code under test
+    assert asyncio.run(getattr(found[place.owner](), place.method)("answer")) == "answer"
+    assert loops == [7300 // place.calls]
+
+
+def test_a_place_that_is_not_there(installed: Path, tmp_path: Path) -> None:
+    """A release without the method is refused, by the names of both."""
+    with pytest.raises(EnvironmentBuildError, match=r"FlowExecutor\._exec_async"):
+        slowdowns.build(cpu_at(PLACES[1], 5, 4.0), installed, tmp_path / "wheels")
 
 
 def test_names() -> None:

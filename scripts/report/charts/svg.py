@@ -37,12 +37,14 @@ LIGHT = {
     "first": "#0072b2", "second": "#d55e00", "users": "#009e73",
     "level 0": "#f6f3f0", "level 1": "#fee3c8", "level 2": "#fdc690", "level 3": "#fb9b50", "level 4": "#c9510c",
     "level 5": "#8a2f02", "on light levels": "#1f2329", "on dark levels": "#fffffe",
+    "less 1": "#d3e6f4", "less 2": "#86bbe2", "less 3": "#15629d",
 }  # fmt: skip
 DARK = {
     "text": "#e6edf3", "background": "#0d1117", "grid": "#30363d", "area": "#3d444d", "edge": "#6e7681",
     "first": "#56b4e9", "second": "#e69f00", "users": "#2fc49a",
     "level 0": "#161b22", "level 1": "#3a2413", "level 2": "#5f3813", "level 3": "#8a5012", "level 4": "#e08a2c",
     "level 5": "#ffc56e", "on light levels": "#e6edf4", "on dark levels": "#0d1116",
+    "less 1": "#12283a", "less 2": "#1a4669", "less 3": "#6db6ec",
 }  # fmt: skip
 _TAG = re.compile(r"<[^>]*>")
 _LONG = re.compile(r"(\d\.\d\d)\d+")  # a hundredth of a pixel is enough

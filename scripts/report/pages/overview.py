@@ -21,6 +21,7 @@ from scripts.report.charts.release_chart import Reported
 from scripts.report.charts.svg import Chart, Files
 from scripts.report.pages import capacity_part, comparison_page, counted_part, first_screen, templates
 from scripts.report.tables import change_table, history_text, markdown, notes, support_matrix
+from scripts.report.tables.change_table import Explained
 from scripts.report.tables.formatting import Markdown, code, filled, listed, prose, span
 from scripts.report.tables.published import Published
 
@@ -57,15 +58,16 @@ class ProfileTables:
     sections: list[ScenarioTables]
 
 
-def render(
+def render(  # noqa: PLR0913 - all that there is to show
     suite: Suite, found: Sequence[Cell], *, skipped: Sequence[Skipped], reports: Mapping[str, Published],
     served: Sequence[Run], compared: bool, histories: Sequence[ReleaseHistory] = (),
-    searches: Sequence[CapacitySearch] = (),
+    searches: Sequence[CapacitySearch] = (), explained: Explained | None = None,
 ) -> Files:  # fmt: skip
     """The page, and its pictures.
 
     `found`: the cells of the tables; `reports`: published figures by release; `served`: all runs, for what each release
-    serves; `compared`: there are pages of comparisons; `searches`: the capacity searches that count.
+    serves; `compared`: there are pages of comparisons; `searches`: the capacity searches that count; `explained`: the
+    pages that explain changes.
     """
     groups = grouping.by_profile(suite, found)
     releases = {cell.requested.release for cell in found} - {MOCK}
@@ -84,7 +86,8 @@ def render(
         compared=compared,
         answers=first_screen.sentences(suite, over_releases),
         heat_map=first_screen.HEAT_MAP if over_releases else None,
-        changes=change_table.table(suite, over_releases) if over_releases else None,
+        explained=bool(explained),
+        changes=change_table.table(suite, over_releases, explained=explained) if over_releases else None,
         counted=counted,
         capacity=capacity,
         capacity_picture=capacity_part.PICTURE,

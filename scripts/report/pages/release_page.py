@@ -18,6 +18,7 @@ from scripts.report.charts.form import COMPACT
 from scripts.report.charts.svg import Chart, Files
 from scripts.report.pages import capacity_part, first_screen, templates
 from scripts.report.tables import change_table, markdown, notes
+from scripts.report.tables.change_table import Explained
 from scripts.report.tables.findings import Finding, findings
 from scripts.report.tables.formatting import Markdown, code, filled, joined, prose
 from scripts.report.tables.published import Published, PublishedScenario
@@ -68,10 +69,12 @@ class Neighbour:
 def render(
     suite: Suite, release: str, cells: Mapping[str, Sequence[Cell]], report: Published | None,
     histories: Sequence[ReleaseHistory] = (), searches: Sequence[CapacitySearch] = (),
+    explained: Explained | None = None,
 ) -> Files:  # fmt: skip
     """The files of one release, by path relative to results/.
 
-    `cells`: of all releases that have a page, in order; `searches`: the capacity searches that count.
+    `cells`: of all releases that have a page, in order; `searches`: the capacity searches that count; `explained`: the
+    pages that explain changes.
     """
     of_release = [one for one in histories if release in one.releases]
     folder = f"v{release}"
@@ -86,7 +89,7 @@ def render(
         release=release,
         answers=first_screen.of_release(suite, release, of_release),
         capacities=capacity_part.of_release(suite, release, searches),
-        changes=change_table.table(suite, of_release, release),
+        changes=change_table.table(suite, of_release, release, explained),
         changelog=CHANGELOG,
         releases=f"{RELEASES}?q={release}",
         constrained=_constrained(suite, release),

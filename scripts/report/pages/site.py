@@ -15,9 +15,12 @@ from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.concurrency import Map, serial
 from scripts.config.matrix import MOCK, Suite
 from scripts.inference import recorded_results
+from scripts.records import explanations
+from scripts.records.explanations import Explanation
+from scripts.records.storage import RecordError
 from scripts.report.charts import svg
 from scripts.report.charts.svg import Chart, Files, Picture
-from scripts.report.pages import comparison_index, overview, release_page, templates
+from scripts.report.pages import comparison_index, explanation_index, overview, release_page, templates
 from scripts.report.tables import capacity_table, published, summary_csv
 
 RELEASE_FOLDERS = "v[0-9]*"
@@ -39,28 +42,44 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     searches = capacity_table.shown(found.searches, suite.capacity)
     reports = published.read(results)
     compared = comparison_index.render(found.campaigns, found.floors)
+    explained, unreadable = _explanations(results)
+    pages = explanation_index.pages(explained)
+    skipped = (*found.skipped, *unreadable)
     page = overview.render(
         suite,
         found.cells,
-        skipped=found.skipped,
+        skipped=skipped,
         reports=reports,
         served=found.runs,
         compared=bool(compared),
+        explained=pages,
         histories=found.histories,
         searches=searches,
     )
     files: Files = {
         **compared,
+        **explanation_index.render(explained, explanation_index.instructions(found.cells)),
         **page,
         "summary.csv": summary_csv.summary(found.cells, searches),
     }
     own = _by_release(found.cells)
     for release in own:
-        files |= release_page.render(suite, release, own, reports.get(release), found.histories, searches)
-    return Derived(files=_drawn(results, files, spread), skipped=found.skipped, cells=found.cells)
+        files |= release_page.render(suite, release, own, reports.get(release), found.histories, searches, pages)
+    return Derived(files=drawn(results, files, spread), skipped=skipped, cells=found.cells)
 
 
-def _drawn(results: Path, files: Files, spread: Map) -> dict[str, bytes]:
+def _explanations(results: Path) -> tuple[list[Explanation], list[Skipped]]:
+    """All that can be read, and why the others cannot."""
+    found, skipped = [], []
+    for file, one in explanations.found(results):
+        if isinstance(one, RecordError):
+            skipped.append(Skipped(path=file.relative_to(results).as_posix(), reason=" ".join(str(one).split())))
+        else:
+            found.append(one)
+    return found, skipped
+
+
+def drawn(results: Path, files: Files, spread: Map = serial) -> dict[str, bytes]:
     """The files with every chart drawn, or taken from results/ where it stands there as it would be drawn."""
     content = {name: found for name, found in files.items() if isinstance(found, bytes)}
     charts = {name: found for name, found in files.items() if isinstance(found, Chart)}
@@ -87,7 +106,13 @@ def of_releases(results: Path) -> Iterator[Path]:
     """
     yield from sorted(path for name in overview.PICTURES for path in results.glob(f"{name}*.svg"))
     for page in sorted(
-        [*results.glob(f"{RELEASE_FOLDERS}/README.md"), *results.glob(f"{comparison_index.FOLDER}/*.md")]
+        page
+        for pattern in (
+            f"{RELEASE_FOLDERS}/README.md",
+            f"{comparison_index.FOLDER}/*.md",
+            f"{explanations.FOLDER}/*.md",
+        )
+        for page in results.glob(pattern)
     ):
         if page.is_file() and page.read_bytes().startswith(templates.MARKER.encode()):
             yield from sorted(page.parent.glob("*.svg" if page.name == "README.md" else f"{page.stem}-*.svg"))

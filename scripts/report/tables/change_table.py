@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.analysis import grouping
@@ -16,6 +16,9 @@ from scripts.report.tables.formatting import Markdown, filled, joined, percent, 
 
 _HEADERS = ("Release", "Metric", "Engine and flow", "Change", "95 % interval", "Better", "Why", "Came with")
 
+Explained = Mapping[tuple[str, str, str, str], str]
+"""The page that explains a change, relative to results/, by release, the release before, engine and flow."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangeTable:
@@ -26,7 +29,9 @@ class ChangeTable:
     causes: tuple[Markdown, ...]
 
 
-def table(suite: Suite, histories: Sequence[ReleaseHistory], release: str | None = None) -> ChangeTable:
+def table(
+    suite: Suite, histories: Sequence[ReleaseHistory], release: str | None = None, explained: Explained | None = None
+) -> ChangeTable:
     """All changes beyond noise, or those of one release; what came with a release stands in its first row."""
     found = [
         (history, change)
@@ -38,7 +43,7 @@ def table(suite: Suite, histories: Sequence[ReleaseHistory], release: str | None
     found.sort(key=lambda one: (one[1].metric.name, one[0].engine, one[0].flow))
     found.sort(key=lambda one: grouping.release_key(one[1].release), reverse=True)
     causes: list[Markdown] = []
-    rows, said = [], ""
+    rows, said, above = [], "", "" if release is None else "../"
     for history, change in found:
         first = change.release != said
         rows.append(
@@ -48,7 +53,9 @@ def table(suite: Suite, histories: Sequence[ReleaseHistory], release: str | None
                 f"{history.engine} {history.flow}",
                 *_size(change.interval),
                 _better(change),
-                _why(suite, history, change, causes),
+                joined(
+                    " ", filter(None, (_why(suite, history, change, causes), _page(explained, history, change, above)))
+                ),
                 _came_with(suite, histories, change.release) if first else "",
             ]
         )
@@ -82,6 +89,12 @@ def _why(suite: Suite, history: ReleaseHistory, change: ChangePoint, causes: lis
                 causes.append(text)
             return f"({causes.index(text) + 1})"
     return ""
+
+
+def _page(explained: Explained | None, history: ReleaseHistory, change: ChangePoint, above: str) -> Markdown:
+    """A link to the page that explains it, if there is one; `above`: the way from this page up to results/."""
+    page = (explained or {}).get((change.release, change.before, history.engine, history.flow))
+    return filled("[profile]({}{})", Markdown(above), Markdown(page)) if page else Markdown("")
 
 
 def _came_with(suite: Suite, histories: Sequence[ReleaseHistory], release: str) -> Markdown:

@@ -13,9 +13,11 @@ import pytest
 
 from scripts.config.errors import NothingMeasuredError
 from scripts.config.matrix import ROOT
+from scripts.records import explanations
 from scripts.records.schema import RunRecord
 from scripts.report.pages import site, templates
 from tests.fakes import synthetic_runs
+from tests.report.pages.test_explanation_page import FASTER
 
 OTHER_MACHINE = dataclasses.replace(synthetic_runs.MACHINE, cores=2)
 
@@ -69,6 +71,20 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def files(results: Path) -> dict[str, str]:
     """What is derived from these."""
     return derive(results)
+
+
+def test_explanations(results: Path, tmp_path: Path) -> None:
+    """Every explanation has a page and pictures, the first page leads to them, and a broken one is named."""
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(results, copy)
+    for identity, content in ((FASTER.id, explanations.encode(FASTER)), ("20261128T091500Z-0a1b2c", b"no gzip")):
+        path = explanations.path(copy, identity)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    files = derive(copy)
+    assert {f"explanations/{FASTER.id}.md", f"explanations/{FASTER.id}-stacks-narrow-dark.svg"} <= set(files)
+    assert "[Explanations](explanations/README.md)" in files["README.md"]
+    assert "explanations/20261128T091500Z-0a1b2c.json.gz" in files["README.md"]
 
 
 def test_same_records_give_the_same_bytes(results: Path, files: dict[str, str], tmp_path: Path) -> None:
