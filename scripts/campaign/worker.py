@@ -25,7 +25,6 @@ from scripts.campaign.messages import (
 from scripts.config.errors import NotComparableError, NothingMeasuredError, SuiteError
 from scripts.config.flows import Flow
 from scripts.config.matrix import Suite
-from scripts.environments import virtualenvs
 from scripts.host import machine
 from scripts.host.quiet import Quiet
 from scripts.measure import digests, session
@@ -93,11 +92,10 @@ class Worker:
             form.release.version: messages.lock(self._suite, form, into / "locks" / form.lock)
             for form in request.releases
         }
-        with machine.waiting_for(virtualenvs.ENVIRONMENTS / "build.lock"):
-            prepared = {
-                label: session.install(label, lock, request.python, context.system, context.progress)
-                for label, lock in locks.items()
-            }
+        prepared = {
+            label: session.install(label, lock, request.python, context.system, context.progress)
+            for label, lock in locks.items()
+        }
         valgrind = session.valgrind(context.system, context.scratch, context.marker) if request.counts else None
         self._sessions[request.session] = _Session(
             context=replace(self._context, keep_logs=request.keep_logs, valgrind=valgrind),

@@ -129,18 +129,6 @@ def exclusive(path: Path) -> Iterator[str]:
         os.close(descriptor)
 
 
-@contextlib.contextmanager
-def waiting_for(path: Path) -> Iterator[None]:
-    """Hold a lock of another kind, after everybody who has come first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = _lock_descriptor(path)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _lock_descriptor(path: Path) -> int:
     """Open the lock file, made by whoever comes first.
 
