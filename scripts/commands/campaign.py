@@ -34,6 +34,8 @@ from scripts.report.tables import markdown
 _VERBS: Mapping[str, Callable[[list[str]], int]] = {
     missing_work.BENCH: bench.main, COUNT: count.main, CAPACITY: capacity.main, missing_work.COMPARE: compare.main,
 }  # fmt: skip
+_ON_A_CLUSTER = (COUNT, CAPACITY, missing_work.COMPARE)
+_SHARED_OUT = (COUNT, CAPACITY)  # verbs that share all of their items out to workers, and know what is missing
 _MOST_INVALID = 3  # items in a row, before the machine is taken to be too busy
 _FOR_ALL = (UsageError, NothingMeasuredError)  # what ends every other item in the same way
 _HEADERS = ("Item", "Why it is not complete")
@@ -52,10 +54,11 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     suite = matrix_file.load()
     cli.say("reading the records ...")
-    found = missing_work.find(
-        suite, args.results.resolve(), machine.describe(), RealSystem(), args.only or missing_work.VERBS
-    )
+    verbs = args.only or (_ON_A_CLUSTER if args.cluster else missing_work.VERBS)
+    found = missing_work.find(suite, args.results.resolve(), machine.describe(), RealSystem(), verbs)
     items = [item for work in found for item in work.missing if args.shard is None or args.shard.holds(item.cell)]
+    if args.cluster:
+        items = _for_a_cluster(items)
     if not items:
         output.show("", documents.campaign(_nothing(args), []), as_json=args.json)
         return EXIT_OK
@@ -87,10 +90,27 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         help="only what this verb makes; repeatable (default: all)",
     )  # fmt: skip
     cli.add_shard_option(parser)
+    cli.add_cluster_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="print the items and their time; measure nothing")
     cli.add_output_options(parser)
     cli.add_json_option(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.cluster and args.shard is not None:
+        parser.error("--shard is for machines without a network: leave it out, or leave out --cluster")
+    if args.cluster and missing_work.BENCH in args.only:
+        parser.error("bench runs are made on one machine: leave out --only bench, or leave out --cluster")
+    return args
+
+
+def _for_a_cluster(items: Sequence[Item]) -> list[Item]:
+    """The same work for a cluster: one item for all of a verb that shares them out by itself."""
+    made: list[Item] = []
+    for verb in _SHARED_OUT:
+        if of_verb := [item for item in items if item.verb == verb]:
+            time_s = sum(item.expected_s for item in of_verb)
+            all_of_it = f"{len(of_verb)} cells, on one worker"
+            made.append(Item(verb=verb, what=all_of_it, cell=verb, argv=("--missing",), expected_s=time_s))
+    return made + [item for item in items if item.verb not in _SHARED_OUT]
 
 
 def _nothing(args: argparse.Namespace) -> str:
@@ -139,6 +159,9 @@ def _made(item: Item, args: argparse.Namespace) -> SuiteError | None:
     words = ["--results", str(args.results)]
     words += [option for option in ("--quiet", "--verbose", "--keep-logs") if getattr(args, _name(option))]
     words += ["--wait-quiet", f"{args.wait_quiet:g}s"] if args.wait_quiet is not None else []
+    if args.cluster:
+        words += ["--cluster", args.cluster, "--certificates", str(args.certificates)]
+        words += ["--insecure"] if args.insecure else []
     with contextlib.redirect_stdout(io.StringIO() if args.quiet else sys.stderr):
         try:
             _VERBS[item.verb]([*item.argv, *words])

@@ -44,7 +44,7 @@ class Verbs:
 
     def main(self, verb: str, argv: list[str]) -> int:
         """Print a page as every verb does, then end."""
-        flow = argv[argv.index("--flow") + 1]
+        flow = argv[argv.index("--flow") + 1] if "--flow" in argv else "all"
         self.called.append(f"{verb} {flow}")
         self.words = argv
         sys.stdout.write(f"page of {flow}\n")
@@ -218,3 +218,22 @@ def test_records_of_shards_collate_as_if_made_on_one_machine(tmp_path: Path) -> 
         synthetic_runs.write(whole, record)
     assert in_shards == len(made)
     assert site.derive(copied, suite).files == site.derive(whole, suite).files
+
+
+def test_work_of_a_cluster(verbs: Verbs, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a cluster all counts are one call, which shares them out; bench runs are left to a single machine."""
+    assert campaign.main(["--cluster", "tcp://192.0.2.7:8786", "--insecure", "--certificates", "keys"]) == 0
+    assert verbs.called == ["count all"]
+    given = ["--cluster", "tcp://192.0.2.7:8786", "--certificates", "keys", "--insecure"]
+    assert verbs.words[0] == "--missing"
+    assert verbs.words[-len(given) :] == given
+    assert "count 2 cells, on one worker: about 2.0 minutes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--shard", "1/2"), ("--only", "bench")])
+def test_what_no_cluster_makes(verbs: Verbs, option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A part of the work for one machine, and work of one machine, are refused together with a cluster."""
+    with pytest.raises(SystemExit):
+        campaign.main(["--cluster", "local:2", *option])
+    assert verbs.called == []
+    assert "leave out --cluster" in capsys.readouterr().err
