@@ -44,9 +44,8 @@ def main(argv: list[str]) -> int:
         output.show_plan(plan, expected_s, as_json=args.json)
         return EXIT_OK
     cli.say(plan)
-    options = session.Options(
-        results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet)
-    )  # fmt: skip
+    quiet = Quiet(wait_s=args.wait_quiet) if args.wait_quiet else None  # shares hardly move with other work
+    options = session.Options(results=args.results.resolve(), keep_logs=args.keep_logs, quiet=quiet)
     found = explaining.measure(suite, requested, options, system, Progress(time.monotonic), repeats=args.repeats)
     counted = written(options.results)
     cli.say("nox -s collate links it from the table of changes")

@@ -3,20 +3,23 @@
 The CPU time per request of a run, as the system counts it, is divided as the samples of that run are. The replicate is
 the repeat, never the sample: garbage collections and other bursts hit one function in one run.
 
-Two things have to hold. The share of the samples changed, by Student's paired t test over the repeats, and by Holm's
+Two things have to hold. The share of the samples changed, by a moderated paired t test over the repeats, and by Holm's
 method over all packages, parts and functions. A share does not move with the speed of the machine. And the interval of
 the CPU time excludes no change, because a share also moves when something else does.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
 from scripts.analysis import stacks
-from scripts.inference import comparison, intervals
+from scripts.inference import comparison, intervals, moderated_t
 from scripts.inference.comparison import LEVEL
 from scripts.records.explanations import Explanation, SampledRun, Stack
 
@@ -81,8 +84,10 @@ def changes(found: Explanation) -> StackChanges:
     looked_at = sorted({place for arm in shares for run in arm for place in run} - {_WHOLE})
     made = [(place, _change(place, shares, cpu_ms)) for place in looked_at]
     told = [(place, one) for place, one in made if max(one.before_share, one.after_share) >= SMALLEST]
-    p_values = [_p_value(place, shares) for place, _ in told]
-    moved = comparison.significant(p_values, LEVEL) if told and not no_claim else [False] * len(told)
+    moved = [False] * len(told)
+    if told and not no_claim:
+        scores = np.array([_scores(_of_place(place, shares), arms) for place, _ in told])
+        moved = comparison.significant(moderated_t.p_values(scores, least=1.0), LEVEL).tolist()
     judged = [_named(one, whole) if moves else one for (_, one), moves in zip(told, moved, strict=True)]
     return StackChanges(
         whole=whole if no_claim else _named(whole, whole),
@@ -131,10 +136,15 @@ def _differences(arms: Sequence[Sequence[float]]) -> list[float]:
     return [second - first for first, second in zip(before, after, strict=True)]
 
 
-def _p_value(place: _Place, shares: Sequence[Sequence[dict[_Place, float]]]) -> float:
-    """Of "its share of the samples is the same"."""
-    interval = intervals.paired_t_interval(_differences(_of_place(place, shares)), LEVEL)
-    return interval.p_value if interval else 1.0
+def _scores(of_place: Sequence[Sequence[float]], arms: Sequence[Sequence[SampledRun]]) -> list[float]:
+    """The differences of the shares of a place, in standard deviations of what chance alone gives so many samples."""
+    share = _mean([one for arm in of_place for one in arm])
+    totals = zip(*([run.total for run in arm] for arm in arms), strict=True)
+    deviations = [math.sqrt(share * (1 - share) * sum(1 / max(1, total) for total in both)) for both in totals]
+    return [
+        difference / deviation if deviation else 0.0
+        for difference, deviation in zip(_differences(of_place), deviations, strict=True)
+    ]
 
 
 def _change(

@@ -58,20 +58,22 @@ def test_kinds() -> None:
     assert (tracing.name, round(tracing.difference_ms / tracing.before_ms, 2)) == ("promptflow.tracing", -0.67)
 
 
+@pytest.mark.parametrize("repeats", [FEWEST_REPEATS, REPEATS])
 @pytest.mark.parametrize("percent", [5, 10])
-def test_a_slowed_function_is_named_first(percent: int) -> None:
+def test_a_slowed_function_is_named_first(percent: int, repeats: int) -> None:
     """A function that takes so much more is among the first three that are named, in 9 of 10 explanations."""
     slower = MEANS | {SLOWED: MEANS[SLOWED] + 10 * percent}
     hits = 0
     for seed in range(20):
-        found = stack_changes.changes(sampled.drawn(MEANS, slower, REPEATS, seed, WIDE))
+        found = stack_changes.changes(sampled.drawn(MEANS, slower, repeats, seed, WIDE))
         hits += any(one.name.endswith(f"function{SLOWED}") for one in found.named("function")[:3])
     assert hits >= 18
 
 
-def test_noise_is_not_named() -> None:
+@pytest.mark.parametrize("repeats", [FEWEST_REPEATS, REPEATS])
+def test_noise_is_not_named(repeats: int) -> None:
     """Of a release against itself nothing is named, in 19 of 20 explanations."""
-    found = [stack_changes.changes(sampled.drawn(MEANS, MEANS, REPEATS, seed, WIDE)) for seed in range(60)]
+    found = [stack_changes.changes(sampled.drawn(MEANS, MEANS, repeats, seed, WIDE)) for seed in range(60)]
     assert sum(not names(one) for one in found) >= 57
 
 
