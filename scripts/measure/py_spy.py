@@ -32,6 +32,7 @@ DURATION_S = 8
 _TRIAL_S = 20.0
 _BEGIN, _LOG, _OUTPUT = "begin", "py-spy.log", "stacks.txt"  # in the folder of a server: a named pipe, and two files
 _SAMPLES = "Sampling process"  # py-spy says so when it begins
+_STOPPED = "Stopped sampling because process exited"
 _UNREAD = re.compile(r"Errors: (\d+)")
 _FORBIDDEN = ("Permission denied", "Operation not permitted", "EPERM", "EACCES")
 _FRAME = re.compile(r"(.+) \((.+)\)")
@@ -127,6 +128,11 @@ def result(folder: Path, flow: Path) -> tuple[Counter[Stack], int]:
         text = (folder / _OUTPUT).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise _failure(said, folder) from error
+    if _STOPPED in said:
+        raise InvalidMeasurementError(
+            "py-spy stopped before its time: the server's process ended, or may not be traced any more",
+            then=f"see the logs in {folder}",
+        )
     unread = _UNREAD.search(said)
     return parsed(text, flow), int(unread[1]) if unread else 0
 

@@ -106,6 +106,14 @@ def test_samples_that_could_not_be_taken_are_counted(tmp_path: Path) -> None:
     assert (sum(stacks.values()), unread) == (3, 12)
 
 
+def test_a_py_spy_that_stops_before_its_time(tmp_path: Path) -> None:
+    """Samples of a part of the time are none, although py-spy itself ends well."""
+    (tmp_path / "py-spy.log").write_text("py-spy> Stopped sampling because process exited\n", encoding="utf-8")
+    (tmp_path / "stacks.txt").write_text(f"{PROCESS};a (/x/site-packages/y.py) 3\n", encoding="utf-8")
+    with pytest.raises(InvalidMeasurementError, match="stopped before its time"):
+        py_spy.result(tmp_path, tmp_path / "flow")
+
+
 def test_nothing_to_begin(tmp_path: Path) -> None:
     """A launcher that has ended with its server is an error, and never waited for."""
     TOOL.launcher(tmp_path)
