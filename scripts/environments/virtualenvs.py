@@ -173,9 +173,11 @@ def _read(path: Path, python: str, lock: Lock, *, built: bool) -> Environment:
     if not list(path.glob("lib/python3.*/site-packages")):
         _refuse(path, lock, "holds no packages")
     site_packages = _site_packages(path)
+    where = importlib.metadata.DistributionFinder.Context(path=[str(site_packages)])
     found = [
         (canonicalize_name(distribution.metadata["Name"]), str(distribution.version))
-        for distribution in importlib.metadata.distributions(path=[str(site_packages)])
+        # Python's own finder: one that a package has installed, as importlib_metadata does, raises for lost metadata
+        for distribution in importlib.metadata.MetadataPathFinder.find_distributions(where)
         if distribution.metadata["Name"]  # without its metadata it counts as missing
     ]
     settings = path / "pyvenv.cfg"

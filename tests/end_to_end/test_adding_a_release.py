@@ -17,7 +17,7 @@ from tests.faults.world import Ended
 pytestmark = pytest.mark.e2e
 
 LONGEST_S = 300.0
-NEWEST = matrix_file.load().releases[-1]
+BEFORE, NEWEST = matrix_file.load().releases[-2:]
 ROW = f'[[release]]\nversion = "{NEWEST.version}"\nuploaded = {NEWEST.uploaded}\nas_of = {NEWEST.as_of}\n'
 
 
@@ -28,7 +28,8 @@ def older(tmp_path: Path) -> Checkout:
     suite = copy.root / "suite.toml"
     text = suite.read_text(encoding="utf-8")
     assert ROW in text
-    suite.write_text(text.replace(ROW, ""), encoding="utf-8")
+    campaigns = text.replace(ROW, "").replace(f'last = "{NEWEST.version}"', f'last = "{BEFORE.version}"')
+    suite.write_text(campaigns, encoding="utf-8")
     copy.lock(NEWEST.version).unlink()
     return copy
 
