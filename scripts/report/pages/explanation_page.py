@@ -40,11 +40,11 @@ def answer(found: Explanation, changes: StackChanges) -> str:
     """One line: what changed most."""
     if changes.no_claim:
         return f"no claim: {changes.no_claim}"
-    largest = [one for kind, _, _ in _KINDS for one in changes.named(kind)[:1]]
+    largest = [(begin.lower(), one) for kind, _, begin in _KINDS for one in changes.named(kind)[:1]]
     if not largest:
         return "nothing is named: no package or function changed beyond noise by 1 % of the CPU time"
     before, after = found.releases
-    named = ", ".join(f"{one.name} {_signed(one.difference_ms)}" for one in largest)
+    named = "; ".join(f"{how} {one.name} {_signed(one.difference_ms)}" for how, one in largest)
     return f"CPU time of a request, {after} against {before}: {_signed(changes.whole.difference_ms)}; {named}"
 
 

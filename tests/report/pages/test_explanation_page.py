@@ -68,7 +68,7 @@ def test_answer() -> None:
     """The last line names the largest change of each kind."""
     answer = explanation_page.answer(FASTER, stack_changes.changes(FASTER))
     assert answer.startswith("CPU time of a request, 1.17.1 against 1.17.0: -3.")
-    assert "; opentelemetry -3.03 ms, promptflow.tracing -3.63 ms, " in answer
+    assert "; by package opentelemetry -3.03 ms; on behalf of promptflow.tracing -3.63 ms; by function " in answer
 
 
 def test_page() -> None:
