@@ -24,11 +24,12 @@ _GREW, _SHRANK, _ALIKE = ("level 1", "level 3", "level 4"), ("less 1", "less 2",
 _STRONG = ("level 4", "less 3")  # under light text
 _ROW_PX = 18
 _NARROWEST = 0.002  # share of the picture's width; narrower boxes are left out
+_HIGHEST = 0.02  # share of the picture's width; above the last box as wide as this, thin towers are cut
 _FEWEST_LETTERS = 4
 _TRUNK = 0.98  # share of all samples: boxes below the first branch that are at least as wide are left out
 _NOTES = (
     "A box is a function, as wide as its CPU time in both releases together; below it is its caller.",
-    "Left out: the server's start below the first branch, and what is narrower than 2 px.",
+    "Left out: the server's start below the first branch, what is narrower than 2 px, and thin towers above the rest.",
     "Colours: how much more or less CPU time it takes, from so many percent of all CPU time on.",
 )
 
@@ -70,7 +71,9 @@ def boxes(stacks: Iterable[tuple[Sequence[str], float, float]]) -> Iterator[Box]
             node = node.callees.setdefault(name, _Node())
             node.before, node.after = node.before + before, node.after + after
     if root.both:
-        yield from _placed(_branching(root).callees, 0, 0.0, root)
+        placed = list(_placed(_branching(root).callees, 0, 0.0, root))
+        highest = max((box.row for box in placed if box.width >= _HIGHEST), default=0)
+        yield from (box for box in placed if box.row <= highest)
 
 
 def _branching(node: _Node) -> _Node:

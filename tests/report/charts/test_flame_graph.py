@@ -43,6 +43,14 @@ def test_hardly_anything_is_left_out() -> None:
     assert "tiny" not in found
 
 
+def test_thin_towers_are_cut() -> None:
+    """A few samples of a deep recursion do not make the picture tall: it ends with the last box that is wide."""
+    deep = ("run", "serve", "invoke", *(f"again {n}" for n in range(90)))
+    found = by_text(list(flame_graph.boxes([*STACKS, (deep, 1.0, 1.0)])))
+    assert "again 0" in found
+    assert max(box.row for box in found.values()) == found["trace"].row
+
+
 def test_nothing_sampled() -> None:
     """Without a sample there is no box, and still a picture."""
     assert list(flame_graph.boxes([])) == []
