@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import optimize, special
+import scipy
 
 from scripts.inference.intervals import Figures
 
@@ -28,16 +28,18 @@ def p_values(differences: Figures, least: float = 0.0) -> Figures:
     common, freedom = _common(np.maximum(variances, _SMALLEST), own)
     moderated = np.maximum((freedom * common + own * variances) / (freedom + own), least)
     ratios = np.abs(differences.mean(axis=1)) / np.sqrt(np.maximum(moderated, np.finfo(float).tiny) / number)
-    return np.asarray(2 * special.stdtr(freedom + own, -ratios), dtype=np.float64)
+    return np.asarray(2 * scipy.special.stdtr(freedom + own, -ratios), dtype=np.float64)
 
 
 def _common(variances: Figures, own: int) -> tuple[float, float]:
     """The variance that all are drawn towards, and its degrees of freedom; these are 0 with less than two variances."""
     if len(variances) < 2:  # noqa: PLR2004 - their spread is looked at
         return 0.0, 0.0
-    logs = np.log(variances) - special.digamma(own / 2) + math.log(own / 2)
-    spread = float(logs.var(ddof=1) - special.polygamma(1, own / 2))
-    if spread <= special.polygamma(1, _MOST_FREEDOM / 2):
+    logs = np.log(variances) - scipy.special.digamma(own / 2) + math.log(own / 2)
+    spread = float(logs.var(ddof=1) - scipy.special.polygamma(1, own / 2))
+    if spread <= scipy.special.polygamma(1, _MOST_FREEDOM / 2):
         return float(np.exp(logs.mean())), _MOST_FREEDOM
-    half = float(optimize.brentq(lambda one: float(special.polygamma(1, one)) - spread, 1e-3, _MOST_FREEDOM / 2))
-    return float(np.exp(logs.mean() + special.digamma(half) - math.log(half))), 2 * half
+    half = float(
+        scipy.optimize.brentq(lambda one: float(scipy.special.polygamma(1, one)) - spread, 1e-3, _MOST_FREEDOM / 2)
+    )
+    return float(np.exp(logs.mean() + scipy.special.digamma(half) - math.log(half))), 2 * half
