@@ -171,8 +171,11 @@ class Coordinator:
         return run, made.error if run.record.outcome != "ok" else None
 
     def each(self, jobs: Sequence[Callable[[str], Result]]) -> list[Result]:
-        """Do every job with a worker of its own, given by its address, as many at a time as there are workers."""
-        waiting, results = deque(enumerate(jobs)), dict[int, Result]()
+        """Do every job with a worker of its own, given by its address, as many at a time as there are workers.
+
+        The error of the first that failed is raised when all others are done.
+        """
+        waiting, results, failed = deque(enumerate(jobs)), dict[int, Result](), dict[int, SuiteError]()
         running: dict[Future[Result], tuple[int, str]] = {}
         while waiting or running:
             if waiting:
@@ -184,7 +187,12 @@ class Coordinator:
                     running[self.threads.submit(job, worker)] = (number, worker)
             for future in concurrent.futures.wait(running, _LOOK_S, FIRST_COMPLETED).done:
                 number, _ = running.pop(future)
-                results[number] = future.result()
+                try:
+                    results[number] = future.result()
+                except SuiteError as error:
+                    failed[number] = error
+        if failed:
+            raise failed[min(failed)]
         return [results[number] for number in range(len(jobs))]
 
     def _recorded(self, task: Task, files: Mapping[str, bytes]) -> Iterator[Run]:

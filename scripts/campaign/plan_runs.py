@@ -9,7 +9,6 @@ import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from scripts.config.errors import SuiteError
 from scripts.config.matrix import Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments.locks import Lock
@@ -57,15 +56,8 @@ def _on_workers(workers: Coordinator, plan: Plan) -> list[CompletedRun]:
     slots = workers.slots()
     workers.progress.head(f"{len(plan.runs)} runs, {slots} at a time", plan.expected_s / slots)
 
-    def make(number: int, spec: RunSpec, _worker: str) -> CompletedRun | SuiteError:
-        try:
-            run, failed = workers.run("", spec, f"{number}/{len(plan.runs)}")
-        except SuiteError as lost:
-            return lost
+    def make(number: int, spec: RunSpec, _worker: str) -> CompletedRun:
+        run, failed = workers.run("", spec, f"{number}/{len(plan.runs)}")
         return CompletedRun(record=run.record, directory=run.directory, scratch=None, error=failed)
 
-    done = workers.each([functools.partial(make, number, spec) for number, spec in enumerate(plan.runs, 1)])
-    lost = [one for one in done if isinstance(one, SuiteError)]
-    if lost:
-        raise lost[0]
-    return [one for one in done if isinstance(one, CompletedRun)]
+    return workers.each([functools.partial(make, number, spec) for number, spec in enumerate(plan.runs, 1)])

@@ -206,21 +206,14 @@ def _on_workers(wanted: Wanted, options: Options, system: System, progress: Prog
         wanted = dataclasses.replace(wanted, here=workers.first.machine).missing()
         made: list[CompletedSearch] = []
 
-        def search(number: int, spec: RunSpec, worker: str) -> CompletedSearch | SuiteError:
+        def search(number: int, spec: RunSpec, worker: str) -> CompletedSearch:
             begun = wanted.begin(spec, [completed.search for completed in made])
-            try:
-                one = _search(progress, functools.partial(workers.run, worker), spec, begun, f"{number}/{len(jobs)}")
-            except SuiteError as error:
-                return error
+            one = _search(progress, functools.partial(workers.run, worker), spec, begun, f"{number}/{len(jobs)}")
             made.append(one)
             return one
 
         jobs = [functools.partial(search, number, spec) for number, spec in enumerate(wanted.plan.runs, 1)]
-        found = workers.each(jobs)
-    lost = [one for one in found if isinstance(one, SuiteError)]
-    if lost:
-        raise lost[0]
-    return [one for one in found if isinstance(one, CompletedSearch)]
+        return workers.each(jobs)
 
 
 def _search(progress: Progress, make_run: MakeRun, spec: RunSpec, begun: Begun, number: str) -> CompletedSearch:
