@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from scripts.config.errors import InvalidMeasurementError, NotComparableError
 from scripts.host import machine
-from scripts.host.process import Child, System, shielded
+from scripts.host.process import Child, System
 from scripts.host.progress import Progress
 from scripts.measure import loadgen
 from scripts.serving import launch
@@ -42,9 +42,7 @@ def _take_part(
     env = launch.child_environment(os.environ, folder, marker)
     argv = loadgen.worker_command(master, port, folder / "recorded")
     with ExitStack() as stack:
-        with shielded():
-            worker = system.start("load-worker", argv, env=env, cwd=folder, log=folder / "load-worker.log")
-            stack.callback(launch.stop, worker)
+        worker = launch.start(system, stack, argv, env=env, cwd=folder, log=folder / "load-worker.log")
         while worker.code() is None:
             system.sleep(_POLL_S)
     code = worker.code() or 0

@@ -30,7 +30,7 @@ from scripts.config.plan import RunSpec
 from scripts.environments.locks import Lock
 from scripts.environments.virtualenvs import Environment
 from scripts.host import machine, telemetry
-from scripts.host.process import Child, System, shielded
+from scripts.host.process import System, shielded
 from scripts.host.progress import Progress
 from scripts.measure import assembly, callgrind, counting, digests, loadgen, record_writer, recorded_load, served
 from scripts.measure.assembly import AssembledRun, Live
@@ -403,12 +403,10 @@ def _load(context: RunContext, arms: Sequence[_Arm], stack: ExitStack, state: _S
     commands = {"locust": loadgen.command(spec, [one.server.port for one in loaded], into, port)} | {
         f"locust-{n}": loadgen.worker_command(LOOPBACK, port, scratch / f"worker-{n}") for n in range(1, own + 1)
     }
-    generator: list[Child] = []
-    for name, argv in commands.items():
-        with shielded():
-            child = context.system.start(name, argv, env=env, cwd=scratch / "home", log=scratch / f"{name}.log")
-            stack.callback(launch.stop, child)
-            generator.append(child)
+    generator = [
+        launch.start(context.system, stack, argv, env=env, cwd=scratch / "home", log=scratch / f"{name}.log")
+        for name, argv in commands.items()
+    ]
     try:
         samples = loadgen.watch(context.system, spec, generator, loaded, into, context.progress)
     except ServerError:

@@ -143,9 +143,7 @@ def _load(
     system, spec, into = context.system, arms[0].spec, folder / "recorded"
     into.mkdir()
     argv = loadgen.command(spec, [arm.served.booted.port for arm in arms], into)
-    with shielded():
-        locust = system.start("locust", argv, env=env, cwd=folder / "home", log=folder / "locust.log")
-        stack.callback(launch.stop, locust)
+    locust = launch.start(system, stack, argv, env=env, cwd=folder / "home", log=folder / "locust.log")
     began = system.monotonic()
     users = spec.profile.users * len(arms)
 

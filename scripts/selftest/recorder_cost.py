@@ -15,7 +15,7 @@ import msgspec
 from scripts.config.errors import InvalidMeasurementError
 from scripts.config.plan import RunSpec
 from scripts.host import telemetry
-from scripts.host.process import System, shielded, wait_until
+from scripts.host.process import System, wait_until
 from scripts.measure import loadgen
 from scripts.serving import launch
 from scripts.serving.launch import Booted, Limits
@@ -33,11 +33,8 @@ def cpu_per_request_ms(system: System, spec: RunSpec, scratch: Path, *, recorded
     with ExitStack() as stack:
         mock = launch.boot_mock(system, stack, spec, env, Limits(), scratch)
         argv = loadgen.command(spec, [mock.port], scratch / "recorded")
-        with shielded():
-            locust = system.start(
-                "locust", argv if recorded else _without(argv), env=env, cwd=scratch, log=scratch / "locust.log"
-            )
-            stack.callback(launch.stop, locust)
+        wanted = argv if recorded else _without(argv)
+        locust = launch.start(system, stack, wanted, env=env, cwd=scratch, log=scratch / "locust.log")
 
         def running(deadline_s: float) -> None:
             began = system.monotonic()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -196,9 +196,7 @@ def _boot(
     for attempt in range(1, _PORT_TRIES + 1):
         port = system.free_port()
         began = system.monotonic()
-        with shielded():  # Ctrl-C between the two would leave a process that nothing stops
-            child = system.start(log.stem, command(port), env=env, cwd=cwd, log=log)
-            stack.callback(stop, child)
+        child = start(system, stack, command(port), env=env, cwd=cwd, log=log)
         try:
             wait_until(system, "/health", met=_answering(system, child, address, port), deadline_s=limits.boot_s)
         except TimeoutError as error:
@@ -228,6 +226,16 @@ def _never_ready(child: Child, error: TimeoutError) -> ServerError:
         f"{child.name} never became ready: {error}; its last lines:\n{server_command.last_lines(child.log)}",
         then=server_command.advice(child.log),
     )
+
+
+def start(
+    system: System, stack: ExitStack, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path
+) -> Child:  # fmt: skip
+    """Start a child, named as its log is, that the stack stops."""
+    with shielded():  # Ctrl-C between the two would leave a process that nothing stops
+        child = system.start(log.stem, argv, env=env, cwd=cwd, log=log)
+        stack.callback(stop, child)
+    return child
 
 
 def stop(child: Child) -> None:
