@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from scripts.config.matrix import ROOT
 from scripts.records.storage import RECORD_FILE, read_record
+from tests.end_to_end import verb
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial]
 
@@ -20,13 +17,8 @@ ROUNDS = 4
 
 def test_release_against_itself(tmp_path: Path) -> None:
     """Four serpentine rounds of 1.12.0 twice are recorded with their places, and told apart from a regression."""
-    lock = ROOT / ".scratch" / f"compare-{os.getpid()}.lock"
-    lock.parent.mkdir(exist_ok=True)
-    argv = ["1.12.0", "--aa", "--engine", "fastapi", "--flow", "static_async", "--profile", "smoke"]
-    command = [sys.executable, "-m", "scripts", "compare", *argv, "--rounds", str(ROUNDS), "--results", str(tmp_path)]
-    env = {**os.environ, "PROMPTFLOW_SERVE_BENCH_LOCK": str(lock)}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900, check=False)
-    lock.unlink(missing_ok=True)
+    wanted = ("--engine", "fastapi", "--flow", "static_async", "--profile", "smoke", "--rounds", str(ROUNDS))
+    done = verb.call(tmp_path, "compare", "1.12.0", "--aa", *wanted)
     assert done.returncode in (0, 6), done.stdout + done.stderr  # 6: this machine is too busy to be believed
     found = [
         read_record(path.parent) for path in sorted(tmp_path.rglob(RECORD_FILE), key=lambda path: path.parent.name)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from scripts.analysis import run_reader
-from scripts.config.matrix import ROOT
 from scripts.host import machine
 from scripts.records.storage import run_directories
+from tests.end_to_end import verb
 
 RELEASE, FLOW = "1.12.0", "static_async"
 ENGINES = ("fastapi", "flask")
@@ -29,29 +27,7 @@ pytestmark = [
 
 def test_count(tmp_path: Path) -> None:
     """Counts of both engines, made at the same time, are valid, have all windows, and tell the requests' work."""
-    lock = ROOT / ".scratch" / f"count-{os.getpid()}.lock"
-    lock.parent.mkdir(exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "scripts",
-        "count",
-        RELEASE,
-        "--flow",
-        FLOW,
-        "--jobs",
-        str(min(2, machine.cores())),
-    ]
-    done = subprocess.run(
-        [*command, "--results", str(tmp_path)],
-        cwd=ROOT,
-        env={**os.environ, "PROMPTFLOW_SERVE_BENCH_LOCK": str(lock)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    lock.unlink(missing_ok=True)
+    done = verb.call(tmp_path, "count", RELEASE, "--flow", FLOW, "--jobs", str(min(2, machine.cores())))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "instructions per request" in done.stdout
     runs = [run_reader.read_run(directory) for directory in run_directories(tmp_path)]

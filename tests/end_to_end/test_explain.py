@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from scripts.analysis import stacks
 from scripts.config.matrix import ROOT
 from scripts.records import explanations
 from scripts.records.explanations import Explanation
+from tests.end_to_end import verb
 
 RELEASE = "1.18.5"
 pytestmark = pytest.mark.e2e
@@ -20,19 +18,8 @@ pytestmark = pytest.mark.e2e
 
 def test_release_against_itself(tmp_path: Path) -> None:
     """Both servers are sampled at their requests, and no path of this machine is kept; one repeat claims nothing."""
-    lock = ROOT / ".scratch" / f"explain-{os.getpid()}.lock"
-    lock.parent.mkdir(exist_ok=True)
-    argv = [RELEASE, RELEASE, "--engine", "fastapi", "--flow", "static_async", "--repeats", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "scripts", "explain", *argv, "--results", str(tmp_path)],
-        cwd=ROOT,
-        env={**os.environ, "PROMPTFLOW_SERVE_BENCH_LOCK": str(lock)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    lock.unlink(missing_ok=True)
+    wanted = ("--engine", "fastapi", "--flow", "static_async", "--repeats", "1")
+    done = verb.call(tmp_path, "explain", RELEASE, RELEASE, *wanted)
     assert done.returncode == 6, done.stdout + done.stderr
     assert "no claim: an interval needs 4 repeats, and this has 1" in done.stdout
     ((file, found),) = explanations.found(tmp_path)
