@@ -52,18 +52,22 @@ def call(session: nox.Session, verb: str, *args: str, python: str | None = None,
         raise
 
 
+def provide(session: nox.Session, lock: str) -> None:
+    """Install one of the suite's own locks, by which the verbs are then called."""
+    install_locked(session, lock)
+    tools_bin.append(Path(session.bin).resolve())
+
+
 @nox.session(python=MATRIX.tools.python, reuse_venv=True, default=False)
 def tools(session: nox.Session) -> None:
     """Install the suite's own tools from locks/tools.txt; other sessions do this by themselves."""
-    install_locked(session, "tools")
-    tools_bin.append(Path(session.bin).resolve())
+    provide(session, "tools")
 
 
 @nox.session(python=MATRIX.tools.python, reuse_venv=True, default=False)
 def cluster(session: nox.Session) -> None:
     """Install the tools with Dask from locks/cluster.txt; sessions that need it do this by themselves."""
-    install_locked(session, "cluster")
-    tools_bin.append(Path(session.bin).resolve())
+    provide(session, "cluster")
 
 
 @nox.session(python=MATRIX.tools.python, reuse_venv=True)

@@ -20,7 +20,6 @@ from scripts.measure import session
 from scripts.measure.session import SCRATCH, Options
 
 _NAME = "worker"
-_MOST_PORT = 65_535
 
 
 def main(argv: list[str]) -> int:
@@ -57,8 +56,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
             f"--name {args.name!r}: a name has letters, digits, '_', '.' and '-'",
             then=f"repeat this command with --name {_NAME}",
         )
-    if not 0 <= args.port <= _MOST_PORT:
+    if not 0 <= args.port <= cluster_address.MOST_PORT:
         raise UsageError(
-            f"--port {args.port}: from 0, any that is free, to {_MOST_PORT}", then="repeat this command without --port"
+            f"--port {args.port}: from 0, any that is free, to {cluster_address.MOST_PORT}",
+            then="repeat this command without --port",
         )
     return args

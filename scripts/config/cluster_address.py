@@ -16,7 +16,7 @@ CA_FILE, CERTIFICATE_FILE, KEY_FILE = "ca.pem", "certificate.pem", "key.pem"
 MOST_LOCAL = 64
 _ADDRESS = re.compile(r"(?P<protocol>tls|tcp)://(?P<host>[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
 _LOCAL = re.compile(r"local:(?P<number>[0-9]{1,3})")
-_MOST_PORT = 65_535
+MOST_PORT = 65_535
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class ClusterAddress:
 def parse(text: str, certificates: Path, *, insecure: bool) -> ClusterAddress:
     """The scheduler's address as typed; UsageError for one that is none, and for plain TCP beyond this machine."""
     found = _ADDRESS.fullmatch(text)
-    if found is None or not 0 < int(found["port"]) <= _MOST_PORT:
+    if found is None or not 0 < int(found["port"]) <= MOST_PORT:
         raise UsageError(f"{text!r} is no address of a scheduler", then=f"repeat this command with tls://HOST:{PORT}")
     if found["protocol"] == "tcp":
         if not insecure and not _is_loopback(found["host"]):
