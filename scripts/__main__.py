@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts.commands import cli
 from scripts.config.errors import UsageError, did_you_mean
 
-_NOT_VERBS = ("campaign_options", "cli", "github_job", "load_options", "output", "target_options")
+_NOT_VERBS = ("campaign_options", "cli", "github_job", "load_options", "output", "target_options", "trial_options")
 
 
 def verbs() -> list[str]:

@@ -9,29 +9,31 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
 
 from scripts.analysis import stacks
 from scripts.campaign import explaining, request
 from scripts.campaign.request import Selection
-from scripts.commands import campaign_options, cli, output
+from scripts.commands import campaign_options, cli, output, trial_options
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK
 from scripts.config.load_profiles import EXPLAIN
 from scripts.config.matrix import Suite
 from scripts.config.whole_files import write_whole
 from scripts.environments.candidates import Arm
-from scripts.host.process import RealSystem, System, terminate_as_exception
+from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.host.progress import Progress
-from scripts.measure import session
 from scripts.measure.round_plan import Campaign
 from scripts.records import explanations
 from scripts.records.explanations import TRIALS_FOLDER, Explanation, Frame
 from scripts.report import documents
 from scripts.report.pages import explain_trials_page
 from scripts.report.pages.explain_trials_page import Row
-from scripts.selftest import explain_trials, slowdowns
+from scripts.selftest import explain_trials
 from scripts.selftest.explain_trials import CANDIDATES, Candidate
+from scripts.selftest.known_candidates import in_order
 
 RELEASE, ENGINE, FLOW = "1.18.5", "fastapi", "static_async"
 _PAGE = "explain-trials.md"
@@ -45,30 +47,29 @@ def main(argv: list[str]) -> int:
     baseline = request.resolved(suite, RELEASE, system)
     if args.dry_run:
         expected_s = sum(one.trials for one in chosen) * _trial_s(suite, baseline)
-        lines = [f"{one.trials} trials: {one.name}, {one.what}" for one in chosen]
-        lines.append(f"about {expected_s / 3600:.1f} hours; --budget stops earlier, and a repetition goes on")
-        output.show_plan("\n".join(lines), expected_s, as_json=args.json)
+        lines = trial_options.described(chosen, f"{expected_s / 3600:.1f} hours")
+        output.show_plan(lines, expected_s, as_json=args.json)
         return EXIT_OK
     terminate_as_exception()
-    options, arms = campaign_options.options(args), _built(suite, baseline, chosen, system)
+    options, arms = (
+        campaign_options.options(args),
+        trial_options.built(suite, baseline, chosen, "explain-trials", system),
+    )
     ends = math.inf if args.budget is None else system.monotonic() + args.budget
-    for number, candidate in _order(chosen):
-        if number < len(_recorded(options, arms[candidate.name])):
+    made = _recorded(options.results)
+    for number, candidate in in_order(chosen):
+        arm = arms[candidate.name]
+        trials = made[arm.release.version]
+        if number < len(trials):
             continue
         if system.monotonic() > ends:
             break
         cli.say(f"trial {number + 1} of {candidate.trials}: {candidate.name}")
-        explaining.measure(
-            suite, _requested(suite, baseline, arms[candidate.name]), options, system, Progress(system.monotonic),
-            folder=TRIALS_FOLDER,
-        )  # fmt: skip
-    return _write(chosen, arms, options, as_json=args.json)
-
-
-def _order(chosen: Sequence[Candidate]) -> Iterator[tuple[int, Candidate]]:
-    """The first trial of each, then the second of each, and so on: every stop leaves something of all."""
-    for number in range(max(one.trials for one in chosen)):
-        yield from ((number, one) for one in chosen if number < one.trials)
+        trials += explaining.measure(
+            suite, _requested(suite, baseline, arm), options, system, Progress(system.monotonic), folder=TRIALS_FOLDER
+        )
+    rows = [_row(one, made[arms[one.name].release.version][: one.trials]) for one in chosen]
+    return _write(rows, options.results, as_json=args.json)
 
 
 def _requested(suite: Suite, baseline: Arm, candidate: Arm) -> Campaign:
@@ -79,38 +80,21 @@ def _trial_s(suite: Suite, baseline: Arm) -> float:
     return explaining.expected_s(_requested(suite, baseline, baseline), explaining.REPEATS)
 
 
-def _recorded(options: session.Options, arm: Arm) -> list[Explanation]:
-    """The trials of a candidate, oldest first."""
-    wanted = (RELEASE, arm.release.version)
-    return [
-        one
-        for _, one in explanations.found(options.results, TRIALS_FOLDER)
-        if isinstance(one, Explanation) and one.releases == wanted and (one.engine, one.flow) == (ENGINE, FLOW)
-    ]
+def _recorded(results: Path) -> defaultdict[str, list[Explanation]]:
+    """The trials of every candidate, oldest first, by its version."""
+    found: defaultdict[str, list[Explanation]] = defaultdict(list)
+    for _, one in explanations.found(results, TRIALS_FOLDER):
+        if isinstance(one, Explanation) and (one.releases[0], one.engine, one.flow) == (RELEASE, ENGINE, FLOW):
+            found[one.releases[1]].append(one)
+    return found
 
 
-def _built(suite: Suite, baseline: Arm, chosen: Sequence[Candidate], system: System) -> dict[str, Arm]:
-    """By name, a candidate like any other: a directory of wheels, made of the release's virtualenv."""
-    with Progress(system.monotonic) as progress:
-        prepared = session.install(RELEASE, baseline.lock, suite.python, system, progress)
-    into = session.SCRATCH / "explain-trials"
-    return {
-        one.name: request.resolved(
-            suite, str(slowdowns.build(one.slowdown, prepared.environment.site_packages, into)), system
-        )
-        for one in chosen
-    }
-
-
-def _write(
-    chosen: Sequence[Candidate], arms: Mapping[str, Arm], options: session.Options, *, as_json: bool
-) -> int:  # fmt: skip
+def _write(rows: Sequence[Row], results: Path, *, as_json: bool) -> int:
     """Write the page, and print it."""
-    rows = [_row(one, _recorded(options, arms[one.name])[: one.trials]) for one in chosen]
     page = explain_trials_page.render(
         rows, release=RELEASE, scenario=f"{ENGINE} {FLOW}", first=explain_trials.FIRST
     )  # fmt: skip
-    write_whole(options.results / _PAGE, page)
+    write_whole(results / _PAGE, page)
     answer = explain_trials_page.answer(rows)
     document = documents.document("explain-trials", answer, candidates=[dataclasses.asdict(row) for row in rows])
     output.show(page.decode(), document, as_json=as_json)
@@ -133,15 +117,5 @@ def _row(candidate: Candidate, found: Sequence[Explanation]) -> Row:
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = cli.parser(
-        "explain_trials", "Show how often explanations name what was injected, and how often they name noise."
-    )
-    parser.add_argument(
-        "--only", action="append", default=[], choices=[one.name for one in CANDIDATES], metavar="NAME",
-        help="only trials of this candidate; repeatable (default: all); --dry-run lists them",
-    )  # fmt: skip
-    parser.add_argument("--budget", type=cli.duration_s, metavar="TIME", help="begin no trial after this time, e.g. 1h")
-    parser.add_argument("--dry-run", action="store_true", help="print the trials and their time, and sample nothing")
-    cli.add_output_options(parser)
-    cli.add_json_option(parser)
-    return parser.parse_args(argv)
+    description = "Show how often explanations name what was injected, and how often they name noise."
+    return trial_options.parser("explain_trials", description, CANDIDATES, nothing="sample nothing").parse_args(argv)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from scripts.campaign import counted_gate, gate_rule, request, runner
 from scripts.campaign.counted_gate import Judged
 from scripts.campaign.request import Selection
-from scripts.commands import campaign_options, cli, output
+from scripts.commands import campaign_options, cli, output, trial_options
 from scripts.commands.gate import BUDGET_S
 from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, NothingMeasuredError
@@ -24,7 +24,6 @@ from scripts.config.matrix import Suite
 from scripts.environments.candidates import Arm
 from scripts.host import machine
 from scripts.host.process import RealSystem, System, terminate_as_exception
-from scripts.host.progress import Progress
 from scripts.inference import comparison, gate_defaults
 from scripts.inference.gate_decision import Case
 from scripts.inference.paired_rounds import PairedRounds
@@ -33,8 +32,9 @@ from scripts.measure.round_plan import Campaign
 from scripts.report import documents
 from scripts.report.pages import comparison_page, gate_trials_page
 from scripts.report.pages.gate_trials_page import Row, Size
-from scripts.selftest import gate_resampling, gate_simulation, gate_trials, recorded_gates, slowdowns
+from scripts.selftest import gate_resampling, gate_simulation, gate_trials, recorded_gates
 from scripts.selftest.gate_trials import CANDIDATES, Candidate, Trial
+from scripts.selftest.known_candidates import in_order
 from scripts.selftest.slowdowns import UNCHANGED
 
 RELEASE, ENGINE, FLOW = "1.18.5", "fastapi", "static_async"
@@ -64,8 +64,9 @@ def main(argv: list[str]) -> int:
         output.show_plan(_describe(chosen), _most_s(chosen), as_json=args.json)
         return EXIT_OK
     cli.say(_describe(chosen))
+    wanted = [one for one in CANDIDATES if one in chosen or one.name == UNCHANGED]  # whose rounds are resampled
     bench = _Bench(
-        suite=suite, baseline=baseline, arms=_built(suite, baseline, chosen, system),
+        suite=suite, baseline=baseline, arms=trial_options.built(suite, baseline, wanted, "gate-trials", system),
         options=campaign_options.options(args), system=system,
     )  # fmt: skip
     made = _recorded(bench, chosen) if args.from_records else _made(bench, chosen, args.budget)
@@ -75,7 +76,7 @@ def main(argv: list[str]) -> int:
 def _made(bench: _Bench, chosen: list[Candidate], budget_s: float | None) -> Iterator[tuple[Trial, list[PairedRounds]]]:
     """Make trials as long as there is time; one that is recorded is judged again."""
     ends = math.inf if budget_s is None else bench.system.monotonic() + budget_s
-    for number, candidate in _order(chosen):
+    for number, candidate in in_order(chosen):
         if bench.system.monotonic() > ends:
             return
         cli.say(f"trial {number + 1} of {candidate.trials}: {candidate.name}")
@@ -87,7 +88,7 @@ def _made(bench: _Bench, chosen: list[Candidate], budget_s: float | None) -> Ite
 def _recorded(bench: _Bench, chosen: list[Candidate]) -> Iterator[tuple[Trial, list[PairedRounds]]]:
     """Judge the trials that are recorded, by the order in which they were made."""
     campaigns = _campaigns(bench)
-    for number, candidate in _order(chosen):
+    for number, candidate in in_order(chosen):
         counting, duet = _requested(bench, candidate, number)
         label = bench.arms[candidate.name].release.version
         timed = recorded_gates.between(campaigns, RELEASE, [label])[number : number + 1]
@@ -103,12 +104,6 @@ def _recorded(bench: _Bench, chosen: list[Candidate]) -> Iterator[tuple[Trial, l
 
 def _campaigns(bench: _Bench) -> list[PairedRounds]:
     return recorded_gates.campaigns(bench.options.results, profile=DUET, engine=ENGINE, flow=FLOW)
-
-
-def _order(chosen: list[Candidate]) -> Iterator[tuple[int, Candidate]]:
-    """The first trial of each, then the second of each, and so on: every stop leaves something of all."""
-    for number in range(max(one.trials for one in chosen)):
-        yield from ((number, one) for one in chosen if number < one.trials)
 
 
 def _trial(bench: _Bench, candidate: Candidate, number: int) -> tuple[Trial, list[PairedRounds]]:
@@ -148,23 +143,6 @@ def _judged(
         candidate=candidate, cases=every, minutes=minutes, injected=gate_trials.injected(candidate.slowdown, timed)
     )  # fmt: skip
     return trial, list(timed) or counted
-
-
-def _built(suite: Suite, baseline: Arm, chosen: list[Candidate], system: System) -> dict[str, Arm]:
-    """By name, a candidate like any other: a directory of wheels, made of the release's virtualenv.
-
-    The unchanged one is among them, because its rounds are resampled.
-    """
-    with Progress(system.monotonic) as progress:
-        prepared = session.install(RELEASE, baseline.lock, suite.python, system, progress)
-    into = session.SCRATCH / "gate-trials"
-    return {
-        one.name: request.resolved(
-            suite, str(slowdowns.build(one.slowdown, prepared.environment.site_packages, into)), system
-        )
-        for one in CANDIDATES
-        if one in chosen or one.name == UNCHANGED
-    }
 
 
 def _write(
@@ -210,9 +188,7 @@ def _row(candidate: Candidate, trials: list[Trial]) -> Row:
 
 
 def _describe(chosen: list[Candidate]) -> str:
-    lines = [f"{one.trials} trials: {one.name}, {one.what}" for one in chosen]
-    hours = _most_s(chosen) / 3600
-    return "\n".join([*lines, f"about {hours:.1f} hours at most; --budget stops earlier, and a repetition goes on"])
+    return trial_options.described(chosen, f"{_most_s(chosen) / 3600:.1f} hours at most")
 
 
 def _most_s(chosen: list[Candidate]) -> float:
@@ -222,18 +198,9 @@ def _most_s(chosen: list[Candidate]) -> float:
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = cli.parser(
-        "gate_trials", "Show what a gate catches, misses and calls wrongly, on candidates that are known."
-    )
-    parser.add_argument(
-        "--only", action="append", default=[], choices=[one.name for one in CANDIDATES], metavar="NAME",
-        help="only trials of this candidate; repeatable (default: all); --dry-run lists them",
-    )  # fmt: skip
-    parser.add_argument("--budget", type=cli.duration_s, metavar="TIME", help="begin no trial after this time, e.g. 1h")
+    description = "Show what a gate catches, misses and calls wrongly, on candidates that are known."
+    parser = trial_options.parser("gate_trials", description, CANDIDATES, nothing="measure nothing")
     parser.add_argument(
         "--from-records", action="store_true", help="measure nothing; judge all recorded trials again"
     )  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="print the trials and their time, and measure nothing")
-    cli.add_output_options(parser)
-    cli.add_json_option(parser)
     return parser.parse_args(argv)

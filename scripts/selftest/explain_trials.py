@@ -12,27 +12,18 @@ from scripts.analysis import stacks
 from scripts.inference import stack_changes
 from scripts.inference.stack_changes import StackChange
 from scripts.records.explanations import Explanation, Frame
-from scripts.selftest.slowdowns import INJECTED_FUNCTION, PLACES, UNCHANGED, Slowdown, cpu_at
+from scripts.selftest.known_candidates import REQUEST_CPU_MS, KnownCandidate
+from scripts.selftest.slowdowns import INJECTED_FUNCTION, PLACES, UNCHANGED, cpu_at
 
 Result = Literal["named", "missed", "nothing named", "false positive", "no claim"]
 
 FIRST = 3  # of the functions that are named, the injected one has to be among these
-_REQUEST_CPU_MS = 4.0  # of 1.18.5 under the `compare` profile, where the reference loop takes 4.4 ms
 _SIZES = (5, 10)  # percent of a request's CPU time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """A candidate of which the truth is known."""
-
-    name: str
-    slowdown: Slowdown | None  # None: unchanged
-    trials: int
-
-    @property
-    def what(self) -> str:
-        """One line for people."""
-        return self.slowdown.what if self.slowdown else "nothing: the same release in other wheels"
+class Candidate(KnownCandidate):
+    """What explanations are tried on."""
 
     @property
     def function(self) -> str:
@@ -46,7 +37,7 @@ CANDIDATES = (
     *(
         Candidate(name=slowdown.name, slowdown=slowdown, trials=2)
         for percent in _SIZES
-        for slowdown in (cpu_at(place, percent, _REQUEST_CPU_MS) for place in PLACES)
+        for slowdown in (cpu_at(place, percent, REQUEST_CPU_MS) for place in PLACES)
     ),
     Candidate(name=UNCHANGED, slowdown=None, trials=20),
 )

@@ -18,27 +18,19 @@ from scripts.inference.gate_decision import Case
 from scripts.inference.gate_defaults import INSTRUCTIONS
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.report.pages import gate_page
+from scripts.selftest.known_candidates import REQUEST_CPU_MS, KnownCandidate
 from scripts.selftest.slowdowns import REFERENCE_LOOP_MS, UNCHANGED, Slowdown, cpu, once, wait, work
 
 Result = Literal["caught", "missed", "passed", "false alarm", "undecided"]
 
-_REQUEST_CPU_MS = 4.0  # of 1.18.5 under the `compare` profile, where the reference loop takes 4.4 ms
 _COUNTED_PHASES = ("boot", "verify", "count", "stop")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
-    """A candidate of which the truth is known."""
+class Candidate(KnownCandidate):
+    """What gates are tried on."""
 
-    name: str
-    slowdown: Slowdown | None  # None: unchanged
-    trials: int
     counts_only: bool = False  # judged by counts alone, not by a whole gate
-
-    @property
-    def what(self) -> str:
-        """One line for people."""
-        return self.slowdown.what if self.slowdown else "nothing: the same release in other wheels"
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -56,7 +48,7 @@ def _candidate(slowdown: Slowdown, trials: int, *, counts_only: bool = False) ->
 CANDIDATES = (
     *(_candidate(work(percent), 10, counts_only=True) for percent in (0.5, 1.0, 2.0)),
     Candidate(name=UNCHANGED, slowdown=None, trials=20),
-    _candidate(cpu(2, _REQUEST_CPU_MS), 5),
+    _candidate(cpu(2, REQUEST_CPU_MS), 5),
     _candidate(wait(1), 5),
     _candidate(wait(3), 5),
     _candidate(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.campaign import explaining
-from scripts.commands import explain_trials
+from scripts.commands import explain_trials, trial_options
 from scripts.config.whole_files import write_whole
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
@@ -41,7 +41,7 @@ def sampled(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(explaining, "measure", measure)
     monkeypatch.setattr(
-        explain_trials, "_built", lambda *_arguments: {name: stages.arm(label) for name, label in LABELS.items()}
+        trial_options, "built", lambda *_arguments: {name: stages.arm(label) for name, label in LABELS.items()}
     )
     monkeypatch.setattr(explain_trials, "RealSystem", lambda: stage.outside)
     monkeypatch.setattr(explain_trials, "terminate_as_exception", lambda: None)

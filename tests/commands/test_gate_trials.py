@@ -8,15 +8,13 @@ import pytest
 
 from scripts.campaign import counted_gate, runner
 from scripts.campaign.counted_gate import Judged
-from scripts.commands import gate_trials
+from scripts.commands import gate_trials, trial_options
 from scripts.config.errors import InvalidMeasurementError, NothingMeasuredError
-from scripts.config.matrix import Suite
 from scripts.environments.candidates import Arm
-from scripts.host.process import System
 from scripts.inference import paired_rounds
 from scripts.report.tables.formatting import Markdown
 from scripts.selftest import gate_simulation, recorded_gates
-from scripts.selftest.gate_trials import CANDIDATES, Candidate
+from scripts.selftest.gate_trials import CANDIDATES
 from tests.fakes import stage as stages
 from tests.fakes.synthetic_runs import campaign
 
@@ -24,7 +22,7 @@ RELEASE = gate_trials.RELEASE
 LABELS = {one.name: f"{RELEASE}+{number:08x}" for number, one in enumerate(CANDIDATES)}
 
 
-def built(_suite: Suite, _baseline: Arm, _chosen: list[Candidate], _system: System) -> dict[str, Arm]:
+def built(*_arguments: object) -> dict[str, Arm]:
     """Candidates without wheels."""
     return {name: stages.arm(label) for name, label in LABELS.items()}
 
@@ -41,7 +39,7 @@ def _records(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     found = paired_rounds.pair(runs)
     monkeypatch.setattr(recorded_gates, "campaigns", lambda _results, **_of: found)
-    monkeypatch.setattr(gate_trials, "_built", built)
+    monkeypatch.setattr(trial_options, "built", built)
     monkeypatch.setattr(gate_trials, "terminate_as_exception", lambda: None)
     monkeypatch.setattr(gate_simulation, "tables", lambda: Markdown("(simulated)"))
     monkeypatch.setattr(counted_gate, "recorded", lambda *_args, **_of: [])

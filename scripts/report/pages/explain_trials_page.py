@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scripts.report.pages import templates
+from scripts.report.pages import templates, trials_text
 from scripts.report.tables import markdown
-from scripts.report.tables.formatting import DASH, Markdown, code, filled, listed
+from scripts.report.tables.formatting import DASH, Markdown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,19 +41,13 @@ def render(rows: Sequence[Row], *, release: str, scenario: str, first: int) -> b
         unchanged=len(unchanged),
         quiet=unchanged.count("nothing named"),
         table=_table(rows),
-        open=listed([_missing(row) for row in rows if len(row.results) < row.wanted]),
+        open=trials_text.missing(rows),
     )
 
 
 def answer(rows: Sequence[Row]) -> str:
     """How many trials ended in which way."""
-    results = [result for row in rows for result in row.results]
-    counted = ", ".join(f"{results.count(column)} {column}" for column in _COLUMNS if column in results)
-    return f"{len(results)} of {sum(row.wanted for row in rows)} trials made: {counted}"
-
-
-def _missing(row: Row) -> Markdown:
-    return filled("{} ({} of {})", code(row.name), len(row.results), row.wanted)
+    return trials_text.answer(rows, _COLUMNS)
 
 
 def _table(rows: Sequence[Row]) -> Markdown:
@@ -69,5 +63,5 @@ def _cells(row: Row) -> list[str]:
         f"{len(row.results)} of {row.wanted}",
         *(str(row.results.count(column)) if row.results else DASH for column in _COLUMNS),
         seen,
-        listed([f"{name} {row.others.count(name)} times" for name in dict.fromkeys(row.others)]) or "nothing",
+        trials_text.others(row.others),
     ]

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scripts.report.pages import templates
+from scripts.report.pages import templates, trials_text
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import DASH, Markdown, code, filled, listed, percent, quantity
 
@@ -68,7 +68,7 @@ def render(
         shares=listed([_shares(row) for row in rows if row.sizes and row.judged_by == "gate"]),
         longest=f"{max((max(row.minutes) for row in made), default=0.0):.1f}",
         table=_table(rows),
-        open=listed([_missing(row) for row in rows if len(row.results) < row.wanted]),
+        open=trials_text.missing(rows),
         about=about,
         resampled=resampled,
         simulated=simulated,
@@ -77,13 +77,7 @@ def render(
 
 def answer(rows: Sequence[Row]) -> str:
     """How many trials ended in which way."""
-    results = [result for row in rows for result in row.results]
-    counted = ", ".join(f"{results.count(column)} {column}" for column in _COLUMNS if column in results)
-    return f"{len(results)} of {sum(row.wanted for row in rows)} trials made: {counted}"
-
-
-def _missing(row: Row) -> Markdown:
-    return filled("{} ({} of {})", code(row.name), len(row.results), row.wanted)
+    return trials_text.answer(rows, _COLUMNS)
 
 
 def _shares(row: Row) -> Markdown:
@@ -113,7 +107,7 @@ def _cells(row: Row) -> list[str]:
         _range([size.change for size in row.sizes], percent),
         _range([size.share for size in row.sizes], _ratio),
         f"{statistics.median(row.minutes):.1f} (most {max(row.minutes):.1f})" if row.minutes else DASH,
-        listed([f"{name} {row.others.count(name)} times" for name in dict.fromkeys(row.others)]) or "nothing",
+        trials_text.others(row.others),
     ]
 
 
