@@ -141,8 +141,8 @@ of_verb("self-test", "Show by known slowdowns and A/A comparisons how far verdic
 of_verb("gate-trials", "Show what a gate catches and calls wrongly, on known candidates; hours, resumable.")
 of_verb("explain-trials", "Show what explanations name of known slowdowns, and of noise; hours, resumable.")
 of_verb(
-    "bench-self", "Measure the suite itself: overhead of a bench session, install, listing, collating.",
-    "bench-self", "--nox-python", sys.executable,
+    "bench-self", "Measure the suite itself: overhead of a bench session, install, listing, collating, a cluster.",
+    "bench-self", "--nox-python", sys.executable, needs="cluster",
 )  # fmt: skip
 of_verb(
     "bench-mock", "Measure the mock API alone: the most that load generator and mock API can do.",

@@ -19,10 +19,11 @@ from scripts.config.load_profiles import COUNT
 from scripts.config.matrix import Suite
 from scripts.environments import candidates, virtualenvs
 from scripts.host.process import RealSystem, System, terminate_as_exception
-from scripts.measure import session
+from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure.round_plan import Campaign
 from scripts.report import documents
 from scripts.report.pages import attribution, comparison_page
+from scripts.report.pages.attribution import CountedChange
 from scripts.report.tables import counts_text
 
 
@@ -51,24 +52,29 @@ def main(argv: list[str]) -> int:
         output.show_plan(lines, expected_s, as_json=args.json)
         return EXIT_OK
     cli.say(lines)
-    counts = [_counts(suite, counting, campaign_options.options(args), system)] if args.profile != COUNT else []
+    counted, counts = _counted(suite, counting, args, system) if args.profile != COUNT else ([], [])
     result = runner.measure(requested, rule, campaign_options.options(args), system)
     timed = [request.page(suite, requested, result), attribution.render(result.paired, result.floors)]
     page = "\n".join([*timed, *counts])
     answer = attribution.answer(result.paired, result.floors) or comparison_page.answer(result.judged)
-    document = documents.attributed(answer, request.title(requested), result.paired, result.judged, result.floors)
+    document = documents.attributed(
+        answer, request.title(requested), result.paired, result.judged, result.floors, counted
+    )  # fmt: skip
     output.show(page, document, as_json=args.json)
     runner.require_whole(requested, result)
     return EXIT_OK
 
 
-def _counts(suite: Suite, requested: Campaign, options: session.Options, system: System) -> str:
-    """What counted work says of the shares; without counts why there are none."""
+def _counted(
+    suite: Suite, requested: Campaign, args: argparse.Namespace, system: System
+) -> tuple[list[tuple[PairedRounds, CountedChange]], list[str]]:
+    """What counted work says of the shares, also as text; without counts that says why there are none."""
     try:
-        found = counted_arms.measure(suite, requested, 1, options, system)
+        found = counted_arms.measure(suite, requested, 1, campaign_options.options(args), system)
     except (ValgrindError, InvalidMeasurementError) as error:
-        return counts_text.without_counts(error.message, error.then)
-    return attribution.counts([(one.paired, one.change) for one in found])
+        return [], [counts_text.without_counts(error.message, error.then)]
+    counted: list[tuple[PairedRounds, CountedChange]] = [(one.paired, one.change) for one in found]
+    return counted, [attribution.counts(counted)]
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:

@@ -1,4 +1,7 @@
-"""Bench: `nox -s bench-1.12.0-fastapi` measures a release on an engine, `nox -s bench-mock` the mock API alone."""
+"""Bench: `nox -s bench-1.12.0-fastapi` measures a release on an engine, `nox -s bench-mock` the mock API alone.
+
+`nox -s bench -- 1.12.0` measures a release on all of its engines, `nox -s bench -- --missing` what all releases lack.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,12 @@ import time
 from collections.abc import Sequence
 
 from scripts.analysis import run_reader
-from scripts.campaign import existing_runs
+from scripts.campaign import existing_runs, plan_runs
 from scripts.commands import cli, load_options, output
 from scripts.config import matrix_file, plan
 from scripts.config.errors import InvalidMeasurementError, UsageError
 from scripts.config.load_profiles import COUNT, LOOPBACK
-from scripts.config.matrix import ROOT, Suite
+from scripts.config.matrix import ROOT, Release, Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks, virtualenvs
 from scripts.host import machine
@@ -23,11 +26,13 @@ from scripts.host.quiet import Quiet
 from scripts.measure import loadgen, session
 from scripts.measure.run import CompletedRun
 from scripts.measure.session import shown
+from scripts.records.schema import Machine
 from scripts.report import documents
 from scripts.report.pages import session_summary
 from scripts.serving import launch, server_command
 
 _MOST_DISTURBED = 3  # runs in a row, before the session is given up
+_COMPLETE = "every run is measured validly under this machine's conditions"
 
 
 def main(argv: list[str]) -> int:
@@ -35,24 +40,47 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     suite = matrix_file.load()
     chosen = load_options.applied(_plan(suite, args).of_shard(args.shard), args)
+    options = session.Options(
+        results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet),
+        cluster=None if args.dry_run else cli.cluster(args),  # a plan needs no workers
+    )  # fmt: skip
+    if options.cluster is not None and chosen.runs:
+        return _on_a_cluster(suite, chosen, args, options)
     if args.missing:
-        chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, args.results.resolve(), machine.describe())))
+        chosen = _missing(suite, chosen, options, machine.describe())
     if not chosen.runs:
-        return nothing(args, "every run is measured validly under this machine's conditions")
+        return nothing(args, _COMPLETE)
     if args.dry_run:
         output.show_plan(_describe(suite, chosen), chosen.expected_s, as_json=args.json)
         return 0
     terminate_as_exception()
     system, progress = RealSystem(), Progress(time.monotonic)
     if args.install_only:
-        session.prepare_only(suite, chosen.runs[0], system, progress)
+        for spec in {spec.release: spec for spec in chosen.runs}.values():
+            session.prepare_only(suite, spec, system, progress)
         return 0
-    options = session.Options(
-        results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet)
-    )
     cli.say(_time(chosen))
     done = session.make(suite, chosen, options, system, progress, session.prepare, hopeless)
     return reported(suite, done, as_json=args.json)
+
+
+def _on_a_cluster(suite: Suite, chosen: Plan, args: argparse.Namespace, options: session.Options) -> int:
+    """The same, with each run made by a worker."""
+    terminate_as_exception()
+    releases = {spec.target.release.version: spec.target.release for spec in chosen.runs if spec.target is not None}
+    locked = {version: locks.read(locks.of_release(suite, release)) for version, release in releases.items()}
+    with plan_runs.opened(suite, chosen.runs, locked, options, RealSystem()) as maker:
+        if args.missing:
+            chosen = _missing(suite, chosen, options, maker.machine)
+        if not chosen.runs:
+            return nothing(args, _COMPLETE)
+        cli.say(_time(chosen))
+        done = maker.make(chosen)
+    return reported(suite, done, as_json=args.json)
+
+
+def _missing(suite: Suite, chosen: Plan, options: session.Options, here: Machine) -> Plan:
+    return Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, options.results, here)))
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -73,6 +101,8 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     load_options.add_options(parser)
     cli.add_shard_option(parser)
     cli.add_flow_options(parser, shown=not mock)
+    if not mock:
+        cli.add_cluster_options(parser)
     cli.add_session_options(parser)
     cli.add_json_option(parser)
     args = parser.parse_args(argv)
@@ -81,13 +111,24 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     of_a_target = [f"--{name}" for name in ("release", "engine", "flow", "python") if getattr(args, name)]
     if args.mock and of_a_target:
         parser.error(f"--mock serves no flow and no release: leave out {', '.join(of_a_target)}")
+    if not (args.mock or args.release) and (args.flow or not args.missing):
+        parser.error("name a RELEASE; or give --missing, without --flow, for all that is missing of all releases")
+    of_this_machine = args.install_only or args.load_processes > 1 or args.load_workers
+    if not args.mock and args.cluster and of_this_machine:
+        parser.error(
+            "--install-only, --load-processes and --load-workers are of this machine: leave them out, or leave out "
+            "--cluster"
+        )
     return args
 
 
 def _by_name(description: str) -> cli.Parser:
     """The parser of the session without a release in its name."""
     parser = cli.parser("bench", description)
-    parser.add_argument("release", metavar="RELEASE", help="a release such as 1.12.0, or latest")
+    parser.add_argument(
+        "release", nargs="?", metavar="RELEASE",
+        help="a release such as 1.12.0, or latest (default with --missing: all releases)",
+    )  # fmt: skip
     parser.add_argument("--engine", metavar="NAME", help="the engine that serves it (default: all)")
     return parser
 
@@ -95,16 +136,16 @@ def _by_name(description: str) -> cli.Parser:
 def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
     if args.mock:
         return plan.make_mock(suite, profile=args.profile, rounds=args.rounds)
-    release = suite.release(args.release)
+    releases = [suite.release(args.release)] if args.release else suite.releases
     if args.profile == COUNT:
         raise UsageError(
-            f"profile {COUNT} counts work, and measures no time", then=f"nox -s {COUNT} -- {release.version}"
+            f"profile {COUNT} counts work, and measures no time", then=f"nox -s {COUNT} -- {releases[0].version}"
         )
-    engines = [args.engine] if args.engine else [one.name for one in suite.engines if suite.has_engine(release, one)]
     return Plan(
         runs=tuple(
             run
-            for engine in engines
+            for release in releases
+            for engine in _engines(suite, release, args)
             for run in plan.make(
                 suite,
                 release=release.version,
@@ -116,6 +157,14 @@ def _plan(suite: Suite, args: argparse.Namespace) -> Plan:
             ).runs
         )
     )
+
+
+def _engines(suite: Suite, release: Release, args: argparse.Namespace) -> list[str]:
+    """Those that were asked for; of all releases, those that a release has."""
+    if args.engine and args.release:
+        return [args.engine]
+    has = [engine.name for engine in suite.engines if suite.has_engine(release, engine)]
+    return [engine for engine in has if args.engine in (None, engine)]
 
 
 def hopeless(done: Sequence[CompletedRun]) -> bool:

@@ -26,6 +26,7 @@ from scripts.config.errors import (
     ValgrindError,
 )
 from scripts.config.load_profiles import CAPACITY, COUNT
+from scripts.config.matrix import MOCK
 from scripts.host import machine
 from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.report import documents
@@ -34,8 +35,11 @@ from scripts.report.tables import markdown
 _VERBS: Mapping[str, Callable[[list[str]], int]] = {
     missing_work.BENCH: bench.main, COUNT: count.main, CAPACITY: capacity.main, missing_work.COMPARE: compare.main,
 }  # fmt: skip
-_ON_A_CLUSTER = (COUNT, CAPACITY, missing_work.COMPARE)
-_SHARED_OUT = (COUNT, CAPACITY)  # verbs that share all of their items out to workers, and know what is missing
+_SHARED_OUT = (
+    missing_work.BENCH,
+    COUNT,
+    CAPACITY,
+)  # verbs that share all of their items out to workers, and know what is missing
 _MOST_INVALID = 3  # items in a row, before the machine is taken to be too busy
 _FOR_ALL = (UsageError, NothingMeasuredError)  # what ends every other item in the same way
 _HEADERS = ("Item", "Why it is not complete")
@@ -54,7 +58,7 @@ def main(argv: list[str]) -> int:
     args = _arguments(argv)
     suite = matrix_file.load()
     cli.say("reading the records ...")
-    verbs = args.only or (_ON_A_CLUSTER if args.cluster else missing_work.VERBS)
+    verbs = args.only or missing_work.VERBS
     found = missing_work.find(suite, args.results.resolve(), machine.describe(), RealSystem(), verbs)
     items = [item for work in found for item in work.missing if args.shard is None or args.shard.holds(item.cell)]
     if args.cluster:
@@ -97,16 +101,17 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.cluster and args.shard is not None:
         parser.error("--shard is for machines without a network: leave it out, or leave out --cluster")
-    if args.cluster and missing_work.BENCH in args.only:
-        parser.error("bench runs are made on one machine: leave out --only bench, or leave out --cluster")
     return args
 
 
 def _for_a_cluster(items: Sequence[Item]) -> list[Item]:
-    """The same work for a cluster: one item for all of a verb that shares them out by itself."""
+    """The same work for a cluster: one item for all of a verb that shares them out by itself.
+
+    The mock API alone is left out, which workers cannot load.
+    """
     made: list[Item] = []
     for verb in _SHARED_OUT:
-        if of_verb := [item for item in items if item.verb == verb]:
+        if of_verb := [item for item in items if item.verb == verb and not item.what.startswith(MOCK)]:
             time_s = sum(item.expected_s for item in of_verb)
             all_of_it = f"{len(of_verb)} cells, on one worker"
             made.append(Item(verb=verb, what=all_of_it, cell=verb, argv=("--missing",), expected_s=time_s))

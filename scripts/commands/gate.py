@@ -147,8 +147,9 @@ def _explained(
     try:
         requested = request.planned(suite, wanted, arms)
         return replace(measured, explanation=_explanation(suite, requested, failed, options, system))
-    except SuiteError as error:
-        return replace(measured, notes=(*measured.notes, f"not explained: {error}"))
+    except (SuiteError, KeyboardInterrupt, Terminated) as error:  # the verdict is in, and Ctrl-C takes it back no more
+        why = str(error) if isinstance(error, SuiteError) else _signalled(error)
+        return replace(measured, notes=(*measured.notes, f"not explained: {why}"))
 
 
 def _explanation(
@@ -301,9 +302,13 @@ def _without_verdict(args: argparse.Namespace, error: BaseException) -> None:
 
 def _undecided(error: BaseException) -> Outcome:
     """No verdict, with the first line of why."""
-    words = {KeyboardInterrupt: "interrupted", Terminated: "terminated"}
-    reason = words.get(type(error)) or next(iter(str(error).splitlines()), "") or type(error).__name__
+    reason = _signalled(error) or next(iter(str(error).splitlines()), "") or type(error).__name__
     return Outcome(word="UNDECIDED", reason=f"{reason.rstrip('.:')}.")
+
+
+def _signalled(error: BaseException) -> str:
+    """How a signal ended it; empty: none did."""
+    return {KeyboardInterrupt: "interrupted", Terminated: "terminated"}.get(type(error), "")
 
 
 def _write_files(args: argparse.Namespace, page: str, xml: bytes) -> None:

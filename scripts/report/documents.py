@@ -23,6 +23,7 @@ from scripts.inference.stack_changes import StackChange, StackChanges
 from scripts.records import storage
 from scripts.records.explanations import Explanation
 from scripts.report.pages import attribution, bisection_page
+from scripts.report.pages.attribution import CountedChange, CountedShare
 from scripts.report.pages.gate_page import Outcome
 from scripts.report.pages.self_test_page import InjectedSlowdown
 
@@ -57,14 +58,23 @@ def compared(answer: str, title: str, found: Sequence[PairedRounds], judged: Seq
 
 
 def attributed(
-    answer: str, title: str, found: Sequence[PairedRounds], judged: Sequence[ArmComparison], floors: Floors
-) -> Document:
-    """The same, and the shares of dependencies and promptflow where there are three arms."""
+    answer: str, title: str, found: Sequence[PairedRounds], judged: Sequence[ArmComparison], floors: Floors,
+    counted: Sequence[tuple[PairedRounds, CountedChange]] = (),
+) -> Document:  # fmt: skip
+    """The same, and the shares of dependencies and promptflow where there are three arms; also of counted work."""
     shares = [
         {"engine": one.engine, "flow": one.flow, "metrics": [_shares(row) for row in attribution.shares(one, floors)]}
         for one in attribution.divided(found)
     ]
-    return document("attribution", answer, title=title, **_comparisons(found, judged), shares=shares)
+    counts = [
+        {
+            "engine": one.engine,
+            "flow": one.flow,
+            "shares": [_counted_share(share) for share in attribution.counted_shares(one, change)],
+        }
+        for one, change in counted
+    ]
+    return document("attribution", answer, title=title, **_comparisons(found, judged), shares=shares, counts=counts)
 
 
 def gated(
@@ -260,6 +270,16 @@ def _shares(row: Sequence[Effect]) -> dict[str, object]:
     names = ("dependencies", "promptflow", "together")
     return {"metric": row[0].metric.name} | {
         name: _interval(effect.interval) for name, effect in zip(names, row, strict=True)
+    }
+
+
+def _counted_share(one: CountedShare) -> dict[str, object]:
+    names, counts = ("baseline", "candidate"), ("baseline_instructions", "candidate_instructions")
+    return {
+        "of": one.share,
+        **dict(zip(names, one.arms, strict=True)),
+        **dict(zip(counts, one.counts, strict=True)),
+        **_interval(one.change),
     }
 
 

@@ -30,7 +30,7 @@ RECORDER_ROUNDS = 2
 COLLATE_SIZES = (100, 1000, 10_000)
 _TIMEOUT_S = 1800.0
 _SAMPLE_S = 0.2  # between two samples of a command's memory
-_MIB = 1024**2
+MIB = 1024**2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +98,7 @@ def collating(system: System, scratch: Path) -> Iterator[Cost]:
         took, memory = _peak(system, [sys.executable, "-m", "scripts", "collate", "--results", str(results)], scratch)
         limit = CostLimit(most=limits[size][1], text=limits[size][0]) if size in limits else None
         figures = [Figure(text=f"{took:.1f} s", value=took, limit=limit)]
-        figures.append(Figure(text=f"{memory / _MIB:.0f} MiB", value=memory, limit=CostLimit(most=1e9, text="<= 1 GB")))
+        figures.append(Figure(text=f"{memory / MIB:.0f} MiB", value=memory, limit=CostLimit(most=1e9, text="<= 1 GB")))
         if before is not None:
             growth = took / before
             linear = CostLimit(most=11.0, text="<= 11 times")
@@ -116,7 +116,7 @@ def collating_committed(system: System) -> Iterator[Cost]:
         what=f"collate --check of the {len(run_directories(results))} records in results/",
         figures=(
             Figure(text=f"{took:.1f} s", value=took, limit=CostLimit(most=8.0, text="<= 8 s")),
-            Figure(text=f"{size / _MIB:.1f} MiB", value=size / 1e6, limit=CostLimit(most=40.0, text="<= 40 MB")),
+            Figure(text=f"{size / MIB:.1f} MiB", value=size / 1e6, limit=CostLimit(most=40.0, text="<= 40 MB")),
         ),
     )
 
@@ -257,7 +257,7 @@ def session(system: System, nox_python: str, scratch: Path) -> Iterator[Cost]:
 def _timed(system: System, argv: Sequence[str]) -> float:
     """Wall time of a command; SuiteError when it fails."""
     began = system.monotonic()
-    done = system.run(argv, env=_environment(os.environ), cwd=ROOT, timeout_s=_TIMEOUT_S)
+    done = system.run(argv, env=environment(os.environ), cwd=ROOT, timeout_s=_TIMEOUT_S)
     if done.code != 0:
         raise _failed(argv, done.code, done.output)
     return system.monotonic() - began
@@ -266,7 +266,7 @@ def _timed(system: System, argv: Sequence[str]) -> float:
 def _peak(system: System, argv: Sequence[str], scratch: Path) -> tuple[float, int]:
     """Wall time of a command, and the most memory that its process tree had, in bytes; SuiteError when it fails."""
     began, log, most = system.monotonic(), scratch / "command.log", 0
-    child = system.start("command", argv, env=_environment(os.environ), cwd=ROOT, log=log)
+    child = system.start("command", argv, env=environment(os.environ), cwd=ROOT, log=log)
     try:
         while (code := child.code()) is None:
             most = max(most, telemetry.memory(child.pid)[0])
@@ -282,6 +282,6 @@ def _failed(argv: Sequence[str], code: int, output: str) -> SuiteError:
     return SuiteError(f"{' '.join(argv[:4])} ... ended with {code}:\n{quoted(output)}", then="nox -s bench-self")
 
 
-def _environment(outer: Mapping[str, str]) -> dict[str, str]:
+def environment(outer: Mapping[str, str]) -> dict[str, str]:
     """What a user's shell has, without what this nox session has put there."""
     return {key: value for key, value in outer.items() if not key.startswith("NOX_")}

@@ -11,7 +11,6 @@ import functools
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,14 +25,17 @@ from typing import Any
 import pytest
 
 from scripts.cluster import certificates
+from scripts.host.process import RealSystem
+from scripts.selftest import namespaces
+from scripts.selftest.namespaces import Namespaces
 from tests.cluster.fakes import drive
 
 pytestmark = [
     pytest.mark.process,
     pytest.mark.fault,
     pytest.mark.skipif(
-        (shutil.which("ip") is None or os.geteuid() != 0) and os.environ.get("CI") != "true",
-        reason="network namespaces need root and ip: apt-get install iproute2",
+        bool(namespaces.why_not()) and os.environ.get("CI") != "true",
+        reason=namespaces.why_not(),
     ),
 ]
 PORT = 8786
@@ -43,57 +45,34 @@ ROUNDS = 34  # TCP tries again ever more rarely: 6 s after a cut of 20 s
 CUT_S = 20.0
 WAIT_S = 40.0
 _LISTENS = "0A"  # linux/tcp_states.h, as net/tcp writes it
-_IP = shutil.which("ip") or "ip"
 
 
 @dataclass(kw_only=True, slots=True)
 class Network:
-    """Namespaces: one for scheduler and coordinator, and one for each worker, joined to it by a link of its own."""
+    """The central namespace has scheduler and coordinator, and each other one a worker."""
 
     at: Path
+    machines: Namespaces
     processes: dict[str, ForkProcess] = field(default_factory=dict)
 
-    @property
-    def _prefix(self) -> str:
-        return f"bench{os.getpid()}"
-
-    def build(self) -> None:
-        """Make them."""
-        for place in (0, *WORKERS):
-            _ip("netns", "add", self.name(place))
-            _ip("-n", self.name(place), "link", "set", "lo", "up")
-        for worker in WORKERS:
-            ends = ("link", "add", f"to{worker}", "type", "veth", "peer", "name", "eth0", "netns", self.name(worker))
-            _ip("-n", self.name(0), *ends)
-            for namespace, link, address in ((0, f"to{worker}", 1), (worker, "eth0", 2)):
-                _ip("-n", self.name(namespace), "addr", "add", f"10.77.{worker}.{address}/24", "dev", link)
-                _ip("-n", self.name(namespace), "link", "set", link, "up")
-
     def remove(self) -> None:
-        """End what still runs in them, and remove them."""
+        """End what still runs in the namespaces, and remove them."""
         for process in self.processes.values():
             process.kill()
             process.join()
-        for place in (0, *WORKERS):
-            subprocess.run([_IP, "netns", "del", self.name(place)], check=False, capture_output=True)
-
-    def name(self, place: int) -> str:
-        """Of a namespace."""
-        return f"{self._prefix}-{place}"
-
-    def link(self, worker: int, state: str) -> None:
-        """Cut a worker off, or join it again: down, up."""
-        _ip("-n", self.name(0), "link", "set", f"to{worker}", state)
+        self.machines.remove()
 
     def start(self, name: str, place: int, role: str, *options: str) -> None:
         """Start a role in a namespace, with a log of its own."""
-        host = "0.0.0.0" if role == "scheduler" else f"10.77.{place or STEADY}.1"  # noqa: S104 - of a namespace
+        host = "0.0.0.0" if role == "scheduler" else self.machines.centre_of(place or STEADY)  # noqa: S104 - of a namespace
         argv = [role, f"tls://{host}:{PORT}", str(self.at / "certificates"), str(self.at / name), *options]
         (self.at / name).mkdir()
         logs = (self.at / f"{name}.out", self.at / f"{name}.err")
         for log in logs:
             log.touch()
-        process = multiprocessing.get_context("fork").Process(target=drive.play, args=(self.name(place), *logs, argv))
+        process = multiprocessing.get_context("fork").Process(
+            target=drive.play, args=(self.machines.name(place), *logs, argv)
+        )
         process.start()  # a fork: it need not import all of this again
         self.processes[name] = process
 
@@ -117,7 +96,7 @@ class Network:
         """The ports that are open in a namespace."""
         ports = set()
         for table in ("tcp", "tcp6"):
-            command = [_IP, "netns", "exec", self.name(place), "cat", f"/proc/net/{table}"]
+            command = self.machines.command(place, ["cat", f"/proc/net/{table}"])
             rows = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[1:]
             ports |= {int(row.split()[1].rpartition(":")[2], 16) for row in rows if row.split()[3] == _LISTENS}
         return ports
@@ -136,10 +115,6 @@ class Story:
     stranger: str  # what became of its connection
     interrupted_at: float  # the second campaign
     interrupted_code: int
-
-
-def _ip(*words: str) -> None:
-    subprocess.run([_IP, *words], check=True, capture_output=True)
 
 
 def _until(met: Callable[[], object], network: Network, name: str) -> None:
@@ -164,14 +139,14 @@ def _knock(network: Network) -> str:
         "import socket, ssl\n"
         "context = ssl.create_default_context(); context.check_hostname = False\n"
         "context.verify_mode = ssl.CERT_NONE\n"
-        f"raw = socket.create_connection(('10.77.{STEADY}.1', {PORT}), timeout=5)\n"
+        f"raw = socket.create_connection(({network.machines.centre_of(STEADY)!r}, {PORT}), timeout=5)\n"
         "try:\n"
         "    with context.wrap_socket(raw) as stream:\n"
         "        stream.sendall(b'hello'); print('answered' if stream.recv(1) else 'closed')\n"
         "except (ssl.SSLError, ConnectionError) as error:\n"
         "    print(type(error).__name__)\n"
     )
-    command = [_IP, "netns", "exec", network.name(STEADY), sys.executable, "-c", code]
+    command = network.machines.command(STEADY, [sys.executable, "-c", code])
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
 
 
@@ -186,12 +161,12 @@ def _told(network: Network) -> Story:
     for worker in WORKERS:
         _until(functools.partial(network.times, f"w{worker}", drive.MAKES), network, "campaign")
     network.processes[f"w{KILLED}"].kill()
-    network.link(CUT, "down")
+    network.machines.set_link(CUT, "down")
     cut_at = time.monotonic()
     open_ports = {place: network.listening(place) for place in (0, CUT)}
     stranger = _knock(network)
     time.sleep(max(0.0, cut_at + CUT_S - time.monotonic()))
-    network.link(CUT, "up")
+    network.machines.set_link(CUT, "up")
     joined_again = time.time()
     code = _ended(network, "campaign")
     result = json.loads(network.out("campaign").splitlines()[-1])
@@ -212,11 +187,12 @@ def _told(network: Network) -> Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """The two campaigns, told once for all tests."""
-    network = Network(at=tmp_path_factory.mktemp("cluster"))
+    machines = Namespaces(prefix=f"bench{os.getpid()}", number=len(WORKERS), system=RealSystem())
+    network = Network(at=tmp_path_factory.mktemp("cluster"), machines=machines)
     certificates.make(network.at / "certificates", datetime.now(UTC))
     with contextlib.ExitStack() as stack:
         stack.callback(network.remove)
-        network.build()
+        machines.build()
         yield _told(network)
 
 

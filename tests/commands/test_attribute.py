@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from scripts.campaign import counted_arms
@@ -59,6 +61,18 @@ def test_counts(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         ("promptflow", "11.00 M to 11.00 M", "+0.0 %"),
         ("Together", "10.00 M to 11.00 M", "+10.0 %"),
     ]
+
+
+def test_counts_as_json(stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The document has the shares of the instructions, too."""
+    monkeypatch.setattr(counted_arms, "measure", lambda *_: [arms([10e6], [11e6], [11e6])])
+    argv = stage.arguments(BASELINE, *DAYS, "--to", "1.12.0+new", "--rounds", "4", "--json")
+    assert attribute.main(argv) == 0
+    (counts,) = json.loads(capsys.readouterr().out)["counts"]
+    assert [(one["of"], one["baseline_instructions"], one["candidate_instructions"]) for one in counts["shares"]] == [
+        ("Dependencies", 10e6, 11e6), ("promptflow", 11e6, 11e6), ("Together", 10e6, 11e6),
+    ]  # fmt: skip
+    assert [one["change"] for one in counts["shares"]] == pytest.approx([0.1, 0.0, 0.1])
 
 
 def test_without_valgrind(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

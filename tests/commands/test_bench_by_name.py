@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from scripts.commands import bench
@@ -30,10 +32,25 @@ def test_plan(argv: list[str], runs: list[str], capsys: pytest.CaptureFixture[st
     assert shown == [f"[{number}/{len(runs)}] {run}: report" for number, run in enumerate(runs, 1)]
 
 
-def test_release_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.process
+def test_all_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --missing and no release, the plan has what all releases lack, on the engine that is named."""
+    argv = ["--missing", "--engine", "fastapi", "--results", str(tmp_path), "--dry-run"]
+    assert bench.main(argv) == 0
+    shown = [line.split("] ")[1] for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    suite = matrix_file.load()
+    fastapi = [(one, engine) for one, engine in suite.targets() if engine.name == "fastapi"]
+    cells = [
+        f"{one.version} fastapi {flow}: report" for one, engine in fastapi for flow in suite.scenario_flows(one, engine)
+    ]
+    assert shown == cells
+
+
+@pytest.mark.parametrize("argv", [[], ["--missing", "--flow", "static_async"]])
+def test_release_must_be_named(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Without a release nothing is measured, and the message says what is missing."""
     with pytest.raises(SystemExit) as refused:
-        bench.main([])
+        bench.main(argv)
     assert refused.value.code == 2
     assert "RELEASE" in capsys.readouterr().err
 

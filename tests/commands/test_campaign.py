@@ -221,19 +221,29 @@ def test_records_of_shards_collate_as_if_made_on_one_machine(tmp_path: Path) -> 
 
 
 def test_work_of_a_cluster(verbs: Verbs, capsys: pytest.CaptureFixture[str]) -> None:
-    """On a cluster all counts are one call, which shares them out; bench runs are left to a single machine."""
+    """On a cluster all runs of a verb are one call, which shares them out to the workers."""
     assert campaign.main(["--cluster", "tcp://192.0.2.7:8786", "--insecure", "--certificates", "keys"]) == 0
-    assert verbs.called == ["count all"]
+    assert verbs.called == ["bench all", "count all"]
     given = ["--cluster", "tcp://192.0.2.7:8786", "--certificates", "keys", "--insecure"]
     assert verbs.words[0] == "--missing"
     assert verbs.words[-len(given) :] == given
     assert "count 2 cells, on one worker: about 2.0 minutes" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", [("--shard", "1/2"), ("--only", "bench")])
-def test_what_no_cluster_makes(verbs: Verbs, option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    """A part of the work for one machine, and work of one machine, are refused together with a cluster."""
+def test_mock_api_alone_is_no_work_of_a_cluster(
+    verbs: Verbs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where only the mock API alone is missing, a cluster has nothing to do."""
+    mock = Item(verb="bench", what="mock uvicorn mock_api", cell="report mock", argv=("--mock",), expected_s=60.0)
+    monkeypatch.setattr(missing_work, "find", lambda *_: [Work(verb="bench", number=7, missing=(mock,))])
+    assert campaign.main(["--cluster", "local:2"]) == 0
+    assert capsys.readouterr().out.startswith("nothing is missing")
+    assert not verbs.called
+
+
+def test_a_shard_is_no_work_of_a_cluster(verbs: Verbs, capsys: pytest.CaptureFixture[str]) -> None:
+    """A part of the work for a machine without a network is refused together with a cluster."""
     with pytest.raises(SystemExit):
-        campaign.main(["--cluster", "local:2", *option])
+        campaign.main(["--cluster", "local:2", "--shard", "1/2"])
     assert verbs.called == []
     assert "leave out --cluster" in capsys.readouterr().err

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from scripts.cluster import dask_cluster
-from scripts.commands import certificates, cli, count, scheduler, worker
+from scripts.commands import bench, certificates, cli, count, scheduler, worker
 from scripts.config.cluster_address import CA_FILE, ClusterAddress
 from scripts.config.errors import Terminated, UsageError
 from scripts.config.matrix import ROOT
 
-WITH_CLUSTER = ("attribute", "capacity", "compare", "count", "find", "gate", "self_test")
+WITH_CLUSTER = ("attribute", "bench", "capacity", "compare", "count", "find", "gate", "self_test")
 
 
 def test_certificates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,6 +69,14 @@ def test_count_on_a_cluster(options: list[str], capsys: pytest.CaptureFixture[st
     """What is of this machine alone is refused beside --cluster."""
     with pytest.raises(SystemExit):
         count.main(["1.12.0", "--cluster", "local:2", *options])
+    assert "leave out --cluster" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--load-processes", "2"], ["--load-workers", "2"], ["--install-only"]])
+def test_bench_on_a_cluster(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Load processes and virtualenvs of this machine alone are refused beside --cluster."""
+    with pytest.raises(SystemExit):
+        bench.main(["1.12.0", "--cluster", "local:2", *options])
     assert "leave out --cluster" in capsys.readouterr().err
 
 

@@ -13,7 +13,7 @@ import pytest
 from scripts.analysis.metrics import METRICS
 from scripts.campaign import counted_gate, explaining
 from scripts.commands import cli, gate
-from scripts.config.errors import SamplerError, ValgrindError
+from scripts.config.errors import SamplerError, Terminated, ValgrindError
 from scripts.inference.comparison import ArmComparison
 from scripts.inference.gate_decision import Case, Decision
 from scripts.records.explanations import Explanation
@@ -115,6 +115,21 @@ def test_a_failure_that_cannot_be_explained(
     stage.outside.cpu = {CANDIDATE: (1.05,)}
     assert exit_code(stage, monkeypatch, *ON_CPU, "--explain") == 8
     assert "not explained: py-spy cannot sample here" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("error", "word"), [(KeyboardInterrupt(), "interrupted"), (Terminated(), "terminated")])
+def test_a_signal_during_the_explanation_leaves_the_verdict(
+    error: BaseException, word: str, stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A failure that was found is reported, with its exit code, also when Ctrl-C ends what would explain it."""
+
+    def interrupt(*_arguments: object, **_options: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(explaining, "measure", interrupt)
+    stage.outside.cpu = {CANDIDATE: (1.05,)}
+    assert exit_code(stage, monkeypatch, *ON_CPU, "--explain") == 8
+    assert f"not explained: {word}" in capsys.readouterr().out
 
 
 def test_threshold_is_the_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -284,6 +284,18 @@ def campaign(
     return found
 
 
+def on_machines(runs: Sequence[Run], identities: Sequence[str]) -> list[Run]:
+    """The runs, with each round made by the next of these machines."""
+    rounds = sorted({run.record.requested.round_id for run in runs})
+
+    def placed(run: Run) -> Run:
+        identity = identities[rounds.index(run.record.requested.round_id) % len(identities)]
+        machine = dataclasses.replace(run.record.machine, identity=identity)
+        return dataclasses.replace(run, record=dataclasses.replace(run.record, machine=machine))
+
+    return [placed(run) for run in runs]
+
+
 def spoilt(one: Run, outcome: Outcome = "invalid", reasons: tuple[str, ...] = ("something else ran",)) -> Run:
     """The run as it is when its figures do not count."""
     return dataclasses.replace(one, outcome=outcome, reasons=reasons)

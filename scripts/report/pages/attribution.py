@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from scripts.analysis.metrics import METRICS
 from scripts.inference.comparison import LEVEL, Effect, Floors, effects
@@ -30,6 +31,16 @@ _COUNT = next(metric for metric in METRICS if metric.name == INSTRUCTIONS)
 
 CountedChange = Callable[[int, int], Interval | None]
 """The change of the counts from one arm to another, as log ratio; None where their noise is not known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CountedShare:
+    """What of a change of the counts is whose."""
+
+    share: str  # e.g. "Dependencies"
+    arms: tuple[str, str]  # names of what is compared
+    counts: tuple[float | None, float | None]  # instructions per request of each, median
+    change: Interval | None
 
 
 def shares(paired: PairedRounds, floors: Floors) -> list[tuple[Effect, ...]]:
@@ -82,22 +93,32 @@ def counts(found: Sequence[tuple[PairedRounds, CountedChange]]) -> str:
     return templates.text("attribution_counts.md.j2", parts=parts)
 
 
-def _counts(paired: PairedRounds, change: CountedChange) -> Markdown:
-    rows = [
-        [
-            share, paired.label(arm), paired.label(to), f"{_counted(paired, arm)} to {_counted(paired, to)}",
-            _change(change(arm, to)),
-        ]
+def counted_shares(paired: PairedRounds, change: CountedChange) -> list[CountedShare]:
+    """Of the counts the change by dependencies alone, and with three arms also by promptflow alone and by both."""
+    return [
+        CountedShare(
+            share=share,
+            arms=(paired.label(arm), paired.label(to)),
+            counts=(_counted(paired, arm), _counted(paired, to)),
+            change=change(arm, to),
+        )
         for share, arm, to in _SHARES
         if to in paired.arms
-    ]  # fmt: skip
+    ]
+
+
+def _counts(paired: PairedRounds, change: CountedChange) -> Markdown:
+    rows = [
+        [one.share, *one.arms, " to ".join(quantity(count, _COUNT.unit) for count in one.counts), _change(one.change)]
+        for one in counted_shares(paired, change)
+    ]
     headers = ("Effect of", "From", "To", "Instructions", "Change")
     return markdown.markdown(headers, rows, labels=3)
 
 
-def _counted(paired: PairedRounds, arm: int) -> str:
+def _counted(paired: PairedRounds, arm: int) -> float | None:
     found = [value for run in paired.runs(arm) if (value := run.values[_COUNT.name]) is not None]
-    return quantity(statistics.median(found) if found else None, _COUNT.unit)
+    return statistics.median(found) if found else None
 
 
 def _change(interval: Interval | None) -> str:

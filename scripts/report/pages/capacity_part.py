@@ -24,6 +24,8 @@ PICTURE = "history-capacity"  # its name without theme and suffix
 _SETUP, _COUNT = "Workers x threads", "Instructions per request \u2193"
 _HEADERS = ("Release", *capacity_table.FIGURES, _SETUP, _COUNT, capacity_table.ABOVE)
 
+_ALIKE = 1.1  # ratio of reference loops, up to which the machine was equally fast: the search's own precision
+
 Counts = Mapping[str, Spread]
 
 
@@ -51,6 +53,7 @@ class CapacityPart:
 
     objective: str
     machine: str
+    speed: Markdown | None  # how unlike the machine's own speed was; None: it was alike in all searches
     chart: Chart | None  # None: no search found a load
     scenarios: list[CapacityScenario]
 
@@ -64,9 +67,22 @@ def part(suite: Suite, cells: Sequence[Cell], searches: Sequence[CapacitySearch]
     return CapacityPart(
         objective=capacity_table.objective(suite.capacity),
         machine=f"{newest.cores} cores of {newest.cpu_model}",
+        speed=_speed(searches),
         chart=_chart(suite, searches, rows),
         scenarios=[_scenario(suite, scenario, cells, searches) for scenario in suite.scenarios],
     )
+
+
+def _speed(searches: Sequence[CapacitySearch]) -> Markdown | None:
+    """What keeps capacities of different hours from being compared."""
+    loops = [loop for one in searches if (loop := capacity_table.reference_loop_ms(one)) is not None]
+    if not loops or max(loops) < min(loops) * _ALIKE:
+        return None
+    return filled(
+        "The machine was not equally fast in all searches: a fixed piece of work, the reference loop, took {} to {} ms."
+        " Compare only capacities whose reference loops are alike.",
+        significant(min(loops)), significant(max(loops)),
+    )  # fmt: skip
 
 
 def _chart(suite: Suite, searches: Sequence[CapacitySearch], rows: Sequence[Release]) -> Chart | None:

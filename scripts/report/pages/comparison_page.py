@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from scripts.config.load_profiles import COMPARE, DUET
-from scripts.inference import intervals, lock_diff
+from scripts.inference import intervals, lock_diff, machine_agreement
 from scripts.inference.comparison import LEVEL, VERDICTS, ArmComparison, Effect, Verdict, covariate_change
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.inference.release_history import ReleaseHistory
@@ -156,7 +156,7 @@ def notes(one: ArmComparison) -> list[str]:
     """What a reader needs to judge the table, and the command that repeats it."""
     missed = [(effect.metric.words, effect.left_out) for effect in one.effects]
     left_out = effect_text.left_out(missed, len(one.paired.rounds))
-    return [*context(one), *left_out, *_noise_notes(one), repeat(one.paired)]
+    return [*context(one), *left_out, *_machine_notes(one), *_noise_notes(one), repeat(one.paired)]
 
 
 def _rounds_needed(one: ArmComparison) -> list[str]:
@@ -186,6 +186,24 @@ def _locks(one: ArmComparison) -> str:
         return "Both ran with the same installed packages, in the same versions."
     differ = f"{_counted(len(moved), 'installed package')} differ{'' if len(moved) > 1 else 's'}"
     return filled("<details><summary>{}.</summary>{}</details>", differ, lock_diff.text(moved))
+
+
+def _machine_notes(one: ArmComparison) -> list[str]:
+    """Whether several machines agree."""
+    found = machine_agreement.of(one)
+    if found is None:
+        return []
+    shared = f"{len(found.rounds)} machines of one kind made {listed([str(number) for number in found.rounds])} rounds."
+    if not found.metrics:
+        return [f"{shared} Whether they agree cannot be told: that takes two machines with two rounds each."]
+    how = "analysis of variance of the rounds by machine, Holm's method over the metrics"
+    if not found.disagreements:
+        return [f"{shared} They do not disagree on any metric ({how})."]
+    differ = [
+        filled("{} ({})", one.metric.words, listed([percent(change) for change in one.changes]))
+        for one in found.disagreements
+    ]
+    return [filled("{} **They disagree on {}**, by {}.", shared, listed(differ), how)]
 
 
 def _noise_notes(one: ArmComparison) -> list[str]:

@@ -94,10 +94,7 @@ def chart(found: Explanation) -> Chart:
             each_ms = run.cpu_ms / max(1, run.total) / len(found.repeats)
             for stack, times in run.samples:
                 weights[stack][arm] += times * each_ms
-    named = (
-        ([f"{frame.function} ({stacks.package(frame)})" for frame in found.stack(number)], before, after)
-        for number, (before, after) in enumerate(weights)
-    )
+    named = ((stacks.drawn(found.stack(number)), before, after) for number, (before, after) in enumerate(weights))
     return flame_graph.chart(f"CPU time of a request: {title(found)}", named)
 
 

@@ -23,7 +23,7 @@ _NOT_TRIED = "more users were not tried"
 NOT_SEARCHED = "not searched"
 FIGURES = (
     *("Capacity (rps) \u2191", "Lowest to highest", "Users", "Worst overhead p99 (ms)", "Worst failure ratio"),
-    *("CPU of the server (cores)", "Confirming runs"),
+    *("CPU of the server (cores)", "Reference loop (ms)", "Confirming runs"),
 )
 ABOVE = "With more users"
 _TRIALS = (
@@ -95,7 +95,7 @@ def figures(search: CapacitySearch) -> list[str]:
     """The cells under FIGURES."""
     rates, overheads, failures = (search.spread(name) for name in (THROUGHPUT, OVERHEAD, FAILURES))
     if rates is None or overheads is None or failures is None:
-        return [capacity(search), *[DASH] * (len(FIGURES) - 1)]
+        return [capacity(search), *[DASH] * (len(FIGURES) - 3), quantity(reference_loop_ms(search), "ms"), DASH]
     cores = [value for run in search.confirming if (value := _cores(run)) is not None]
     return [
         capacity(search),
@@ -104,6 +104,7 @@ def figures(search: CapacitySearch) -> list[str]:
         significant(overheads.high),
         significant(failures.high),
         significant(statistics.median(cores)) if cores else DASH,
+        quantity(reference_loop_ms(search), "ms"),
         f"{len(search.confirming)} of {len(search.tried)}",
     ]
 
@@ -125,6 +126,12 @@ def progress_line(run: Run, judgement: Judgement) -> str:
         return f"{users} users, {judgement.verdict}: {'; '.join(judgement.reasons)}"
     rps, overhead = (quantity(values[name], "ms") for name in (THROUGHPUT, OVERHEAD))
     return f"{users} users, objective met: {rps} rps, overhead p99 {overhead} ms"
+
+
+def reference_loop_ms(search: CapacitySearch) -> float | None:
+    """How long a fixed piece of work took during the search, median over its runs: how slow the machine was."""
+    found = [value for run in search.runs if (value := run.values["reference_loop_ms"]) is not None]
+    return statistics.median(found) if found else None
 
 
 def setup(search: CapacitySearch) -> str:

@@ -83,6 +83,7 @@ def test_confirmed_figures() -> None:
         "Worst overhead p99 (ms)": "90.00",
         "Worst failure ratio": "0.0008333",
         "CPU of the server (cores)": "1.152",
+        "Reference loop (ms)": "10.50",
         "Confirming runs": "2 of 4",
         "With more users": "at 90 users the objective is missed",
     }

@@ -64,6 +64,21 @@ def test_page_and_terminal_show_the_same() -> None:
     assert [cell.strip() for cell in printed.splitlines()[4].strip("|").split("|")][2:-1] == figures
 
 
+def at_speed(search: CapacitySearch, loop_ms: float) -> CapacitySearch:
+    """The search on a machine that needs so long for its reference loop."""
+    runs = [dataclasses.replace(run, values=run.values | {"reference_loop_ms": loop_ms}) for run in search.runs]
+    return capacity_runs.carried_out(search.settings, runs)
+
+
+@pytest.mark.parametrize(("second_ms", "told"), [(10.9, False), (14.0, True)])
+def test_machine_that_was_slower_in_some_searches_is_told(second_ms: float, told: bool) -> None:
+    """Capacities of a fast and of a slow hour cannot be compared, so the page says how unlike the hours were."""
+    found = part(at_speed(searched(221), 10.0), at_speed(searched(130, release="1.15.0", first=2), second_ms))
+    assert (found.speed is not None) == told
+    if found.speed is not None:
+        assert "reference loop, took it 10.00 to 14.00 ms" in found.speed
+
+
 def test_every_last_release_has_a_row() -> None:
     """The last release of each minor line that has the engine has a row, searched or not."""
     found = scenario(searched(221), searched(130, release="1.15.0", first=2))

@@ -12,7 +12,7 @@ from scripts.inference import comparison, paired_rounds
 from scripts.inference.comparison import ArmComparison
 from scripts.report.pages import comparison_page, templates
 from scripts.report.tables import effect_text
-from tests.fakes.synthetic_runs import campaign, spoilt
+from tests.fakes.synthetic_runs import campaign, on_machines, spoilt
 
 TWO, SAME = ("1.12.0", "1.18.5"), ("1.12.0", "1.12.0")
 UP = [1.01, 0.99, 1.02, 0.98, 1.0, 1.0]
@@ -265,13 +265,24 @@ def test_metrics_that_miss_rounds_are_named() -> None:
 )
 def test_rounds_of_several_machines(identities: tuple[str, ...], words: str) -> None:
     """The line on how it was measured says how many machines there were, where records tell them apart."""
-    runs = campaign(TWO, 6, FIGURES)
-    rounds = sorted({run.record.requested.round_id for run in runs})
-
-    def of_machine(run: Run) -> Run:
-        identity = identities[rounds.index(run.record.requested.round_id) % len(identities)]
-        machine = dataclasses.replace(run.record.machine, identity=identity)
-        return dataclasses.replace(run, record=dataclasses.replace(run.record, machine=machine))
-
-    (paired,) = paired_rounds.pair([of_machine(run) for run in runs])
+    (paired,) = paired_rounds.pair(on_machines(campaign(TWO, 6, FIGURES), identities))
     assert f" UTC on. {words}: " in comparison_page.about(paired)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "identities", "told"),
+    [
+        (4.0, ("a", "b"), "2 machines of one kind made 3 and 3 rounds. They do not disagree on any metric ("),
+        (6.0, ("a", "b"), "**They disagree on CPU per request (-20.0 % and +20.0 %)**, by analysis of variance"),
+        (6.0, ("a", "b", "c", "d", "e", "f"), "Whether they agree cannot be told: that takes two machines with two"),
+    ],
+)
+def test_machines_that_disagree_are_told(cpu: float, identities: tuple[str, ...], told: str) -> None:
+    """A reader learns whether the machines that shared the rounds agree; `cpu`: what the second of two has seen."""
+    seen = [value * (4.0 if number % 2 == 0 else cpu) for number, value in enumerate([1.001, 0.999] * 3)]
+    assert told in notes(on_machines(campaign(TWO, 6, {CPU: ([5.0] * 6, seen)}), identities))
+
+
+def test_rounds_of_one_machine_have_no_note_on_machines() -> None:
+    """Where there is nothing to agree, nothing is said."""
+    assert "machines" not in notes(campaign(TWO, 6, FIGURES))

@@ -1,0 +1,185 @@
+"""What a cluster costs and gains: three workers in network namespaces, on real runs; and more machines by simulation.
+
+Part of `nox -s bench-self`. Needs root; without it, the rows say so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from scripts.cluster import certificates
+from scripts.config.cluster_address import PORT
+from scripts.config.errors import NothingMeasuredError, SuiteError, quoted
+from scripts.config.load_profiles import LOOPBACK, SMOKE
+from scripts.config.matrix import ROOT, Suite
+from scripts.host import machine, telemetry
+from scripts.host.process import Child, System, shielded
+from scripts.records.schema import RunRecord
+from scripts.records.storage import read_record, run_directories
+from scripts.selftest import cluster_simulation, namespaces
+from scripts.selftest.cluster_session import ENGINE, FLOW, RELEASE, WORKERS, Answered
+from scripts.selftest.namespaces import CENTRE, Namespaces
+from scripts.selftest.suite_cost import MIB, Cost, CostLimit, Figure, environment
+
+RUNS = 9
+QUEUED = 1000
+MACHINES = (1, 10, 30, 100)
+_WHAT = f"{RUNS} {SMOKE} runs of {RELEASE} by {WORKERS} workers in network namespaces"
+_TIMEOUT_S, _STOP_S, _LOOK_S = 900.0, 15.0, 0.2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sharing:
+    """The same runs by one machine, and shared out."""
+
+    alone_s: float  # from the start of the first run to the end of the last
+    shared_s: float
+    handling_s: float  # median over the runs, of what the coordinator waited beyond the run itself
+    coordinator_bytes: int  # the most memory that it had, with QUEUED runs to give out
+
+
+def rows(suite: Suite, system: System, scratch: Path, prepare_s: float) -> Iterator[Cost]:
+    """All rows; `prepare_s`: what a machine needs to build the virtualenvs of all releases."""
+    why = namespaces.why_not()
+    if why:
+        yield Cost(what=_WHAT, figures=(Figure(text=f"not measured: {why}"),))
+        return
+    found = measure(system, scratch)
+    yield from shared(found)
+    yield from simulated(suite, found.handling_s, prepare_s)
+
+
+def shared(found: Sharing) -> Iterator[Cost]:
+    """What was measured, beside its limits."""
+    ratio = found.shared_s / found.alone_s
+    text = f"{found.shared_s:.0f} s against {found.alone_s:.0f} s by one machine = {ratio:.2f}"
+    yield Cost(what=_WHAT, figures=(Figure(text=text, value=ratio, limit=CostLimit(most=0.5, text="<= 0.5")),))
+    limit = CostLimit(most=0.5, text="<= 0.5 s")
+    yield Cost(
+        what="the cluster's own time for a run, median: giving it out, sending and writing its record",
+        figures=(Figure(text=f"{found.handling_s:.2f} s", value=found.handling_s, limit=limit),),
+    )
+    size = found.coordinator_bytes
+    text, most = f"{size / MIB:.0f} MiB", CostLimit(most=200e6, text="<= 200 MB")
+    yield Cost(what=f"coordinator with {QUEUED} queued runs", figures=(Figure(text=text, value=size, limit=most),))
+
+
+def simulated(suite: Suite, handling_s: float, prepare_s: float) -> Iterator[Cost]:
+    """How long the whole matrix takes on more machines."""
+    for campaign in cluster_simulation.campaigns(suite, ROOT / "results"):
+        hours = [
+            cluster_simulation.makespan_s(campaign.rounds_s, number, prepare_s, handling_s) / 3600
+            for number in MACHINES
+        ]
+        times = [f"{number}: {each:.1f} h" for number, each in zip(MACHINES, hours, strict=True)]
+        what = (
+            f"simulated: {len(suite.releases)} releases, {len(suite.scenarios)} scenarios, "
+            f"{cluster_simulation.ROUNDS} rounds, {campaign.name} ({len(campaign.rounds_s)} rounds to give out), "
+            "by number of machines"
+        )
+        yield Cost(what=what, figures=(*map(_figure, times), _figure(f"{campaign.bytes / 1e6:.0f} MB of records")))
+
+
+def _figure(text: str) -> Figure:
+    return Figure(text=text)
+
+
+def measure(system: System, scratch: Path) -> Sharing:
+    """Make the runs on this machine alone, then by the workers; SuiteError when something fails."""
+    alone = _alone(system, scratch / "alone")
+    answered, records, most = _shared(system, scratch)
+    run_s = {record.run_id: _took(record) for record in records}
+    return Sharing(
+        alone_s=span_s(alone),
+        shared_s=span_s(records),
+        handling_s=statistics.median(one.took_s - run_s[one.run_id].total_seconds() for one in answered),
+        coordinator_bytes=most,
+    )
+
+
+def span_s(records: Sequence[RunRecord]) -> float:
+    """From the start of the first run to the end of the last."""
+    begins = [datetime.fromisoformat(record.started_at) for record in records]
+    ends = [begin + _took(record) for begin, record in zip(begins, records, strict=True)]
+    return (max(ends) - min(begins)).total_seconds()
+
+
+def _took(record: RunRecord) -> timedelta:
+    return timedelta(seconds=sum(record.phases_s.values()))
+
+
+def _alone(system: System, folder: Path) -> list[RunRecord]:
+    folder.mkdir()
+    argv = [
+        *(sys.executable, "-m", "scripts", "bench", "--release", RELEASE, "--engine", ENGINE, "--flow", FLOW),
+        *("--profile", SMOKE, "--rounds", str(RUNS), "--results", str(folder / "results")),
+    ]
+    done = system.run(argv, env=_environment(folder), cwd=ROOT, timeout_s=_TIMEOUT_S)
+    records = [read_record(path) for path in run_directories(folder / "results")]
+    if len(records) != RUNS:  # invalid ones are as good as any here
+        raise _failed("the session on this machine alone", done.output)
+    return records
+
+
+def _shared(system: System, scratch: Path) -> tuple[list[Answered], list[RunRecord], int]:
+    """Which runs workers have made, their records, and the most memory of the coordinator, in bytes."""
+    folder = scratch / "cluster"
+    folder.mkdir()
+    certificates.make(folder / "certificates", datetime.now(UTC))
+    machines = Namespaces(prefix=f"bench-self-{os.getpid()}", number=WORKERS, system=system)
+    here = f"tls://{LOOPBACK}:{PORT}"
+    with contextlib.ExitStack() as stack:
+        stack.callback(machines.remove)
+        machines.build()
+
+        def start(name: str, place: int, *argv: str) -> Child:
+            command = machines.command(place, [sys.executable, "-m", *argv])
+            with shielded():
+                child = system.start(name, command, env=_environment(folder, name), cwd=ROOT, log=folder / name)
+                stack.callback(child.stop, _STOP_S)
+            return child
+
+        options = ("--certificates", str(folder / "certificates"))
+        start("scheduler", CENTRE, "scripts", "scheduler", f"tls://0.0.0.0:{PORT}", *options)  # of the namespace
+        for place in machines.others:
+            start(f"worker-{place}", place, "scripts", "worker", f"tls://{machines.centre_of(place)}:{PORT}", *options)
+        session = "scripts.selftest.cluster_session"
+        results = folder / "results"
+        child = start("coordinator", CENTRE, session, here, options[1], str(results), str(QUEUED))
+        answered, most = _watched(system, child)
+    by_id = {record.run_id: record for record in map(read_record, run_directories(results))}
+    return answered, [by_id[one.run_id] for one in answered], most
+
+
+def _watched(system: System, child: Child) -> tuple[list[Answered], int]:
+    """The first answers that the coordinator got, and the most memory that it had until then."""
+    ends, most = system.monotonic() + _TIMEOUT_S, 0
+    while len(answered := _answered(child)) < RUNS:
+        if child.code() is not None or system.monotonic() > ends:
+            raise _failed("the coordinator", child.log.read_text(encoding="utf-8", errors="replace"))
+        most = max(most, telemetry.memory(child.pid)[0])
+        system.sleep(_LOOK_S)
+    return answered[:RUNS], most
+
+
+def _answered(child: Child) -> list[Answered]:
+    lines = child.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [msgspec.json.decode(line, type=Answered) for line in lines if line.startswith("{") and line.endswith("}")]
+
+
+def _environment(folder: Path, name: str = "own") -> Mapping[str, str]:
+    """A user's, with a lock of its own in the place of the machine's, which bench-self holds."""
+    return environment(os.environ) | {machine.LOCK_VARIABLE: str(folder / f"{name}.lock")}
+
+
+def _failed(what: str, output: str) -> SuiteError:
+    return NothingMeasuredError(f"{what} made too few runs:\n{quoted(output)}", then="nox -s bench-self")

@@ -1,0 +1,61 @@
+"""How many users several load processes of this machine can make, against the mock API; part of `nox -s bench-self`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from scripts.analysis import run_reader
+from scripts.analysis.run_reader import Run
+from scripts.analysis.validity import LAG_P99_MS
+from scripts.config.errors import NothingMeasuredError, quoted
+from scripts.config.matrix import ROOT
+from scripts.host import machine
+from scripts.host.process import System
+from scripts.records.storage import run_directories
+from scripts.selftest.suite_cost import Cost, CostLimit, Figure, environment
+
+PROCESSES = 4
+WANTED = 2500  # users: five times those of the published load
+USERS = (1250, WANTED, 2 * WANTED)
+_TIMEOUT_S = 300.0
+
+
+def rows(system: System, scratch: Path) -> Iterator[Cost]:
+    """A run for each number of users; the one that is wanted has a limit, the others show where it ends."""
+    for users in USERS:
+        run = _run(system, scratch / f"load-{users}", users)
+        yield Cost(what=f"mock API under {users} users of {PROCESSES} load processes", figures=(figure(run, users),))
+
+
+def figure(run: Run, users: int) -> Figure:
+    """Throughput, the worst process's lag, and what kept the run from being valid."""
+    rate, lag = run.values["steady_throughput_rps"], run.values["generator_lag_p99_ms"]
+    if run.record.measurements is None or rate is None or lag is None:
+        return Figure(text=f"{run.outcome}: {'; '.join(run.reasons)}", value=float("inf"), limit=_limit(users))
+    disturbance = run.record.measurements.disturbance
+    busy = disturbance.busy_s / disturbance.window_s
+    told = [f"{rate:.0f} requests/s", f"lag p99 {lag:.1f} ms", f"{busy:.1f} of {disturbance.cores} cores busy"]
+    if run.outcome != "ok":
+        told.append(f"{run.outcome}: {'; '.join(run.reasons)}")
+    return Figure(text=", ".join(told), value=lag if run.outcome == "ok" else float("inf"), limit=_limit(users))
+
+
+def _limit(users: int) -> CostLimit | None:
+    return CostLimit(most=LAG_P99_MS, text=f"valid, lag p99 <= {LAG_P99_MS:.0f} ms") if users == WANTED else None
+
+
+def _run(system: System, folder: Path, users: int) -> Run:
+    folder.mkdir()
+    argv = [
+        *(sys.executable, "-m", "scripts", "bench", "--mock", "--users", str(users)),
+        *("--load-processes", str(PROCESSES), "--results", str(folder / "results")),
+    ]
+    env = environment(os.environ) | {machine.LOCK_VARIABLE: str(folder / "lock")}  # bench-self holds the machine's
+    done = system.run(argv, env=env, cwd=ROOT, timeout_s=_TIMEOUT_S)
+    found = run_directories(folder / "results")
+    if not found:
+        raise NothingMeasuredError(f"the mock API was not loaded:\n{quoted(done.output)}", then="nox -s bench-self")
+    return run_reader.read_run(found[0])
