@@ -123,6 +123,7 @@ of_verb("bench", "Measure a release on all of its engines, or on one: `-- 1.12.0
 of_verb("add-release", "Bring a new release into suite.toml, locks, records and all pages, resumable: `-- 1.18.6`.")
 of_verb("count", "Count the work of releases and candidates, all releases by default: `-- 1.18.5 dist/`.")
 of_verb("capacity", "Find the highest throughput, of the last release of each minor line by default: `-- 1.18.5`.")
+of_verb("soak", "Load releases for half an hour, and say whether memory grows or overhead drifts: `-- 1.18.5`.")
 of_verb("compare", "Compare releases in interleaved rounds and report what changed: `-- 1.12.0 1.18.5`.")
 of_verb("gate", "Judge a candidate by the exit code: `-- --baseline 1.18.4 --candidate 1.18.5`.")
 of_verb("comment", "Write a gate's report as a comment on the pull request of a GitHub job: `-- gate.md`.")

@@ -54,7 +54,7 @@ def usual_log_level() -> Iterator[None]:
 def outside(monkeypatch: pytest.MonkeyPatch) -> FakeSystem:
     """A fake outside, on which the looks at process trees and at the machine depend as well."""
     system = FakeSystem()
-    for look in ("sample", "machine_sample", "memory", "shape", "listens"):
+    for look in ("sample", "machine_sample", "memory", "memory_sample", "shape", "listens"):
         monkeypatch.setattr(telemetry, look, getattr(system, look))
     monkeypatch.setattr(machine, "describe", lambda: values.MACHINE)
     return system

@@ -26,7 +26,7 @@ CHECKS = {"lint", "tests"}
 OWN = CHECKS | {"cluster", "report"}
 ON_TOOLS = {
     "add-release", "collate", "bench", "bench-mock", "bench-self", "capacity", "comment", "compare", "count", "gate",
-    "attribute", "campaign", "explain", "explain-trials", "find", "load-worker", "show", "list", "status",
+    "attribute", "campaign", "explain", "explain-trials", "find", "load-worker", "show", "soak", "list", "status",
     "gate-trials", "self-test",
 }  # fmt: skip
 ON_CLUSTER = {"certificates", "scheduler", "worker"}

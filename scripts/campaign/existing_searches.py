@@ -54,6 +54,14 @@ def missing(
     ]
 
 
+def users(
+    known: Sequence[CapacitySearch], spec: RunSpec, lock: Lock, here: Machine, settings: Capacity
+) -> int | None:  # fmt: skip
+    """The users of the highest load that this very release holds here; None where no search has found one."""
+    counting = capacity_runs.standing(_same(known, spec, lock, here, settings))
+    return counting.users if counting is not None else None
+
+
 def begin(
     known: Sequence[CapacitySearch], spec: RunSpec, lock: Lock, here: Machine, settings: Capacity, *, resumes: bool
 ) -> Begun:

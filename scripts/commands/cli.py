@@ -141,14 +141,16 @@ def _value(option: str, argv: Sequence[str]) -> str:
     return next((value for name, value in itertools.pairwise(argv) if name == option), "")
 
 
-def add_flow_options(parser: Parser, *, shown: bool = True) -> None:
-    """What is served, and by which Python; `shown`: in the help."""
+def add_flow_options(
+    parser: Parser, *, shown: bool = True, default: str = "the scenarios of the engine"
+) -> None:  # fmt: skip
+    """What is served, and by which Python; `shown`: in the help; `default`: which flows without one."""
     parser.add_argument(
         "--flow",
         action="append",
         default=[],
         metavar="NAME|DIR",
-        help="a flow of flows/, or your own flow directory; repeatable (default: the scenarios of the engine)"
+        help=f"a flow of flows/, or your own flow directory; repeatable (default: {default})"
         if shown
         else argparse.SUPPRESS,
     )

@@ -17,7 +17,7 @@ _MOST_USERS = 100_000
 def add_options(parser: cli.Parser) -> None:
     """How many users there are, and which processes they belong to."""
     parser.add_argument(
-        "--users", type=_users, metavar="N",
+        "--users", type=users, metavar="N",
         help="so many users in place of those of the profile; such runs are in no report",
     )  # fmt: skip
     generators = parser.add_mutually_exclusive_group()
@@ -55,7 +55,8 @@ def applied(plan: Plan, args: argparse.Namespace) -> Plan:
     return Plan(runs=tuple(runs))
 
 
-def _users(text: str) -> int:
+def users(text: str) -> int:
+    """A number of users, as a command line takes it."""
     return _number(text, _MOST_USERS)
 
 

@@ -15,6 +15,11 @@ def parser(verb: str, description: str, argv: Sequence[str], *, what: str, defau
         made = cli.target_parser(verb, description, argv, required=True)
         made.set_defaults(target=[])
         return made
+    return by_name(verb, description, what=what, default=default)
+
+
+def by_name(verb: str, description: str, *, what: str, default: str) -> cli.Parser:
+    """The parser of the second form."""
     made = cli.parser(verb, description)
     made.add_argument(
         "target", nargs="*", metavar="RELEASE|PATH|git+URL",

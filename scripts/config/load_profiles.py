@@ -1,6 +1,6 @@
-"""Load profiles: users, think times and run times; and the settings of a search for the highest load.
+"""Load profiles: users, think times and run times; and the settings of searches, counts and soaks.
 
-Owns the value types of suite.toml's `[profile]` and `[capacity]` tables.
+Owns the value types of suite.toml's `[profile]`, `[capacity]`, `[count]` and `[soak]` tables.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ DUET = "duet"  # the profile of rounds whose two runs are made at once
 AT_ONCE = {COMPARE: DUET, f"{COMPARE}-8x1": f"{DUET}-8x1"}  # the same servers, one after the other and two at once
 EXPLAIN = "explain"  # the profile of runs whose stacks are sampled
 CAPACITY = "capacity"  # the profile whose users the search replaces
+SOAK = "soak"  # the profile of a long load, whose users are a share of the capacity
 SERVES = "serves"  # the profile of trial runs: whether a release serves a flow, also one that is listed as unsupported
 SMOKE, SMOKE_DUET = "smoke", "smoke-duet"  # the profiles to try things out with
 LOOPBACK = "127.0.0.1"
@@ -25,6 +26,7 @@ _GROWTH_MAX = 10.0
 _PRECISION_MIN = 0.01  # finer than what runs of seconds can tell apart
 _FEWEST_WINDOWS = 5
 _STEADY_MIN_S = 3  # of run time after the ramp: the figures are taken there, second by second
+_MEMORY_MIN_S = 5.0  # between two samples, each of which stops the server for a few milliseconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +62,11 @@ class Profile:
     def unreported(self, users: int) -> Profile:
         """The same for what somebody tries: its runs belong in no report."""
         return dataclasses.replace(self.at(users), reported=False)
+
+    def lasting(self, run_time_s: int) -> Profile:
+        """The same load for so many seconds; the warm-up keeps its share of them."""
+        warm_up_s = self.warm_up_s * run_time_s // self.run_time_s
+        return dataclasses.replace(self, run_time_s=run_time_s, warm_up_s=warm_up_s)
 
     def problems(self) -> Iterator[str]:
         """Say what is inconsistent."""
@@ -161,6 +168,28 @@ class Counting:
             yield f"windows must be at least {_FEWEST_WINDOWS}: their scatter is judged"
         if self.window_requests < 1:
             yield "window_requests must be at least 1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Soak:
+    """Which releases are soaked, under which load, and how often their memory is sampled."""
+
+    releases: tuple[str, ...]  # by default; "latest" stands for the newest
+    capacity_share: float  # of the users that a release's capacity was found with
+    memory_every_s: float  # from one sample to the next
+
+    def users(self, capacity: int) -> int:
+        """How many load a release that holds so many."""
+        return max(1, round(self.capacity_share * capacity))
+
+    def problems(self) -> Iterator[str]:
+        """Say what is inconsistent."""
+        if not self.releases:
+            yield "releases must name one at least"
+        if not 0 < self.capacity_share <= 1:
+            yield "capacity_share must be above 0, and at most 1"
+        if self.memory_every_s < _MEMORY_MIN_S:
+            yield f"memory_every_s must be at least {_MEMORY_MIN_S:g}"
 
 
 def ramp_s(users: int, spawn_rate: int) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from scripts.config.errors import UsageError, did_you_mean
-from scripts.config.load_profiles import COUNT, Capacity, Counting, Profile
+from scripts.config.load_profiles import COUNT, SOAK, Capacity, Counting, Profile, Soak
 from scripts.config.support import Behaviour, Cause, Unsupported
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -99,6 +99,7 @@ class Suite:
     profiles: tuple[Profile, ...]
     capacity: Capacity
     count: Counting
+    soak: Soak
 
     @property
     def flows(self) -> tuple[str, ...]:
@@ -144,6 +145,10 @@ class Suite:
     def counting(self, profile: str) -> Counting | None:
         """How work is counted under a profile; None where time is measured."""
         return self.count if profile == COUNT else None
+
+    def memory_every_s(self, profile: str) -> float | None:
+        """How often memory is sampled while a profile loads; None: before and after the load alone."""
+        return self.soak.memory_every_s if profile == SOAK else None
 
     def line(self, release: Release) -> ReleaseLine:
         """The newest release line that is not after the release."""

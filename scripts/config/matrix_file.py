@@ -15,8 +15,8 @@ from packaging.version import InvalidVersion, Version
 from scripts.config import toml_tables
 from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.errors import UsageError, did_you_mean
-from scripts.config.load_profiles import CAPACITY, COUNT, Capacity, Counting, Profile
-from scripts.config.matrix import ROOT, Engine, Release, ReleaseLine, Scenario, Suite, SuiteCampaign, Tools
+from scripts.config.load_profiles import CAPACITY, COUNT, SOAK, Capacity, Counting, Profile, Soak
+from scripts.config.matrix import LATEST, ROOT, Engine, Release, ReleaseLine, Scenario, Suite, SuiteCampaign, Tools
 from scripts.config.support import UNSUPPORTED_OUTCOMES, Behaviour, Cause, Unsupported
 
 SUITE_FILE = ROOT / "suite.toml"
@@ -63,7 +63,7 @@ def _unreadable(name: str, error: Exception) -> UsageError:
 def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     tables = (
         "suite", "tools", "release", "release_line", "engine", "scenario", "campaign", "unsupported", "behaviour",
-        "cause", "profile", "capacity", "count",
+        "cause", "profile", "capacity", "count", "soak",
     )  # fmt: skip
     head = toml_tables.table(data.get("suite", {}))
     problems.extend(toml_tables.unknown(data, tables, "table"))
@@ -78,6 +78,7 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
         "tools": [toml_tables.build(Tools, toml_tables.table(data.get("tools", {})), "[tools]", problems)],
         "capacity": [toml_tables.build(Capacity, toml_tables.table(data.get("capacity", {})), "[capacity]", problems)],
         "count": [toml_tables.build(Counting, toml_tables.table(data.get("count", {})), "[count]", problems)],
+        "soak": [toml_tables.build(Soak, toml_tables.table(data.get("soak", {})), "[soak]", problems)],
         "releases": toml_tables.rows(Release, data, "release", problems),
         "lines": toml_tables.rows(ReleaseLine, data, "release_line", problems),
         "engines": toml_tables.named(Engine, data, "engine", problems),
@@ -91,7 +92,7 @@ def _parse(data: Mapping[str, object], problems: list[str]) -> Suite | None:
     problems.extend(_bad_versions(parts))
     if problems:
         return None
-    single: dict[str, typing.Any] = {key: parts.pop(key)[0] for key in ("tools", "capacity", "count")}
+    single: dict[str, typing.Any] = {key: parts.pop(key)[0] for key in ("tools", "capacity", "count", "soak")}
     whole: dict[str, typing.Any] = {key: tuple(rows) for key, rows in parts.items()}
     whole["releases"] = tuple(sorted(whole["releases"], key=lambda row: Version(row.version)))
     whole["unsupported"] = tuple(
@@ -173,14 +174,21 @@ def _bad_campaigns(suite: Suite) -> Iterator[str]:
 
 
 def _bad_loads(suite: Suite) -> Iterator[str]:
-    found = {"capacity": suite.capacity.problems(), "count": suite.count.problems()} | {
-        f"profile.{p.name}": p.problems() for p in suite.profiles
-    }
+    found = {
+        CAPACITY: suite.capacity.problems(), COUNT: suite.count.problems(), SOAK: suite.soak.problems(),
+        **{f"profile.{p.name}": p.problems() for p in suite.profiles},
+    }  # fmt: skip
     yield from (f"[{table}]: {problem}" for table, problems in found.items() for problem in problems)
-    if CAPACITY not in [profile.name for profile in suite.profiles]:
-        yield f"[capacity]: there is no [profile.{CAPACITY}], whose users it replaces"
-    if COUNT not in [profile.name for profile in suite.profiles]:
-        yield f"[count]: there is no [profile.{COUNT}], under which its runs are recorded"
+    names, known = [profile.name for profile in suite.profiles], [*(one.version for one in suite.releases), LATEST]
+    for table, what in (
+        (CAPACITY, "whose users it replaces"),
+        (COUNT, "under which its runs are recorded"),
+        (SOAK, "whose users it replaces"),
+    ):
+        if table not in names:
+            yield f"[{table}]: there is no [profile.{table}], {what}"
+    unknown = [one for one in suite.soak.releases if one not in known]
+    yield from (f"[soak]: unknown release {one!r}; {did_you_mean(one, known)}" for one in unknown)
 
 
 def _bad_releases(suite: Suite) -> Iterator[str]:

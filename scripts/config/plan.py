@@ -56,6 +56,7 @@ class RunSpec:
     round: int  # from 1
     place: Place | None = None  # in a campaign
     counting: Counting | None = None  # of a run that counts work instead of measuring time
+    memory_every_s: float | None = None  # from one sample of memory under load to the next; None: there is none
     search: SearchIdentity | None = None  # of a run of a capacity search
     generators: Generators = field(default_factory=Generators)
 
@@ -143,6 +144,7 @@ def make(
                 python=chosen_python,
                 round=number,
                 counting=suite.counting(profile),
+                memory_every_s=suite.memory_every_s(profile),
             )
             for number in _rounds(rounds, command)
             for flow in chosen
@@ -161,6 +163,7 @@ def of_targets(suite: Suite, targets: Sequence[Target], *, profile: str, python:
                 python=served_by(suite, target.release, python, command),
                 round=number,
                 counting=suite.counting(profile),
+                memory_every_s=suite.memory_every_s(profile),
             )
             for number in _rounds(rounds, command)
             for target in targets

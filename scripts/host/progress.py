@@ -21,6 +21,7 @@ from scripts.config.errors import EXIT_BROKEN_PIPE
 
 logger = logging.getLogger(__name__)
 _PLAIN_EVERY_S = 10.0  # between two lines of a long step in a log
+_PLAIN_OF_A_RUN_S = 300.0  # the same where a run has one line: only what takes long shows that it goes on
 
 
 class _Console(Console):
@@ -116,7 +117,8 @@ class Progress:
     def update(self, text: str) -> None:
         """Show the progress of the step."""
         self._text, now = text, self._clock()
-        if not self._lives and self._told and now - self._printed >= _PLAIN_EVERY_S:
+        every_s = _PLAIN_EVERY_S if self._told else _PLAIN_OF_A_RUN_S
+        if not self._lives and now - self._printed >= every_s:
             self._printed = now
             self._console.print(f"{self._label}  {self._name:<8} {text}", markup=False)
 

@@ -20,6 +20,7 @@ MARKER = "PROMPTFLOW_SERVE_BENCH"  # set in the environment of every child
 _LOOPS, _LOOP_LENGTH = 15, 150_000  # about 10 ms each
 _ESTABLISHED = "01"  # linux/tcp_states.h, as net/tcp writes it
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
+MemoryKind = Literal["pss", "rss"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +44,19 @@ class MachineSample:
     busy_s: float  # of all cores, not idle and not waiting for a disk
     stolen_s: float  # taken by the hypervisor; 0 where the system does not say
     own_s: float  # used by this process
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemorySample:
+    """A sample of the memory of a process and all of its descendants."""
+
+    at_s: float  # monotonic
+    sizes: tuple[int, ...]  # bytes of each process, the root first
+
+    @property
+    def total(self) -> int:
+        """Bytes of the whole tree."""
+        return sum(self.sizes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,17 +126,27 @@ def reference_loop_ms() -> float:
     return round(statistics.median(took), 3)
 
 
-def memory(root: int) -> tuple[int, Literal["pss", "rss"]]:
+def memory(root: int) -> tuple[int, MemoryKind]:
     """Memory of the tree in bytes: PSS, which counts shared pages once, or RSS where there is none."""
-    kind: Literal["pss", "rss"] = "pss"
-    total = 0
+    sizes, kind = _memory(root)
+    return sum(sizes), kind
+
+
+def memory_sample(root: int, at_s: float) -> MemorySample:
+    """The same of each process."""
+    return MemorySample(at_s=at_s, sizes=tuple(_memory(root)[0]))
+
+
+def _memory(root: int) -> tuple[list[int], MemoryKind]:
+    kind: MemoryKind = "pss"
+    sizes = []
     for process in _tree(root):
         with contextlib.suppress(*_GONE):
             info = process.memory_full_info()
             if not hasattr(info, "pss"):
                 kind = "rss"
-            total += getattr(info, "pss", info.rss)
-    return total, kind
+            sizes.append(getattr(info, "pss", info.rss))
+    return sizes, kind
 
 
 def shape(root: int) -> Shape:

@@ -11,13 +11,14 @@ from scripts.analysis.grouping import Cell, cells
 from scripts.analysis.run_reader import Run, Skipped
 from scripts.config.concurrency import Map, serial
 from scripts.config.errors import NothingMeasuredError
-from scripts.config.load_profiles import CAPACITY, SERVES
+from scripts.config.load_profiles import CAPACITY, SERVES, SOAK
 from scripts.config.matrix import Suite
-from scripts.inference import capacity_runs, comparison, paired_rounds, release_history
+from scripts.inference import capacity_runs, comparison, paired_rounds, release_history, soaks
 from scripts.inference.capacity_runs import CapacitySearch
 from scripts.inference.comparison import Floors
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.inference.release_history import ReleaseHistory
+from scripts.inference.soaks import Soak
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +31,7 @@ class RecordedResults:
     histories: tuple[ReleaseHistory, ...]
     cells: tuple[Cell, ...]  # of single runs, and of the campaigns over releases
     searches: tuple[CapacitySearch, ...]  # for the highest throughput; the newest last
+    soaks: tuple[Soak, ...]  # that count, of each release one
     skipped: tuple[Skipped, ...]  # what could not be used
 
 
@@ -41,7 +43,7 @@ def read(results: Path, suite: Suite, spread: Map = serial) -> RecordedResults:
         raise NothingMeasuredError(
             f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
         )
-    tried = run_reader.read_profile(results, CAPACITY, spread)
+    tried, soaked = (run_reader.read_profile(results, profile, spread) for profile in (CAPACITY, SOAK))
     campaigns, mixed = paired_rounds.pair_each(found.runs)
     unpaired = [Skipped(path=f"campaign {name}", reason=error.message) for name, error in mixed.items()]
     floors = comparison.noise_floors(campaigns)
@@ -56,7 +58,8 @@ def read(results: Path, suite: Suite, spread: Map = serial) -> RecordedResults:
         histories=tuple(histories),
         cells=tuple(cells(_tabled(found.runs, {one.campaign for one in newest.values()}))),
         searches=tuple(capacity_runs.searches(tried.runs, suite.capacity)),
-        skipped=(*found.skipped, *tried.skipped, *unpaired),
+        soaks=tuple(soaks.standing(soaked.runs)),
+        skipped=(*found.skipped, *tried.skipped, *soaked.skipped, *unpaired),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import os
+import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +18,12 @@ from scripts.config.errors import InvalidMeasurementError
 from scripts.config.plan import RunSpec
 from scripts.host import telemetry
 from scripts.host.process import System
-from scripts.host.telemetry import MachineSample, TreeSample
+from scripts.host.telemetry import MachineSample, MemorySample, TreeSample
 from scripts.measure import recording
 from scripts.measure.loadgen import Probe, Samples
 from scripts.measure.recorded_load import FoundLoad
 from scripts.measure.recording import RecordedLoad, Request
-from scripts.records.schema import Backend, Disturbance, Histograms, Measurements, Second, Server
+from scripts.records.schema import Backend, Disturbance, Histograms, Measurements, Second, Server, SoakSample
 from scripts.serving.launch import Booted
 
 _EARLY_S = 1.0  # a load that ends by so much before its run time was ended by something else
@@ -78,6 +80,7 @@ def after_load(
                 stall_s(samples.probes[mock.child.name], recorded),
             ),
             disturbance=_disturbance(samples, recorded, steady_s),
+            soak=soak(samples.memory.get(live.booted.child.name, ()), recorded, requests, own_wait) if live else (),
         ),
         histograms=recording.histograms(recorded, requests, own_wait, spec.profile.warm_up_s),
         timeline=recording.timeline(recorded, requests, cpu_by_second(loaded, recorded)),
@@ -132,6 +135,29 @@ def cpu_by_second(samples: Sequence[TreeSample], recorded: RecordedLoad) -> list
     covered = [at[0] <= begin and end <= at[-1] for begin, end in itertools.pairwise(edges)]
     used = [round(float(value), 3) for value in np.diff(total)]
     return [cpu if inside and cpu >= 0 else None for cpu, inside in zip(used, covered, strict=True)]
+
+
+def soak(
+    samples: Sequence[MemorySample], recorded: RecordedLoad, requests: Sequence[Request], own_wait_s: float | None
+) -> tuple[SoakSample, ...]:
+    """The samples that were taken while the load ran, with the requests, in order of completion, up to each."""
+    inside = [sample for sample in samples if recorded.started_s <= sample.at_s <= recorded.stopped_s]
+    ends = [request.end_s for request in requests]
+    completed = [bisect.bisect_right(ends, sample.at_s) for sample in inside]
+    return tuple(
+        SoakSample(
+            at_s=round(sample.at_s - recorded.started_s, 3),
+            requests=last,
+            memory_bytes=sample.sizes,
+            overhead_p50_ms=_overhead_p50_ms(requests[first:last], own_wait_s),
+        )
+        for sample, first, last in zip(inside, [0, *completed], completed, strict=False)
+    )
+
+
+def _overhead_p50_ms(requests: Sequence[Request], own_wait_s: float | None) -> float | None:
+    found = [one for request in requests if (one := recording.overhead_ms(request, own_wait_s)) is not None]
+    return round(statistics.median(found), 3) if found else None
 
 
 def stall_s(probes: Sequence[Probe], recorded: RecordedLoad) -> float | None:

@@ -34,7 +34,7 @@ def of(spec: RunSpec, lock: Lock | None) -> Digests:
         flow=spec.target.flow.digest if spec.target else "",
         locustfile=_files(*(loadgen.LOCUSTFILES / name for name in _load_code(spec))),
         mock_api=_hashed(_files(ROOT / "scripts" / "measure" / "mock_api_app.py"), *launch.mock_command("PORT")[1:]),
-        profile=_hashed(*_load(spec.profile), *_counting(spec.counting), *_generators(spec.generators)),
+        profile=_hashed(*_profile(spec)),
         tools=of_tools(),
     )
 
@@ -78,6 +78,14 @@ def _load_code(spec: RunSpec) -> list[str]:
     return sorted((*_LOAD_CODE, *duet, *distributed))
 
 
+def _profile(spec: RunSpec) -> Iterator[str]:
+    """The load, and how it is made and looked at."""
+    yield from _load(spec.profile)
+    yield from _counting(spec.counting)
+    yield from _memory(spec.memory_every_s)
+    yield from _generators(spec.generators)
+
+
 def _load(profile: Profile) -> Iterator[str]:
     fields: dict[str, object] = msgspec.to_builtins(profile)
     unlike = {name: value for name, value in fields.items() if name not in _TEXTS and (name, value) not in _NOT_THERE}
@@ -88,6 +96,12 @@ def _counting(counting: Counting | None) -> Iterator[str]:
     """What is counted; nothing for a load, whose digest is as it was before work was counted."""
     if counting is not None:
         yield from (f"count.{name}={value}" for name, value in sorted(msgspec.to_builtins(counting).items()))
+
+
+def _memory(every_s: float | None) -> Iterator[str]:
+    """How often memory is sampled under load; nothing where it is not, as before there were soaks."""
+    if every_s is not None:
+        yield f"memory_every_s={every_s}"
 
 
 def _generators(generators: Generators) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.config.errors import InvalidMeasurementError
@@ -15,7 +16,7 @@ from scripts.config.plan import RunSpec
 from scripts.host import telemetry
 from scripts.host.process import Child, System
 from scripts.host.progress import Progress
-from scripts.host.telemetry import Clocks, MachineSample, TreeSample
+from scripts.host.telemetry import Clocks, MachineSample, MemorySample, TreeSample
 from scripts.serving.launch import Booted
 from scripts.serving.server_command import last_lines, require_alive
 
@@ -36,6 +37,7 @@ _LATE_S = 60.0  # beyond run time and drain: start of locust, and writing what i
 _JOIN_S, _JOIN_FROM_ELSEWHERE_S = 60, 120  # for all workers to be there
 _LEAVE_ALONE = "let nothing end the processes of a run, and repeat this command"
 _DELIVERY_S = 60.0  # for the recordings of several processes to arrive, as distributed.py has it
+_MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +57,7 @@ class Samples:
     owners: dict[str, dict[int, int]]  # of each loaded server: which process holds the connection to a client's port
     clocks: tuple[Clocks, Clocks]  # before the load, and after it
     probes: dict[str, list[Probe]]  # of each mock API
+    memory: dict[str, list[MemorySample]]  # of each loaded server, where it is sampled under load; else empty
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +71,31 @@ class Loaded:
     def children(self) -> dict[str, Child]:
         """Its processes by name."""
         return {child.name: child for child in (self.server.child, self.mock.child)}
+
+
+@dataclass(kw_only=True, slots=True)
+class _MemoryWatch:
+    """Samples the memory of servers, as often as a run wants it."""
+
+    servers: Sequence[Child]
+    every_s: float  # math.inf: never
+    due_s: float
+    samples: dict[str, list[MemorySample]] = field(default_factory=dict)
+
+    def look(self, system: System) -> None:
+        """Take a sample of each server if it is time."""
+        if self.every_s == math.inf or system.monotonic() < self.due_s:
+            return
+        self.due_s += self.every_s
+        for server in self.servers:
+            sample = telemetry.memory_sample(server.pid, system.monotonic())
+            self.samples.setdefault(server.name, []).append(sample)
+
+    @property
+    def text(self) -> str:
+        """What was seen last, for the line about the load; empty where nothing is sampled."""
+        last = [samples[-1].total for samples in self.samples.values()]
+        return f", {sum(last) / _MIB:.0f} MiB" if last else ""
 
 
 def locustfile(spec: RunSpec) -> Path:
@@ -156,6 +184,9 @@ def watch(
     before = telemetry.clocks()
     probes: dict[str, list[Probe]] = {arm.mock.child.name: [] for arm in arms}
     next_probe = next_sample = system.monotonic()
+    memory = _MemoryWatch(
+        servers=[arm.server.child for arm in arms], every_s=spec.memory_every_s or math.inf, due_s=next_sample
+    )
     ramping = True
     while locust.code() is None:
         for server in servers:
@@ -176,7 +207,8 @@ def watch(
                 owners = _owners(arms)
                 progress.done(f"{users} users")
                 progress.phase("load")
-            progress.update(text)
+            progress.update(f"{text}{memory.text}")
+        memory.look(system)
         if system.monotonic() >= next_probe:
             next_probe = system.monotonic() + _PROBE_S
             for arm in arms:
@@ -184,7 +216,10 @@ def watch(
         system.sleep(_POLL_S)
     _require_good_end(spec, locust, record_to)
     _sample(system, servers, trees, machine)  # so that the last second is covered
-    return Samples(trees=trees, machine=machine, owners=owners, clocks=(before, telemetry.clocks()), probes=probes)
+    return Samples(
+        trees=trees, machine=machine, owners=owners, clocks=(before, telemetry.clocks()), probes=probes,
+        memory=memory.samples,
+    )  # fmt: skip
 
 
 def _require_whole(workers: Sequence[Child]) -> None:

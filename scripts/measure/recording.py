@@ -175,12 +175,18 @@ def generator(
     )
 
 
+def overhead_ms(request: Request, own_wait_s: float | None) -> float | None:
+    """What promptflow, gunicorn and the loopback add to a success; None where flow or answer do not tell the waits."""
+    if own_wait_s is None or request.backend_s is None or request.outcome != OK:
+        return None
+    return request.response_time_ms - (own_wait_s + request.backend_s) * 1000
+
+
 def histograms(
     recorded: RecordedLoad, requests: Iterable[Request], own_wait_s: float | None, warm_up_s: float
 ) -> Histograms:
     """Distributions of each window: `ok`, `failed`, and of successes that report it `overhead` and `backend_call`.
 
-    overhead = response time - (own wait + the backend's wait): what promptflow, gunicorn and the loopback add.
     backend_call = the call as the flow saw it - the backend's wait: the part of the overhead around the call.
     """
     values: dict[Window, dict[str, list[float]]] = {window: defaultdict(list) for window in get_args(Window)}
@@ -190,8 +196,8 @@ def histograms(
             kinds["failed"].append(request.response_time_ms)
             continue
         kinds["ok"].append(request.response_time_ms)
-        if own_wait_s is not None and request.backend_s is not None:
-            kinds["overhead"].append(request.response_time_ms - (own_wait_s + request.backend_s) * 1000)
+        if (beyond_ms := overhead_ms(request, own_wait_s)) is not None:
+            kinds["overhead"].append(beyond_ms)
         if request.node_s is not None and request.backend_s is not None:
             kinds["backend_call"].append((request.node_s - request.backend_s) * 1000)
     return Histograms(

@@ -56,7 +56,8 @@ def make(
 ) -> list[CompletedRun]:
     """Make all runs. A run that fails is recorded, and the next is made unless those so far are `hopeless`."""
     first, jobs = plan.runs[0], min(options.jobs, len(plan.runs))
-    with opened(options, first.profile.users, system, progress, counts=first.counting is not None) as context:
+    users = max(spec.profile.users for spec in plan.runs)
+    with opened(options, users, system, progress, counts=first.counting is not None) as context:
         of_release = {spec.release: spec for spec in plan.runs}
         prepared = {release: prepare(suite, spec, system, progress) for release, spec in of_release.items()}
 

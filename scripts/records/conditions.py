@@ -10,7 +10,7 @@ from scripts.records.schema import Machine, RequestedConfig, RunRecord
 
 _GIB = 2**30
 _DIGEST_SHOWN = 12
-PROFILE = "load profile"
+PROFILE, FLOW = "load profile", "flow"
 _PROCESSES, _ONE = "load processes", "1"
 _OF_A_TRIAL = ("users", "spawn_rate", "description", "reported")  # of a profile: what a search sets, and texts
 
@@ -45,7 +45,7 @@ def conditions(record: RunRecord) -> dict[str, str]:
         "Python": record.python,
         "Python of the tools": record.machine.tools_python,
         PROFILE: digests.profile[:_DIGEST_SHOWN],
-        "flow": digests.flow[:_DIGEST_SHOWN],
+        FLOW: digests.flow[:_DIGEST_SHOWN],
         "locustfile": digests.locustfile[:_DIGEST_SHOWN],
         "mock API": digests.mock_api[:_DIGEST_SHOWN],
         "tools": digests.tools[:_DIGEST_SHOWN],

@@ -7,6 +7,7 @@ figure overflows, nothing is divided by zero, and no name leads out of the resul
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -64,6 +65,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "measurements.generator.processes.lag_p50_ms": (-_MOST, _MOST),
     "measurements.generator.processes.lag_p99_ms": (-_MOST, _MOST),
     "measurements.generator.processes.lag_max_ms": (-_MOST, _MOST),
+    "measurements.soak.overhead_p50_ms": (-_MOST, _MOST),
 }
 _FROM_ZERO = (0, _MOST)
 
@@ -86,6 +88,9 @@ def problems(record: RunRecord) -> Iterator[str]:
     load, server = record.measurements.load, record.measurements.server
     if load.stopped_s <= load.started_s:
         yield "measurements.load.stopped_s is not after started_s"
+    samples = record.measurements.soak
+    if any(after.at_s <= one.at_s or after.requests < one.requests for one, after in itertools.pairwise(samples)):
+        yield "measurements.soak is not in order of time"
     for number, row in enumerate(load.locust_rows):
         yield from _row(f"measurements.load.locust_rows[{number}]", row)
     if server is not None and server.window_s[1] < server.window_s[0]:

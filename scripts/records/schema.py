@@ -17,6 +17,7 @@ Schema history
   6  adds the capacity search that a run belongs to, with its settings. Older versions are still read.
    7  adds how many processes made the load, and how fit each was; and which machine it was of several of one kind.
       Older versions are still read: there it was one process.
+   8  adds to Measurements the samples of a soak. Older versions are still read.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from numpy.typing import NDArray
 
 from scripts.config.load_profiles import Profile, SearchIdentity
 
-SCHEMA_VERSION = 7
-READABLE = (1, 2, 3, 4, 5, 6, 7)
+SCHEMA_VERSION = 8
+READABLE = (1, 2, 3, 4, 5, 6, 7, 8)
 RENAMED = {"asked": "requested", "ran": "observed"}
 RENAMED_IN = 4  # the fields above had the old names before
 
@@ -221,6 +222,16 @@ class Disturbance:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SoakSample:
+    """The server at one moment of a soak, and its answers since the sample before."""
+
+    at_s: float  # on the timeline's clock
+    requests: int  # completed since the load began, failures included
+    memory_bytes: tuple[int, ...]  # of each process of its tree, the root first; as `memory_kind` says
+    overhead_p50_ms: float | None  # median of the successes since the sample before; None: none that tells it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Measurements:
     """Everything that was measured, raw enough to derive new metrics later."""
 
@@ -229,6 +240,7 @@ class Measurements:
     server: Server | None  # None for the mock API alone
     backend: Backend
     disturbance: Disturbance
+    soak: tuple[SoakSample, ...] = ()  # in order of time; none of a run whose memory was not sampled under load
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,14 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from scripts.analysis.metrics import Metric
 from scripts.analysis.run_reader import Run
 from scripts.config.load_profiles import Capacity
-from scripts.inference import lock_diff
+from scripts.inference import lock_diff, trends
 from scripts.inference.bisection import Bisection
 from scripts.inference.capacity_runs import THROUGHPUT, CapacitySearch
 from scripts.inference.comparison import ArmComparison, Effect, Floors
 from scripts.inference.gate_decision import Case
 from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
+from scripts.inference.soaks import Soak
 from scripts.inference.stack_changes import StackChange, StackChanges
+from scripts.inference.trends import Trend
 from scripts.records import storage
 from scripts.records.explanations import Explanation
 from scripts.report.pages import attribution, bisection_page
@@ -141,6 +143,11 @@ def capacity(answer: str, settings: Capacity, searches: Sequence[CapacitySearch]
         },
         searches=[_search(one) for one in searches],
     )
+
+
+def soaked(answer: str, found: Sequence[Soak]) -> Document:
+    """What becomes of memory (bytes for each request) and overhead (ms for each hour) in long loads."""
+    return document("soak", answer, soaks=[_soak(one) for one in found])
 
 
 def explained(answer: str, found: Sequence[Explanation], changes: Sequence[StackChanges]) -> Document:
@@ -341,3 +348,24 @@ def _search(one: CapacitySearch) -> dict[str, object]:
             for tried in one.tried
         ],
     }
+
+
+def _soak(one: Soak) -> dict[str, object]:
+    profile = one.run.record.requested.profile
+    return {
+        "users": profile.users,
+        "minutes": profile.run_time_s / 60,
+        "growth": one.growth,
+        "memory": _trend(one.memory),
+        "memory_second_half": _trend(one.memory_later),
+        "drift": one.drift,
+        "overhead_p50": _trend(one.overhead, 3600),
+        **_run(one.run),
+    }
+
+
+def _trend(one: Trend | None, scale: float = 1) -> dict[str, object]:
+    names = ("slope", "low", "high")
+    if one is None:
+        return dict.fromkeys((*names, "level"))
+    return {**{name: getattr(one, name) * scale for name in names}, "level": trends.LEVEL}

@@ -25,6 +25,7 @@ _TEMPLATE = Path("promptflow/_sdk/data/docker/runit/promptflow-serve/run.jinja2"
 _EXPAND_S = 20
 _CONDA_ENVIRONMENT = "promptflow-serve"  # a name for the template; nothing uses it
 _NO_MORE_PROCESSES = ("Resource temporarily unavailable", "can't start new thread")  # as fork and threading say it
+_QUOTED_BYTES = 65_536  # of the end of a log: after half an hour of load, all of it may have 400 MB
 NOT_BUILT = "(the release's own command; shown here once the virtualenv is built: --install-only)"
 _INERT_SHELL = """
 PATH=/nonexistent; readonly PATH
@@ -124,8 +125,9 @@ def require_alive(child: Child) -> None:
 
 def last_lines(log: Path, lines: int = 12) -> str:
     """The end of a log, indented."""
-    with contextlib.suppress(OSError):
-        return quoted(log.read_text(errors="replace"), lines)
+    with contextlib.suppress(OSError), log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _QUOTED_BYTES))
+        return quoted(stream.read().decode(errors="replace"), lines)
     return "    (no log)"
 
 

@@ -44,7 +44,7 @@ def replace(text: str, by: str, name: str = files.RECORD_FILE) -> str:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (replace('"schema_version": 7', '"schema_version": 9'), "schema_version 9; this suite reads schema_version 1"),
+        (replace('"schema_version": 8', '"schema_version": 9'), "schema_version 9; this suite reads schema_version 1"),
         (replace('"schema_version"', '"version"'), "not a run record: it has no schema_version"),
         (replace('"release": "1.12.0"', '"release": "1.13.0"'), "it is a record of report/1.13.0/fastapi-static_async"),
         (replace('"ready_s": 1.5', '"ready_s": "soon"'), "record.json cannot be read: Expected `float`, got `str`"),

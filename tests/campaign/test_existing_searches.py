@@ -88,6 +88,22 @@ def test_no_result_of_this_release_here(search: CapacitySearch) -> None:
     assert not has_result(search)
 
 
+@pytest.mark.parametrize(
+    ("known", "users"),
+    [
+        ([here(searched(221))], searched(221).users),
+        ([here(searched(221)), here(searched(221, first=2), 4)], searched(221).users),
+        ([here(searched(0))], None),
+        ([here(searched(221), lock="9" * 64), here(searched(221, release="1.13.0"))], None),
+        ([], None),
+    ],
+    ids=["found", "then interrupted", "no load", "others", "none"],
+)
+def test_users_that_a_release_holds(known: list[CapacitySearch], users: int | None) -> None:
+    """The users are those of the search that counts of this very release here; without a load there are none."""
+    assert existing_searches.users(known, spec(), lock(), HERE, SETTINGS) == users
+
+
 def test_interrupted_search_goes_on() -> None:
     """The interrupted search goes on with its own name, settings and runs, when that is asked for."""
     near = dataclasses.replace(IDENTITY, settings=SETTINGS.near(200))

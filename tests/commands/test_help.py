@@ -20,7 +20,8 @@ CALLS: list[tuple[str, list[str]]] = [(verb, []) for verb in entry.verbs()] + [(
 LOOKED_UP = {
     "the scenarios of the engine", "the scenarios of the engines", "all", "all locks", "this one",
     "[suite] python of suite.toml", "that of the flow's scenario", "overhead_p99_max_ms of suite.toml's [capacity]",
-    "the metrics and thresholds of docs/comparing.md", "results/report.html",
+    "the metrics and thresholds of docs/comparing.md", "results/report.html", "the first scenario of each engine",
+    "run_time_s of suite.toml's [profile.soak]",
 }  # fmt: skip
 
 ENDS = ("rounds",)  # of campaigns: the next test

@@ -35,6 +35,29 @@ def test_search_is_far_from_any_report() -> None:
     assert not MATRIX.profile(load_profiles.CAPACITY).reported
 
 
+@pytest.mark.parametrize(("run_time_s", "warm_up_s"), [(1800, 300), (600, 100), (12, 2), (3600, 600)])
+def test_load_of_another_time(run_time_s: int, warm_up_s: int) -> None:
+    """The soak profile for a shorter or a longer time keeps the share of its warm-up, and is otherwise the same."""
+    profile = MATRIX.profile(load_profiles.SOAK)
+    load = profile.lasting(run_time_s)
+    assert (load.run_time_s, load.warm_up_s) == (run_time_s, warm_up_s)
+    assert list(load.problems()) == []
+    assert load.lasting(profile.run_time_s) == profile
+
+
+@pytest.mark.parametrize(("capacity", "users"), [(100, 60), (214, 128), (1, 1)])
+def test_users_of_a_soak(capacity: int, users: int) -> None:
+    """A soak has the share of the users that a release holds, and one at least."""
+    assert dataclasses.replace(MATRIX.soak, capacity_share=0.6).users(capacity) == users
+
+
+def test_soak_loads_as_the_search_for_its_capacity() -> None:
+    """A share of the capacity means something: all but users and times are those of a step of the search."""
+    search, soak = (MATRIX.profile(name) for name in (load_profiles.CAPACITY, load_profiles.SOAK))
+    own = {"name": search.name, "description": "", "users": 1, "warm_up_s": 0, "run_time_s": 60}
+    assert dataclasses.replace(soak, **own) == dataclasses.replace(search, **own)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("wrong", "problem"),
     [

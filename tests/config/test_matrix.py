@@ -51,6 +51,24 @@ backend_wait_max_s = 0.5
 drain_s = 5
 seed = 42
 reported = false
+[soak]
+releases = ["1.10.0"]
+capacity_share = 0.5
+memory_every_s = 10
+[profile.soak]
+description = "a long load"
+users = 10
+spawn_rate = 5
+run_time_s = 100
+workers = 2
+threads = 4
+wait_min_s = 0.5
+wait_max_s = 0.5
+backend_wait_min_s = 0.5
+backend_wait_max_s = 0.5
+drain_s = 5
+seed = 42
+reported = false
 """
 WHOLE = (
     """

@@ -88,6 +88,12 @@ MISTAKES = {
     "no profile to count under": ("[profile.count]", "[profile.cuont]", "there is no [profile.count]"),
     "few windows": ("windows = 5", "windows = 4", "[count]: windows must be at least 5"),
     "no warm-up": ("warm_up_requests = 3", "warm_up_requests = 0", "[count]: warm_up_requests must be at least 1"),
+    "a key of [soak]": ("capacity_share = 0.5", "capacity = 1", "[soak] capacity: unknown key; did you mean 'capa"),
+    "no release to soak": ('releases = ["1.10.0"]', "releases = []", "[soak]: releases must name one at least"),
+    "a release to soak": ('ses = ["1.10.0"]', 'ses = ["1.10.9"]', "[soak]: unknown release '1.10.9'; did you mean"),
+    "more than the capacity": ("capacity_share = 0.5", "capacity_share = 2", "[soak]: capacity_share must be above 0"),
+    "memory all the time": ("memory_every_s = 10", "memory_every_s = 4", "[soak]: memory_every_s must be at least 5"),
+    "no profile to soak with": ("[profile.soak]", "[profile.soke]", "[soak]: there is no [profile.soak]"),
     "three at once": ("run_time_s = 60", "run_time_s = 60\nat_once = 3", "at_once must be 1 or 2"),
     "a warm-up before its start": ("run_time_s = 60", "run_time_s = 60\nwarm_up_s = -1", "warm_up_s must not be"),
 }

@@ -162,7 +162,7 @@ def built(at: Path, monkeypatch: pytest.MonkeyPatch, outside: FakeArms | None = 
     """A stage on which the verbs play as well."""
     stage = Stage(outside=outside or FakeArms(), at=at)
     monkeypatch.setenv("PROMPTFLOW_SERVE_BENCH_LOCK", str(at / "lock"))
-    for look in ("sample", "machine_sample", "memory", "shape", "listens"):
+    for look in ("sample", "machine_sample", "memory", "memory_sample", "shape", "listens"):
         monkeypatch.setattr(telemetry, look, getattr(stage.outside, look))
     monkeypatch.setattr(telemetry, "reference_loop_ms", lambda: 10.0)
     monkeypatch.setattr(machine, "describe", lambda: stage.machine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_PROFILES = ("report", "serves", "count", "compare", "compare-8x1", "duet", "duet-8x1", "capacity")
+_PROFILES = ("report", "serves", "count", "compare", "compare-8x1", "duet", "duet-8x1", "capacity", "soak")
 _HEAD = """\
 # The matrix.
 
@@ -67,6 +67,11 @@ max_users = 1000
 confirm_runs = 3
 failure_ratio_max = 0.001
 overhead_p99_max_ms = 250.0
+
+[soak]
+releases = ["1.12.0", "latest"]
+capacity_share = 0.6
+memory_every_s = 10.0
 """
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from scripts.host.process import Finished, Reply
-from scripts.host.telemetry import MachineSample, Shape, TreeSample
+from scripts.host.telemetry import MachineSample, MemorySample, Shape, TreeSample
 from tests.fakes import values
 
 COMMAND = ("gunicorn", "--worker-class", "uvicorn.workers.UvicornWorker", "-w", "2", "-b", "0.0.0.0:8080", "app")
@@ -166,6 +166,11 @@ class FakeSystem:
         """The same at any time."""
         assert root
         return MEMORY_BYTES, "pss"
+
+    def memory_sample(self, root: int, at_s: float) -> MemorySample:
+        """The same, half of it the master's, a quarter each of two workers."""
+        half = self.memory(root)[0] // 2
+        return MemorySample(at_s=at_s, sizes=(half, half // 2, half // 2))
 
     def shape(self, root: int) -> Shape:
         """As many workers as scripted."""

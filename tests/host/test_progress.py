@@ -130,6 +130,16 @@ def test_one_line_a_run(progress: Progress, clock: Clock, out: io.StringIO) -> N
     assert out.getvalue() == "[1/2] 1.12.0 fastapi static_async  60.0 s  2900 requests\n"
 
 
+def test_long_run_in_a_log(progress: Progress, clock: Clock, out: io.StringIO) -> None:
+    """A run that takes long shows every five minutes that it goes on; a short one shows nothing before its end."""
+    progress.run("[1/6] 1.12.0 fastapi static_async")
+    progress.phase("load")
+    for _ in range(70):
+        clock.now += 10.0
+        progress.update(f"at {clock.now:.0f}")
+    assert out.getvalue().splitlines() == ["  load     at 400", "  load     at 700"]
+
+
 def test_verbose_run(clock: Clock, out: io.StringIO) -> None:
     """At log level INFO the steps of a run and its details are lines of their own, also on a terminal."""
     logging.getLogger("scripts").setLevel(logging.INFO)

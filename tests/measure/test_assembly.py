@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from scripts.config.errors import InvalidMeasurementError
-from scripts.host.telemetry import TreeSample
+from scripts.host.telemetry import MemorySample, TreeSample
 from scripts.measure import assembly, loadgen
 from scripts.measure.loadgen import Probe
+from scripts.records.schema import SoakSample
 from tests.fakes import values
-from tests.fakes.values import RECORDED
+from tests.fakes.values import RECORDED, request
 
 
 def samples(*pairs: tuple[float, float]) -> list[TreeSample]:
@@ -89,6 +90,24 @@ def test_stall(probes: list[tuple[float, float]], stall_s: float | None) -> None
     """The mock API's largest stall is that of the load; how slow it was before or after does not matter."""
     found = [Probe(sent_s=sent_s, took_s=took_s) for sent_s, took_s in probes]
     assert assembly.stall_s(found, RECORDED) == stall_s
+
+
+def test_samples_of_a_soak() -> None:
+    """Each sample has the requests up to it and the median overhead since the one before; outside the load is none."""
+    rows = [
+        request(101.0, 1260.0),
+        request(101.5, 1270.0),
+        request(101.9, 0.64, "keepalive_race"),
+        request(102.0, 1290.0),
+        request(103.0, 0.5, "status"),
+    ]
+    taken = [MemorySample(at_s=at_s, sizes=(round(at_s), 2)) for at_s in (99.0, 102.0, 103.0, 104.5)]
+    assert assembly.soak(taken, RECORDED, rows, 0.25) == (
+        SoakSample(at_s=2.0, requests=4, memory_bytes=(102, 2), overhead_p50_ms=20.0),
+        SoakSample(at_s=3.0, requests=5, memory_bytes=(103, 2), overhead_p50_ms=None),
+    )
+    assert [one.overhead_p50_ms for one in assembly.soak(taken, RECORDED, rows, None)] == [None, None]
+    assert assembly.soak([], RECORDED, rows, 0.25) == ()
 
 
 def test_tree_total() -> None:

@@ -65,6 +65,15 @@ def test_locustfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) 
     assert changed == ([own[name]] if name in own else [spec, duet, several])
 
 
+def test_memory_under_load(tmp_path: Path) -> None:
+    """How often memory is sampled under load is in the digest of that load; without it the digest is as before."""
+    spec = values.spec(tmp_path)
+    loads = [dataclasses.replace(spec, memory_every_s=every_s) for every_s in (None, 5.0, 10.0)]
+    found = [digests.of(one, LOCK).profile for one in loads]
+    assert len({*found}) == 3
+    assert found[0] == digests.of(spec, LOCK).profile
+
+
 def test_several_processes(tmp_path: Path) -> None:
     """How many processes make a load, and whether they are elsewhere, is in its digest; where they come to is not."""
     spec = values.spec(tmp_path)

@@ -20,6 +20,7 @@ from tests.fakes import synthetic_runs
 
 RESULTS = Path(__file__).parents[2] / "results"
 SEARCH = {"id": "c0ffee123456", "settings": msgspec.to_builtins(synthetic_runs.SUITE.capacity) | {"growth": 0.0}}
+SAMPLE = {"at_s": 1.0, "requests": 2, "memory_bytes": [3], "overhead_p50_ms": -0.5}
 
 
 def altered(directory: Path, path: str, value: object) -> None:
@@ -64,6 +65,9 @@ def test_every_committed_record_is_within_limits() -> None:
         ("measurements.server.window_s", [60.0, 10.0], "measurements.server.window_s ends before it begins"),
         ("measurements.load.stopped_s", 0.0, "measurements.load.stopped_s is not after started_s"),
         ("measurements.load.locust_rows.0.percentiles", [1.0], "locust_rows[0].percentiles has 1 numbers, not 11"),
+        ("measurements.soak", [SAMPLE, SAMPLE], "measurements.soak is not in order of time"),
+        ("measurements.soak", [SAMPLE, SAMPLE | {"at_s": 2.0, "requests": 1}], "measurements.soak is not in order"),
+        ("measurements.soak", [SAMPLE | {"memory_bytes": [-1]}], "measurements.soak[0].memory_bytes[0] is -1, not"),
         ("started_at", "yesterday\n# H1", "started_at is 'yesterday\\n# H1', not a time"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scripts.records import storage as files
-from scripts.records.schema import Histograms, RunRecord, Second
+from scripts.records.schema import Histograms, RunRecord, Second, SoakSample
 from scripts.records.storage import RecordError
 from tests.fakes import values
 
@@ -104,6 +104,24 @@ def test_schema_6_is_still_read(tmp_path: Path) -> None:
     assert read == dataclasses.replace(values.RECORD, schema_version=6)
 
 
+def test_schema_7_is_still_read(tmp_path: Path) -> None:
+    """A record of before there were soaks has no samples of one."""
+    old = json.loads(files.encode_record(values.RECORD)) | {"schema_version": 7}
+    del old["measurements"]["soak"]
+    read = files.read_record(directory(tmp_path, record__json=json.dumps(old).encode()))
+    assert read == dataclasses.replace(values.RECORD, schema_version=7)
+
+
+def test_samples_of_a_soak_round_trip(tmp_path: Path) -> None:
+    """The samples of a soak read back equal, also one of an interval in which nothing succeeded."""
+    samples = (
+        SoakSample(at_s=10.0, requests=250, memory_bytes=(40_000_000, 80_000_000), overhead_p50_ms=7.25),
+        SoakSample(at_s=20.0, requests=250, memory_bytes=(), overhead_p50_ms=None),
+    )
+    record = dataclasses.replace(values.RECORD, measurements=dataclasses.replace(values.MEASUREMENTS, soak=samples))
+    assert files.read_record(directory(tmp_path, record__json=files.encode_record(record))) == record
+
+
 def test_histograms_of_schema_1_are_still_read(tmp_path: Path) -> None:
     """The first schema stored values in plain numbers."""
     counts = '{"values_us":[3,5],"counts":[1,2],"total_us":13,"max_us":5,"min_us":3}'
@@ -141,10 +159,10 @@ def changed(**fields: object) -> bytes:
         (b"\xff\xfe\x00", "record.json cannot be read"),
         (changed(reasons=["?"]).replace(b"?", b"\xff"), "record.json cannot be read: .*utf-8"),
         (b'{"total": 3}', "not a run record: it has no schema_version"),
-        (changed(schema_version=8), "schema_version 8; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7"),
+        (changed(schema_version=9), "schema_version 9; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7, 8"),
         (
             b'{"schema_version": 99, "something": "else"}',
-            "schema_version 99; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7",
+            "schema_version 99; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7, 8",
         ),
         (changed(schema_version="1"), 'schema_version "1"; this suite reads'),
         (changed(outcome="splendid"), "record.json cannot be read: Invalid enum value 'splendid'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
 from pathlib import Path
 
@@ -290,6 +291,18 @@ def test_require_alive(outside: FakeSystem, tmp_path: Path, code: int, how: str)
     assert "line 19" in caught.value.message
     assert "line 7\n" not in caught.value.message
     assert caught.value.then == f"see {log}"
+
+
+def test_long_log_is_quoted_from_its_end(tmp_path: Path) -> None:
+    """Of a log as long as half an hour of load makes it, only the end is read, and all of a short one."""
+    log = tmp_path / "server.log"
+    with log.open("wb") as stream:
+        stream.truncate(3 * 2**30)  # sparse
+        stream.seek(0, os.SEEK_END)
+        stream.write(b"\nthe last line\n")
+    assert server_command.last_lines(log, 1) == "    the last line"
+    log.write_text("one\ntwo\n", encoding="utf-8")
+    assert server_command.last_lines(log) == "    one\n    two"
 
 
 def test_children_get_an_allow_list(tmp_path: Path) -> None:

@@ -61,13 +61,13 @@ class ProfileTables:
 def render(  # noqa: PLR0913 - all that there is to show
     suite: Suite, found: Sequence[Cell], *, skipped: Sequence[Skipped], reports: Mapping[str, Published],
     served: Sequence[Run], compared: bool, histories: Sequence[ReleaseHistory] = (),
-    searches: Sequence[CapacitySearch] = (), explained: Explained | None = None,
+    searches: Sequence[CapacitySearch] = (), explained: Explained | None = None, soaked: bool = False,
 ) -> Files:  # fmt: skip
     """The page, and its pictures.
 
     `found`: the cells of the tables; `reports`: published figures by release; `served`: all runs, for what each release
     serves; `compared`: there are pages of comparisons; `searches`: the capacity searches that count; `explained`: the
-    pages that explain changes.
+    pages that explain changes; `soaked`: there is a page of soaks.
     """
     groups = grouping.by_profile(suite, found)
     releases = {cell.requested.release for cell in found} - {MOCK}
@@ -87,6 +87,7 @@ def render(  # noqa: PLR0913 - all that there is to show
         answers=first_screen.sentences(suite, over_releases),
         heat_map=first_screen.HEAT_MAP if over_releases else None,
         explained=bool(explained),
+        soaked=soaked,
         changes=change_table.table(suite, over_releases, explained=explained) if over_releases else None,
         counted=counted,
         capacity=capacity,

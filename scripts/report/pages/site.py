@@ -20,7 +20,7 @@ from scripts.records.explanations import Explanation
 from scripts.records.storage import RecordError
 from scripts.report.charts import svg
 from scripts.report.charts.svg import Chart, Files, Picture
-from scripts.report.pages import comparison_index, explanation_index, overview, release_page, templates
+from scripts.report.pages import comparison_index, explanation_index, overview, release_page, soak_page, templates
 from scripts.report.tables import capacity_table, published, summary_csv
 
 RELEASE_FOLDERS = "v[0-9]*"
@@ -44,6 +44,7 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     compared = comparison_index.render(found.campaigns, found.floors)
     explained, unreadable = _explanations(results)
     pages = explanation_index.pages(explained)
+    soaked = soak_page.render(suite, found.soaks)
     skipped = (*found.skipped, *unreadable)
     page = overview.render(
         suite,
@@ -53,12 +54,14 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
         served=found.runs,
         compared=bool(compared),
         explained=pages,
+        soaked=bool(soaked),
         histories=found.histories,
         searches=searches,
     )
     files: Files = {
         **compared,
         **explanation_index.render(explained, explanation_index.instructions(found.cells)),
+        **soaked,
         **page,
         "summary.csv": summary_csv.summary(found.cells, searches),
     }
@@ -100,7 +103,7 @@ def _standing(results: Path, name: str, chart: Chart) -> Picture | None:
 
 
 def of_releases(results: Path) -> Iterator[Path]:
-    """What was derived before for releases: generated pages and the charts beside them, nothing else in results/.
+    """What was derived before: generated pages and the charts beside them, nothing else in results/.
 
     A page comes after its charts: who removes them in this order can be interrupted, and finds them next time.
     """
@@ -111,6 +114,7 @@ def of_releases(results: Path) -> Iterator[Path]:
             f"{RELEASE_FOLDERS}/README.md",
             f"{comparison_index.FOLDER}/*.md",
             f"{explanations.FOLDER}/*.md",
+            soak_page.PAGE,
         )
         for page in results.glob(pattern)
     ):

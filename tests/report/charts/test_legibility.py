@@ -17,6 +17,7 @@ from scripts.report.charts import (
     heat_map,
     history_chart,
     release_points,
+    soak_chart,
     svg,
     timeline,
 )
@@ -137,9 +138,19 @@ CAPACITY = capacity_chart.chart(
         for title in ("FastApi + Async Function Nodes", "FastApi + Flex Async Function Nodes")
     ],
 )
+SOAKS = soak_chart.chart(
+    "Memory over the requests served (MiB, lower is better)",
+    [
+        soak_chart.Panel(
+            title=release, about="fastapi static_async", points=tuple((n * 2.0, 300 + n / 10) for n in range(100)),
+            steady_from=30.0, whole=((30.0, 301.5), (198.0, 309.9)), later=((100.0, 305.0), (198.0, 309.9)),
+        )
+        for release in (*RELEASES[-4:], "1.18.5", "1.12.0")
+    ],
+)  # fmt: skip
 CHARTS: dict[str, Chart] = {
     "history": HISTORY, "releases": REPORTED, "counts": counts(40.0), "capacity": CAPACITY, "heat map": HEAT_MAP,
-    "timeline": TIMELINE, "forest plot": FOREST_PLOT, "counted plot": COUNTED_PLOT,
+    "timeline": TIMELINE, "forest plot": FOREST_PLOT, "counted plot": COUNTED_PLOT, "soaks": SOAKS,
 }  # fmt: skip
 VERDICTS = ["regression", "improvement", "within threshold", "inconclusive", "threshold"]
 LEGENDS = {
@@ -155,14 +166,20 @@ LEGENDS = {
     "capacity": ["capacity, lowest to highest run", "at least", "does not serve it"],
     "heat map": ["below 2", "2 to 5", "5 to 10", "10 to 25", "25 to 50", "from 50", "not served"],
     "timeline": ["all requests", "failures", "p50", "p95", "ideal time", "steady state from here"],
+    "soaks": [
+        "memory of all server processes", "trend", "trend of the second half", "steady state from here",
+        "scale does not begin at 0",
+    ],
     "forest plot": VERDICTS,
     "counted plot": VERDICTS,
 }  # fmt: skip
 PANELS = {
     "history": 4, "releases": 1, "counts": 1, "capacity": 2, "timeline": 3, "forest plot": 1, "counted plot": 1,
+    "soaks": 6,
 }  # fmt: skip
 DRAWN = ["history", "history-narrow", "releases", "releases-narrow", "counts", "counts-narrow", "capacity",
-         "capacity-narrow", "heat map", "heat map-narrow", "timeline", "forest plot", "counted plot"]  # fmt: skip
+         "capacity-narrow", "heat map", "heat map-narrow", "timeline", "forest plot", "counted plot",
+         "soaks", "soaks-narrow"]  # fmt: skip
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from scripts.analysis.metrics import METRICS
 from scripts.commands import bench_self
 from scripts.config.matrix import Suite
 from scripts.config.support import Cause
-from scripts.inference import bisection, capacity_runs, change_points, comparison, paired_rounds
+from scripts.inference import bisection, capacity_runs, change_points, comparison, paired_rounds, soaks
 from scripts.inference.capacity_runs import CapacitySearch, Tried
 from scripts.inference.capacity_search import CapacityResult, Limit, Trial
 from scripts.inference.paired_rounds import PairedRounds
@@ -37,6 +37,7 @@ from scripts.report.pages import (
     self_test_page,
     session_summary,
     site,
+    soak_session,
     templates,
 )
 from scripts.report.pages.self_test_page import InjectedSlowdown
@@ -44,7 +45,7 @@ from scripts.report.tables.formatting import Markdown
 from scripts.report.tables.markdown import markdown
 from scripts.report.tables.published import Published
 from scripts.selftest.suite_cost import Cost, CostLimit, Figure
-from tests.fakes import synthetic_runs, synthetic_searches
+from tests.fakes import synthetic_runs, synthetic_searches, synthetic_soaks
 
 MARK = "@@NUMBER@@"  # differs from run to run
 EVIL = (
@@ -190,6 +191,7 @@ def printed(tmp_path: Path) -> dict[str, str]:
             EVIL,
         ),
         "session": session_summary.of_session(suite, [run_reader.read_run(directory)]),
+        "soak": soak_session.text([soaks.evaluated(bad)], EVIL),
         "self-test": self_test_page.render(
             [InjectedSlowdown(name=EVIL, what=EVIL, metric="ready_s", judged=judged)],
             [],
@@ -221,17 +223,33 @@ def test_text_of_a_record_is_never_markup(tmp_path: Path) -> None:
         synthetic_runs.record(release="1.13.0", outcome="failed", reasons=("no wheel",)),
         *(run.record for run in synthetic_searches.searched(221).runs),
     ]
-    for number, made in enumerate(runs):
-        file = synthetic_runs.write(tmp_path, made) / storage.RECORD_FILE
+    soaked = [
+        synthetic_soaks.record(),
+        synthetic_soaks.record(number=2, release="1.13.0", outcome="failed", reasons=("killed",)),
+        dataclasses.replace(
+            synthetic_soaks.record(number=3, engine="flask", flow="static_sync"),
+            machine=dataclasses.replace(synthetic_runs.MACHINE, cores=2),
+        ),
+    ]
+    folders = [
+        *(synthetic_runs.write(tmp_path, made) for made in runs),
+        *(synthetic_soaks.write(tmp_path, made) for made in soaked),
+    ]
+    for number, folder in enumerate(folders):
+        file = folder / storage.RECORD_FILE
         file.write_text(json.dumps(spoilt(json.loads(file.read_bytes()))).replace(MARK, str(number)), encoding="utf-8")
     (tmp_path / "published").mkdir()
     (tmp_path / "published" / "one.json").write_bytes(spoilt_published())
     derived = site.derive(tmp_path, spoilt_suite())
     assert derived.skipped == ()
     pages = {name: content.decode() for name, content in derived.files.items() if name.endswith(".md")}
-    assert {name.split("/")[0] for name in pages} == {"README.md", "comparisons", "v1.12.0", "v1.13.0", "v1.18.5"}
+    assert {name.split("/")[0] for name in pages} == {
+        "README.md", "comparisons", "soak.md", "v1.12.0", "v1.13.0", "v1.18.5",
+    }  # fmt: skip
     assert "## Published and measured" in pages["v1.12.0/README.md"]
     assert "## Capacity" in pages["README.md"]
+    assert "Made under other conditions than the first table: " in pages["soak.md"]
+    assert "alert(1)" in pages["soak.md"]
     for name, page in pages.items():
         assert Live(page).problems == [], name
     pictures = [content for name, content in derived.files.items() if name.endswith(".svg")]
