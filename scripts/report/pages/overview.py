@@ -162,7 +162,7 @@ def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published])
 def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published]) -> ScenarioTables:
     requested = same[0].requested
     unsupported, unmeasured = _absent(suite, same)
-    made = grouping.by_conditions(same)
+    made = grouping.by_conditions(same, suite.python)
     first = made[0]
     rows = [
         Table(

@@ -43,7 +43,7 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     reports = published.read(results)
     compared = comparison_index.render(found.campaigns, found.floors)
     explained, unreadable = _explanations(results)
-    pages = explanation_index.pages(explained)
+    pages = explanation_index.pages(explained, suite.python)
     skipped = (*found.skipped, *unreadable)
     page = overview.render(
         suite,
