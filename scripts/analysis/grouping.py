@@ -113,9 +113,13 @@ def cells(runs: Iterable[Run]) -> list[Cell]:
     return [Cell(runs=tuple(group)) for _, group in itertools.groupby(ordered, key)]
 
 
-def best_first(found: Iterable[Cell]) -> list[Cell]:
-    """Cells with ok runs first; among them, the newest first."""
-    return sorted(found, key=lambda cell: (bool(cell.ok), (cell.ok or cell.runs)[-1].record.run_id), reverse=True)
+def best_first(found: Iterable[Cell], python: str) -> list[Cell]:
+    """Cells on this Python, e.g. "3.11", come first; of either kind those with ok runs, and then the newest."""
+
+    def key(cell: Cell) -> tuple[bool, bool, str]:
+        return cell.requested.python == python, bool(cell.ok), (cell.ok or cell.runs)[-1].record.run_id
+
+    return sorted(found, key=key, reverse=True)
 
 
 def release_key(release: str) -> tuple[int, Version, str]:
@@ -160,10 +164,10 @@ def by_scenario(suite: Suite, found: Iterable[Cell]) -> list[list[Cell]]:
     return [list(group) for _, group in itertools.groupby(sorted(found, key=key), key)]
 
 
-def by_conditions(found: Iterable[Cell]) -> list[list[Cell]]:
-    """Cells that may share a table; the table of the newest ok run first, the newest release first in each."""
+def by_conditions(found: Iterable[Cell], python: str) -> list[list[Cell]]:
+    """Cells that may share a table, the newest release first in each; the order of tables is that of `best_first`."""
     tables: dict[str, list[Cell]] = {}
-    for cell in best_first(found):
+    for cell in best_first(found, python):
         tables.setdefault(cell.conditions, []).append(cell)
     return [
         sorted(table, key=lambda cell: release_key(cell.requested.release), reverse=True) for table in tables.values()

@@ -61,7 +61,7 @@ class ReadyWorker:
 
     name: str
     machine: Machine
-    python: str  # of its virtualenvs, with patch version
+    pythons: Mapping[str, str]  # of its virtualenvs, with patch version, by e.g. "3.11"
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -233,10 +233,9 @@ class Coordinator:
     def _note_answers(self) -> None:
         for address in [address for address, asked in self._asked.items() if asked.done()]:
             answer = self._asked.pop(address).result()
-            if isinstance(answer, ReadyWorker) and self._first and answer.python != self._first.python:
-                why = (
-                    f"its virtualenvs have Python {answer.python}, and those of {self._first.name} {self._first.python}"
-                )
+            if isinstance(answer, ReadyWorker) and self._first and answer.pythons != self._first.pythons:
+                theirs, ours = (", ".join(one.pythons.values()) for one in (answer, self._first))
+                why = f"its virtualenvs have Python {theirs}, and those of {self._first.name} {ours}"
                 answer = _refusal(answer.name, why)
             if isinstance(answer, SuiteError):
                 self._refused.append(answer)
@@ -270,7 +269,7 @@ class Coordinator:
             return messages.error(answer)
         if not isinstance(answer, Ready):
             return _refusal(name, "it gave another answer")
-        return ReadyWorker(name=name, machine=facts.machine, python=answer.python)
+        return ReadyWorker(name=name, machine=facts.machine, pythons=answer.pythons)
 
     def _facts(self, address: str, name: str) -> Facts | SuiteError:
         """What a worker is, unless that is why it cannot be used."""
@@ -312,12 +311,11 @@ def _wanted(specs: Collection[RunSpec], locks: Mapping[str, Lock], options: Opti
     first = next(iter(specs))
     return Prepare(
         session=secrets.token_hex(6),
-        python=first.python,
         users=max(spec.profile.users * spec.profile.at_once for spec in specs),
         counts=first.counting is not None,
         keep_logs=options.keep_logs,
         quiet=options.quiet,
-        releases=messages.releases(targets, locks),
+        releases=messages.releases(specs, locks),
         flows=messages.flow_forms(targets),
     )
 

@@ -100,7 +100,7 @@ def _spec(requested: Campaign, scenario: CampaignScenario, arm: Arm, number: int
     return RunSpec(
         target=requested.target(scenario, arm),
         profile=requested.profile,
-        python=requested.python,
+        python=requested.python_of(arm),
         round=number,
         counting=requested.counting,
     )

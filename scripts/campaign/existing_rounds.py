@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from scripts.analysis import run_reader
+from scripts.campaign import existing_runs
 from scripts.inference import paired_rounds
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure import digests
 from scripts.measure.round_plan import Campaign, Series
-from scripts.records import conditions
 from scripts.records.schema import Machine
 
 
@@ -33,6 +32,6 @@ def _is_of(one: PairedRounds, series: Series, here: Machine) -> bool:
     specs = [spec for load in series.round("", 1) for spec in load]  # the first round has the arms in their order
     ours = [digests.of(spec, arm.lock) for spec, arm in zip(specs, series.campaign.arms, strict=True)]
     return all(
-        record.digests.lock == of.lock and not conditions.differences(record, replace(record, machine=here, digests=of))
-        for record, of in zip(records, ours, strict=True)
+        record.digests.lock == of.lock and existing_runs.made_as_here(record, spec, of, here)
+        for record, spec, of in zip(records, specs, ours, strict=True)
     )

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from scripts.campaign.tasks import Task
-from scripts.config import errors, flows
+from scripts.config import errors, flows, python_label
 from scripts.config.errors import NotComparableError, NothingMeasuredError, SuiteError
 from scripts.config.flows import Flow
 from scripts.config.load_profiles import Counting, Profile, SearchIdentity
@@ -35,6 +35,7 @@ class ReleaseForm(msgspec.Struct, frozen=True, kw_only=True):
 
     release: Release
     version: str  # what the live server's /version must say
+    python: str  # that serves it, e.g. "3.11"
     lock: str  # digest
     files: Files  # the lock and the wheels; none: the lock is committed
 
@@ -51,7 +52,6 @@ class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Asks a worker to get ready for the tasks of a session."""
 
     session: str
-    python: str
     users: int  # the most of any load
     counts: bool
     keep_logs: bool
@@ -97,7 +97,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A worker can make the tasks of the session."""
 
-    python: str  # of all virtualenvs, with patch version
+    pythons: dict[str, str]  # of the virtualenvs, with patch version, by e.g. "3.11"
 
 
 class Runs(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -151,15 +151,17 @@ def error(failed: Failure) -> SuiteError:
     return _KINDS.get(failed.kind, NothingMeasuredError)(message, then=failed.then)
 
 
-def releases(targets: Iterable[Target], known: Mapping[str, Lock]) -> tuple[ReleaseForm, ...]:
-    """Each release once, by the locks that they are known to have."""
-    by_label = {target.release.version: target for target in targets}
+def releases(specs: Iterable[RunSpec], known: Mapping[str, Lock]) -> tuple[ReleaseForm, ...]:
+    """Each release of the runs once, by the locks that they are known to have."""
+    by_label = {spec.release: (spec.target, spec.python) for spec in specs}
     return tuple(
         ReleaseForm(
-            release=target.release, version=target.version, lock=known[label].digest, files=_lock_files(known[label])
+            release=target.release, version=target.version, python=python, lock=known[label].digest,
+            files=_lock_files(known[label]),
         )
-        for label, target in by_label.items()
-    )
+        for label, (target, python) in by_label.items()
+        if target is not None
+    )  # fmt: skip
 
 
 def _lock_files(lock: Lock) -> Files:
@@ -171,11 +173,12 @@ def _lock_files(lock: Lock) -> Files:
 
 def lock(suite: Suite, form: ReleaseForm, into: Path) -> Lock:
     """The lock as it is here, `into` where it came as a file; NotComparableError when it is another one."""
+    name = python_label.without_python(form.release.version, form.python)
     if form.files:
         unpack(form.files, into)
-        found = locks.received(into / f"{form.release.version}.txt", into if len(form.files) > 1 else None)
+        found = locks.received(into / f"{name}.txt", into if len(form.files) > 1 else None)
     else:
-        found = locks.read(locks.of_release(suite, suite.release(form.release.version)))
+        found = locks.read(locks.of_release(suite, suite.release(name)))
     if found.digest != form.lock:
         raise NotComparableError(f"the lock of {form.release.version} is another one here", then=SAME_COMMIT)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
@@ -30,7 +30,7 @@ class Pool:
     make: Callable[[Task], Made]
     slots: Callable[[], int]  # tasks at a time, at least 1; SuiteError when there is nobody left to make any
     machine: Machine  # of the kind that all of its machines are
-    python: str  # of the virtualenvs, with patch version
+    pythons: Mapping[str, str]  # of the virtualenvs, with patch version, by e.g. "3.11"
 
 
 class AtOnce(Executor):
@@ -60,7 +60,7 @@ def opened(requested: Campaign, options: session.Options, system: System, progre
                 make=workers.make,
                 slots=workers.slots,
                 machine=workers.first.machine,
-                python=workers.first.python,
+                pythons=workers.first.pythons,
             )
         return
     counts, users = requested.counting is not None, requested.profile.users * requested.profile.at_once
@@ -71,5 +71,5 @@ def opened(requested: Campaign, options: session.Options, system: System, progre
             make=functools.partial(tasks.make, context, prepared),
             slots=lambda: 1,
             machine=machine.describe(),
-            python=next(iter(prepared.values())).environment.python,
+            pythons=round_plan.patch_versions(requested.pythons, prepared),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.campaign.runner import CampaignResult
 from scripts.campaign.stopping_rule import StoppingRule
-from scripts.config import flows, plan
+from scripts.config import flows, plan, python_label
 from scripts.config.errors import NotComparableError, NothingMeasuredError, UsageError
 from scripts.config.flows import Flow
 from scripts.config.load_profiles import COMPARE, DUET, EXPLAIN, Profile
@@ -19,9 +19,10 @@ from scripts.environments import candidates, locks, virtualenvs
 from scripts.environments.candidates import Arm
 from scripts.environments.locks import Lock
 from scripts.host.process import System
-from scripts.inference import release_history
+from scripts.inference import python_changes, release_history
 from scripts.measure.round_plan import Campaign, CampaignScenario
-from scripts.report.pages import comparison_page
+from scripts.report.pages import comparison_page, python_page
+from scripts.report.tables.formatting import listed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,22 +64,39 @@ def planned(suite: Suite, wanted: Selection, arms: Sequence[Arm], *, neighbours:
     """The requested campaign; UsageError when its parts do not go together.
 
     `neighbours`: where two arms are loaded at once, each with the one before it, and the last with the first. Else
-    each is loaded with the first.
+    each is loaded with the first. Arms of which the Python is compared share rounds with those of their release alone.
     """
     scenarios = _scenarios(suite, wanted.engines, wanted.flows, arms)
     python = wanted.python or suite.python
     for arm in arms:
-        plan.served_by(suite, arm.release, python, "repeat this command with")
+        plan.served_by(suite, arm.release, arm.python or python, "repeat this command with")
     profile = _profile(suite, wanted.profile, arms)
-    pairs = _pairs(arms, neighbours=neighbours) if profile.at_once > 1 else ()
     return Campaign(
         arms=tuple(arms),
         scenarios=tuple(scenarios),
         profile=profile,
         python=python,
         counting=suite.counting(wanted.profile),
-        pairs=pairs,
+        groups=_groups(arms, profile.at_once, neighbours=neighbours),
     )
+
+
+def _groups(arms: Sequence[Arm], at_once: int, *, neighbours: bool) -> tuple[tuple[int, ...], ...]:
+    """Which arms share their rounds; none: all do."""
+    if not any(arm.python for arm in arms):
+        return _pairs(arms, neighbours=neighbours) if at_once > 1 else ()
+    by_release: dict[str, list[int]] = {}
+    for place, arm in enumerate(arms):
+        by_release.setdefault(_release(arm), []).append(place)
+    groups = by_release.values()
+    if at_once == 1:
+        return tuple(map(tuple, groups))
+    return tuple((first, other) for first, *others in groups for other in others)
+
+
+def _release(arm: Arm) -> str:
+    """Its label without the Python that is compared."""
+    return python_label.without_python(arm.release.version, arm.python or "")
 
 
 def _pairs(arms: Sequence[Arm], *, neighbours: bool) -> tuple[tuple[int, int], ...]:
@@ -119,7 +137,7 @@ def session(
 
 def require_sequential(requested: Campaign) -> None:
     """UsageError under a profile that loads two arms at once, where all arms have to be of the same rounds."""
-    if requested.pairs:
+    if requested.groups:
         raise UsageError(
             f"profile {requested.profile.name} loads two releases at the same time, and here each round has three",
             then=f"repeat this command with --profile {COMPARE}",
@@ -182,7 +200,8 @@ def describe(requested: Campaign, rule: StoppingRule) -> str:
     """The plan and its time; UsageError when the budget is too short for it."""
     rule.require_time(requested)
     lines = [f"arm {number}: {arm.about}" for number, arm in enumerate(requested.arms, 1)]
-    lines += [f"at once: arm {first + 1} and arm {second + 1}" for first, second in requested.pairs]
+    how = "at once" if requested.profile.at_once > 1 else "in turn"
+    lines += [f"{how}: {listed([f'arm {arm + 1}' for arm in group])}" for group in requested.groups]
     lines += [f"scenario: {scenario.name}, profile {requested.profile.name}" for scenario in requested.scenarios]
     share = requested.load_s / requested.round_s
     lines.append(f"a round of one scenario: about {requested.round_s:.0f} s, of which {share:.0%} is load")
@@ -198,17 +217,30 @@ def expected_s(requested: Campaign, rule: StoppingRule) -> float:
 
 def title(requested: Campaign) -> str:
     """What is compared with what."""
+    if requested.arms[0].python:
+        return _title_of_pythons(requested.arms)
     first, *others = (arm.about for arm in requested.arms)
-    if len(requested.pairs) > 1 and requested.pairs[-1][0] != requested.pairs[-2][0]:
+    if len(requested.groups) > 1 and requested.groups[-1][0] != requested.groups[-2][0]:
         return f"{first} to {others[-1]}: each release against the one before, and the last against the first"
     return f"{', '.join(others)} against {first}"
 
 
+def _title_of_pythons(arms: Sequence[Arm]) -> str:
+    """E.g. "promptflow 1.12.0, promptflow 1.18.5: Python 3.10, 3.12 against 3.11"."""
+    releases = dict.fromkeys(arm.about.removesuffix(f" on Python {arm.python}") for arm in arms)
+    first, *others = dict.fromkeys(arm.python or "" for arm in arms)
+    return f"{', '.join(releases)}: Python {', '.join(others)} against {first}"
+
+
 def page(suite: Suite, requested: Campaign, result: CampaignResult) -> str:
-    """What was measured, as Markdown; of several releases in a row their drift, too."""
+    """What was measured, as Markdown; of releases in a row with their drift, of Pythons with all in one table."""
     whole = [one for one in result.paired if one.rounds]
     histories = [
         *(release_history.history(one, result.floors, suite) for one in release_history.newest(whole, suite).values()),
         *release_history.of_pairs(whole, result.floors, suite),
     ]
-    return comparison_page.render(result.paired, result.judged, title=title(requested), histories=histories).decode()
+    pythons = python_changes.find(result.paired, result.floors, suite)
+    return comparison_page.render(
+        result.paired, result.judged, title=title(requested), histories=histories,
+        pythons=python_page.table(suite, pythons) if pythons else None,
+    ).decode()  # fmt: skip

@@ -192,7 +192,7 @@ def _resume(state: _CampaignState, pool: Pool) -> None:
     """Go on with the campaign where it stopped; begin a new one when it is finished."""
     for again in itertools.count(state.requested.again):
         repetition = replace(state.requested, again=again)
-        state.identities = {series.name: series.identity(pool.machine, pool.python) for series in repetition.series}
+        state.identities = {series.name: series.identity(pool.machine, pool.pythons) for series in repetition.series}
         finished = state.settled if state.rule.budget_s is not None else state.enough
         if not state.rule.afresh or not all(map(finished, repetition.series)):
             return

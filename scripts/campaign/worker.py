@@ -27,7 +27,7 @@ from scripts.config.flows import Flow
 from scripts.config.matrix import Suite
 from scripts.host import machine
 from scripts.host.quiet import Quiet
-from scripts.measure import digests, session
+from scripts.measure import digests, round_plan, session
 from scripts.measure.run import Prepared, RunContext
 from scripts.measure.side_by_side import StoppableSystem
 
@@ -92,8 +92,9 @@ class Worker:
             form.release.version: messages.lock(self._suite, form, into / "locks" / form.lock)
             for form in request.releases
         }
+        pythons = {form.release.version: form.python for form in request.releases}
         prepared = {
-            label: session.install(label, lock, request.python, context.system, context.progress)
+            label: session.install(label, lock, pythons[label], context.system, context.progress)
             for label, lock in locks.items()
         }
         valgrind = session.valgrind(context.system, context.scratch, context.marker) if request.counts else None
@@ -104,13 +105,8 @@ class Worker:
             flows=flows,
             quiet=request.quiet,
         )
-        pythons = {one.environment.python for one in prepared.values()}
-        if len(pythons) > 1:
-            raise NotComparableError(
-                f"the virtualenvs differ in Python: {', '.join(sorted(pythons))}",
-                then="remove those with the older Python from .envs/ there, and start this worker again",
-            )
-        return Ready(python=pythons.pop())
+        found = round_plan.patch_versions(pythons, prepared, then=" there, and start this worker again")
+        return Ready(pythons=found)
 
     def _make(self, request: Make, context: RunContext) -> Answer:
         known = self._sessions.get(request.session)

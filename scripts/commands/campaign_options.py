@@ -19,8 +19,13 @@ def selection(args: argparse.Namespace) -> Selection:
     return Selection(engines=tuple(args.engine), flows=tuple(args.flow), profile=args.profile, python=args.python)
 
 
-def add_options(parser: cli.Parser, default_end: str = f"{ROUNDS} rounds", *, at_once: bool = False) -> None:
-    """The options of every verb that carries out a campaign; `at_once`: of two releases at the same time by default."""
+def add_options(
+    parser: cli.Parser, default_end: str = f"{ROUNDS} rounds", *, at_once: bool = False, several_pythons: bool = False
+) -> None:  # fmt: skip
+    """The options of every verb that carries out a campaign.
+
+    `at_once`: of two releases at the same time by default. `several_pythons`: more than one may be named.
+    """
     parser.add_argument(
         "--engine", action="append", default=[], metavar="NAME", help="only this engine; repeatable (default: all)"
     )
@@ -28,7 +33,7 @@ def add_options(parser: cli.Parser, default_end: str = f"{ROUNDS} rounds", *, at
         "--flow", action="append", default=[], metavar="NAME|DIR",
         help="only this flow of flows/, or your own flow directory; repeatable (default: the scenarios of the engines)",
     )  # fmt: skip
-    cli.add_campaign_options(parser, at_once=at_once)
+    cli.add_campaign_options(parser, at_once=at_once, several_pythons=several_pythons)
     ends = parser.add_mutually_exclusive_group()
     ends.add_argument("--rounds", type=rounds, metavar="N", help=f"make N rounds of each flow (default: {default_end})")
     ends.add_argument(

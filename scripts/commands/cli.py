@@ -157,10 +157,13 @@ def add_flow_options(
     add_python_option(parser, shown=shown)
 
 
-def add_campaign_options(parser: Parser, *, at_once: bool = False, profile_of_metric: bool = False) -> None:
+def add_campaign_options(
+    parser: Parser, *, at_once: bool = False, profile_of_metric: bool = False, several_pythons: bool = False
+) -> None:  # fmt: skip
     """How interleaved rounds are carried out.
 
     `at_once`: by default, two releases are loaded at the same time. `profile_of_metric`: the metric has its own.
+    `several_pythons`: `pythons`, in place of `python`, has all that are named.
     """
     default = DUET if at_once else COMPARE
     profiles = parser.add_mutually_exclusive_group()
@@ -176,7 +179,14 @@ def add_campaign_options(parser: Parser, *, at_once: bool = False, profile_of_me
             "--sequential", dest="profile", action="store_const", const=COMPARE,
             help=f"load one release after the other, under profile {COMPARE}; without it, two at the same time",
         )  # fmt: skip
-    add_python_option(parser)
+    if several_pythons:
+        parser.add_argument(
+            "--python", dest="pythons", action="append", default=[], metavar="X.Y",
+            help="a Python that the locks cover (default: [suite] python of suite.toml); repeatable: compares each "
+            "release with itself on the Pythons named",
+        )  # fmt: skip
+    else:
+        add_python_option(parser)
     parser.add_argument(
         "--dry-run", action="store_true",
         help="print the plan and its time, and measure nothing; the wheels and the lock of a candidate are still made",

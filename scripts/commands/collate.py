@@ -26,8 +26,9 @@ def main(argv: list[str]) -> int:
     """Write, or with --check compare, all derived files."""
     args = _arguments(argv)
     results: Path = args.results.resolve()
+    suite = matrix_file.load()
     with cores.spread() as spread:
-        derived = site.derive(results, matrix_file.load(), spread)
+        derived = site.derive(results, suite, spread)
     for one in derived.skipped:
         cli.say(f"skipped {one.path}: {one.reason}")
     files = derived.files | (_glossary(results) if results == ROOT / "results" else {})
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> int:
     else:
         _write_all(results, files, removed)
     if args.export:
-        _export(derived.cells, *args.export)
+        _export(derived.cells, suite.python, *args.export)
     return EXIT_OK
 
 
@@ -63,7 +64,7 @@ def write(results: Path, files: Mapping[str, bytes]) -> int:
     return len(outdated)
 
 
-def _export(cells: Sequence[Cell], form: str, name: str) -> None:
+def _export(cells: Sequence[Cell], python: str, form: str, name: str) -> None:
     """Write the figures in a form for another program; UsageError for an unknown form, or a folder that is missing."""
     if form not in exports.FORMATS:
         known = list(exports.FORMATS)
@@ -71,7 +72,7 @@ def _export(cells: Sequence[Cell], form: str, name: str) -> None:
             f"--export {form}: {did_you_mean(form, known)}", then=f"nox -s collate -- --export {known[0]} {name}"
         )
     path = cli.output_file(Path(name))
-    found = exports.figures(cells)
+    found = exports.figures(cells, python)
     path.write_text(exports.FORMATS[form](found) + "\n", encoding="utf-8")
     print(f"wrote {path}: {len(found)} figures as {form}")
 

@@ -87,7 +87,7 @@ def main(argv: list[str]) -> int:
 
 def _require_sequential(requested: Campaign) -> None:
     """UsageError under a profile that loads two releases at once, whose trials are those of a gate."""
-    if requested.pairs:
+    if requested.groups:
         raise UsageError(
             f"profile {requested.profile.name} loads two releases at the same time, and the self-test loads one after "
             "the other",

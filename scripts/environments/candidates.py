@@ -12,6 +12,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from scripts.config import python_label
 from scripts.config.errors import EnvironmentBuildError, UsageError, did_you_mean
 from scripts.config.matrix import Release, Suite
 from scripts.environments import locks, virtualenvs, wheel_builds
@@ -24,10 +25,11 @@ from scripts.host.process import System
 class Arm:
     """One side of a comparison: something that a virtualenv can be built of."""
 
-    release: Release  # its version is the label: "1.12.0", "1.12.0+asof.20250124", "1.12.0+1a2b3c4d"
+    release: Release  # its version is the label: "1.12.0", "1.12.0+asof.20250124", "1.12.0+1a2b3c4d", "1.12.0+py3.12"
     version: str  # what the live server's /version must say
     lock: Lock
     about: str  # one line for people, without a path
+    python: str | None = None  # that serves it, e.g. "3.12", where Pythons are compared; None: that of the campaign
 
 
 def resolve(
@@ -58,6 +60,13 @@ def resolve_commit(
 ) -> Arm:
     """The same of a commit of a local repository."""
     return _candidate(suite, wheel_builds.collect_commit(repository, commit, uv=uv, system=system), as_of, uv, system)
+
+
+def on_python(arm: Arm, python: str) -> Arm:
+    """The arm as one of which the Python is compared: its label and what people read say which."""
+    label = python_label.with_python(arm.release.version, python)
+    release = dataclasses.replace(arm.release, version=label)
+    return dataclasses.replace(arm, release=release, python=python, about=f"{arm.about} on Python {python}")
 
 
 def require_exists(suite: Suite, spec: str) -> None:

@@ -30,6 +30,7 @@ _FILES, _BYTECODE = "files", "bytecode"  # beside the virtualenvs: what they sha
 _STAMP = "built.txt"  # written last: without it the directory is unfinished, and is built again
 _INSTALL_S = 1800
 _NAMED = 5  # files in one error
+_NOT_FOUND = "No interpreter found"  # as uv says it
 _IMAGE_PIN = re.compile(r"pip install '?([A-Za-z][A-Za-z0-9._-]*(?:[=<>!~][^'\s]*)?)'?(?= |$)", re.MULTILINE)
 _IMAGE = Path("promptflow/_sdk/data/docker/Dockerfile.jinja2")
 
@@ -87,6 +88,19 @@ def build(label: str, lock: Lock, python: str, *, uv: str, system: System, log: 
     return _read(path, python, lock, built=built)
 
 
+def missing_python(python: str, *, uv: str, system: System) -> EnvironmentBuildError | None:
+    """Why no virtualenv can be built with a Python of that version, e.g. "3.12"; None where one can."""
+    argv = [uv, "python", "find", "--quiet", "--no-python-downloads", "--no-project", "--system", python]
+    done = _run(argv, system)
+    return None if done.code == 0 else _no_python(python, done.output)
+
+
+def _no_python(python: str, output: str) -> EnvironmentBuildError:
+    """What uv says where it finds no interpreter, or none that runs."""
+    why = "is not installed" if _NOT_FOUND in output else f"cannot be used here:\n{quoted(output)}"
+    return EnvironmentBuildError(f"Python {python} {why}", then=f"uv python install {python}")
+
+
 def remove(environments: Iterable[Path]) -> None:
     """Delete virtualenvs, and the files that only they shared."""
     for path in environments:
@@ -119,11 +133,8 @@ def _create(path: Path, python: str, uv: str, system: System, log: Path) -> None
     argv = [uv, "venv", "--quiet", "--no-python-downloads", "--python", python, str(path)]
     done = _run(argv, system, log)
     if done.code != 0:
-        if "No interpreter found" in done.output:
-            raise EnvironmentBuildError(
-                f"Python {python} is not installed",
-                then=f"uv python install {python}",
-            )
+        if _NOT_FOUND in done.output:
+            raise _no_python(python, done.output)
         raise EnvironmentBuildError(f"no virtualenv for Python {python}:\n{quoted(done.output)}", then=f"see {log}")
 
 
@@ -238,11 +249,12 @@ def _same(version: str, pin: str) -> bool:
         return False
 
 
-def _run(argv: Sequence[str], system: System, log: Path) -> Finished:
+def _run(argv: Sequence[str], system: System, log: Path | None = None) -> Finished:
     try:
         done = system.run(argv, env=install_env(), cwd=ROOT, timeout_s=_INSTALL_S)
     except TimeoutError as error:
         raise EnvironmentBuildError(f"no virtualenv: {error}", then="repeat this command") from error
-    with log.open("a", encoding="utf-8") as stream:
-        stream.write(done.output)
+    if log is not None:
+        with log.open("a", encoding="utf-8") as stream:
+            stream.write(done.output)
     return done

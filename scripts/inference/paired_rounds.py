@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from scripts.analysis.metrics import Metric
 from scripts.analysis.run_reader import Run
+from scripts.config import python_label
 from scripts.config.errors import NotComparableError
 from scripts.records import conditions
 
@@ -70,6 +71,17 @@ class PairedRounds:
         """By arm, as requested."""
         return {arm: one.runs[arm].record.requested.release for one in self.rounds[:1] for arm in self.arms}
 
+    @property
+    def pythons(self) -> dict[int, str]:
+        """By arm, with patch version."""
+        return {arm: one.runs[arm].record.python for one in self.rounds[:1] for arm in self.arms}
+
+    @property
+    def on_pythons(self) -> dict[int, str]:
+        """By arm, the release that is compared by its Python; empty where releases are compared."""
+        found = {arm: _on_python(one.runs[arm]) for one in self.rounds[:1] for arm in self.arms}
+        return found if all(found.values()) else {}
+
 
 def pair(runs: Iterable[Run]) -> list[PairedRounds]:
     """One for each campaign, engine and flow; NotComparableError when the runs of one differ in their conditions."""
@@ -126,7 +138,7 @@ def _pair(campaign: str, engine: str, flow: str, runs: list[Run]) -> PairedRound
             excluded.append(f"round {round_id}: {why}")
         else:
             rounds.append(Round(round_id=round_id, runs=found))
-    _require_comparable([run for one in rounds for run in one.runs.values()])
+    _require_comparable(rounds)
     return PairedRounds(
         campaign=campaign, engine=engine, flow=flow, arms=arms, rounds=tuple(rounds), excluded=tuple(excluded)
     )
@@ -171,13 +183,36 @@ def _described(run: Run) -> str:
     return f"{run.record.requested.release} was {outcome}" + (f" ({'; '.join(reasons)})" if reasons else "")
 
 
-def _require_comparable(runs: list[Run]) -> None:
-    """Raise when conditions changed within a campaign; excluded runs need not agree."""
-    for run in runs[1:]:
-        found = conditions.differences(runs[0].record, run.record)
-        if found:
-            raise NotComparableError(
-                f"runs {runs[0].record.run_id} and {run.record.run_id} of one campaign differ in "
-                + "; ".join(f"{one.name}: {one.first!r} and {one.second!r}" for one in found),
-                then="take the runs of one side out of the results and repeat the command, or name other --results",
-            )
+def _require_comparable(rounds: Sequence[Round]) -> None:
+    """Raise when conditions changed within a campaign; excluded runs need not agree.
+
+    Arms may differ in Python where Pythons are compared; an arm has one in all rounds.
+    """
+    for one in rounds:
+        for arm, run in one.runs.items():
+            _require_alike(rounds[0].runs[BASELINE], run)
+            if _on_python(run):
+                _require_alike(rounds[0].runs[arm], run)
+
+
+def _require_alike(first: Run, other: Run) -> None:
+    pythons = {run.record.requested.python for run in (first, other)}
+    compared = len(pythons) > 1 and all(map(_on_python, (first, other)))
+    found = [
+        one
+        for one in conditions.differences(first.record, other.record)
+        if not compared or one.name != conditions.PYTHON
+    ]
+    if found:
+        raise NotComparableError(
+            f"runs {first.record.run_id} and {other.record.run_id} of one campaign differ in "
+            + "; ".join(f"{one.name}: {one.first!r} and {one.second!r}" for one in found),
+            then="take the runs of one side out of the results and repeat the command, or name other --results",
+        )
+
+
+def _on_python(run: Run) -> str:
+    """The release of a run that is compared by its Python; empty for any other run."""
+    requested = run.record.requested
+    release = python_label.without_python(requested.release, requested.python)
+    return release if release != requested.release else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scripts.analysis import run_reader
 from scripts.analysis.grouping import Cell, cells
-from scripts.analysis.run_reader import Run, Skipped
+from scripts.analysis.run_reader import Run, Skipped, Store
 from scripts.config.concurrency import Map, serial
 from scripts.config.errors import NothingMeasuredError
 from scripts.config.load_profiles import CAPACITY, SERVES, SOAK
@@ -16,7 +16,7 @@ from scripts.config.matrix import Suite
 from scripts.inference import capacity_runs, comparison, paired_rounds, release_history, soaks
 from scripts.inference.capacity_runs import CapacitySearch
 from scripts.inference.comparison import Floors
-from scripts.inference.paired_rounds import PairedRounds
+from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.inference.release_history import ReleaseHistory
 from scripts.inference.soaks import Soak
 
@@ -44,13 +44,19 @@ def read(results: Path, suite: Suite, spread: Map = serial) -> RecordedResults:
             f"there are no records to report under {results.name}/runs{left_out}", then="nox -t bench, or see nox -l"
         )
     tried, soaked = (run_reader.read_profile(results, profile, spread) for profile in (CAPACITY, SOAK))
+    return of_runs(found, tried, soaked, suite)
+
+
+def of_runs(found: Store, tried: Store, soaked: Store, suite: Suite) -> RecordedResults:
+    """What follows from reported runs, from those of capacity searches, and from soaks."""
     campaigns, mixed = paired_rounds.pair_each(found.runs)
     unpaired = [Skipped(path=f"campaign {name}", reason=error.message) for name, error in mixed.items()]
     floors = comparison.noise_floors(campaigns)
-    newest = release_history.newest(campaigns, suite)
-    histories = [release_history.history(one, floors, suite, campaigns) for one in newest.values()]
-    told = {source.campaign for one in histories for source in one.sources}  # pairs that join are told of there
-    histories += release_history.of_pairs([one for one in campaigns if one.campaign not in told], floors, suite)
+    of_tables = [one for one in campaigns if _is_of_tables(one, suite)]
+    newest = release_history.newest(of_tables, suite)
+    histories = [release_history.history(one, floors, suite, of_tables) for one in newest.values()]
+    joined = {source.campaign for one in histories for source in one.sources}  # pairs that join are told of there
+    histories += release_history.of_pairs([one for one in of_tables if one.campaign not in joined], floors, suite)
     return RecordedResults(
         runs=found.runs,
         campaigns=tuple(campaigns),
@@ -61,6 +67,11 @@ def read(results: Path, suite: Suite, spread: Map = serial) -> RecordedResults:
         soaks=tuple(soaks.standing(soaked.runs)),
         skipped=(*found.skipped, *tried.skipped, *soaked.skipped, *unpaired),
     )
+
+
+def _is_of_tables(one: PairedRounds, suite: Suite) -> bool:
+    """Whether it has rounds, on the Python of the tables: other Pythons have no part in histories over releases."""
+    return any(whole.runs[BASELINE].record.requested.python == suite.python for whole in one.rounds[:1])
 
 
 def _tabled(runs: Iterable[Run], campaigns: Collection[str]) -> Iterator[Run]:

@@ -1,6 +1,7 @@
 """A campaign: the same scenarios measured for several arms in interleaved rounds, resumable.
 
 Under a profile that loads two arms at once, a campaign of more arms becomes pairs of them, each a campaign of its own.
+Where Pythons are compared, each release is a campaign of its own.
 
 Its identity is a digest over everything that decides its numbers. So a repetition reuses what is measured already, if
 nothing has changed since. Odd rounds run the arms forwards and even ones backwards, so that a linear drift of the
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -51,29 +52,38 @@ class Campaign:
     arms: tuple[Arm, ...]  # the first is the baseline
     scenarios: tuple[CampaignScenario, ...]
     profile: Profile
-    python: str  # e.g. "3.11"
+    python: str  # e.g. "3.11"; of arms that have none of their own
     counting: Counting | None = None  # of runs that count work instead of measuring time
     again: int = 0  # how many campaigns of the same identity came before
-    pairs: tuple[tuple[int, int], ...] = ()  # arms from 0 that are loaded at once; none: all, one after the other
+    groups: tuple[tuple[int, ...], ...] = ()  # arms from 0 that share their rounds, the baseline first; none: all do
 
     @property
     def series(self) -> tuple[Series, ...]:
-        """What has rounds of its own: each scenario, of each pair where two arms are loaded at once."""
-        campaigns = [replace(self, arms=tuple(self.arms[arm] for arm in pair), pairs=()) for pair in self.pairs]
+        """What has rounds of its own: each scenario, of each group of arms where there are several."""
+        campaigns = [replace(self, arms=tuple(self.arms[arm] for arm in group), groups=()) for group in self.groups]
         return tuple(
             Series(campaign=campaign, scenario=scenario, named=len(campaigns) > 1)
             for scenario in self.scenarios
             for campaign in campaigns or [self]
         )
 
-    def identity(self, scenario: CampaignScenario, machine: Machine, python: str) -> str:
+    def python_of(self, arm: Arm) -> str:
+        """By which Python it is served, e.g. "3.11"."""
+        return arm.python or self.python
+
+    @property
+    def pythons(self) -> dict[str, str]:
+        """The same of every arm, by label."""
+        return {arm.release.version: self.python_of(arm) for arm in self.arms}
+
+    def identity(self, scenario: CampaignScenario, machine: Machine, pythons: Mapping[str, str]) -> str:
         """Twelve hexadecimal digits that are the same only where all that decides the numbers is.
 
-        `python` is that of the virtualenvs, with its patch version. Memory counts in GiB, as in tables: a kernel update
-        moves it by a few MiB.
+        `pythons` are those of the virtualenvs with their patch versions, by e.g. "3.11". Memory counts in GiB, as in
+        tables: a kernel update moves it by a few MiB.
         """
         parts: list[object] = [
-            python,
+            ", ".join(dict.fromkeys(pythons[self.python_of(arm)] for arm in self.arms)),
             self.again,
             round(machine.memory_bytes / _GIB),
             *(getattr(machine, name) for name in ("cpu_model", "cores", "system", "tools_python")),
@@ -92,7 +102,7 @@ class Campaign:
         return RunSpec(
             target=self.target(scenario, arm),
             profile=self.profile,
-            python=self.python,
+            python=self.python_of(arm),
             round=round_number,
             place=replace(place, arm=number),
             counting=self.counting,
@@ -106,8 +116,8 @@ class Campaign:
 
     @property
     def round_s(self) -> float:
-        """Estimated wall time of a round of one scenario, of all pairs where two arms are loaded at once."""
-        if self.pairs:
+        """Estimated wall time of a round of one scenario, of all groups of arms."""
+        if self.groups:
             return sum(one.campaign.round_s for one in self.series) / len(self.scenarios)
         specs = self.round(self.scenarios[0], "", 1)
         return sum(spec.beside_load_s for spec in specs) + self.load_s
@@ -115,17 +125,18 @@ class Campaign:
     @property
     def load_s(self) -> float:
         """How much of that is load."""
-        loads = len(self.pairs) or math.ceil(len(self.arms) / self.profile.at_once)
-        return float(self.profile.run_time_s * loads)
+        if self.groups:
+            return sum(one.campaign.load_s for one in self.series) / len(self.scenarios)
+        return float(self.profile.run_time_s * math.ceil(len(self.arms) / self.profile.at_once))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
-    """The rounds of one scenario, and of one pair where two arms are loaded at once."""
+    """The rounds of one scenario, and of one group of arms where there are several."""
 
     campaign: Campaign
     scenario: CampaignScenario
-    named: bool  # whether the arms belong to the name, because there are several pairs
+    named: bool  # whether the arms belong to the name, because there are several groups
 
     @property
     def name(self) -> str:
@@ -137,9 +148,9 @@ class Series:
         """The labels of the arms, the baseline first."""
         return tuple(arm.release.version for arm in self.campaign.arms)
 
-    def identity(self, machine: Machine, python: str) -> str:
+    def identity(self, machine: Machine, pythons: Mapping[str, str]) -> str:
         """Of its campaign; see there."""
-        return self.campaign.identity(self.scenario, machine, python)
+        return self.campaign.identity(self.scenario, machine, pythons)
 
     def round(self, identity: str, number: int) -> list[tuple[RunSpec, ...]]:
         """The runs of a round, those together that are made at once."""
@@ -158,17 +169,31 @@ def _round_id(number: int) -> str:
 
 
 def prepare(campaign: Campaign, context: RunContext) -> dict[str, Prepared]:
-    """All virtualenvs by label, before any clock starts; NotComparableError when their Pythons differ."""
+    """All virtualenvs by label, before any clock starts; NotComparableError as in `patch_versions`."""
     labels = {arm.release.version: arm for arm in campaign.arms}
     prepared = {
-        label: session.install(label, arm.lock, campaign.python, context.system, context.progress)
+        label: session.install(label, arm.lock, campaign.python_of(arm), context.system, context.progress)
         for label, arm in labels.items()
     }
-    pythons = {label: one.environment.python for label, one in prepared.items()}
-    if len(set(pythons.values())) > 1:
-        listed = ", ".join(f"{label}: {python}" for label, python in pythons.items())
-        raise NotComparableError(
-            f"the virtualenvs differ in Python: {listed}",
-            then="remove those with the older Python from .envs/, then repeat this command",
-        )
+    patch_versions(campaign.pythons, prepared)
     return prepared
+
+
+def patch_versions(
+    requested: Mapping[str, str], prepared: Mapping[str, Prepared], then: str = ", then repeat this command"
+) -> dict[str, str]:
+    """The Pythons of virtualenvs with their patch versions, by e.g. "3.11"; both mappings are by label.
+
+    NotComparableError where those of one Python differ; `then`: what to do besides removing one of them.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for label, python in requested.items():
+        found.setdefault(python, {})[label] = prepared[label].environment.python
+    for of_labels in found.values():
+        if len(set(of_labels.values())) > 1:
+            listed = ", ".join(f"{label}: {python}" for label, python in of_labels.items())
+            raise NotComparableError(
+                f"the virtualenvs differ in Python: {listed}",
+                then=f"remove those with the older Python from .envs/{then}",
+            )
+    return {python: next(iter(of_labels.values())) for python, of_labels in found.items()}

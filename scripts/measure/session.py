@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from scripts.config import python_label
 from scripts.config.cluster_address import ClusterAddress
 from scripts.config.errors import EnvironmentBuildError
 from scripts.config.load_profiles import COUNT, SERVES, SMOKE, SMOKE_DUET
@@ -147,7 +148,11 @@ def prepare_only(
 
 
 def install(label: str, lock: Lock, python: str, system: System, progress: Progress) -> Prepared:
-    """Build the virtualenv of a lock unless it stands; EnvironmentBuildError when it is not what the image holds."""
+    """Build the virtualenv of a lock unless it stands; EnvironmentBuildError when it is not what the image holds.
+
+    Also where its Python is compared, it is the one of the release on that Python.
+    """
+    label = python_label.without_python(label, python)
     progress.phase("install")
     SCRATCH.mkdir(exist_ok=True)
     log = SCRATCH / f"install-{label}.log"

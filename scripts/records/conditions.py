@@ -10,7 +10,7 @@ from scripts.records.schema import Machine, RequestedConfig, RunRecord
 
 _GIB = 2**30
 _DIGEST_SHOWN = 12
-PROFILE, FLOW = "load profile", "flow"
+PROFILE, FLOW, PYTHON = "load profile", "flow", "Python"
 _PROCESSES, _ONE = "load processes", "1"
 _OF_A_TRIAL = ("users", "spawn_rate", "description", "reported")  # of a profile: what a search sets, and texts
 
@@ -42,7 +42,7 @@ def conditions(record: RunRecord) -> dict[str, str]:
     digests = record.digests
     return {
         **of_machine(record.machine),
-        "Python": record.python,
+        PYTHON: record.python,
         "Python of the tools": record.machine.tools_python,
         PROFILE: digests.profile[:_DIGEST_SHOWN],
         FLOW: digests.flow[:_DIGEST_SHOWN],

@@ -203,6 +203,7 @@ def _setting(one: ArmComparison) -> dict[str, object]:
         "flow": one.paired.flow,
         "profile": record.requested.profile.name,
         "python": record.python,
+        "candidate_python": one.paired.pythons[one.arm],
         "baseline": one.paired.label(BASELINE),
         "candidate": one.paired.label(one.arm),
         "campaign": one.paired.campaign,

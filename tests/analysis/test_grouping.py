@@ -70,7 +70,7 @@ def test_best_cells_come_first() -> None:
     found = cells(
         [run(synthetic_runs.record(number=1)), run(elsewhere(synthetic_runs.record(number=2, outcome="failed")))]
     )
-    assert [cell.outcome for cell in best_first(found)] == ["ok", "failed"]
+    assert [cell.outcome for cell in best_first(found, "3.11")] == ["ok", "failed"]
 
 
 def test_releases_sort_by_version() -> None:
@@ -85,7 +85,7 @@ def test_tables_hold_one_set_of_conditions() -> None:
         run(synthetic_runs.record(release="1.10.0", number=2)),
         run(elsewhere(synthetic_runs.record(release="1.9.0", number=3))),
     ]
-    made = grouping.by_conditions(cells(runs))
+    made = grouping.by_conditions(cells(runs), "3.11")
     assert [[cell.requested.release for cell in table] for table in made] == [["1.9.0"], ["1.10.0", "1.9.0"]]
 
 

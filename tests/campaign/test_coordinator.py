@@ -111,7 +111,8 @@ def test_worker_with_another_python_in_its_virtualenvs(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A worker whose virtualenvs have another patch version of Python is refused."""
-    cluster.answers = {"tls://10.0.0.3:4000": altered(messages.Ready, lambda fields: fields.update(python="3.11.1"))}
+    alter = altered(messages.Ready, lambda fields: fields.update(pythons={"3.11": "3.11.1"}))
+    cluster.answers = {"tls://10.0.0.3:4000": alter}
     measure(cluster)
     assert "worker w3 is refused: its virtualenvs have Python 3.11.1" in capsys.readouterr().err
 

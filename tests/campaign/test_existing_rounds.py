@@ -47,3 +47,11 @@ def test_rounds_of_another_machine_or_of_other_releases_do_not_count(stage: Stag
     assert [*existing_rounds.made(stage.results, stage.campaign(), larger).values()] == [0]
     turned = stage.campaign(CANDIDATE, BASELINE)
     assert [*existing_rounds.made(stage.results, turned, values.MACHINE).values()] == [0]
+
+
+def test_rounds_on_another_python_do_not_count(stage: Stage) -> None:
+    """What was compared on another Python is still to be compared on this one."""
+    stage.measure(dataclasses.replace(stage.campaign(), python="3.12"), FOUR)
+    assert [*existing_rounds.made(stage.results, stage.campaign(), values.MACHINE).values()] == [0]
+    there = dataclasses.replace(stage.campaign(), python="3.12")
+    assert [*existing_rounds.made(stage.results, there, values.MACHINE).values()] == [4]

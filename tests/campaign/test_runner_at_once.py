@@ -206,4 +206,4 @@ def test_estimated_time(stage: Stage) -> None:
     """A round loads both arms in the time of one, and starts them one after the other."""
     assert stage.duet().round_s == pytest.approx(4 + 2 * (2.2 + 2 * 1.2))
     assert stage.duet(*THREE, pairs=CHAIN).round_s == pytest.approx(3 * stage.duet().round_s)
-    assert dataclasses.replace(stage.duet(), pairs=()).round_s == stage.duet().round_s
+    assert dataclasses.replace(stage.duet(), groups=()).round_s == stage.duet().round_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from scripts.campaign.messages import Failure, FlowForm, Prepare
 from scripts.campaign.tasks import Task
 from scripts.campaign.worker import Worker
 from scripts.config.errors import NotComparableError, Terminated
+from scripts.environments import candidates
 from scripts.environments.locks import Lock
 from scripts.measure.round_plan import Campaign
 from tests.fakes import workers
@@ -29,9 +31,10 @@ def prepare(requested: Campaign) -> Prepare:
     """What its workers have to get ready."""
     targets = [requested.target(requested.scenarios[0], arm) for arm in requested.arms]
     locks: dict[str, Lock] = {arm.release.version: arm.lock for arm in requested.arms}
+    specs = requested.round(requested.scenarios[0], "0" * 12, 1)
     return Prepare(
-        session=SESSION, python="3.11", users=5, counts=False, keep_logs=False, quiet=None,
-        releases=messages.releases(targets, locks), flows=messages.flow_forms(targets),
+        session=SESSION, users=5, counts=False, keep_logs=False, quiet=None,
+        releases=messages.releases(specs, locks), flows=messages.flow_forms(targets),
     )  # fmt: skip
 
 
@@ -85,6 +88,27 @@ def test_candidate_travels_as_files(stage: Stage, monkeypatch: pytest.MonkeyPatc
         other = FlowForm(name=flow.name, digest="0" * 64, files=flow.files)
         with pytest.raises(NotComparableError, match="flow example is another one here"):
             messages.flow(other, stage.at)
+
+
+def test_pythons_of_one_release(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arms that are compared by their Python have the lock of their release, and each its own interpreter."""
+    with workers.started(stage, monkeypatch, 1) as cluster:
+        (worker,) = cluster.connected.values()
+        plain = cluster.campaign(CANDIDATE)
+        arms = tuple(candidates.on_python(plain.arms[0], python) for python in ("3.11", "3.12"))
+        answer = ask(worker, prepare(dataclasses.replace(plain, arms=arms)))
+    assert answer == messages.Ready(pythons={"3.11": "3.11.9", "3.12": "3.12.9"})
+
+
+def test_virtualenvs_of_one_python_that_differ(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose virtualenvs have two patch versions of one Python says what to remove there."""
+    stage.pythons = {CANDIDATE: "3.11.1"}
+    with workers.started(stage, monkeypatch, 1) as cluster:
+        (worker,) = cluster.connected.values()
+        answer = ask(worker, prepare(cluster.campaign()))
+    assert isinstance(answer, Failure)
+    assert answer.message.startswith("the virtualenvs differ in Python: 1.12.0: 3.11.9, ")
+    assert answer.then == "remove those with the older Python from .envs/ there, and start this worker again"
 
 
 @pytest.mark.parametrize("name", ["../escaped", "/escaped", "a/../../escaped", "."])

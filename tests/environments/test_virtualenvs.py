@@ -243,6 +243,25 @@ def test_python_not_installed(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (None, None),
+        ("error: No interpreter found for Python 3.12 in the search path", "Python 3.12 is not installed"),
+        ("error: Failed to inspect it", "Python 3.12 cannot be used here:\n    error: Failed to inspect it"),
+    ],
+)
+def test_python_of_the_machine(root: Path, said: str | None, message: str | None) -> None:
+    """What uv says of a Python is the reason; it downloads none, and takes none of a virtualenv."""
+    installer = Installer(fails={} if said is None else {"python": said})
+    error = virtualenvs.missing_python("3.12", uv="uv", system=installer)
+    assert (error and error.message) == message
+    assert error is None or error.then == "uv python install 3.12"
+    (command,) = installer.commands
+    assert {"find", "--no-python-downloads", "--system", "3.12"} <= set(command)
+    assert not (root / ".envs").exists()
+
+
+@pytest.mark.parametrize(
     ("step", "said", "message"),
     [
         ("venv", "error: disk full", "no virtualenv for Python 3.11:\n    error: disk full"),
@@ -481,15 +500,19 @@ def test_no_image_template(root: Path) -> None:
     assert virtualenvs.image_mismatches(built) == [f"the release ships no {virtualenvs._IMAGE}"]
 
 
+def in_session(root: Path, monkeypatch: pytest.MonkeyPatch) -> Progress:
+    """What a session with a fake uv needs."""
+    monkeypatch.setattr(session, "SCRATCH", root / ".scratch")
+    monkeypatch.setattr(virtualenvs, "find_uv", lambda: "uv")
+    return Progress(FakeSystem().monotonic, Console(file=io.StringIO()))
+
+
 def prepare(root: Path, monkeypatch: pytest.MonkeyPatch, installed: Mapping[str, str]) -> Prepared | None:
     """What a session does before its first run, with a fake uv."""
     lock = a_lock(root, **{name: (version,) for name, version in installed.items()})
-    monkeypatch.setattr(session, "SCRATCH", root / ".scratch")
     monkeypatch.setattr(locks, "read", lambda _inputs: lock)
-    monkeypatch.setattr(virtualenvs, "find_uv", lambda: "uv")
-    installer = Installer(distributions=installed)
-    progress = Progress(installer.monotonic, Console(file=io.StringIO()))
-    return session.prepare(matrix_file.load(), values.spec(root), installer, progress)
+    progress = in_session(root, monkeypatch)
+    return session.prepare(matrix_file.load(), values.spec(root), Installer(distributions=installed), progress)
 
 
 def test_prepare(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -506,3 +529,13 @@ def test_prepare_refuses_what_the_image_has_not(root: Path, monkeypatch: pytest.
     assert "image has gunicorn==20.1.0, the lock 22.0.0" in caught.value.message
     assert "image has uvicorn<1.0.0,>=0.27.0, the lock 0.1.0" in caught.value.message
     assert caught.value.then == "correct `image` of the release line in suite.toml, then nox -s lock -- 1.12.0"
+
+
+def test_python_that_is_compared(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An arm that is compared by its Python has the same virtualenv as a run of that release on that Python."""
+    lock, installer, progress = a_lock(root), Installer(), in_session(root, monkeypatch)
+    found = [
+        session.install(label, lock, "3.11", installer, progress).environment for label in ("1.12.0+py3.11", "1.12.0")
+    ]
+    assert [one.built for one in found] == [True, False]
+    assert found[0].path == found[1].path

@@ -6,7 +6,7 @@ The verbs take no time there, so a campaign of many rounds is a test of a second
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -24,7 +24,7 @@ from scripts.environments.candidates import Arm
 from scripts.environments.locks import Lock
 from scripts.environments.virtualenvs import Environment
 from scripts.host import machine, telemetry
-from scripts.host.process import Reply, System
+from scripts.host.process import Finished, Reply, System
 from scripts.host.progress import Progress
 from scripts.host.telemetry import TreeSample
 from scripts.measure import session
@@ -47,6 +47,7 @@ class FakeArms(FakeSystem):
 
     cpu: dict[str, Sequence[float]] = field(default_factory=dict)  # by label, in turn: times that of a usual server
     versions: dict[str, str] = field(default_factory=dict)  # by label: what its /version says
+    missing: Collection[str] = ()  # Pythons that the machine does not have
     ends_at_run: int | None = None  # Ctrl-C comes under the load of that run, from 1
     labels: dict[int, str] = field(default_factory=dict)  # by process id of a server: its arm, in order of start
 
@@ -56,6 +57,12 @@ class FakeArms(FakeSystem):
         if name.startswith("server"):
             self.labels[child.pid] = Path(env["PATH"].split(":")[0]).parent.name
         return child
+
+    def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout_s: float) -> Finished:
+        """As the usual fake, but for Pythons that are missing."""
+        if list(argv[1:3]) == ["python", "find"] and argv[-1] in self.missing:
+            return Finished(code=2, output=f"error: No interpreter found for Python {argv[-1]}\n")
+        return FakeSystem.run(self, argv, env=env, cwd=cwd, timeout_s=timeout_s)
 
     def sample(self, root: int, at_s: float) -> TreeSample:
         """A tree that uses as much CPU time as its arm is set to."""
@@ -87,7 +94,7 @@ class Stage:
     outside: FakeArms
     at: Path
     machine: Machine = values.MACHINE
-    pythons: dict[str, str] = field(default_factory=dict)  # by label: of its virtualenv, if not 3.11.9
+    pythons: dict[str, str] = field(default_factory=dict)  # by label: of its virtualenv, if not 3.11.9 or the like
 
     @property
     def results(self) -> Path:
@@ -114,7 +121,7 @@ class Stage:
 
     def duet(self, *labels: str, pairs: Sequence[tuple[int, int]] = ((0, 1),)) -> Campaign:
         """A campaign whose arms are loaded two at once."""
-        return dataclasses.replace(self.campaign(*labels), profile=DUET, pairs=tuple(pairs))
+        return dataclasses.replace(self.campaign(*labels), profile=DUET, groups=tuple(pairs))
 
     def campaign(self, *labels: str, flows: Sequence[str] = ("example",), again: int = 0) -> Campaign:
         """A campaign of these arms; of baseline and candidate without any."""
@@ -135,7 +142,7 @@ class Stage:
         """Carry it out."""
         return runner.measure(requested, rule, self.options(), self.outside)
 
-    def install(self, label: str, lock: Lock, _python: str, _system: System, _progress: Progress) -> Prepared:
+    def install(self, label: str, lock: Lock, python: str, _system: System, _progress: Progress) -> Prepared:
         """A virtualenv that holds nothing but a server script."""
         path = self.at / "environments" / label
         template = path / "site-packages" / _TEMPLATE
@@ -143,7 +150,7 @@ class Stage:
         template.write_text("gunicorn -w 2 -b 0.0.0.0:8080 app\n", encoding="utf-8")
         environment = Environment(
             path=path,
-            python=self.pythons.get(label, "3.11.9"),
+            python=self.pythons.get(label, f"{python}.9"),
             site_packages=path / "site-packages",
             distributions={"promptflow": label},
             built=False,

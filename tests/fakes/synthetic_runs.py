@@ -14,7 +14,7 @@ import numpy as np
 from scripts.analysis import bottleneck, metrics
 from scripts.analysis.run_data import RunData
 from scripts.analysis.run_reader import Run
-from scripts.config import matrix, matrix_file
+from scripts.config import matrix, matrix_file, python_label
 from scripts.records import schema as r
 from scripts.records import storage
 from scripts.records.schema import HistogramCounts, Histograms, LocustRow, Measurements, Outcome, RunRecord, Second
@@ -294,6 +294,29 @@ def on_machines(runs: Sequence[Run], identities: Sequence[str]) -> list[Run]:
         return dataclasses.replace(run, record=dataclasses.replace(run.record, machine=machine))
 
     return [placed(run) for run in runs]
+
+
+def on_python(one: Run, python: str) -> Run:
+    """The run, had another Python served it."""
+    requested = dataclasses.replace(one.record.requested, python=python)
+    return dataclasses.replace(
+        one, record=dataclasses.replace(one.record, requested=requested, python=f"{python}.9")
+    )  # fmt: skip
+
+
+def campaign_of_pythons(
+    release: str, pythons: Sequence[str], rounds: int,
+    figures: Mapping[str, Sequence[Sequence[float | None]]] | None = None, *,
+    name: str = "c0ffee123456", flow: str = "static_async", profile: str = "compare", first: int = 1,
+) -> list[Run]:  # fmt: skip
+    """A campaign that compares a release with itself: an arm a Python, all on one lock; the rest as of `campaign`."""
+    labels = [python_label.with_python(release, python) for python in pythons]
+    found = []
+    for one in campaign(labels, rounds, figures, name=name, flow=flow, profile=profile, first=first):
+        moved = on_python(one, pythons[one.record.requested.arm - 1])
+        digests = dataclasses.replace(moved.record.digests, lock=release.encode().hex().ljust(64, "0"))
+        found.append(dataclasses.replace(moved, record=dataclasses.replace(moved.record, digests=digests)))
+    return found
 
 
 def spoilt(one: Run, outcome: Outcome = "invalid", reasons: tuple[str, ...] = ("something else ran",)) -> Run:

@@ -11,7 +11,7 @@ from scripts.analysis.run_reader import Run
 from scripts.config.errors import NotComparableError
 from scripts.inference import paired_rounds
 from scripts.inference.paired_rounds import PairedRounds
-from tests.fakes.synthetic_runs import campaign, record, run, spoilt
+from tests.fakes.synthetic_runs import campaign, campaign_of_pythons, on_python, record, run, spoilt
 
 TWO = ("1.12.0", "1.18.5")
 
@@ -153,3 +153,29 @@ def test_trusted_rounds_of_the_same_number_all_count() -> None:
     """A round that stands for one whose record was lost leaves out none that can be trusted."""
     runs = [renumbered(one, 1) for one in campaign(TWO, 3)]
     assert len(only(runs).rounds) == 3
+
+
+def test_arms_may_differ_in_python_where_that_is_compared() -> None:
+    """The rounds of one release on two Pythons are paired, and say which is which; they are no A/A comparison."""
+    found = only(campaign_of_pythons("1.18.5", ("3.11", "3.12"), 4))
+    assert len(found.rounds) == 4
+    assert found.pythons == {1: "3.11.9", 2: "3.12.9"}
+    assert found.on_pythons == {1: "1.18.5", 2: "1.18.5"}
+    assert found.label(2) == "1.18.5+py3.12"
+    assert not found.is_aa
+
+
+def test_releases_on_different_pythons_are_never_paired() -> None:
+    """Arms that are not compared by their Python must have the same one."""
+    first, second, *others = campaign(TWO, 2)
+    with pytest.raises(NotComparableError, match=r"differ in Python: '3\.11\.9' and '3\.12\.9'"):
+        paired_rounds.pair([first, on_python(second, "3.12"), *others])
+    assert only([first, second, *others]).on_pythons == {}
+
+
+def test_an_arm_has_one_python_in_all_rounds() -> None:
+    """A patch version that changed between the rounds of an arm is refused, though it differs from the baseline's."""
+    runs = campaign_of_pythons("1.18.5", ("3.11", "3.12"), 2)
+    moved = dataclasses.replace(runs[-1], record=dataclasses.replace(runs[-1].record, python="3.12.10"))
+    with pytest.raises(NotComparableError, match=r"differ in Python: '3\.12\.\d+' and '3\.12\.\d+'"):
+        paired_rounds.pair([*runs[:-1], moved])

@@ -17,7 +17,7 @@ PYTHON = "3.11.9"
 
 def identity(campaign: Campaign, machine: Machine = values.MACHINE, python: str = PYTHON) -> str:
     """Of its first scenario."""
-    return campaign.identity(campaign.scenarios[0], machine, python)
+    return campaign.identity(campaign.scenarios[0], machine, {"3.11": python, "3.12": "3.12.1"})
 
 
 def test_identity_is_stable(stage: Stage) -> None:
@@ -50,6 +50,13 @@ CHANGES: dict[str, Callable[[Campaign], Campaign]] = {
     ),
     "load": lambda one: dataclasses.replace(one, profile=dataclasses.replace(one.profile, users=3)),
 }
+
+
+def test_identity_holds_the_python_of_each_arm(stage: Stage) -> None:
+    """Another patch version, or another Python of an arm, is another campaign."""
+    plain = stage.campaign()
+    second = dataclasses.replace(plain, arms=(plain.arms[0], dataclasses.replace(plain.arms[1], python="3.12")))
+    assert len({identity(plain), identity(plain, python="3.11.10"), identity(second)}) == 3
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -88,3 +95,21 @@ def test_round_that_is_made_again(stage: Stage) -> None:
 def test_estimated_time(stage: Stage) -> None:
     """A round takes as long as its runs."""
     assert stage.campaign().round_s == pytest.approx(2 * (4 + 2.2 + 2 * 1.2))
+
+
+def test_arms_of_pythons(stage: Stage) -> None:
+    """An arm with a Python of its own is served by it, and the others by the campaign's."""
+    plain = stage.campaign()
+    requested = dataclasses.replace(plain, arms=(plain.arms[0], dataclasses.replace(plain.arms[1], python="3.12")))
+    assert requested.pythons == {BASELINE: "3.11", CANDIDATE: "3.12"}
+    assert [spec.python for spec in requested.round(requested.scenarios[0], "abc", 1)] == ["3.11", "3.12"]
+
+
+def test_groups_have_rounds_of_their_own(stage: Stage) -> None:
+    """Each group of arms is a campaign with its own baseline, and a round of all takes as long as theirs together."""
+    plain = stage.campaign("1.12.0", "1.12.0+2", "1.12.0+3", "1.12.0+4")
+    requested = dataclasses.replace(plain, groups=((0, 1, 2), (0, 3)))
+    releases = [series.releases for series in requested.series]
+    assert releases == [("1.12.0", "1.12.0+2", "1.12.0+3"), ("1.12.0", "1.12.0+4")]
+    assert requested.round_s == pytest.approx(5 * (4 + 2.2 + 2 * 1.2))
+    assert requested.load_s == pytest.approx(5 * 4)

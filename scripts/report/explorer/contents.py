@@ -53,7 +53,7 @@ def document(suite: Suite, found: RecordedResults, spread: Map) -> Document:
         pairs=tuple(_pair(one) for one in comparison.judge(pairs, found.floors)),
         histories=tuple(_histories(found.histories)),
         runs=tuple(_run(run, curves.get(run.directory, _NO_CURVES)) for run in found.runs),
-        distributions=_distributions(found.runs, releases),
+        distributions=_distributions(found.runs, releases, suite.python),
         skipped=tuple(f"{one.path}: {one.reason}" for one in found.skipped),
     )
 
@@ -180,12 +180,12 @@ def _percentiles(counts: HistogramCounts | None) -> Figures:
     return _figures(distribution.percentile_ms(counts, percent) for percent in PERCENTILES)
 
 
-def _distributions(runs: Iterable[Run], releases: Sequence[str]) -> dict[str, dict[str, str]]:
-    """By release, of its newest run: records are sorted oldest first."""
+def _distributions(runs: Iterable[Run], releases: Sequence[str], python: str) -> dict[str, dict[str, str]]:
+    """By release, of its newest run on a Python, e.g. "3.11": records are sorted oldest first."""
     found = {
         run.record.requested.release: dict(run.record.observed.distributions)
         for run in runs
-        if run.record.observed is not None
+        if run.record.observed is not None and run.record.requested.python == python
     }
     return {release: found[release] for release in releases if release in found}
 

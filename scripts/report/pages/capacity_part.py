@@ -100,9 +100,13 @@ def of_release(suite: Suite, release: str, searches: Sequence[CapacitySearch]) -
     lines = []
     for scenario in suite.scenarios:
         if _why_not(suite, row, scenario) is None:
-            own = [one for one in _of(searches, scenario) if one.requested.release == release]
+            own = [one for one in _of(searches, scenario) if _is_of(one, release, suite.python)]
             lines.append(filled("**Capacity, {}**: {}", scenario.title, _told(release, own)))
     return lines
+
+
+def _is_of(search: CapacitySearch, release: str, python: str) -> bool:
+    return (search.requested.release, search.requested.python) == (release, python)
 
 
 def _told(release: str, own: Sequence[CapacitySearch]) -> Markdown:
@@ -135,7 +139,7 @@ def _why_not(suite: Suite, release: Release, scenario: Scenario) -> str | None:
 
 def _panel(suite: Suite, scenario: Scenario, own: Sequence[CapacitySearch], rows: Sequence[Release]) -> Panel:
     """The points of the machine that the newest release was searched on."""
-    groups = _groups(own)
+    groups = _groups(own, suite.python)
     alike = [one for group in groups if not _differences(groups[0][0], group[0]) for one in group]
     points: dict[str, Point] = {}
     for one in alike:
@@ -158,14 +162,18 @@ def _panel(suite: Suite, scenario: Scenario, own: Sequence[CapacitySearch], rows
     )  # fmt: skip
 
 
-def _groups(own: Sequence[CapacitySearch]) -> list[list[CapacitySearch]]:
-    """Searches that may share a table, each in the order of releases; the table of the newest release first."""
+def _groups(own: Sequence[CapacitySearch], python: str) -> list[list[CapacitySearch]]:
+    """Searches that may share a table, each in the order of releases.
+
+    Those on a Python, e.g. "3.11", come first, and the table of the newest release before the others.
+    """
 
     def key(one: CapacitySearch) -> str:
         return conditions.of_search(one.runs[0].record)
 
     groups = [list(group) for _, group in itertools.groupby(sorted(own, key=key), key)]
-    return sorted(groups, key=lambda group: (release_key(group[-1].requested.release), _newest(group)), reverse=True)
+    newest = sorted(groups, key=lambda group: (release_key(group[-1].requested.release), _newest(group)), reverse=True)
+    return sorted(newest, key=lambda group: group[0].requested.python != python)
 
 
 def _newest(group: Sequence[CapacitySearch]) -> str:
@@ -192,9 +200,13 @@ def _scenario(
     suite: Suite, scenario: Scenario, cells: Sequence[Cell], searches: Sequence[CapacitySearch]
 ) -> CapacityScenario:
     own = _of(searches, scenario)
-    counts = counted_part.counts(cells, scenario.engine, scenario.flow)
-    groups: list[list[CapacitySearch]] = _groups(own) or [[]]
+    groups: list[list[CapacitySearch]] = _groups(own, suite.python) or [[]]
     first = groups[0]
+
+    def counts(group: Sequence[CapacitySearch]) -> Counts:
+        pythons = [one.requested.python for one in group] or [suite.python]
+        return counted_part.counts(cells, scenario.engine, scenario.flow, pythons[0])
+
     searched = {one.requested.release for one in own}
     engine = suite.engine(scenario.engine)
     missing = [
@@ -208,11 +220,11 @@ def _scenario(
         tables=[
             Table(
                 about="" if group is first else _about(first[0], group[0]),
-                text=_table(suite, scenario, group, missing if group is first else [], counts),
+                text=_table(suite, scenario, group, missing if group is first else [], counts(group)),
             )
             for group in groups
         ],
-        parts=[line for group in groups for line in _where_they_part(group, counts)],
+        parts=[line for group in groups for line in _where_they_part(group, counts(group))],
     )
 
 
@@ -224,6 +236,9 @@ def _answer(group: Sequence[CapacitySearch]) -> Markdown | None:
     newest, _ = found[-1]
     best, best_spread = max(found, key=lambda one: one[1].median)
     told = filled("{} holds {} requests/s", newest.requested.release, capacity_table.capacity(newest))
+    if newest is not group[-1]:
+        last = group[-1]
+        told = filled("{}: {}; {}", last.requested.release, capacity_table.capacity(last), told)
     if len(found) == 1:
         return told
     if best is newest:

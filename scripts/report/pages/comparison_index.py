@@ -63,7 +63,8 @@ def _entry(campaign: str, found: list[PairedRounds], floors: Floors) -> _Entry:
         rounds=min(len(one.rounds) for one in found),
         profile=record.requested.profile.name,
         day=record.started_at[:10],
-        of_suite=len({release.partition("+")[0] for one in found for release in one.releases.values()}) == 1,
+        of_suite=not any(one.on_pythons for one in found)
+        and len({release.partition("+")[0] for one in found for release in one.releases.values()}) == 1,
     )
 
 

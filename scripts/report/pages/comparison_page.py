@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 
+from scripts.config import python_label
 from scripts.config.load_profiles import COMPARE, DUET
 from scripts.inference import intervals, lock_diff, machine_agreement
 from scripts.inference.comparison import LEVEL, VERDICTS, ArmComparison, Effect, Verdict, covariate_change
@@ -21,12 +22,12 @@ _AT_ONCE = ("compare", "gate")  # the sessions that load two releases at once by
 
 def render(
     found: Sequence[PairedRounds], judged: Sequence[ArmComparison], *, title: str, written: bool = False,
-    histories: Sequence[ReleaseHistory] = (),
+    histories: Sequence[ReleaseHistory] = (), pythons: Markdown | None = None,
 ) -> bytes:  # fmt: skip
     """The page.
 
     `written`: as a file among the results, with the pictures that `forest_plot` draws beside it. `histories`: over the
-    compared releases, for their drift.
+    compared releases, for their drift. `pythons`: a table of all Pythons, where those are compared.
     """
     return templates.render(
         "comparison.md.j2",
@@ -34,6 +35,7 @@ def render(
         written=written,
         width=COMPACT.shown_px,
         summary=[line for one in judged for line in summary(one)],
+        pythons=pythons,
         parts=[
             {
                 "heading": one.heading,
@@ -101,9 +103,9 @@ def about(paired: PairedRounds) -> Markdown:
         rounds = rounds if paired.campaign else "count of each"
     elif profile.at_once > 1:
         rounds = "round"
+        arms = "servers" if paired.on_pythons else "releases"
         load = (
-            f"{profile.users} users for each of two releases at the same time, {workers}, "
-            f"{profile.run_time_s} s a round"
+            f"{profile.users} users for each of two {arms} at the same time, {workers}, {profile.run_time_s} s a round"
         )
     return filled(
         "{} of profile {} ({}), from {} UTC on. {}: {}, {} cores, Python {}.{}",
@@ -114,7 +116,7 @@ def about(paired: PairedRounds) -> Markdown:
         _machines(paired),
         record.machine.cpu_model,
         record.machine.cores,
-        record.python,
+        listed(list(dict.fromkeys(paired.pythons.values()))),
         filled(" Campaign {}.", code(paired.campaign)) if paired.campaign else "",
     )
 
@@ -223,13 +225,14 @@ def _noise_notes(one: ArmComparison) -> list[str]:
 
 def repeat(paired: PairedRounds) -> Markdown:
     """How to measure the same again; where release names do not suffice, what is needed."""
-    releases = list(paired.releases.values())
+    releases = list(dict.fromkeys(paired.on_pythons.values())) or list(paired.releases.values())
     unnamed = [_unnamed(release) for release in dict.fromkeys(releases) if "+" in release]
     if unnamed:
         return filled("Release names alone do not repeat it: {}.", listed(unnamed))
     targets = [releases[0], "--aa"] if paired.is_aa else releases
     rounds = max(len(paired.rounds), intervals.fewest_rounds(LEVEL))
-    return filled("Repeat with {}.", command(paired, "compare", [*targets, "--rounds", str(rounds)]))
+    pythons = [python_label.without_patch(name) for name in paired.pythons.values()] if paired.on_pythons else []
+    return filled("Repeat with {}.", command(paired, "compare", [*targets, "--rounds", str(rounds)], pythons))
 
 
 def _unnamed(release: str) -> Markdown:
@@ -240,10 +243,12 @@ def _unnamed(release: str) -> Markdown:
     return filled("{} is a candidate, which needs its wheels or source again", code(release))
 
 
-def command(paired: PairedRounds, verb: str, words: Sequence[str]) -> Markdown:
-    """The command of a session that measures under the conditions of a series."""
+def command(paired: PairedRounds, verb: str, words: Sequence[str], pythons: Sequence[str] = ()) -> Markdown:
+    """The command of a session that measures under the conditions of a series; `pythons`: those that are compared."""
     requested = paired.rounds[0].runs[BASELINE].record.requested
-    options = ["--engine", requested.engine, "--flow", requested.flow, "--python", requested.python]
+    options = ["--engine", requested.engine, "--flow", requested.flow]
+    for python in pythons or [requested.python]:
+        options += ["--python", python]
     at_once = verb in _AT_ONCE
     if at_once and requested.profile.name == COMPARE:
         options.append("--sequential")

@@ -37,17 +37,17 @@ class CountedPart:
 
 def parts(suite: Suite, cells: Sequence[Cell], histories: Sequence[ReleaseHistory]) -> list[CountedPart]:
     """One for each history over releases of which there are counts."""
-    found = [_part(suite, one, counts(cells, one.engine, one.flow)) for one in histories]
+    found = [_part(suite, one, counts(cells, one.engine, one.flow, suite.python)) for one in histories]
     return [one for one in found if one is not None]
 
 
-def counts(cells: Sequence[Cell], engine: str, flow: str) -> dict[str, Spread]:
-    """The instructions of a request by release, of the newest counts of each."""
+def counts(cells: Sequence[Cell], engine: str, flow: str, python: str) -> dict[str, Spread]:
+    """The instructions of a request by release, of the newest counts of each on a Python, e.g. "3.11"."""
     found: dict[str, Spread] = {}
-    for cell in reversed(grouping.best_first(cells)):
+    for cell in reversed(grouping.best_first(cells, python)):
         requested = cell.requested
         spread = cell.spread(_COUNT.name) if requested.profile.name == COUNT else None
-        if (requested.engine, requested.flow) == (engine, flow) and spread is not None:
+        if (requested.engine, requested.flow, requested.python) == (engine, flow, python) and spread is not None:
             found[requested.release] = spread
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from scripts.analysis.grouping import Cell
+from scripts.config import python_label
 from scripts.config.load_profiles import COUNT
 from scripts.inference import stack_changes
 from scripts.inference.gate_defaults import INSTRUCTIONS
@@ -46,15 +47,19 @@ def render(explanations: Sequence[Explanation], counted: Counted) -> Files:
 def instructions(cells: Iterable[Cell]) -> Counted:
     """The counted instructions per request; of several counts of a release their median."""
     return {
-        (cell.requested.release, cell.requested.engine, cell.requested.flow): spread.median
+        (requested.release, requested.engine, requested.flow, requested.python): spread.median
         for cell in cells
-        if cell.requested.profile.name == COUNT and (spread := cell.spread(INSTRUCTIONS)) is not None
+        if (requested := cell.requested).profile.name == COUNT and (spread := cell.spread(INSTRUCTIONS)) is not None
     }
 
 
-def pages(explanations: Iterable[Explanation]) -> Explained:
-    """The page that explains a change, by release, the release before, engine and flow; of several the newest."""
+def pages(explanations: Iterable[Explanation], python: str) -> Explained:
+    """The page that explains a change, by release, the release before, engine and flow; of several the newest.
+
+    `python`: e.g. "3.11"; changes on another one are explained otherwise.
+    """
     return {
         (found.releases[1], found.releases[0], found.engine, found.flow): f"{FOLDER}/{found.id}.md"
         for found in sorted(explanations, key=lambda one: one.id)
+        if python_label.without_patch(found.python) == python
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from scripts.analysis import stacks
 from scripts.analysis.metrics import METRICS
+from scripts.config import python_label
 from scripts.inference import lock_diff, stack_changes
 from scripts.inference.gate_defaults import INSTRUCTIONS
 from scripts.inference.stack_changes import Kind, StackChange, StackChanges
@@ -26,8 +27,8 @@ _KINDS: tuple[tuple[Kind, str, str], ...] = (  # with its heading, and how a sen
 _MOST_NAMED = 3  # in a sentence
 _MOST_ROWS = 15  # of a table
 
-Counted = Mapping[tuple[str, str, str], float]
-"""Instructions per request by release, engine and flow, where they are counted."""
+Counted = Mapping[tuple[str, str, str, str], float]
+"""Instructions per request by release, engine, flow and Python, e.g. "3.11", where they are counted."""
 
 
 def title(found: Explanation) -> str:
@@ -163,7 +164,8 @@ def _ms(ms: float) -> str:
 
 def _counted(found: Explanation, counted: Counted) -> str:
     """The instructions of both releases, where they are counted."""
-    before, after = (counted.get((release, found.engine, found.flow)) for release in found.releases)
+    python = python_label.without_patch(found.python)
+    before, after = (counted.get((release, found.engine, found.flow, python)) for release in found.releases)
     if before is None or after is None:
         return ""
     shown = [quantity(value, _COUNT.unit) for value in (before, after)]

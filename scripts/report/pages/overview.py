@@ -19,7 +19,8 @@ from scripts.report.charts.form import NARROW, WIDE
 from scripts.report.charts.history_chart import Panel
 from scripts.report.charts.release_chart import Reported
 from scripts.report.charts.svg import Chart, Files
-from scripts.report.pages import capacity_part, comparison_page, counted_part, first_screen, templates
+from scripts.report.pages import capacity_part, comparison_page, counted_part, first_screen, python_page, templates
+from scripts.report.pages.python_page import Scenarios
 from scripts.report.tables import change_table, history_text, markdown, notes, support_matrix
 from scripts.report.tables.change_table import Explained
 from scripts.report.tables.formatting import Markdown, code, filled, listed, prose, span
@@ -62,12 +63,13 @@ def render(  # noqa: PLR0913 - all that there is to show
     suite: Suite, found: Sequence[Cell], *, skipped: Sequence[Skipped], reports: Mapping[str, Published],
     served: Sequence[Run], compared: bool, histories: Sequence[ReleaseHistory] = (),
     searches: Sequence[CapacitySearch] = (), explained: Explained | None = None, soaked: bool = False,
+    pythons: Scenarios = (),
 ) -> Files:  # fmt: skip
     """The page, and its pictures.
 
     `found`: the cells of the tables; `reports`: published figures by release; `served`: all runs, for what each release
     serves; `compared`: there are pages of comparisons; `searches`: the capacity searches that count; `explained`: the
-    pages that explain changes; `soaked`: there is a page of soaks.
+    pages that explain changes; `soaked`: there is a page of soaks; `pythons`: what other Pythons change.
     """
     groups = grouping.by_profile(suite, found)
     releases = {cell.requested.release for cell in found} - {MOCK}
@@ -92,6 +94,8 @@ def render(  # noqa: PLR0913 - all that there is to show
         counted=counted,
         capacity=capacity,
         capacity_picture=capacity_part.PICTURE,
+        pythons=python_page.part(suite, pythons),
+        python_page=Markdown(python_page.PAGE),
         histories=[_history(suite, one) for one in histories],
         directions=_directions(),
         trials=release_history.TRIALS,
@@ -163,7 +167,7 @@ def _part(suite: Suite, group: Sequence[Cell], reports: Mapping[str, Published])
 def _section(suite: Suite, same: Sequence[Cell], reports: Mapping[str, Published]) -> ScenarioTables:
     requested = same[0].requested
     unsupported, unmeasured = _absent(suite, same)
-    made = grouping.by_conditions(same)
+    made = grouping.by_conditions(same, suite.python)
     first = made[0]
     rows = [
         Table(

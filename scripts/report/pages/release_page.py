@@ -134,7 +134,7 @@ def _installed(found: Sequence[Cell], python: str) -> RunRecord | None:
 
 def _shown(suite: Suite, group: Sequence[Cell]) -> list[tuple[Cell, list[Cell]]]:
     """For each scenario of a profile, the cell to show and the others, whose conditions differ."""
-    ordered = [best_first(same) for same in grouping.by_scenario(suite, group)]
+    ordered = [best_first(same, suite.python) for same in grouping.by_scenario(suite, group)]
     return [(first, others) for first, *others in ordered]
 
 

@@ -14,13 +14,21 @@ from scripts.analysis.run_reader import Skipped
 from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.concurrency import Map, serial
 from scripts.config.matrix import MOCK, Suite
-from scripts.inference import recorded_results
+from scripts.inference import python_changes, recorded_results
 from scripts.records import explanations
 from scripts.records.explanations import Explanation
 from scripts.records.storage import RecordError
 from scripts.report.charts import svg
 from scripts.report.charts.svg import Chart, Files, Picture
-from scripts.report.pages import comparison_index, explanation_index, overview, release_page, soak_page, templates
+from scripts.report.pages import (
+    comparison_index,
+    explanation_index,
+    overview,
+    python_page,
+    release_page,
+    soak_page,
+    templates,
+)
 from scripts.report.tables import capacity_table, published, summary_csv
 
 RELEASE_FOLDERS = "v[0-9]*"
@@ -43,8 +51,10 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     reports = published.read(results)
     compared = comparison_index.render(found.campaigns, found.floors)
     explained, unreadable = _explanations(results)
-    pages = explanation_index.pages(explained)
+    pages = explanation_index.pages(explained, suite.python)
     soaked = soak_page.render(suite, found.soaks)
+    counted = explanation_index.instructions(found.cells)
+    pythons = python_changes.find(found.campaigns, found.floors, suite)
     skipped = (*found.skipped, *unreadable)
     page = overview.render(
         suite,
@@ -57,10 +67,12 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
         soaked=bool(soaked),
         histories=found.histories,
         searches=searches,
+        pythons=pythons,
     )
     files: Files = {
         **compared,
-        **explanation_index.render(explained, explanation_index.instructions(found.cells)),
+        **python_page.render(suite, pythons, counted),
+        **explanation_index.render(explained, counted),
         **soaked,
         **page,
         "summary.csv": summary_csv.summary(found.cells, searches),

@@ -49,10 +49,13 @@ class Figure:
         }
 
 
-def figures(cells: Iterable[Cell]) -> list[Figure]:
-    """Every figure that may be ranked, once; sorted by release, scenario and profile."""
+def figures(cells: Iterable[Cell], python: str) -> list[Figure]:
+    """Every figure that may be ranked, once; sorted by release, scenario and profile.
+
+    `python`: whose figures count where there are others, too, e.g. "3.11".
+    """
     chosen: dict[str, list[Figure]] = {}
-    for cell in grouping.best_first(cells):
+    for cell in grouping.best_first(cells, python):
         found = list(_of_cell(cell))
         if found:
             chosen.setdefault(found[0].benchmark, found)

@@ -25,15 +25,16 @@ def pairs(suite: Suite) -> list[tuple[Engine, str]]:
 def words(suite: Suite, runs: Iterable[Run], tabled: Iterable[Run]) -> dict[str, dict[EngineAndFlow, str]]:
     """By release, by engine and flow: `measured`, `serves`, the outcome of a trial that failed, or `not tried`.
 
-    A pair that suite.toml lists as unsupported has the outcome that stands there.
+    A pair that suite.toml lists as unsupported has the outcome that stands there. All is of the Python of the tables.
 
     `tabled`: the runs whose figures are in tables of releases.
     """
-    every = list(runs)
+    every = [run for run in runs if run.record.requested.python == suite.python]
     trials = [run for run in every if run.record.requested.profile.name == SERVES]
     answered: Answered = {_triple(run): run.record.outcome for run in trials if run.record.outcome != "invalid"}
     answered |= {_triple(run): "serves" for run in every if run.record.outcome == "ok"}
-    answered |= {_triple(run): "measured" for run in tabled if run.outcome == "ok"}
+    measured = [run for run in tabled if run.outcome == "ok" and run.record.requested.python == suite.python]
+    answered |= {_triple(run): "measured" for run in measured}
     return {
         release.version: {
             (engine.name, flow): _word(suite, release, engine, flow, answered) for engine, flow in pairs(suite)

@@ -149,6 +149,8 @@ def test_answer_names_the_newest_and_the_best() -> None:
     older, newer = searched(221), searched(130, release="1.18.5", first=2)
     assert scenario(older, newer).answer == "1.18.5 holds 116.8 requests/s; the most is 203.3, of 1.12.0"
     assert scenario(older).answer == "1.12.0 holds 203.3 requests/s"
+    lost = scenario(older, searched(0, release="1.18.5", first=2))
+    assert lost.answer == "1.18.5: not found; 1.12.0 holds 203.3 requests/s"
 
 
 def test_where_they_part(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,10 @@ FASTER = sampled.explanation(
     ]
 )
 ALIKE = sampled.explanation([({0: 300, 2: 100 + n}, {0: 300 + n % 2, 2: 103 - n % 3}) for n in range(REPEATS)])
-COUNTED = {("1.17.0", "fastapi", "static_async"): 18.22e6, ("1.17.1", "fastapi", "static_async"): 10.06e6}
+COUNTED = {
+    ("1.17.0", "fastapi", "static_async", "3.11"): 18.22e6,
+    ("1.17.1", "fastapi", "static_async", "3.11"): 10.06e6,
+}
 
 
 def summary(found: Explanation) -> list[str]:
@@ -125,7 +128,7 @@ def test_the_newest_explains_a_change() -> None:
     """Of two explanations of one change, tables lead to the newer one."""
     later = dataclasses.replace(FASTER, id="20261128T081500Z-0a1b2c")
     change = ("1.17.1", "1.17.0", "fastapi", "static_async")
-    assert explanation_index.pages([later, FASTER]) == {change: f"explanations/{later.id}.md"}
+    assert explanation_index.pages([later, FASTER], "3.11") == {change: f"explanations/{later.id}.md"}
 
 
 @pytest.mark.parametrize("found", [FASTER, ALIKE])

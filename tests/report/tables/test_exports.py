@@ -50,7 +50,7 @@ def runs(flow: str = "static_async", number: int = 3) -> list[Run]:
 
 def figures(*found: Run) -> list[exports.Figure]:
     """What is exported of some runs."""
-    return exports.figures(cells(found))
+    return exports.figures(cells(found), synthetic_runs.SUITE.python)
 
 
 def noisy(*cpu_ms: float) -> list[Run]:
