@@ -25,11 +25,11 @@ TARGETS = {matrix.session_name(*target, verb): (verb, *target) for verb in VERBS
 CHECKS = {"lint", "tests"}
 OWN = CHECKS | {"cluster", "report"}
 ON_TOOLS = {
-    "add-release", "collate", "bench", "bench-mock", "bench-self", "capacity", "comment", "compare", "count", "gate",
+    "add-release", "collate", "bench", "bench-mock", "capacity", "comment", "compare", "count", "gate",
     "attribute", "campaign", "explain", "explain-trials", "find", "load-worker", "show", "soak", "list", "status",
     "gate-trials", "self-test",
 }  # fmt: skip
-ON_CLUSTER = {"certificates", "scheduler", "worker"}
+ON_CLUSTER = {"bench-self", "certificates", "scheduler", "worker"}
 FIXED = OWN | ON_TOOLS | ON_CLUSTER | {"tools", "lock"}
 
 
@@ -96,7 +96,7 @@ def test_what_runs_on_the_tools(sessions: Mapping[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(ON_CLUSTER))
 def test_what_runs_on_the_cluster_group(sessions: Mapping[str, Any], name: str) -> None:
-    """What a cluster is made of needs the virtualenv that has Dask."""
+    """What a cluster is made of, and what measures one, needs the virtualenv that has Dask."""
     assert sessions[name].requires == ["cluster"]
 
 

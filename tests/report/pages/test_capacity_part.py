@@ -76,7 +76,7 @@ def test_machine_that_was_slower_in_some_searches_is_told(second_ms: float, told
     found = part(at_speed(searched(221), 10.0), at_speed(searched(130, release="1.15.0", first=2), second_ms))
     assert (found.speed is not None) == told
     if found.speed is not None:
-        assert "reference loop, took it 10.00 to 14.00 ms" in found.speed
+        assert "reference loop, took 10.00 to 14.00 ms" in found.speed
 
 
 def test_every_last_release_has_a_row() -> None:

@@ -279,7 +279,9 @@ def test_rounds_of_several_machines(identities: tuple[str, ...], words: str) -> 
 )
 def test_machines_that_disagree_are_told(cpu: float, identities: tuple[str, ...], told: str) -> None:
     """A reader learns whether the machines that shared the rounds agree; `cpu`: what the second of two has seen."""
-    seen = [value * (4.0 if number % 2 == 0 else cpu) for number, value in enumerate([1.001, 0.999] * 3)]
+    seen = [
+        value * (4.0 if number % 2 == 0 else cpu) for number, value in enumerate([1.001, 1.001, 0.999, 0.999, 1.0, 1.0])
+    ]
     assert told in notes(on_machines(campaign(TWO, 6, {CPU: ([5.0] * 6, seen)}), identities))
 
 
