@@ -57,20 +57,20 @@ def main(argv: list[str]) -> int:
 def own_steps(suite: matrix.Suite, system: System, nox_python: str, scratch: Path) -> list[Cost]:
     """All but the bench session, while no measurement can run beside them."""
     with machine.exclusive(machine.lock_file()):
-        rows = [
-            *_shown(suite_cost.listing(system, nox_python)),
+        listed = _shown(suite_cost.listing(system, nox_python))
+        shared = cluster_cost.measure(system, scratch)
+        of_cluster = _shown(cluster_cost.shared(shared))
+        of_load = _shown(load_limit.rows(system, scratch))
+        collated = [
             *_shown(suite_cost.collating(system, scratch)),
             *_shown(suite_cost.collating_committed(system)),
-            *_shown(suite_cost.building(suite, system, scratch)),
         ]
+        one_built = _shown(suite_cost.building(suite, system, scratch))
         built = _shown(suite_cost.building_all(suite, system, scratch))
-        return [
-            *rows,
-            *built,
-            *_shown(suite_cost.recording(suite, system, scratch)),
-            *_shown(load_limit.rows(system, scratch)),
-            *_shown(cluster_cost.rows(suite, system, scratch, prepare_s=built[0].figures[0].value)),
-        ]
+        if shared is not None:
+            of_cluster += _shown(cluster_cost.simulated(suite, shared, prepare_s=built[0].figures[0].value))
+        recorded = _shown(suite_cost.recording(suite, system, scratch))
+        return [*listed, *collated, *one_built, *built, *recorded, *of_load, *of_cluster]
 
 
 def page(rows: list[Cost], before: Machine, day: str) -> bytes:

@@ -47,19 +47,11 @@ class Sharing:
     coordinator_bytes: int  # the most memory that it had, with QUEUED runs to give out
 
 
-def rows(suite: Suite, system: System, scratch: Path, prepare_s: float) -> Iterator[Cost]:
-    """All rows; `prepare_s`: what a machine needs to build the virtualenvs of all releases."""
-    why = namespaces.why_not()
-    if why:
-        yield Cost(what=_WHAT, figures=(Figure(text=f"not measured: {why}"),))
+def shared(found: Sharing | None) -> Iterator[Cost]:
+    """What was measured, beside its limits; one row that says why there is nothing, where there is nothing."""
+    if found is None:
+        yield Cost(what=_WHAT, figures=(Figure(text=f"not measured: {namespaces.why_not()}"),))
         return
-    found = measure(system, scratch)
-    yield from shared(found)
-    yield from simulated(suite, found.handling_s, prepare_s)
-
-
-def shared(found: Sharing) -> Iterator[Cost]:
-    """What was measured, beside its limits."""
     ratio = found.shared_s / found.alone_s
     text = f"{found.shared_s:.0f} s against {found.alone_s:.0f} s by one machine = {ratio:.2f}"
     yield Cost(what=_WHAT, figures=(Figure(text=text, value=ratio, limit=CostLimit(most=0.5, text="<= 0.5")),))
@@ -73,11 +65,14 @@ def shared(found: Sharing) -> Iterator[Cost]:
     yield Cost(what=f"coordinator with {QUEUED} queued runs", figures=(Figure(text=text, value=size, limit=most),))
 
 
-def simulated(suite: Suite, handling_s: float, prepare_s: float) -> Iterator[Cost]:
-    """How long the whole matrix takes on more machines."""
+def simulated(suite: Suite, found: Sharing, prepare_s: float) -> Iterator[Cost]:
+    """How long the whole matrix takes on more machines.
+
+    `prepare_s`: what each of them needs to build the virtualenvs of all releases.
+    """
     for campaign in cluster_simulation.campaigns(suite, ROOT / "results"):
         hours = [
-            cluster_simulation.makespan_s(campaign.rounds_s, number, prepare_s, handling_s) / 3600
+            cluster_simulation.makespan_s(campaign.rounds_s, number, prepare_s, found.handling_s) / 3600
             for number in MACHINES
         ]
         times = [f"{number}: {each:.1f} h" for number, each in zip(MACHINES, hours, strict=True)]
@@ -93,8 +88,13 @@ def _figure(text: str) -> Figure:
     return Figure(text=text)
 
 
-def measure(system: System, scratch: Path) -> Sharing:
-    """Make the runs on this machine alone, then by the workers; SuiteError when something fails."""
+def measure(system: System, scratch: Path) -> Sharing | None:
+    """Make the runs on this machine alone, then by the workers; None where there can be no network namespaces.
+
+    SuiteError when something fails.
+    """
+    if namespaces.why_not():
+        return None
     alone = _alone(system, scratch / "alone")
     answered, records, most = _shared(system, scratch)
     run_s = {record.run_id: _took(record) for record in records}

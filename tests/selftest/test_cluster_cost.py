@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from scripts.config import matrix_file
 from scripts.config.errors import SuiteError
 from scripts.selftest import cluster_cost, namespaces
 from scripts.selftest.cluster_cost import Sharing
@@ -19,7 +18,9 @@ def test_without_root_the_row_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path:
     """Where there can be no network namespaces, nothing is started, and the reason stands in the table."""
     monkeypatch.setattr(namespaces, "why_not", lambda: "network namespaces need root")
     system = FakeSystem()
-    (row,) = cluster_cost.rows(matrix_file.load(), system, tmp_path, 200.0)
+    found = cluster_cost.measure(system, tmp_path)
+    assert found is None
+    (row,) = cluster_cost.shared(found)
     assert (row.measured, row.is_met) == ("not measured: network namespaces need root", True)
     assert system.events == []
 
@@ -56,4 +57,4 @@ def test_session_without_runs_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
     """A comparison with a session that failed would be worth nothing."""
     monkeypatch.setattr(namespaces, "why_not", lambda: "")
     with pytest.raises(SuiteError, match="the session on this machine alone made too few runs"):
-        list(cluster_cost.rows(matrix_file.load(), FakeSystem(), tmp_path, 200.0))
+        cluster_cost.measure(FakeSystem(), tmp_path)
