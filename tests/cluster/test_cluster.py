@@ -171,6 +171,7 @@ def _told(network: Network) -> Story:
     code = _ended(network, "campaign")
     result = json.loads(network.out("campaign").splitlines()[-1])
     loads = sum(len(network.times(f"w{worker}", drive.MAKES)) for worker in WORKERS)
+    (network.at / drive.LONG).touch()  # so that Ctrl-C reaches a busy machine before the round is over
     network.start("again", 0, "campaign", "--rounds", str(ROUNDS))
     before = len(network.times(f"w{STEADY}", drive.MAKES))
     _until(lambda: len(network.times(f"w{STEADY}", drive.MAKES)) > before, network, "again")

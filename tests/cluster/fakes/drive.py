@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -35,20 +36,24 @@ from tests.fakes.stage import FakeArms, Stage
 from tests.fakes.system import FakeChild
 
 MAKES, STOPPED = "makes", "stopped"  # what a worker says, with the time
-LOAD_S = 0.5  # of the two of a round
+LOAD_S, LONG_S = 0.5, 2.0  # of the two of a round; long ones, while there is a file of this name beside the folders
+LONG = "long"
 _CLONE_NEWNET = 0x4000_0000  # linux/sched.h
 _NAMESPACES = Path("/run/netns")
 
 
+@dataclass(kw_only=True, slots=True)
 class SlowArms(FakeArms):
     """An outside whose loads take a while, and say so."""
+
+    long: Path  # while there is such a file, loads are long
 
     def start(self, name: str, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> FakeChild:
         """Start a child; a load takes its time."""
         child = FakeArms.start(self, name, argv, env=env, cwd=cwd, log=log)
         if name == "locust":
             _say(MAKES)
-            time.sleep(LOAD_S)
+            time.sleep(LONG_S if self.long.exists() else LOAD_S)
         return child
 
 
@@ -75,7 +80,7 @@ def main(argv: list[str]) -> int:
     if args.role == "scheduler":
         raise dask_cluster.serve_scheduler(address, _say)
     patch = pytest.MonkeyPatch()
-    stage = stages.built(Path(args.folder), patch, SlowArms())
+    stage = stages.built(Path(args.folder), patch, SlowArms(long=Path(args.folder).parent / LONG))
     stage.machine = dataclasses.replace(values.MACHINE, tools_python=platform.python_version())
     patch.setattr(virtualenvs, "ENVIRONMENTS", stage.at / "environments")
     if args.commit:
