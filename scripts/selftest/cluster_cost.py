@@ -71,11 +71,11 @@ def simulated(suite: Suite, found: Sharing, prepare_s: float) -> Iterator[Cost]:
     `prepare_s`: what each of them needs to build the virtualenvs of all releases.
     """
     for campaign in cluster_simulation.campaigns(suite, ROOT / "results"):
-        hours = [
-            cluster_simulation.makespan_s(campaign.rounds_s, number, prepare_s, found.handling_s) / 3600
+        minutes = [
+            cluster_simulation.makespan_s(campaign.rounds_s, number, prepare_s, found.handling_s) / 60
             for number in MACHINES
         ]
-        times = [f"{number}: {each:.1f} h" for number, each in zip(MACHINES, hours, strict=True)]
+        times = [f"{number}: {each:.0f} min" for number, each in zip(MACHINES, minutes, strict=True)]
         what = (
             f"simulated: {len(suite.releases)} releases, {len(suite.scenarios)} scenarios, "
             f"{cluster_simulation.ROUNDS} rounds, {campaign.name} ({len(campaign.rounds_s)} rounds to give out), "
