@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from scripts.config.cluster_address import ClusterAddress
 from scripts.config.load_profiles import LOOPBACK
 from scripts.config.matrix import ROOT
 from scripts.host import machine
-from scripts.host.process import System, shielded
+from scripts.host.process import Child, System, shielded
 
 _STOP_S = 10.0  # for a worker to stop its servers
 
@@ -49,7 +49,13 @@ def _start(
         *(sys.executable, "-m", "scripts", verb, address.url),
         *("--certificates", str(address.certificates), *options),
     ]
+    start(name, argv, folder, system, stack)
+
+
+def start(name: str, argv: Sequence[str], folder: Path, system: System, stack: contextlib.ExitStack) -> Child:
+    """Start a process with a lock of its own in the place of the machine's, which the stack stops."""
     env = {**os.environ, machine.LOCK_VARIABLE: str(folder / f"{name}.lock")}
     with shielded():  # Ctrl-C between the two would leave a process that nothing stops
         child = system.start(name, argv, env=env, cwd=ROOT, log=folder / f"{name}.log")
         stack.callback(child.stop, _STOP_S)
+    return child

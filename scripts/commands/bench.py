@@ -56,8 +56,7 @@ def main(argv: list[str]) -> int:
     terminate_as_exception()
     system, progress = RealSystem(), Progress(time.monotonic)
     if args.install_only:
-        for spec in {spec.release: spec for spec in chosen.runs}.values():
-            session.prepare_only(suite, spec, system, progress)
+        session.prepare_all(suite, chosen.runs, system, progress)
         return 0
     cli.say(_time(chosen))
     done = session.make(suite, chosen, options, system, progress, session.prepare, hopeless)

@@ -98,8 +98,7 @@ def main(argv: list[str]) -> int:
     terminate_as_exception()
     progress, prepare = Progress(time.monotonic), session.prepare_from(wanted.locks)
     if args.install_only:
-        for spec in {spec.release: spec for spec in wanted.plan.runs}.values():
-            session.prepare_only(suite, spec, system, progress, prepare)
+        session.prepare_all(suite, wanted.plan.runs, system, progress, prepare)
         return 0
     options = Options(
         results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet), cluster=cluster

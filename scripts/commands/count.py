@@ -61,9 +61,8 @@ def main(argv: list[str]) -> int:
             output.show_plan(lines, expected_s, as_json=args.json)
             return 0
         if args.install_only:
-            progress, prepare = Progress(time.monotonic), session.prepare_from(locked)
-            for spec in {spec.release: spec for spec in chosen.runs}.values():
-                session.prepare_only(suite, spec, system, progress, prepare)
+            prepare = session.prepare_from(locked)
+            session.prepare_all(suite, chosen.runs, system, Progress(time.monotonic), prepare)
             return 0
         cli.say(_time(chosen, args.jobs))
         done = maker.make(chosen)

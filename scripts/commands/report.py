@@ -8,12 +8,12 @@ from pathlib import Path
 
 from scripts.commands import cli
 from scripts.config import matrix_file
+from scripts.config.bounded_files import MIB
 from scripts.config.errors import EXIT_OK
 from scripts.host import cores
 from scripts.inference import recorded_results
 from scripts.report.explorer import contents, html
 
-_MIB = 2**20
 _NAME = "report.html"
 
 
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     path.write_bytes(page)
     for reason in document.skipped:
         cli.say(f"skipped {reason}")
-    print(f"wrote {path}: {len(document.runs)} runs, {len(page) / _MIB:.1f} MiB, loads nothing from the network")
+    print(f"wrote {path}: {len(document.runs)} runs, {len(page) / MIB:.1f} MiB, loads nothing from the network")
     if args.open and not webbrowser.open(path.as_uri()):
         print("no browser was found: open the file yourself")
     return EXIT_OK

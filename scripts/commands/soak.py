@@ -57,8 +57,7 @@ def main(argv: list[str]) -> int:
     terminate_as_exception()
     progress, prepare = Progress(time.monotonic), session.prepare_from(locked)
     if args.install_only:
-        for spec in {spec.release: spec for spec in chosen.runs}.values():
-            session.prepare_only(suite, spec, system, progress, prepare)
+        session.prepare_all(suite, chosen.runs, system, progress, prepare)
         return 0
     options = session.Options(results=results, keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet))
     cli.say(_time(chosen))

@@ -8,6 +8,7 @@ as this analysis assumes. The ratios are not adjusted by the speed covariate.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -51,7 +52,7 @@ def of(one: ArmComparison) -> MachineAgreement | None:
         rounds=tuple(sorted((len(part.rounds) for part in parts.values()), reverse=True)),
         metrics=len(told),
         disagreements=tuple(
-            Disagreement(metric=metric, changes=tuple(sorted(sum(sample) / len(sample) for sample in samples)))
+            Disagreement(metric=metric, changes=tuple(sorted(map(statistics.fmean, samples))))
             for (metric, samples), differ in zip(told.items(), significant(p_values, LEVEL), strict=True)
             if differ
         ),

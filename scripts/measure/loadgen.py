@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scripts.config.bounded_files import MIB
 from scripts.config.errors import InvalidMeasurementError
 from scripts.config.flows import REQUEST_FILE
 from scripts.config.matrix import ROOT
@@ -37,7 +38,6 @@ _LATE_S = 60.0  # beyond run time and drain: start of locust, and writing what i
 _JOIN_S, _JOIN_FROM_ELSEWHERE_S = 60, 120  # for all workers to be there
 _LEAVE_ALONE = "let nothing end the processes of a run, and repeat this command"
 _DELIVERY_S = 60.0  # for the recordings of several processes to arrive, as distributed.py has it
-_MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +95,7 @@ class _MemoryWatch:
     def text(self) -> str:
         """What was seen last, for the line about the load; empty where nothing is sampled."""
         last = [samples[-1].total for samples in self.samples.values()]
-        return f", {sum(last) / _MIB:.0f} MiB" if last else ""
+        return f", {sum(last) / MIB:.0f} MiB" if last else ""
 
 
 def locustfile(spec: RunSpec) -> Path:

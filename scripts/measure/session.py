@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -145,6 +145,14 @@ def prepare_only(
     """Build the release's virtualenv, on a machine where nothing is being measured."""
     with machine.exclusive(machine.lock_file()), progress:
         prepare(suite, spec, system, progress)
+
+
+def prepare_all(
+    suite: Suite, runs: Iterable[RunSpec], system: System, progress: Progress, prepare: Prepare = prepare
+) -> None:  # fmt: skip
+    """The same of every release of the runs."""
+    for spec in {spec.release: spec for spec in runs}.values():
+        prepare_only(suite, spec, system, progress, prepare)
 
 
 def install(label: str, lock: Lock, python: str, system: System, progress: Progress) -> Prepared:

@@ -9,32 +9,34 @@ import contextlib
 import os
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
+from scripts.campaign import local_workers
 from scripts.cluster import certificates
+from scripts.config.bounded_files import MIB
 from scripts.config.cluster_address import PORT
 from scripts.config.errors import NothingMeasuredError, SuiteError, quoted
 from scripts.config.load_profiles import LOOPBACK, SMOKE
 from scripts.config.matrix import ROOT, Suite
-from scripts.host import machine, telemetry
-from scripts.host.process import Child, System, shielded
+from scripts.host import telemetry
+from scripts.host.process import Child, System
 from scripts.records.schema import RunRecord
 from scripts.records.storage import read_record, run_directories
-from scripts.selftest import cluster_simulation, namespaces
+from scripts.selftest import cluster_simulation, namespaces, suite_cost
 from scripts.selftest.cluster_session import ENGINE, FLOW, RELEASE, WORKERS, Answered
 from scripts.selftest.namespaces import CENTRE, Namespaces
-from scripts.selftest.suite_cost import MIB, Cost, CostLimit, Figure, environment
+from scripts.selftest.suite_cost import Cost, CostLimit, Figure
 
 RUNS = 9
 QUEUED = 1000
 MACHINES = (1, 10, 30, 100)
 _WHAT = f"{RUNS} {SMOKE} runs of {RELEASE} by {WORKERS} workers in network namespaces"
-_TIMEOUT_S, _STOP_S, _LOOK_S = 900.0, 15.0, 0.2
+_TIMEOUT_S, _LOOK_S = 900.0, 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,16 +122,11 @@ def _took(record: RunRecord) -> timedelta:
 
 
 def _alone(system: System, folder: Path) -> list[RunRecord]:
-    folder.mkdir()
-    argv = [
-        *(sys.executable, "-m", "scripts", "bench", "--release", RELEASE, "--engine", ENGINE, "--flow", FLOW),
-        *("--profile", SMOKE, "--rounds", str(RUNS), "--results", str(folder / "results")),
-    ]
-    done = system.run(argv, env=_environment(folder), cwd=ROOT, timeout_s=_TIMEOUT_S)
-    records = [read_record(path) for path in run_directories(folder / "results")]
-    if len(records) != RUNS:  # invalid ones are as good as any here
-        raise _failed("the session on this machine alone", done.output)
-    return records
+    target = ("--release", RELEASE, "--engine", ENGINE, "--flow", FLOW)
+    found, output = suite_cost.bench(system, folder, *target, "--profile", SMOKE, "--rounds", str(RUNS))
+    if len(found) != RUNS:
+        raise _failed("the session on this machine alone", output)
+    return [read_record(path) for path in found]
 
 
 def _shared(system: System, scratch: Path) -> tuple[list[Answered], list[RunRecord], int]:
@@ -145,10 +142,7 @@ def _shared(system: System, scratch: Path) -> tuple[list[Answered], list[RunReco
 
         def start(name: str, place: int, *argv: str) -> Child:
             command = machines.command(place, [sys.executable, "-m", *argv])
-            with shielded():
-                child = system.start(name, command, env=_environment(folder, name), cwd=ROOT, log=folder / name)
-                stack.callback(child.stop, _STOP_S)
-            return child
+            return local_workers.start(name, command, folder, system, stack)
 
         options = ("--certificates", str(folder / "certificates"))
         start("scheduler", CENTRE, "scripts", "scheduler", f"tls://0.0.0.0:{PORT}", *options)  # of the namespace
@@ -176,11 +170,6 @@ def _watched(system: System, child: Child) -> tuple[list[Answered], int]:
 def _answered(child: Child) -> list[Answered]:
     lines = child.log.read_text(encoding="utf-8", errors="replace").splitlines()
     return [msgspec.json.decode(line, type=Answered) for line in lines if line.startswith("{") and line.endswith("}")]
-
-
-def _environment(folder: Path, name: str = "own") -> Mapping[str, str]:
-    """A user's, with a lock of its own in the place of the machine's, which bench-self holds."""
-    return environment(os.environ) | {machine.LOCK_VARIABLE: str(folder / f"{name}.lock")}
 
 
 def _failed(what: str, output: str) -> SuiteError:

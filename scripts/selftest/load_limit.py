@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +9,13 @@ from scripts.analysis import run_reader
 from scripts.analysis.run_reader import Run
 from scripts.analysis.validity import LAG_P99_MS
 from scripts.config.errors import NothingMeasuredError, quoted
-from scripts.config.matrix import ROOT
-from scripts.host import machine
 from scripts.host.process import System
-from scripts.records.storage import run_directories
-from scripts.selftest.suite_cost import Cost, CostLimit, Figure, environment
+from scripts.selftest import suite_cost
+from scripts.selftest.suite_cost import Cost, CostLimit, Figure
 
 PROCESSES = 4
 WANTED = 2500  # users: five times those of the published load
 USERS = (1250, WANTED, 2 * WANTED)
-_TIMEOUT_S = 300.0
 
 
 def rows(system: System, scratch: Path) -> Iterator[Cost]:
@@ -48,14 +43,8 @@ def _limit(users: int) -> CostLimit | None:
 
 
 def _run(system: System, folder: Path, users: int) -> Run:
-    folder.mkdir()
-    argv = [
-        *(sys.executable, "-m", "scripts", "bench", "--mock", "--users", str(users)),
-        *("--load-processes", str(PROCESSES), "--results", str(folder / "results")),
-    ]
-    env = environment(os.environ) | {machine.LOCK_VARIABLE: str(folder / "lock")}  # bench-self holds the machine's
-    done = system.run(argv, env=env, cwd=ROOT, timeout_s=_TIMEOUT_S)
-    found = run_directories(folder / "results")
+    options = ("--mock", "--users", str(users), "--load-processes", str(PROCESSES))
+    found, output = suite_cost.bench(system, folder, *options)
     if not found:
-        raise NothingMeasuredError(f"the mock API was not loaded:\n{quoted(done.output)}", then="nox -s bench-self")
+        raise NothingMeasuredError(f"the mock API was not loaded:\n{quoted(output)}", then="nox -s bench-self")
     return run_reader.read_run(found[0])

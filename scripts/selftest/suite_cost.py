@@ -15,10 +15,11 @@ from pathlib import Path
 
 from scripts.analysis import operational_laws, run_reader
 from scripts.config import matrix, plan
+from scripts.config.bounded_files import MIB
 from scripts.config.errors import NothingMeasuredError, SuiteError, quoted
 from scripts.config.matrix import ROOT
 from scripts.environments import locks, virtualenvs
-from scripts.host import telemetry
+from scripts.host import machine, telemetry
 from scripts.host.process import System
 from scripts.records.schema import RunRecord
 from scripts.records.storage import RECORD_FILE, encode_record, read_record, run_directories, run_path
@@ -30,7 +31,6 @@ RECORDER_ROUNDS = 2
 COLLATE_SIZES = (100, 1000, 10_000)
 _TIMEOUT_S = 1800.0
 _SAMPLE_S = 0.2  # between two samples of a command's memory
-MIB = 1024**2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -254,10 +254,22 @@ def session(system: System, nox_python: str, scratch: Path) -> Iterator[Cost]:
     yield Cost(what="of it, nox, imports, looking at the machine, tables", figures=(Figure(text=f"{rest:.1f} s"),))
 
 
+def bench(system: System, folder: Path, *options: str) -> tuple[list[Path], str]:
+    """Make bench runs while this process holds the machine: where they are recorded, and what the session printed.
+
+    An invalid run is no error here.
+    """
+    folder.mkdir()
+    argv = [sys.executable, "-m", "scripts", "bench", *options, "--results", str(folder / "results")]
+    env = _environment(os.environ) | {machine.LOCK_VARIABLE: str(folder / "lock")}
+    done = system.run(argv, env=env, cwd=ROOT, timeout_s=_TIMEOUT_S)
+    return run_directories(folder / "results"), done.output
+
+
 def _timed(system: System, argv: Sequence[str]) -> float:
     """Wall time of a command; SuiteError when it fails."""
     began = system.monotonic()
-    done = system.run(argv, env=environment(os.environ), cwd=ROOT, timeout_s=_TIMEOUT_S)
+    done = system.run(argv, env=_environment(os.environ), cwd=ROOT, timeout_s=_TIMEOUT_S)
     if done.code != 0:
         raise _failed(argv, done.code, done.output)
     return system.monotonic() - began
@@ -266,7 +278,7 @@ def _timed(system: System, argv: Sequence[str]) -> float:
 def _peak(system: System, argv: Sequence[str], scratch: Path) -> tuple[float, int]:
     """Wall time of a command, and the most memory that its process tree had, in bytes; SuiteError when it fails."""
     began, log, most = system.monotonic(), scratch / "command.log", 0
-    child = system.start("command", argv, env=environment(os.environ), cwd=ROOT, log=log)
+    child = system.start("command", argv, env=_environment(os.environ), cwd=ROOT, log=log)
     try:
         while (code := child.code()) is None:
             most = max(most, telemetry.memory(child.pid)[0])
@@ -282,6 +294,6 @@ def _failed(argv: Sequence[str], code: int, output: str) -> SuiteError:
     return SuiteError(f"{' '.join(argv[:4])} ... ended with {code}:\n{quoted(output)}", then="nox -s bench-self")
 
 
-def environment(outer: Mapping[str, str]) -> dict[str, str]:
+def _environment(outer: Mapping[str, str]) -> dict[str, str]:
     """What a user's shell has, without what this nox session has put there."""
     return {key: value for key, value in outer.items() if not key.startswith("NOX_")}

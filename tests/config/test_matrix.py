@@ -11,7 +11,17 @@ from scripts.config import flows, matrix, matrix_file
 from scripts.config.errors import UsageError
 from scripts.config.matrix import ROOT
 
-SEARCH = """[capacity]
+LOAD = """workers = 2
+threads = 4
+wait_min_s = 0.5
+wait_max_s = 0.5
+backend_wait_min_s = 0.5
+backend_wait_max_s = 0.5
+drain_s = 5
+seed = 42
+reported = false
+"""
+SEARCH = f"""[capacity]
 start_users = 10
 growth = 2
 precision = 0.1
@@ -24,16 +34,7 @@ description = "a step of a search"
 users = 10
 spawn_rate = 5
 run_time_s = 10
-workers = 2
-threads = 4
-wait_min_s = 0.5
-wait_max_s = 0.5
-backend_wait_min_s = 0.5
-backend_wait_max_s = 0.5
-drain_s = 5
-seed = 42
-reported = false
-[count]
+{LOAD}[count]
 warm_up_requests = 3
 windows = 5
 window_requests = 2
@@ -60,16 +61,7 @@ description = "a long load"
 users = 10
 spawn_rate = 5
 run_time_s = 100
-workers = 2
-threads = 4
-wait_min_s = 0.5
-wait_max_s = 0.5
-backend_wait_min_s = 0.5
-backend_wait_max_s = 0.5
-drain_s = 5
-seed = 42
-reported = false
-"""
+{LOAD}"""
 WHOLE = (
     """
 [suite]

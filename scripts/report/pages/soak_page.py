@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scripts.analysis.grouping import release_key
+from scripts.config.bounded_files import MIB
 from scripts.config.load_profiles import SOAK
 from scripts.config.matrix import Suite
 from scripts.inference import soaks
@@ -21,7 +22,7 @@ from scripts.report.tables import soak_table
 from scripts.report.tables.formatting import Markdown, filled, joined
 
 PAGE, _PICTURE = "soak.md", "soak-memory"  # the picture's name begins as the page's does, by which it is removed
-_MIB, _THOUSAND = 2**20, 1000
+_THOUSAND = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,4 +110,4 @@ def _line(trend: Trend | None, through: Sequence[SoakSample]) -> tuple[Point, ..
 
 
 def _point(requests: float, memory_bytes: float) -> Point:
-    return round(requests / _THOUSAND, 3), round(memory_bytes / _MIB, 3)
+    return round(requests / _THOUSAND, 3), round(memory_bytes / MIB, 3)

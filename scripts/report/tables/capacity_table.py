@@ -21,9 +21,10 @@ _LIMITS: dict[ObjectiveVerdict, str] = {
 }
 _NOT_TRIED = "more users were not tried"
 NOT_SEARCHED = "not searched"
+_LOOP = "Reference loop (ms)"
 FIGURES = (
     *("Capacity (rps) \u2191", "Lowest to highest", "Users", "Worst overhead p99 (ms)", "Worst failure ratio"),
-    *("CPU of the server (cores)", "Reference loop (ms)", "Confirming runs"),
+    *("CPU of the server (cores)", _LOOP, "Confirming runs"),
 )
 ABOVE = "With more users"
 _TRIALS = (
@@ -93,9 +94,11 @@ def _limit(limit: Limit | None) -> str:
 
 def figures(search: CapacitySearch) -> list[str]:
     """The cells under FIGURES."""
+    loop = quantity(reference_loop_ms(search), "ms")
     rates, overheads, failures = (search.spread(name) for name in (THROUGHPUT, OVERHEAD, FAILURES))
     if rates is None or overheads is None or failures is None:
-        return [capacity(search), *[DASH] * (len(FIGURES) - 3), quantity(reference_loop_ms(search), "ms"), DASH]
+        known = {FIGURES[0]: capacity(search), _LOOP: loop}
+        return [known.get(name, DASH) for name in FIGURES]
     cores = [value for run in search.confirming if (value := _cores(run)) is not None]
     return [
         capacity(search),
@@ -104,7 +107,7 @@ def figures(search: CapacitySearch) -> list[str]:
         significant(overheads.high),
         significant(failures.high),
         significant(statistics.median(cores)) if cores else DASH,
-        quantity(reference_loop_ms(search), "ms"),
+        loop,
         f"{len(search.confirming)} of {len(search.tried)}",
     ]
 

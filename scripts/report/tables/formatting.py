@@ -10,8 +10,9 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+from scripts.config.bounded_files import MIB
+
 DASH = "\u2013"
-_MIB = 2**20
 _MILLION = 1e6
 _MARKUP = str.maketrans({
     "<": "&lt;", ">": "&gt;", "`": "'", "|": "¦", "\\": "\\\\", "[": "\\[", "]": "\\]", "#": "\\#", "*": "\\*",
@@ -47,7 +48,7 @@ def quantity(value: float | None, unit: str) -> str:
     if value is None:
         return DASH
     if unit == "bytes":
-        return f"{value / _MIB:.1f} MiB"
+        return f"{value / MIB:.1f} MiB"
     if unit == "instructions" and abs(value) >= _MILLION:
         return f"{value / _MILLION:.2f} M"
     if unit == "instructions":

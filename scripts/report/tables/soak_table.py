@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from scripts.config.bounded_files import MIB
 from scripts.inference.soaks import Drift, Growth, Soak
 from scripts.inference.trends import Trend
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import DASH, Markdown, code, filled, joined, marked
 
-_MIB, _GIB = 2**20, 2**30
+_GIB = 2**30
 _REQUESTS = 10_000
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 _MOST_DECIMALS = 4
@@ -47,7 +48,7 @@ def verdict(soak: Soak) -> str:
     run = soak.run
     if run.outcome != "ok":
         return run.outcome
-    growth = _GROWTHS[soak.growth].format(memory=_amount(soak.memory_later, _REQUESTS / _MIB))
+    growth = _GROWTHS[soak.growth].format(memory=_amount(soak.memory_later, _REQUESTS / MIB))
     seconds = soak.seconds_until(_GIB)
     until = "" if seconds is None else f", which is 1 GiB in {lasting(seconds)}"
     return f"{growth}{until}; {_DRIFTS[soak.drift].format(overhead=_amount(soak.overhead, _HOUR_S))}"
@@ -92,8 +93,8 @@ def _row(soak: Soak) -> list[str]:
         *cells,
         f"{measured.load.recorded:,}",
         f"{sum(one.count for one in measured.load.failures):,}",
-        marked(_interval(soak.memory, _REQUESTS / _MIB), counts=valid),
-        marked(_interval(soak.memory_later, _REQUESTS / _MIB), counts=valid),
+        marked(_interval(soak.memory, _REQUESTS / MIB), counts=valid),
+        marked(_interval(soak.memory_later, _REQUESTS / MIB), counts=valid),
         marked(_interval(soak.overhead, _HOUR_S), counts=valid and not run.distrusted),
         verdict(soak),
     ]
