@@ -71,19 +71,24 @@ def directory(label: str, lock: Lock, python: str) -> Path:
     return ENVIRONMENTS / f"{label}-py{python}-{lock.digest[:12]}"
 
 
+def is_built(path: Path) -> bool:
+    """Whether the virtualenv at this path is whole; one that is being built now is not."""
+    return (path / _STAMP).is_file() and (path / contents.LIST).is_file()
+
+
 def build(label: str, lock: Lock, python: str, *, uv: str, system: System, log: Path) -> Environment:
     """Build the virtualenv unless it stands; EnvironmentBuildError says what failed and quotes its last lines."""
     path, built = directory(label, lock, python), False
-    if not _stands(path):
+    if not is_built(path):
         with in_turn(ENVIRONMENTS):
-            built = not _stands(path)  # another session may have built it meanwhile
+            built = not is_built(path)  # another session may have built it meanwhile
             if built:
                 shutil.rmtree(path, ignore_errors=True)
                 _create(path, python, uv, system, log)
                 _install(path, lock, uv, system, log)
                 _compile(path, python, system, log)
                 _require_as_recorded(path)
-                contents.write_list(path, _site_packages(path))
+                contents.write_list(path, site_packages_of(path))
                 (path / _STAMP).write_text(f"{lock.digest}\n", encoding="utf-8")
     return _read(path, python, lock, built=built)
 
@@ -125,10 +130,6 @@ def image_mismatches(environment: Environment) -> list[str]:
     return wrong
 
 
-def _stands(path: Path) -> bool:
-    return (path / _STAMP).is_file() and (path / contents.LIST).is_file()
-
-
 def _create(path: Path, python: str, uv: str, system: System, log: Path) -> None:
     argv = [uv, "venv", "--quiet", "--no-python-downloads", "--python", python, str(path)]
     done = _run(argv, system, log)
@@ -156,7 +157,7 @@ def _install(path: Path, lock: Lock, uv: str, system: System, log: Path) -> None
 
 def _compile(path: Path, python: str, system: System, log: Path) -> None:
     """Compile what the first runs would compile otherwise; another virtualenv often has most of it already."""
-    site_packages, tag = _site_packages(path), f"cpython-{python.replace('.', '')}"
+    site_packages, tag = site_packages_of(path), f"cpython-{python.replace('.', '')}"
     digests = file_dedup.share(site_packages, path.parent / _FILES)
     with bytecode_cache.shared(site_packages, digests, tag, path.parent / _BYTECODE):
         command = bytecode_cache.command(path / "bin" / "python", site_packages)
@@ -165,7 +166,7 @@ def _compile(path: Path, python: str, system: System, log: Path) -> None:
 
 def _require_as_recorded(path: Path) -> None:
     """Refuse what the installer took from a cache that was altered: it checks hashes only as it downloads."""
-    wrong = contents.unlike_records(_site_packages(path))
+    wrong = contents.unlike_records(site_packages_of(path))
     if wrong:
         shutil.rmtree(path)
         files = [f"{name}: {file}" for name, file in wrong]
@@ -175,7 +176,8 @@ def _require_as_recorded(path: Path) -> None:
         )
 
 
-def _site_packages(path: Path) -> Path:
+def site_packages_of(path: Path) -> Path:
+    """Where a virtualenv has its distributions."""
     return next((path / "lib").glob("python3.*/site-packages"))
 
 
@@ -183,7 +185,7 @@ def _read(path: Path, python: str, lock: Lock, *, built: bool) -> Environment:
     """Hold what is installed against the lock, in both directions, and every file against what was built."""
     if not list(path.glob("lib/python3.*/site-packages")):
         _refuse(path, lock, "holds no packages")
-    site_packages = _site_packages(path)
+    site_packages = site_packages_of(path)
     where = importlib.metadata.DistributionFinder.Context(path=[str(site_packages)])
     found = [
         (canonicalize_name(distribution.metadata["Name"]), str(distribution.version))

@@ -112,7 +112,8 @@ def _shares(run: SampledRun, places: Sequence[Sequence[_Place]]) -> dict[_Place,
     for number, times in run.samples:
         for place in places[number]:
             counted[place] += times
-    return {place: times / run.total for place, times in counted.items()}
+    total = run.total
+    return {place: times / total for place, times in counted.items()}
 
 
 def _places(stack: Stack) -> tuple[_Place, ...]:

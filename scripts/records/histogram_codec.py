@@ -49,16 +49,34 @@ def unpacked(text: str, digits: int) -> tuple[Integers, Integers]:
     """
     try:
         payload = _payload(base64.b64decode(text, validate=True), digits)
-        counted = np.zeros(buckets(digits).counts_len, dtype=np.int64)
-        seen = decode(payload, payload_header_size, counted.ctypes.data, len(counted), counted.itemsize)
+        places, counts = _decoded(payload, digits)
     except _UNREADABLE as error:
         raise PackedError(str(error) or type(error).__name__) from error
-    first = max(0, seen["min_nonzero_index"])
-    places = np.flatnonzero(counted[first : seen["max_nonzero_index"] + 1]) + first
-    counts = counted[places]
     if (counts < 0).any():
         raise PackedError("it has a negative count")
     return lowest_values_us(places, digits), counts
+
+
+def _decoded(payload: bytes, digits: int) -> tuple[Integers, Integers]:
+    """The places of the buckets in the table that are not empty, and how often each occurred."""
+    table = _table(digits)
+    try:
+        seen = decode(payload, payload_header_size, table.ctypes.data, len(table), table.itemsize)
+    except BaseException:
+        _table.cache_clear()  # it may be half filled
+        raise
+    first = max(0, seen["min_nonzero_index"])
+    used = table[first : seen["max_nonzero_index"] + 1]
+    places = np.flatnonzero(used)
+    counts = used[places]
+    used[:] = 0
+    return places + first, counts
+
+
+@functools.cache
+def _table(digits: int) -> Integers:
+    """The counts of all buckets, all 0: who fills it empties it. To make its 3 MiB anew takes as long as to decode."""
+    return np.zeros(buckets(digits).counts_len, dtype=np.int64)
 
 
 def lowest_values_us(places: Integers, digits: int) -> Integers:

@@ -7,10 +7,12 @@ figure overflows, nothing is divided by zero, and no name leads out of the resul
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Any
 
 from scripts.config.toml_tables import MOST_INTEGER, NAME
 from scripts.records.schema import Histograms, LocustRow, RunRecord, Second
@@ -129,29 +131,46 @@ def _row(where: str, row: LocustRow) -> Iterator[str]:
 
 
 def _walk(path: str, value: object, field: str = "") -> Iterator[str]:
-    """Every leaf under a value. `field` is the path without places in a list, by which limits are found."""
-    if dataclasses.is_dataclass(value):
-        for one in dataclasses.fields(value):
-            inner = getattr(value, one.name)
-            yield from _walk(_joined(path, one.name), inner, _joined(field, one.name))
-    elif isinstance(value, tuple | dict):
-        if len(value) > _MOST_ITEMS:
-            yield f"{path} has {len(value)} entries, not at most {_MOST_ITEMS}"
-            return
-        entries = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, inner in entries:
-            yield from _walk(f"{path}[{_short(key)}]", inner, field)
-    elif isinstance(value, str):
-        if field in _NAMES and not _NAMES[field].fullmatch(value):
-            yield f"{path} is {_short(value)}, which is no name that this suite makes"
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        low, high = _RANGES.get(field, _FROM_ZERO)
-        if not low <= value <= high:  # nor is a NaN
-            yield f"{path} is {_number(value)}, not {low:g} to {high:g}"
+    """Every leaf under a value. `field` is the path without places in a list, by which limits are found.
+
+    A record has hundreds of leaves, and collate reads thousands of records: a path is put together where it is told.
+    """
+    if isinstance(value, (tuple, dict)) and len(value) > _MOST_ITEMS:
+        yield f"{path} has {len(value)} entries, not at most {_MOST_ITEMS}"
+        return
+    for key, inner_field, inner in _inside(value, field):
+        if isinstance(inner, str):
+            if inner_field in _NAMES and not _NAMES[inner_field].fullmatch(inner):
+                yield f"{_at(path, value, key)} is {_short(inner)}, which is no name that this suite makes"
+        elif isinstance(inner, (int, float)):
+            low, high = _RANGES.get(inner_field, _FROM_ZERO)
+            if not low <= inner <= high and not isinstance(inner, bool):  # nor is a NaN
+                yield f"{_at(path, value, key)} is {_number(inner)}, not {low:g} to {high:g}"
+        elif inner is not None:
+            yield from _walk(_at(path, value, key), inner, inner_field)
 
 
-def _joined(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+def _inside(value: object, field: str) -> Iterable[tuple[object, str, object]]:
+    """What a value holds: the name or place of each, its field, and itself."""
+    if isinstance(value, tuple):
+        return zip(itertools.count(), itertools.repeat(field), value)
+    if isinstance(value, dict):
+        return zip(value, itertools.repeat(field), value.values())
+    kind: Any = type(value)  # a class, which mypy takes for one that cannot be hashed
+    return [(name, inner_field, getattr(value, name)) for name, inner_field in _fields(kind, field)]
+
+
+@functools.cache
+def _fields(kind: type[Any], field: str) -> tuple[tuple[str, str], ...]:
+    """The names of a dataclass's fields, and the field that each is in a record."""
+    return tuple((one.name, f"{field}.{one.name}" if field else one.name) for one in dataclasses.fields(kind))
+
+
+def _at(path: str, value: object, key: object) -> str:
+    """The path of what a value holds under a name or at a place."""
+    if isinstance(value, (tuple, dict)):
+        return f"{path}[{_short(key)}]"
+    return f"{path}.{key}" if path else str(key)
 
 
 def _short(value: object) -> str:

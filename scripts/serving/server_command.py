@@ -19,6 +19,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from scripts.config.errors import ServerError, VerificationError, quoted
 from scripts.config.flows import CLOCK_SLACK_S, Flow
 from scripts.config.load_profiles import LOOPBACK
+from scripts.environments import virtualenvs
 from scripts.host.process import Child, Reply, System
 
 _TEMPLATE = Path("promptflow/_sdk/data/docker/runit/promptflow-serve/run.jinja2")
@@ -77,10 +78,10 @@ def shipped_command(script: str, settings: Mapping[str, str], system: System, cw
 
 
 def of_environment(path: Path, requested: Mapping[str, str], system: System) -> tuple[str, ...] | None:
-    """The command of a virtualenv, at a port that is not chosen yet; None before it is built."""
-    site_packages = next((path / "lib").glob("python3.*/site-packages"), None)
-    if site_packages is None:
+    """The command of a virtualenv, at a port that is not chosen yet; None before it is built, and while it is."""
+    if not virtualenvs.is_built(path):
         return None
+    site_packages = virtualenvs.site_packages_of(path)
     return at(shipped_command(template(site_packages), requested, system, path), "PORT")
 
 

@@ -145,6 +145,12 @@ def test_no_script(tmp_path: Path) -> None:
         server_command.template(tmp_path)
 
 
+def test_no_command_while_the_virtualenv_is_built(tmp_path: Path, outside: FakeSystem) -> None:
+    """A virtualenv that another session is building now has no command to show yet, and is no error."""
+    (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    assert server_command.of_environment(tmp_path, {}, outside) is None
+
+
 def test_at() -> None:
     """Only the address is replaced."""
     command = ("gunicorn", "-w", "2", "-b", "0.0.0.0:8080", "--timeout", "300", "app")
