@@ -11,9 +11,10 @@ from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.markers import TICKDOWN, TICKLEFT, TICKRIGHT
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import ScaledTranslation, Transform
 
 from scripts.report.charts.svg import LIGHT, TEXT_PX, Look
 
@@ -71,12 +72,12 @@ def scale(axes: Axes, values: Sequence[float], unit: str = "") -> None:
     if is_cut(values):
         middle, span = (low + high) / 2, max((high - low) * 1.2, _SMALLEST_SPAN * (low + high) / 2)
         axes.set_ylim(middle - span / 2, middle + span / 2)
-        axes.plot([0, 0], [0.04, 0.09], transform=axes.transAxes, clip_on=False, **CUT)
+        _stroke(axes, [0, 0], [0.04, 0.09], axes.transAxes, {"clip_on": False, **CUT})
     else:
         room = (max(high, 0.0) - min(low, 0.0)) * 0.1 or 1.0
         axes.set_ylim(low - room if low < 0 else 0, max(high, 0.0) + room)
     ticks = _between(*axes.get_ylim(), _STEPS, integer=all(value == round(value) for value in values))
-    axes.plot(*_grid(ticks), transform=axes.get_yaxis_transform(), **_GRID)
+    _stroke(axes, *_grid(ticks), axes.get_yaxis_transform(), _GRID)
     _ticks(axes, "left", ticks, [f"{number}{unit}" for number in _numbers(ticks)])
 
 
@@ -94,7 +95,8 @@ def along(axes: Axes, low: float, high: float, label: str, *, grid: bool = False
     axes.set_xlim(low, high)
     ticks = _between(low, high, _STEPS)
     if grid:
-        axes.plot(*reversed(_grid(ticks)), transform=axes.get_xaxis_transform(), **_GRID)
+        up, at = _grid(ticks)
+        _stroke(axes, at, up, axes.get_xaxis_transform(), _GRID)
     _ticks(axes, "below", ticks, _numbers(ticks))
     shift = ScaledTranslation(0, -TICKS_PX / axes.figure.dpi, axes.figure.dpi_scale_trans)
     axes.text(0.5, 0, label, transform=axes.transAxes + shift, ha="center", va="top")
@@ -138,10 +140,15 @@ def _ticks(axes: Axes, side: _Side, at: Iterable[float], texts: Sequence[str], t
     marker, (right, up), aligned = _TICKS[side]
     edge, stretched = float(side == "right"), axes.get_xaxis_transform if side == "below" else axes.get_yaxis_transform
     points = [(one, edge) if side == "below" else (edge, one) for one in at]
-    look: Look = {"color": LIGHT["edge"], "linestyle": "", "marker": marker, "markersize": _TICK_PX}
-    axes.plot(*zip(*points, strict=True), transform=stretched(), clip_on=False, markeredgewidth=0.8, **look)
+    look: Look = {"color": LIGHT["edge"], "linestyle": "", "marker": marker, "markersize": _TICK_PX, "clip_on": False}
+    _stroke(axes, [x for x, _ in points], [y for _, y in points], stretched(), {"markeredgewidth": 0.8, **look})
     dpi = axes.figure.dpi
     shift = ScaledTranslation(right * _PAD_PX / dpi, up * _PAD_PX / dpi, axes.figure.dpi_scale_trans)
     for (x, y), text in zip(points, texts, strict=True):
         if text:
             axes.text(x, y, text, transform=stretched() + shift, fontsize=TEXT_PX, **aligned | (turned or {}))
+
+
+def _stroke(axes: Axes, x: Sequence[float], y: Sequence[float], transform: Transform, look: Look) -> None:
+    """What is no data, and so need not be looked at for the limits of the panel."""
+    axes.add_artist(Line2D(x, y, transform=transform, **look))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from scripts.report.charts import axis, heading, release_points, svg
 from scripts.report.charts.form import Form
@@ -54,7 +53,7 @@ def _figure(form: Form, title: str, releases: Sequence[str], panels: Sequence[Pa
         legend=[
             heading.mark("capacity, lowest to highest run", _CEILING),
             heading.mark("at least", _AT_LEAST),
-            Patch(**_HATCHED, label="does not serve it"),
+            heading.area("does not serve it", _HATCHED),
         ],
     )
     pitch_px = _TITLE_PX + _PANEL_PX + axis.RELEASES_PX

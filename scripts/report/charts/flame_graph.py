@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 
-from scripts.report.charts import axis, svg
+from scripts.report.charts import axis, heading, svg
 from scripts.report.charts.form import WIDE, Form
 from scripts.report.charts.heading import Heading
 from scripts.report.charts.svg import LIGHT, Chart
@@ -133,12 +133,12 @@ def _draw(axes: Axes, box: Box, width_px: float) -> None:
         axes.text(left + svg.EDGE_PX / 4, box.row + 0.5, text, va="center_baseline", color=colour)
 
 
-def _legend() -> list[Patch]:
+def _legend() -> list[Rectangle]:
     """From what shrank to what grew, each from so many percent of all CPU time on."""
-    shrank = [_patch(role, f"-{limit:g} %") for role, limit in zip(_SHRANK, CLASSES, strict=True)]
-    grew = [_patch(role, f"+{limit:g} %") for role, limit in zip(_GREW, CLASSES, strict=True)]
-    return [*reversed(shrank), _patch(_ALIKE, "alike"), *grew]
+    shrank = [_area(role, f"-{limit:g} %") for role, limit in zip(_SHRANK, CLASSES, strict=True)]
+    grew = [_area(role, f"+{limit:g} %") for role, limit in zip(_GREW, CLASSES, strict=True)]
+    return [*reversed(shrank), _area(_ALIKE, "alike"), *grew]
 
 
-def _patch(role: str, label: str) -> Patch:
-    return Patch(facecolor=LIGHT[role], linewidth=0, label=label)
+def _area(role: str, label: str) -> Rectangle:
+    return heading.area(label, {"facecolor": LIGHT[role], "linewidth": 0})

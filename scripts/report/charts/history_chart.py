@@ -10,15 +10,13 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from scripts.analysis.metrics import Metric
 from scripts.config.matrix import Suite
 from scripts.inference.release_history import MetricHistory
 from scripts.report.charts import axis, heading, release_points, svg
 from scripts.report.charts.form import Form
-from scripts.report.charts.heading import Heading
+from scripts.report.charts.heading import Heading, Mark
 from scripts.report.charts.svg import LIGHT, Chart, Look
 from scripts.report.tables import history_text
 
@@ -139,7 +137,7 @@ def _figure(
 
 def _legend(
     panels: Sequence[Panel], words: tuple[str, str], *, jumps: bool, notes: bool, unsupported: bool
-) -> Iterator[Line2D | Patch]:
+) -> Iterator[Mark]:
     """What the picture has, and nothing else."""
     points = [point for panel in panels for point in panel.points]
     bars, hollow = words

@@ -6,7 +6,7 @@ Pure: same timeline, same bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from scripts.records.schema import Second
 from scripts.report.charts import axis, heading, svg
 from scripts.report.charts.form import COMPACT, Form
-from scripts.report.charts.heading import Heading
+from scripts.report.charts.heading import Heading, Mark
 from scripts.report.charts.svg import LIGHT, Chart, Look
 
 _LEGEND_PX = 20
@@ -46,15 +46,21 @@ def _figure(
     head = Heading(form=form, title=title, legend=[*marks, *heading.cut([times])])
     figure = svg.figure(form, head.height_px + _PANELS_PX + axis.LABEL_PX)
     head.draw(figure)
-    rates, response_times, users = panels = list(_panels(figure, head.height_px))
+    ideal = [] if floor_ms is None else [heading.mark("ideal time", _IDEAL)]
+    legends: tuple[list[Mark], ...] = (
+        [heading.mark("all requests", _FIRST), heading.mark("failures", _SECOND)],
+        [heading.mark("p50", _FIRST), heading.mark("p95", _SECOND), *ideal],
+        [],
+    )
+    rates, response_times, users = panels = list(_panels(figure, head.height_px, legends))
     seconds = [row.second for row in timeline]
-    rates.plot(seconds, [row.requests for row in timeline], **_FIRST, label="all requests")
-    rates.plot(seconds, [row.failures for row in timeline], **_SECOND, label="failures")
+    rates.plot(seconds, [row.requests for row in timeline], **_FIRST)
+    rates.plot(seconds, [row.failures for row in timeline], **_SECOND)
     axis.scale(rates, [0, *(row.requests for row in timeline)])
-    for label, values, look in (("p95", p95, _SECOND), ("p50", p50, _FIRST)):
-        response_times.plot(seconds, values, **look, marker=".", markevery=_lone(values), label=label)
+    for values, look in ((p95, _SECOND), (p50, _FIRST)):
+        response_times.plot(seconds, values, **look, marker=".", markevery=_lone(values))
     if floor_ms is not None:
-        response_times.axhline(floor_ms, **_IDEAL, label="ideal time")
+        response_times.axhline(floor_ms, **_IDEAL)
     axis.scale(response_times, times)
     users.plot(seconds, [row.users for row in timeline], **_USERS)
     axis.scale(users, [0, *(row.users for row in timeline)])
@@ -62,13 +68,13 @@ def _figure(
         axis.along(axes, 0, max(seconds, default=0) + 1, "seconds since the start" if axes is users else "")
         if steady_from_s is not None:
             axes.axvline(steady_from_s, **_STEADY)
-    for axes in (rates, response_times):  # above the panel, where no line can run
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0, borderpad=0.2, handlelength=1.8)
     return figure
 
 
-def _panels(figure: Figure, top_px: int) -> Iterator[Axes]:
-    for title, legend_px, height_px in _PANELS:
+def _panels(figure: Figure, top_px: int, legends: Sequence[Sequence[Mark]]) -> Iterator[Axes]:
+    """Each with its legend above it, where no line can run."""
+    for (title, legend_px, height_px), marks in zip(_PANELS, legends, strict=True):
+        heading.legend(figure, marks, len(marks), axis.LEFT_PX, top_px + _TITLE_PX)
         top_px += _TITLE_PX + legend_px
         axes = axis.panel(figure, top_px, height_px)
         axes.set_title(title, pad=6 + legend_px)

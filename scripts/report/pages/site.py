@@ -5,6 +5,7 @@ Reads, computes, writes nothing.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,7 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     searches = capacity_table.shown(found.searches, suite.capacity)
     reports = published.read(results)
     compared = comparison_index.render(found.campaigns, found.floors)
+    first = _begun(results, compared, spread)  # other cores draw these while this one writes pages
     explained, unreadable = _explanations(results)
     pages = explanation_index.pages(explained, suite.python)
     soaked = soak_page.render(suite, found.soaks)
@@ -70,7 +72,6 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
         pythons=pythons,
     )
     files: Files = {
-        **compared,
         **python_page.render(suite, pythons, counted),
         **explanation_index.render(explained, counted),
         **soaked,
@@ -80,7 +81,8 @@ def derive(results: Path, suite: Suite, spread: Map = serial) -> Derived:
     own = _by_release(found.cells)
     for release in own:
         files |= release_page.render(suite, release, own, reports.get(release), found.histories, searches, pages)
-    return Derived(files=drawn(results, files, spread), skipped=skipped, cells=found.cells)
+    others = _begun(results, files, spread)
+    return Derived(files=dict((*first, *others)), skipped=skipped, cells=found.cells)
 
 
 def _explanations(results: Path) -> tuple[list[Explanation], list[Skipped]]:
@@ -94,16 +96,27 @@ def _explanations(results: Path) -> tuple[list[Explanation], list[Skipped]]:
     return found, skipped
 
 
-def drawn(results: Path, files: Files, spread: Map = serial) -> dict[str, bytes]:
+def drawn(results: Path, files: Files) -> dict[str, bytes]:
     """The files with every chart drawn, or taken from results/ where it stands there as it would be drawn."""
-    content = {name: found for name, found in files.items() if isinstance(found, bytes)}
+    return dict(_begun(results, files, serial))
+
+
+def _begun(results: Path, files: Files, spread: Map) -> Iterator[tuple[str, bytes]]:
+    """The same as an iterator; where `spread` has other processes, they draw from now on."""
     charts = {name: found for name, found in files.items() if isinstance(found, Chart)}
-    pictures = {name: found for name, chart in charts.items() if (found := _standing(results, name, chart)) is not None}
-    missing = [name for name in charts if name not in pictures]
-    pictures |= zip(missing, spread(svg.draw, [charts[name] for name in missing]), strict=True)
-    for name, picture in pictures.items():
-        content |= {f"{name}.svg": picture.light, f"{name}-dark.svg": picture.dark}
-    return content
+    standing = {name: found for name, chart in charts.items() if (found := _standing(results, name, chart)) is not None}
+    missing = [name for name in charts if name not in standing]
+    made = spread(svg.draw, [charts[name] for name in missing])
+    pictures = itertools.chain(standing.items(), zip(missing, made, strict=True))
+    return itertools.chain(
+        ((name, found) for name, found in files.items() if isinstance(found, bytes)),
+        (one for name, picture in pictures for one in _themes(name, picture)),
+    )
+
+
+def _themes(name: str, picture: Picture) -> Iterator[tuple[str, bytes]]:
+    yield f"{name}.svg", picture.light
+    yield f"{name}-dark.svg", picture.dark
 
 
 def _standing(results: Path, name: str, chart: Chart) -> Picture | None:
