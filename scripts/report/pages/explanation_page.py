@@ -187,4 +187,7 @@ def _about(found: Explanation, changes: StackChanges) -> Markdown:
 def _repeat(found: Explanation) -> Markdown:
     """The command that repeats it; a candidate has to be named by whoever has it."""
     names = [release if "+" not in release else "PATH" for release in found.releases]
-    return code(f"nox -s explain -- {names[0]} {names[1]} --engine {found.engine} --flow {found.flow}")
+    python = python_label.without_patch(found.python)
+    return code(
+        f"nox -s explain -- {names[0]} {names[1]} --engine {found.engine} --flow {found.flow} --python {python}"
+    )

@@ -84,7 +84,7 @@ def test_page() -> None:
         assert f"## {heading}" in text
     assert "Instructions per request, counted: 18.22 M to 10.06 M (-44.8 %)." in text
     assert "1 package of the virtualenvs differs</summary>\n\n`promptflow 1.17.0 to 1.17.1`" in text
-    assert "`nox -s explain -- 1.17.0 1.17.1 --engine fastapi --flow static_async`" in text
+    assert "`nox -s explain -- 1.17.0 1.17.1 --engine fastapi --flow static_async --python 3.11`" in text
 
 
 def test_printed_page() -> None:
