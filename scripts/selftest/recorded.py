@@ -7,6 +7,7 @@ compares is: the release with as many candidates of it as there are slowdowns, o
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from scripts.config.errors import NothingMeasuredError
 from scripts.inference import comparison, paired_rounds
 from scripts.inference.comparison import ArmComparison
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
+from scripts.records import conditions
 from scripts.records.storage import RecordError, run_directories
 from scripts.selftest.slowdowns import SLOWDOWNS, Slowdown
 
@@ -34,7 +36,7 @@ def read(results: Path, *, profile: str, release: str, engine: str, flow: str) -
     """The recorded self-test of a release; NothingMeasuredError when the records lack a part of it."""
     runs = list(run_reader.each(run_directories(results, profile=profile)))
     found, mixed = paired_rounds.pair_each(run for _, run in runs if not isinstance(run, RecordError))
-    left_out = (
+    left_out: tuple[str, ...] = (
         *(f"{directory}: {run}" for directory, run in runs if isinstance(run, RecordError)),
         *(f"campaign {name}: {error.message}" for name, error in mixed.items()),
     )
@@ -44,6 +46,8 @@ def read(results: Path, *, profile: str, release: str, engine: str, flow: str) -
     )
     slowed = [one for one in whole if _is_slowed(one, release)]
     aa = [one for one in whole if one.is_aa and list(one.releases.values()) == [release] * 2]
+    aa, others = _alike(aa, slowed)
+    left_out += tuple(f"campaign {one.campaign}: other conditions than the slowdowns" for one in others)
     missing = [name for name, these in (("slowdowns", slowed), ("A/A comparisons", aa)) if not these]
     if missing:
         raise NothingMeasuredError(
@@ -58,6 +62,18 @@ def read(results: Path, *, profile: str, release: str, engine: str, flow: str) -
         aa_comparisons=tuple(comparison.judge(aa, floors)),
         left_out=left_out,
     )
+
+
+def _alike(aa: Sequence[PairedRounds], slowed: Sequence[PairedRounds]) -> tuple[list[PairedRounds], list[PairedRounds]]:
+    """The comparisons under the conditions of the newest slowdowns, machine and Python among them; and the others."""
+    if not slowed:
+        return list(aa), []
+    alike = _conditions(slowed[-1])
+    return [one for one in aa if _conditions(one) == alike], [one for one in aa if _conditions(one) != alike]
+
+
+def _conditions(one: PairedRounds) -> str:
+    return conditions.fingerprint(one.rounds[0].runs[BASELINE].record)
 
 
 def _is_slowed(one: PairedRounds, release: str) -> bool:

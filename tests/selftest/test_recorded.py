@@ -60,6 +60,17 @@ def test_the_newest_slowdowns_and_all_a_a_comparisons(monkeypatch: pytest.Monkey
     assert [one.paired.campaign for one in found.aa_comparisons] == ["aa", "again"]
 
 
+def test_a_a_comparisons_on_another_python_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their noise is that of other conditions; they are named."""
+    elsewhere = [
+        dataclasses.replace(run, record=dataclasses.replace(run.record, python="3.12.1"))
+        for run in campaign((RELEASE, RELEASE), 4, name="elsewhere", first=70)
+    ]
+    found = read(monkeypatch, *SLOWED, *AA, *elsewhere)
+    assert [one.paired.campaign for one in found.aa_comparisons] == ["aa"]
+    assert found.left_out == ("campaign elsewhere: other conditions than the slowdowns",)
+
+
 @pytest.mark.parametrize(
     "others",
     [
