@@ -9,12 +9,14 @@ import argparse
 import shlex
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
+from scripts.analysis.run_reader import Run
 from scripts.campaign import existing_runs, plan_runs, request
 from scripts.commands import bench, cli, output, target_options
 from scripts.config import matrix_file
 from scripts.config.errors import UsageError
-from scripts.config.load_profiles import COUNT
+from scripts.config.load_profiles import COUNT, Counting
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import virtualenvs
 from scripts.environments.locks import Lock
@@ -39,6 +41,8 @@ def main(argv: list[str]) -> int:
     names = args.target or [release.version for release in suite.releases]
     requested, locked = request.session(suite, wanted, args.release, names, system, rounds=args.rounds)
     chosen = requested.of_shard(args.shard)
+    if args.start_up:
+        chosen = Plan(runs=tuple(replace(run, counting=_with_start_up(run.counting)) for run in chosen.runs))
     complete = "every run is counted validly under this machine's conditions"
     if not chosen.runs:
         return bench.nothing(args, complete)
@@ -52,7 +56,8 @@ def main(argv: list[str]) -> int:
         terminate_as_exception()
     with plan_runs.opened(suite, chosen.runs, locked, options, system) as maker:
         if args.missing:
-            runs = existing_runs.missing(suite, chosen.runs, options.results, maker.machine, locked)
+            enough = _has_start_up if args.start_up else existing_runs.is_ok
+            runs = existing_runs.missing(suite, chosen.runs, options.results, maker.machine, locked, enough)
             chosen = Plan(runs=tuple(runs))
         if not chosen.runs:
             return bench.nothing(args, complete)
@@ -69,6 +74,15 @@ def main(argv: list[str]) -> int:
     return bench.reported(suite, done, as_json=args.json)
 
 
+def _with_start_up(counting: Counting | None) -> Counting | None:
+    return counting and replace(counting, start_up=True)
+
+
+def _has_start_up(run: Run) -> bool:
+    counts = run.record.counts
+    return existing_runs.is_ok(run) and counts is not None and counts.start_up_instructions is not None
+
+
 def _arguments(argv: list[str]) -> argparse.Namespace:
     description = (
         "Count the instructions and system calls of each request of a release under valgrind. "
@@ -83,6 +97,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--missing", action="store_true", help="skip what is already counted validly under this machine's conditions"
     )
+    parser.add_argument(
+        "--start-up", action="store_true",
+        help="also count until the server is ready, which takes about a minute longer for each run",
+    )  # fmt: skip
     cli.add_shard_option(parser)
     cli.add_flow_options(parser)
     cli.add_cluster_options(parser)

@@ -159,6 +159,7 @@ class Counting:
     warm_up_requests: int  # not counted; the first request, which is counted apart, is one of them
     windows: int
     window_requests: int  # of each window
+    start_up: bool = False  # also count until the server is ready, which takes a minute
 
     def problems(self) -> Iterator[str]:
         """Say what is inconsistent."""

@@ -24,6 +24,7 @@ from scripts.config.shards import Shard
 # Wall time that a run needs beside its load, on 2 cores: 4.5 s with 2 workers, 11.5 s with 8 (results/self.md).
 _OVERHEAD_S, _OVERHEAD_OF_A_WORKER_S = 2.2, 1.2
 _OVERHEAD_OF_A_MASTER_S = 3.5  # until several load processes have met, and have sent what they recorded
+_START_UP_S = 55.0  # until a server is ready whose instructions are counted from its start
 MAX_ROUNDS = 1000
 
 
@@ -94,7 +95,13 @@ class RunSpec:
     def beside_load_s(self) -> float:
         """Estimated wall time of all that is not load: start, verification, stop."""
         meeting_s = _OVERHEAD_OF_A_MASTER_S if self.generators.several else 0.0
-        return _OVERHEAD_S + meeting_s + _OVERHEAD_OF_A_WORKER_S * (self.profile.workers if self.target else 1)
+        start_up_s = _START_UP_S if self.counting is not None and self.counting.start_up else 0.0
+        return (
+            _OVERHEAD_S
+            + meeting_s
+            + start_up_s
+            + _OVERHEAD_OF_A_WORKER_S * (self.profile.workers if self.target else 1)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

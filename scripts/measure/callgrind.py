@@ -48,11 +48,12 @@ class Valgrind:
             "path of the virtualenv within the run's folder",
         )
 
-    def command(self, scratch: Path) -> tuple[str, ...]:
-        """What stands before the counted command; nothing is counted before an order says so."""
+    def command(self, scratch: Path, *, from_start: bool = False) -> tuple[str, ...]:
+        """What stands before the counted command; nothing is counted before an order says so, or else all."""
         return (
             *(_FIXED_LAYOUT if self.fixed_layout else ()),
-            *("valgrind", "--tool=callgrind", "--instr-atstart=no", "--trace-children=yes", "--dump-line=no"),
+            *("valgrind", "--tool=callgrind", f"--instr-atstart={'yes' if from_start else 'no'}"),
+            *("--trace-children=yes", "--dump-line=no"),
             "--collect-systime=yes",  # milliseconds, the cheapest clock: only the number of system calls is used
             f"--vgdb-prefix={_prefix(scratch)}",
             f"--callgrind-out-file={scratch}/dump.%p",
@@ -136,12 +137,24 @@ def order(
 def dump(system: System, pid: int, number: int, *, env: Mapping[str, str], scratch: Path) -> Dump:
     """The counters of a process since its dump before; its dumps are numbered from 1."""
     order(system, pid, ("dump",), env=env, scratch=scratch)
-    file = scratch / f"dump.{pid}.{number}"
+    return _taken(scratch / f"dump.{pid}.{number}")
+
+
+def dump_all(system: System, pids: Iterable[int], *, env: Mapping[str, str], scratch: Path) -> int:
+    """The instructions of these processes, and of those that have ended, since their start; each has its first dump."""
+    for pid in pids:
+        order(system, pid, ("dump",), env=env, scratch=scratch)
+    files = [file for file in sorted(scratch.glob("dump.*")) if file.stat().st_size]  # empty: of one that still runs
+    return sum(_taken(file).instructions for file in files)
+
+
+def _taken(file: Path) -> Dump:
+    """A dump, which is removed."""
     try:
         found = parsed(file.read_text(encoding="utf-8", errors="replace").splitlines())
     except (OSError, ValueError) as error:
         raise InvalidMeasurementError(
-            f"callgrind's dump {file.name} cannot be read: {error}", then=f"see {scratch}"
+            f"callgrind's dump {file.name} cannot be read: {error}", then=f"see {file.parent}"
         ) from error
     file.unlink()
     return found

@@ -313,11 +313,13 @@ def _count(context: RunContext, arm: _Arm, counted: Counting, stack: ExitStack) 
         folder=counting.folder(arm.scratch),
         worker=counting.only_worker(booted),
     )
-    counter.begin()
+    start_up = counter.start_up() if counted.start_up else None
+    if start_up is None:
+        counter.begin()
     counter.first_request(arm.spec.profile.backend_wait_min_s)
     arm.phases_s["verify"] = progress.done(f"promptflow {target.version} answers as {arm.spec.flow} should")
     progress.phase("count")
-    arm.counts = counting.windows(counter, counted, _valgrind(context), mock.base, progress)
+    arm.counts = counting.windows(counter, counted, _valgrind(context), mock.base, progress, start_up)
     arm.phases_s["count"] = progress.done(f"{counter.served} requests")
 
 
@@ -364,10 +366,11 @@ def _boot(context: RunContext, arm: _Arm, stack: ExitStack, mock: Booted) -> Ser
         raise ValueError("a release is measured in its own virtualenv")
     environment = arm.prepared.environment
     under: tuple[str, ...] = ()
-    counts = arm.spec.counting is not None
-    if counts:
+    counts = arm.spec.counting
+    if counts is not None:
         environment = _linked(environment, arm.scratch)
-        under = (*_valgrind(context).command(counting.folder(arm.scratch)), str(environment.command("python")))
+        command = _valgrind(context).command(counting.folder(arm.scratch), from_start=counts.start_up)
+        under = (*command, str(environment.command("python")))
     return served.start(
         context.system,
         stack,
@@ -378,7 +381,7 @@ def _boot(context: RunContext, arm: _Arm, stack: ExitStack, mock: Booted) -> Ser
         _environment(context, arm),
         context.limits,
         name=f"server{arm.suffix}",
-        one_worker=counts,
+        one_worker=counts is not None,
         under=under,
     )
 

@@ -21,6 +21,13 @@ def test_dry_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "2 run(s), about 1.8 minutes" in out
 
 
+@pytest.mark.process
+def test_start_up_takes_its_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """The plan says so before it is counted."""
+    assert count.main([*TARGET, "--rounds", "2", "--start-up", "--dry-run"]) == 0
+    assert "2 run(s), about 3.6 minutes" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("jobs", ["0", str(machine.cores() + 1)])
 def test_jobs_are_at_most_the_cores(jobs: str) -> None:
     """More runs than cores at the same time would only wait for each other."""

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from scripts.analysis import run_reader
-from scripts.host import machine
+from scripts.host import machine, telemetry
+from scripts.host.process import RealSystem, wait_until
+from scripts.measure import callgrind
 from scripts.records.storage import run_directories
 from tests.end_to_end import verb
 
@@ -23,6 +25,29 @@ pytestmark = [
         reason="valgrind is not installed: apt-get install valgrind",
     ),
 ]
+
+
+def test_from_the_start(tmp_path: Path) -> None:
+    """All processes of a tree are counted from their start; what is told once is not told again."""
+    env = {"PATH": os.defpath}
+    system = RealSystem()
+    found = callgrind.require(system, env, tmp_path)
+    argv = [*found.command(tmp_path, from_start=True), "sh", "-c", "sleep 60 & wait"]
+    child = system.start("sh", argv, env=env, cwd=tmp_path, log=tmp_path / "sh.log")
+
+    def processes() -> tuple[int, ...]:
+        return child.pid, *telemetry.children(child.pid)
+
+    def both() -> bool:
+        return len(processes()) == 2 and all(any(tmp_path.glob(f"vgdb*{pid}*")) for pid in processes())
+
+    try:
+        wait_until(system, "both processes", met=both, deadline_s=30)
+        first, second = (callgrind.dump_all(system, processes(), env=env, scratch=tmp_path) for _ in range(2))
+    finally:
+        child.stop(0.0)
+    assert first > 100_000
+    assert second < first / 10
 
 
 def test_count(tmp_path: Path) -> None:

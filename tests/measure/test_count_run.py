@@ -61,6 +61,18 @@ def test_record(context: RunContext) -> None:
     assert read_record(done.directory) == done.record
 
 
+def test_start_up(context: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is asked for, both processes of the server are counted from their start, and never switched on later."""
+    monkeypatch.setattr(callgrind, "dump_all", lambda _system, pids, **_options: 9_000_000 * len(pids))
+    monkeypatch.setattr(callgrind, "order", lambda _system, _pid, words, **_options: pytest.fail(f"ordered {words}"))
+    spec = dataclasses.replace(
+        values.spec(context.scratch.parent / "flow"), counting=dataclasses.replace(COUNTING, start_up=True)
+    )
+    counts = run(context, spec).record.counts
+    assert counts is not None
+    assert (counts.start_up_instructions, counts.first_request_instructions) == (18_000_000, 4000)
+
+
 def test_server(context: RunContext, outside: FakeSystem) -> None:
     """The release's own command runs under valgrind with one worker; the record shows it without valgrind."""
     done = made(context)

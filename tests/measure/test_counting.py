@@ -115,6 +115,17 @@ def test_what_is_counted_is_in_the_digest(tmp_path: Path) -> None:
     assert len({digests.of(spec, None).profile for spec in (timed, *counted)}) == 3
 
 
+def test_start_up_is_not_in_the_digest(tmp_path: Path) -> None:
+    """What is counted before the first request moves nothing that comes after, so such runs are of one kind."""
+    timed = values.spec(values.write_flow(tmp_path / "flow"))
+    counting = Counting(warm_up_requests=15, windows=10, window_requests=5)
+    counted = [
+        dataclasses.replace(timed, counting=dataclasses.replace(counting, start_up=start_up))
+        for start_up in (False, True)
+    ]
+    assert len({digests.of(spec, None).profile for spec in counted}) == 1
+
+
 def test_a_stopped_system_does_nothing_more(tmp_path: Path) -> None:
     """A run of another thread ends at its next step, and also after a step that took long."""
     stopped = threading.Event()
