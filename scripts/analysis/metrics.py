@@ -322,7 +322,7 @@ METRICS: tuple[Metric, ...] = (
              "instructions of the first request, with what it imports",
              minimum_effect=0.02, shown_in=("releases", "terminal")),
     _counted("start_up_instructions", "instructions", lambda counts: counts.start_up_instructions,
-             "instructions of all processes of the server from their start until it is ready, where they were counted",
+             "instructions of all the server's processes until it is ready, where they were counted",
              shown_in=("terminal",)),
     _counted("full_collection_instructions", "instructions", counted_work.full_collection_instructions,
              "instructions of one full garbage collection, beyond the smaller ones of other windows",
