@@ -73,10 +73,11 @@ def measure(
     ]
     counting = replace(options, jobs=machine.cores(), quiet=None)
     with plan_runs.opened(suite, wanted, locks, counting, system) as maker:
-        missing = existing_runs.missing(suite, wanted, options.results, maker.machine, locks)
+        here = maker.machine()
+        missing = existing_runs.missing(suite, wanted, options.results, here, locks)
         if missing:
             _make(maker, missing)
-        return recorded(requested, processes, options.results, metric, first, maker.machine)
+        return recorded(requested, processes, options.results, metric, first, here)
 
 
 def recorded(

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import time
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scripts.config.matrix import Suite
@@ -27,28 +27,29 @@ if typing.TYPE_CHECKING:
 class Maker:
     """What makes runs."""
 
-    machine: Machine  # of the kind that all of its machines are
+    machine: Callable[[], Machine]  # looks at it; of the kind that all of its machines are
     make: Callable[[Plan], list[CompletedRun]]  # all runs, in order
 
 
 @contextlib.contextmanager
 def opened(
-    suite: Suite, specs: Collection[RunSpec], locks: Mapping[str, Lock], options: session.Options, system: System
-) -> Iterator[Maker]:
-    """For runs like these. This machine is held only while runs are made."""
+    suite: Suite, specs: Collection[RunSpec], locks: Mapping[str, Lock], options: session.Options, system: System,
+    hopeless: Callable[[Sequence[CompletedRun]], bool] = lambda _done: False,
+) -> Iterator[Maker]:  # fmt: skip
+    """For runs like these. This machine is held only while runs are made, until those so far are `hopeless`."""
     progress = Progress(time.monotonic)
     if options.cluster is None:
         prepare = session.prepare_from(locks)
         yield Maker(
-            machine=machine.describe(),
-            make=lambda plan: session.make(suite, plan, options, system, progress, prepare),
+            machine=machine.describe,
+            make=lambda plan: session.make(suite, plan, options, system, progress, prepare, hopeless),
         )
         return
     from scripts.campaign import coordinator  # noqa: PLC0415 - what it needs is there for a cluster alone
 
     with coordinator.opened(specs, locks, options, system, progress) as workers:
         workers.slots()  # waits for the first
-        yield Maker(machine=workers.first.machine, make=functools.partial(_on_workers, workers))
+        yield Maker(machine=lambda: workers.first.machine, make=functools.partial(_on_workers, workers))
 
 
 def _on_workers(workers: Coordinator, plan: Plan) -> list[CompletedRun]:

@@ -19,14 +19,13 @@ from scripts.config.load_profiles import COUNT, LOOPBACK
 from scripts.config.matrix import ROOT, Release, Suite
 from scripts.config.plan import Plan, RunSpec
 from scripts.environments import locks, virtualenvs
-from scripts.host import machine
+from scripts.environments.locks import Lock
 from scripts.host.process import RealSystem, terminate_as_exception
 from scripts.host.progress import Progress
 from scripts.host.quiet import Quiet
 from scripts.measure import loadgen, session
 from scripts.measure.run import CompletedRun
 from scripts.measure.session import shown
-from scripts.records.schema import Machine
 from scripts.report import documents
 from scripts.report.pages import session_summary
 from scripts.serving import launch, server_command
@@ -44,42 +43,32 @@ def main(argv: list[str]) -> int:
         results=args.results.resolve(), keep_logs=args.keep_logs, quiet=Quiet(wait_s=args.wait_quiet),
         cluster=None if args.dry_run else cli.cluster(args),  # a plan needs no workers
     )  # fmt: skip
-    if options.cluster is not None and chosen.runs:
-        return _on_a_cluster(suite, chosen, args, options)
-    if args.missing:
-        chosen = _missing(suite, chosen, options, machine.describe())
     if not chosen.runs:
         return nothing(args, _COMPLETE)
-    if args.dry_run:
-        output.show_plan(_describe(suite, chosen), chosen.expected_s, as_json=args.json)
-        return 0
-    terminate_as_exception()
-    system, progress = RealSystem(), Progress(time.monotonic)
-    if args.install_only:
-        session.prepare_all(suite, chosen.runs, system, progress)
-        return 0
-    cli.say(_time(chosen))
-    done = session.make(suite, chosen, options, system, progress, session.prepare, hopeless)
-    return reported(suite, done, as_json=args.json)
-
-
-def _on_a_cluster(suite: Suite, chosen: Plan, args: argparse.Namespace, options: session.Options) -> int:
-    """The same, with each run made by a worker."""
-    terminate_as_exception()
-    releases = {spec.target.release.version: spec.target.release for spec in chosen.runs if spec.target is not None}
-    locked = {version: locks.read(locks.of_release(suite, release)) for version, release in releases.items()}
-    with plan_runs.opened(suite, chosen.runs, locked, options, RealSystem()) as maker:
+    if not args.dry_run:
+        terminate_as_exception()
+    system, locked = RealSystem(), _locks(suite, chosen)
+    with plan_runs.opened(suite, chosen.runs, locked, options, system, hopeless) as maker:
         if args.missing:
-            chosen = _missing(suite, chosen, options, maker.machine)
+            here = maker.machine()
+            chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, options.results, here)))
         if not chosen.runs:
             return nothing(args, _COMPLETE)
+        if args.dry_run:
+            output.show_plan(_describe(suite, chosen), chosen.expected_s, as_json=args.json)
+            return 0
+        if args.install_only:
+            session.prepare_all(suite, chosen.runs, system, Progress(time.monotonic))
+            return 0
         cli.say(_time(chosen))
         done = maker.make(chosen)
     return reported(suite, done, as_json=args.json)
 
 
-def _missing(suite: Suite, chosen: Plan, options: session.Options, here: Machine) -> Plan:
-    return Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, options.results, here)))
+def _locks(suite: Suite, chosen: Plan) -> dict[str, Lock]:
+    """By release; the mock API has none."""
+    releases = {spec.target.release.version: spec.target.release for spec in chosen.runs if spec.target is not None}
+    return {version: locks.read(locks.of_release(suite, release)) for version, release in releases.items()}
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:

@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
     with plan_runs.opened(suite, chosen.runs, locked, options, system) as maker:
         if args.missing:
             enough = _has_start_up if args.start_up else existing_runs.is_ok
-            runs = existing_runs.missing(suite, chosen.runs, options.results, maker.machine, locked, enough)
+            runs = existing_runs.missing(suite, chosen.runs, options.results, maker.machine(), locked, enough)
             chosen = Plan(runs=tuple(runs))
         if not chosen.runs:
             return bench.nothing(args, complete)

@@ -133,7 +133,9 @@ def prepare(suite: Suite, spec: RunSpec, system: System, progress: Progress) -> 
 def prepare_from(known: Mapping[str, Lock]) -> Prepare:
     """As `prepare`, by the locks that releases and candidates are known to have."""
 
-    def prepare(_suite: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared:
+    def prepare(_suite: Suite, spec: RunSpec, system: System, progress: Progress) -> Prepared | None:
+        if spec.target is None:
+            return None
         return install(spec.release, known[spec.release], spec.python, system, progress)
 
     return prepare

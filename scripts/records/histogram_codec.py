@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+import threading
 import zlib
 
 import numpy as np
@@ -25,6 +26,30 @@ _MOST_BYTES = 4 * 2**20  # of a payload: more than all buckets with 9 bytes each
 
 class PackedError(ValueError):
     """Text that is no distribution of ours."""
+
+
+class _Tables(threading.local):
+    """Counts of all buckets, all 0: who fills a table empties it. To make its 3 MiB anew takes as long as to decode.
+
+    Each thread has its own, because a cluster's coordinator reads records in several.
+    """
+
+    def __init__(self) -> None:
+        """No table yet."""
+        self._by_digits: dict[int, Integers] = {}
+
+    def of(self, digits: int) -> Integers:
+        """The table of so many significant digits."""
+        if digits not in self._by_digits:
+            self._by_digits[digits] = np.zeros(buckets(digits).counts_len, dtype=np.int64)
+        return self._by_digits[digits]
+
+    def forget(self, digits: int) -> None:
+        """The next one is new."""
+        del self._by_digits[digits]
+
+
+_TABLES = _Tables()
 
 
 @functools.cache
@@ -59,11 +84,11 @@ def unpacked(text: str, digits: int) -> tuple[Integers, Integers]:
 
 def _decoded(payload: bytes, digits: int) -> tuple[Integers, Integers]:
     """The places of the buckets in the table that are not empty, and how often each occurred."""
-    table = _table(digits)
+    table = _TABLES.of(digits)
     try:
         seen = decode(payload, payload_header_size, table.ctypes.data, len(table), table.itemsize)
     except BaseException:
-        _table.cache_clear()  # it may be half filled
+        _TABLES.forget(digits)  # it may be half filled
         raise
     first = max(0, seen["min_nonzero_index"])
     used = table[first : seen["max_nonzero_index"] + 1]
@@ -71,12 +96,6 @@ def _decoded(payload: bytes, digits: int) -> tuple[Integers, Integers]:
     counts = used[places]
     used[:] = 0
     return places + first, counts
-
-
-@functools.cache
-def _table(digits: int) -> Integers:
-    """The counts of all buckets, all 0: who fills it empties it. To make its 3 MiB anew takes as long as to decode."""
-    return np.zeros(buckets(digits).counts_len, dtype=np.int64)
 
 
 def lowest_values_us(places: Integers, digits: int) -> Integers:

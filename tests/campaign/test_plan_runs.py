@@ -37,7 +37,7 @@ def test_runs_come_back_in_order(cluster: FakeCluster, stage: Stage) -> None:
     """Every run is made once by some worker, recorded here, and in the place that the plan has it."""
     wanted, locks = plan(cluster)
     with plan_runs.opened(matrix_file.load(), wanted.runs, locks, cluster.options, stage.outside) as maker:
-        assert maker.machine == values.MACHINE
+        assert maker.machine() == values.MACHINE
         done = maker.make(wanted)
     assert [(one.record.requested.release, one.record.requested.round) for one in done] == [
         (spec.release, spec.round) for spec in wanted.runs

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import random
+import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -108,6 +110,22 @@ def test_damaged_anywhere() -> None:
         else:
             assert len(values) == len(counts)
         assert histogram_codec.unpacked(text, 4)[1].tolist() == MIXED.counts.tolist()
+
+
+def test_threads_do_not_share_what_they_decode() -> None:
+    """Several threads of a cluster's coordinator read records at the same time."""
+    many = [recording.counts([float(value) for value in range(first, first + 3000)], 4) for first in (1, 2, 3, 4)]
+    texts = [histogram_codec.packed(counts) for counts in many]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda text: histogram_codec.unpacked(text, 4), texts * 50))
+    finally:
+        sys.setswitchinterval(before)
+    for (values, occurred), counts in zip(found, many * 50, strict=True):
+        assert np.array_equal(values, counts.values_us)
+        assert np.array_equal(occurred, counts.counts)
 
 
 def test_values_that_do_not_match_their_counts() -> None:
