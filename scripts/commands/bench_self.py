@@ -12,7 +12,7 @@ from scripts.commands import cli, output
 from scripts.config import matrix, matrix_file
 from scripts.config.errors import EXIT_OK, RegressionError
 from scripts.config.matrix import ROOT
-from scripts.host import machine
+from scripts.host import machine, telemetry
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.records.schema import Machine
 from scripts.report import documents
@@ -22,7 +22,7 @@ from scripts.report.tables.formatting import Markdown, prose
 from scripts.selftest import cluster_cost, load_limit, suite_cost
 from scripts.selftest.suite_cost import Cost
 
-_MINUTES, _LOAD_MINUTES = 20.0, 2.5  # on two cores
+_MINUTES, _LOAD_MINUTES = 25.0, 2.5  # on two cores
 
 
 def main(argv: list[str]) -> int:
@@ -45,7 +45,8 @@ def main(argv: list[str]) -> int:
         if not args.skip_load:  # the session takes the machine for itself
             rows += _shown(suite_cost.session(system, args.nox_python, Path(name)))
     if not args.skip_load:
-        (ROOT / "results" / "self.md").write_bytes(page(rows, before, f"{datetime.now(UTC):%Y-%m-%d}"))
+        written = page(rows, before, f"{datetime.now(UTC):%Y-%m-%d}", telemetry.reference_loop_ms())
+        (ROOT / "results" / "self.md").write_bytes(written)
         cli.say("wrote results/self.md")
     missed = sum(not row.is_met for row in rows)
     answer = f"{missed} of {len(rows)} measurements exceed a limit" if missed else "every figure is within its limit"
@@ -73,7 +74,7 @@ def own_steps(suite: matrix.Suite, system: System, nox_python: str, scratch: Pat
         return [*listed, *collated, *one_built, *built, *recorded, *of_load, *of_cluster]
 
 
-def page(rows: list[Cost], before: Machine, day: str) -> bytes:
+def page(rows: list[Cost], before: Machine, day: str, loop_after_ms: float) -> bytes:
     """results/self.md: the answer first, then each figure beside its limit."""
     return templates.render(
         "suite_cost.md.j2",
@@ -81,6 +82,7 @@ def page(rows: list[Cost], before: Machine, day: str) -> bytes:
         missed=[prose(row.what) for row in rows if not row.is_met],
         machine=before,
         day=day,
+        loop_after_ms=loop_after_ms,
         table=_table(rows),
     )
 

@@ -67,8 +67,9 @@ def test_a_figure_that_exceeds_its_limit_fails() -> None:
         RegressionError, match=r"1 figure\(s\) exceed their limit:\n  - collate: 10.9 s; wanted <= 10 s"
     ):
         bench_self.verdict([row(10.9), row(9.0)])
-    text = bench_self.page([row(10.9), row(9.0)], values.MACHINE, "2026-11-24").decode()
+    text = bench_self.page([row(10.9), row(9.0)], values.MACHINE, "2026-11-24", 14.25).decode()
     assert "**1 of 2 rows miss a limit**: collate." in text
+    assert "ms before and 14.2 ms after" in text
     assert [line.split("|")[4].strip() for line in text.splitlines() if line.startswith("| collate")] == [
         "**no**",
         "yes",
@@ -79,7 +80,7 @@ def test_figures_within_their_limits_pass() -> None:
     """At its limit a figure is met, and one without a limit always is."""
     rows = [row(10.0), Cost(what="boot", figures=(Figure(text="8 s"),))]
     assert bench_self.verdict(rows) == 0
-    assert "Every figure is within its limit." in bench_self.page(rows, values.MACHINE, "2026-11-24").decode()
+    assert "Every figure is within its limit." in bench_self.page(rows, values.MACHINE, "2026-11-24", 14.25).decode()
 
 
 def test_copies_are_campaigns_of_their_own(tmp_path: Path) -> None:

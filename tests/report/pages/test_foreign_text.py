@@ -203,6 +203,7 @@ def printed(tmp_path: Path) -> dict[str, str]:
             [Cost(what=EVIL, figures=(Figure(text=EVIL, value=1, limit=CostLimit(most=0, text=EVIL)),))],
             dataclasses.replace(synthetic_runs.MACHINE, cpu_model=EVIL, tools_python=EVIL),
             EVIL,
+            14.25,
         ).decode(),
     }
 
