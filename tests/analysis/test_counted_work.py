@@ -20,7 +20,7 @@ def counts(instructions: Sequence[float], *, full_at: Sequence[int] = (), symbol
     return Counts(
         valgrind="3.19.0",
         pinned=("hash seed 0",),
-        start_up_instructions=None,
+        start_up_instructions=9_000_000,
         first_request_instructions=25_000,
         warm_up_requests=15,
         windows=tuple(

@@ -54,6 +54,7 @@ EXPECTED: dict[str, float | None] = {
     "system_calls_per_request": None,
     "instructions_growth_per_request": None,
     "first_request_instructions": None,
+    "start_up_instructions": None,
     "full_collection_instructions": None,
     "extra_instructions_per_request": None,
 }
