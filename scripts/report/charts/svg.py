@@ -47,7 +47,7 @@ DARK = {
     "less 1": "#12283a", "less 2": "#1a4669", "less 3": "#6db6ec",
 }  # fmt: skip
 _TAG = re.compile(r"<[^>]*>")
-_LONG = re.compile(r"(\d\.\d\d)\d+")  # a hundredth of a pixel is enough
+_LONG = re.compile(r"(\d\.\d)\d+")  # a tenth of a pixel is enough
 _INDENT = re.compile(r"(?<=>)\s*\n\s*(?=<)")
 _WRAPPED = re.compile(r"<g>\n(<(?!g\b|/)[^\n]*>)\n</g>")
 _BREAK = re.compile(r"\s*\n\s*")
