@@ -47,7 +47,7 @@ DARK = {
     "less 1": "#12283a", "less 2": "#1a4669", "less 3": "#6db6ec",
 }  # fmt: skip
 _TAG = re.compile(r"<[^>]*>")
-_LONG = re.compile(r"(\d\.\d)\d+")  # a tenth of a pixel is enough
+_LINK_OR_LONG = re.compile(r'(href="[^"]*")|(\d\.\d)\d+')  # a tenth of a pixel is enough; a version is no number
 _INDENT = re.compile(r"(?<=>)\s*\n\s*(?=<)")
 _WRAPPED = re.compile(r"<g>\n(<(?!g\b|/)[^\n]*>)\n</g>")
 _BREAK = re.compile(r"\s*\n\s*")
@@ -177,7 +177,7 @@ def _small(svg: str) -> str:
     looks: dict[str, str] = {}  # names by what is in the style attributes
 
     def small(tag: re.Match[str]) -> str:
-        short = _UNTURNED.sub("", _LONG.sub(r"\1", _BREAK.sub(" ", tag[0])))
+        short = _UNTURNED.sub("", _LINK_OR_LONG.sub(r"\1\2", _BREAK.sub(" ", tag[0])))
         short = _NAME.sub(lambda name: name[0] if name[1] in named else "", short)
         return _LOOK.sub(lambda look: f' class="{looks.setdefault(look[1], f"c{len(looks)}")}"', short)
 

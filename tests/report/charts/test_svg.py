@@ -13,6 +13,7 @@ from scripts.report.charts.form import NARROW, Form
 from scripts.report.charts.svg import Picture
 
 WORDS = 'two  spaces, a style="x", id="y", 1.23456 and a\nsecond line'
+LINK = "v1.140.25/README.md"
 
 
 def drawn(form: Form) -> Figure:
@@ -20,7 +21,7 @@ def drawn(form: Form) -> Figure:
     figure = svg.figure(form, 200)
     axes = figure.subplots()
     axes.plot([0, 1, 2], [0.123456, 1.123456, 2.123456], marker="o", color=svg.LIGHT["first"])
-    axes.set_title(WORDS)
+    axes.set_title(WORDS).set_url(LINK)
     return figure
 
 
@@ -56,6 +57,12 @@ def test_words_for_people_stay(picture: Picture) -> None:
     texts = [element.text for element in ET.fromstring(picture.light).iter("{http://www.w3.org/2000/svg}text")]  # noqa: S314
     for line in WORDS.splitlines():
         assert line in texts
+
+
+def test_links_stay(picture: Picture) -> None:
+    """A version within a link is no number to shorten: the link leads to a page that is there."""
+    links = [value for one in ET.fromstring(picture.light).iter() for name, value in one.items() if "href" in name]  # noqa: S314
+    assert LINK in links
 
 
 def test_themes_differ_by_colours_alone(picture: Picture) -> None:
