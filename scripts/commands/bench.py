@@ -51,14 +51,15 @@ def main(argv: list[str]) -> int:
     with plan_runs.opened(suite, chosen.runs, locked, options, system, hopeless) as maker:
         if args.missing:
             here = maker.machine()
-            chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, options.results, here)))
+            chosen = Plan(runs=tuple(existing_runs.missing(suite, chosen.runs, options.results, here, locked)))
         if not chosen.runs:
             return nothing(args, _COMPLETE)
         if args.dry_run:
             output.show_plan(_describe(suite, chosen), chosen.expected_s, as_json=args.json)
             return 0
         if args.install_only:
-            session.prepare_all(suite, chosen.runs, system, Progress(time.monotonic))
+            prepare = session.prepare_from(locked)
+            session.prepare_all(suite, chosen.runs, system, Progress(time.monotonic), prepare)
             return 0
         cli.say(_time(chosen))
         done = maker.make(chosen)

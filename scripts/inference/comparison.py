@@ -23,7 +23,6 @@ from scripts.inference import intervals
 from scripts.inference.intervals import Figures, Interval
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
 from scripts.inference.usable_rounds import LeftOut, Pair, UsableRounds, usable
-from scripts.records import conditions
 
 Verdict = Literal["regression", "improvement", "within threshold", "inconclusive", "no data"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -158,7 +157,7 @@ def noise_floors(found: Iterable[PairedRounds]) -> dict[tuple[str, str, str, str
     for one in found:
         if not one.is_aa:
             continue
-        key = (conditions.fingerprint(one.rounds[0].runs[BASELINE].record), one.engine, one.flow)
+        key = (one.fingerprint, one.engine, one.flow)
         paired.setdefault(key, []).extend((one.runs(BASELINE), one.runs(arm)) for arm in one.arms[1:])
     floors = {}
     for key, pairs in paired.items():
@@ -173,7 +172,7 @@ def floor(floors: Floors, paired: PairedRounds, metric: Metric) -> float | None:
     """The noise floor of a metric; None for A/A runs, which could never show a false positive by their own floor."""
     if not paired.rounds or paired.is_aa:
         return None
-    shared = conditions.fingerprint(paired.rounds[0].runs[BASELINE].record)
+    shared = paired.fingerprint
     return floors.get((shared, paired.engine, paired.flow, metric.name))
 
 

@@ -52,6 +52,11 @@ class PairedRounds:
         runs = self.rounds[0].runs.values()
         return len({(run.record.requested.release, run.record.digests.lock) for run in runs}) == 1 and len(runs) > 1
 
+    @property
+    def fingerprint(self) -> str:
+        """Of its conditions, as its baseline has them; rounds with another one have other noise. It needs a round."""
+        return conditions.fingerprint(self.rounds[0].runs[BASELINE].record)
+
     def first(self, number: int) -> PairedRounds:
         """Only the first rounds."""
         return replace(self, rounds=self.rounds[:number])

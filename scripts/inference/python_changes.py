@@ -11,7 +11,6 @@ from scripts.inference import comparison
 from scripts.inference.comparison import LEVEL, ArmComparison, Floors
 from scripts.inference.intervals import bonferroni_level
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
-from scripts.records import conditions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +46,7 @@ def _is_of_one(one: PairedRounds, known: Collection[str]) -> bool:
 
 def _changes(found: list[PairedRounds], floors: Floors) -> list[PythonChange]:
     """Of one scenario; oldest rounds first."""
-    alike = [one for one in found if _conditions(one) == _conditions(found[-1])]
+    alike = [one for one in found if one.fingerprint == found[-1].fingerprint]
     newest = {(one.on_pythons[arm], one.pythons[arm]): (one, arm) for one in alike for arm in one.arms[1:]}
     level = bonferroni_level(LEVEL, len(newest))
     changes = [
@@ -63,8 +62,3 @@ def _changes(found: list[PairedRounds], floors: Floors) -> list[PythonChange]:
     ]  # fmt: skip
     changes.sort(key=lambda change: release_key(change.python))
     return sorted(changes, key=lambda change: release_key(change.release), reverse=True)
-
-
-def _conditions(one: PairedRounds) -> str:
-    """Those of its baseline, whose Python is one of them."""
-    return conditions.fingerprint(one.rounds[0].runs[BASELINE].record)

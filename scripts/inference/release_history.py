@@ -21,7 +21,6 @@ from scripts.inference.comparison import COVARIATE_METRIC, Floors, floor
 from scripts.inference.joined_releases import Disagreement
 from scripts.inference.lock_diff import VersionChange
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
-from scripts.records import conditions
 
 _METRICS = tuple(metric for metric in METRICS if "history" in metric.shown_in)
 _YEAR = datetime.timedelta(days=365)
@@ -146,8 +145,8 @@ def of_pairs(found: Iterable[PairedRounds], floors: Floors, suite: Suite) -> lis
 
 
 def _of_scenario(pairs: Sequence[PairedRounds], floors: Floors, suite: Suite) -> list[ReleaseHistory]:
-    conditions = [_conditions(one) for one in pairs]
-    chains = loaded_pairs.chains([one for one, found in zip(pairs, conditions, strict=True) if found == conditions[-1]])
+    prints = [one.fingerprint for one in pairs]
+    chains = loaded_pairs.chains([one for one, found in zip(pairs, prints, strict=True) if found == prints[-1]])
     made = []
     for chain in chains:
         figures = [one for metric in _METRICS if (one := loaded_pairs.pair_logs(chain, metric))]
@@ -155,10 +154,6 @@ def _of_scenario(pairs: Sequence[PairedRounds], floors: Floors, suite: Suite) ->
             first, second = (loaded_pairs.signs(sum(len(one.rounds) for one in chain), TRIALS, s) for s in _SEEDS)
             made.append(_history(chain, figures, (first, second), floors, suite, families=len(chains)))
     return sorted(made, key=lambda one: grouping.release_key(one.releases[-1]), reverse=True)
-
-
-def _conditions(one: PairedRounds) -> str:
-    return conditions.fingerprint(one.rounds[0].runs[BASELINE].record)
 
 
 def _history(

@@ -37,16 +37,16 @@ class Counter:
     worker: int  # process id
     dumps: int = 0  # made so far
     served: int = 0  # requests
+    start_up: int | None = None  # instructions of the server's processes until it was ready, if they were counted
 
-    def start_up(self) -> int:
-        """The instructions of the server's processes until now, where they are counted from their start."""
-        self.dumps += 1
-        processes = (self.booted.child.pid, self.worker)
-        return callgrind.dump_all(self.system, processes, env=self.env, scratch=self.folder)
-
-    def begin(self) -> None:
-        """Count from now on."""
-        callgrind.order(self.system, self.worker, ("instrumentation", "on"), env=self.env, scratch=self.folder)
+    def begin(self, *, from_start: bool) -> None:
+        """Count from now on; `from_start`: the server's processes are counted already, and that is kept apart."""
+        if from_start:
+            processes = (self.booted.child.pid, self.worker)
+            self.start_up = callgrind.dump_all(self.system, processes, env=self.env, scratch=self.folder)
+            self.dumps += 1
+        else:
+            callgrind.order(self.system, self.worker, ("instrumentation", "on"), env=self.env, scratch=self.folder)
 
     def first_request(self, backend_wait_s: float) -> None:
         """Verify by the first request."""
@@ -99,13 +99,8 @@ def only_worker(booted: Booted) -> int:
     return workers[0]
 
 
-def windows(
-    counter: Counter, counting: Counting, found: Valgrind, backend: str, progress: Progress, start_up: int | None = None
-) -> Counts:
-    """Count the requests of a server that has answered its first.
-
-    `backend`: the mock API's URL without a path. `start_up`: the instructions until it was ready, if they were counted.
-    """
+def windows(counter: Counter, counting: Counting, found: Valgrind, backend: str, progress: Progress) -> Counts:
+    """Count the requests of a server that has answered its first; `backend`: the mock API's URL without a path."""
     total = counting.warm_up_requests + counting.windows * counting.window_requests
 
     def send(requests: int) -> None:
@@ -125,7 +120,7 @@ def windows(
     return Counts(
         valgrind=found.version,
         pinned=found.pinned,
-        start_up_instructions=start_up,
+        start_up_instructions=counter.start_up,
         first_request_instructions=first.instructions,
         warm_up_requests=warm,
         windows=tuple(_window(one, counting.window_requests, named=named) for one in dumps),

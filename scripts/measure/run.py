@@ -313,13 +313,11 @@ def _count(context: RunContext, arm: _Arm, counted: Counting, stack: ExitStack) 
         folder=counting.folder(arm.scratch),
         worker=counting.only_worker(booted),
     )
-    start_up = counter.start_up() if counted.start_up else None
-    if start_up is None:
-        counter.begin()
+    counter.begin(from_start=counted.start_up)
     counter.first_request(arm.spec.profile.backend_wait_min_s)
     arm.phases_s["verify"] = progress.done(f"promptflow {target.version} answers as {arm.spec.flow} should")
     progress.phase("count")
-    arm.counts = counting.windows(counter, counted, _valgrind(context), mock.base, progress, start_up)
+    arm.counts = counting.windows(counter, counted, _valgrind(context), mock.base, progress)
     arm.phases_s["count"] = progress.done(f"{counter.served} requests")
 
 

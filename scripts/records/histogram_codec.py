@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
-import threading
 import zlib
 
 import numpy as np
@@ -28,28 +27,8 @@ class PackedError(ValueError):
     """Text that is no distribution of ours."""
 
 
-class _Tables(threading.local):
-    """Counts of all buckets, all 0: who fills a table empties it. To make its 3 MiB anew takes as long as to decode.
-
-    Each thread has its own, because a cluster's coordinator reads records in several.
-    """
-
-    def __init__(self) -> None:
-        """No table yet."""
-        self._by_digits: dict[int, Integers] = {}
-
-    def of(self, digits: int) -> Integers:
-        """The table of so many significant digits."""
-        if digits not in self._by_digits:
-            self._by_digits[digits] = np.zeros(buckets(digits).counts_len, dtype=np.int64)
-        return self._by_digits[digits]
-
-    def forget(self, digits: int) -> None:
-        """The next one is new."""
-        del self._by_digits[digits]
-
-
-_TABLES = _Tables()
+_FREE: dict[int, Integers] = {}
+"""Counts of all buckets, all 0, by significant digits: a table of 3 MiB takes as long to make as a text to decode."""
 
 
 @functools.cache
@@ -83,18 +62,21 @@ def unpacked(text: str, digits: int) -> tuple[Integers, Integers]:
 
 
 def _decoded(payload: bytes, digits: int) -> tuple[Integers, Integers]:
-    """The places of the buckets in the table that are not empty, and how often each occurred."""
-    table = _TABLES.of(digits)
-    try:
-        seen = decode(payload, payload_header_size, table.ctypes.data, len(table), table.itemsize)
-    except BaseException:
-        _TABLES.forget(digits)  # it may be half filled
-        raise
+    """The places of the buckets in the table that are not empty, and how often each occurred.
+
+    A table is taken while it is used, because threads decode at the same time, and is given back empty. One that an
+    error has left half filled is not.
+    """
+    table = _FREE.pop(digits, None)
+    if table is None:
+        table = np.zeros(buckets(digits).counts_len, dtype=np.int64)
+    seen = decode(payload, payload_header_size, table.ctypes.data, len(table), table.itemsize)
     first = max(0, seen["min_nonzero_index"])
     used = table[first : seen["max_nonzero_index"] + 1]
     places = np.flatnonzero(used)
     counts = used[places]
     used[:] = 0
+    _FREE[digits] = table
     return places + first, counts
 
 

@@ -163,14 +163,18 @@ def _inside(value: object, field: str) -> Iterable[tuple[object, str, object]]:
 @functools.cache
 def _fields(kind: type[Any], field: str) -> tuple[tuple[str, str], ...]:
     """The names of a dataclass's fields, and the field that each is in a record."""
-    return tuple((one.name, f"{field}.{one.name}" if field else one.name) for one in dataclasses.fields(kind))
+    return tuple((one.name, _joined(field, one.name)) for one in dataclasses.fields(kind))
 
 
 def _at(path: str, value: object, key: object) -> str:
     """The path of what a value holds under a name or at a place."""
     if isinstance(value, (tuple, dict)):
         return f"{path}[{_short(key)}]"
-    return f"{path}.{key}" if path else str(key)
+    return _joined(path, str(key))
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def _short(value: object) -> str:

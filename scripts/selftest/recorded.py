@@ -16,7 +16,6 @@ from scripts.config.errors import NothingMeasuredError
 from scripts.inference import comparison, paired_rounds
 from scripts.inference.comparison import ArmComparison
 from scripts.inference.paired_rounds import BASELINE, PairedRounds
-from scripts.records import conditions
 from scripts.records.storage import RecordError, run_directories
 from scripts.selftest.slowdowns import SLOWDOWNS, Slowdown
 
@@ -68,12 +67,8 @@ def _alike(aa: Sequence[PairedRounds], slowed: Sequence[PairedRounds]) -> tuple[
     """The comparisons under the conditions of the newest slowdowns, machine and Python among them; and the others."""
     if not slowed:
         return list(aa), []
-    alike = _conditions(slowed[-1])
-    return [one for one in aa if _conditions(one) == alike], [one for one in aa if _conditions(one) != alike]
-
-
-def _conditions(one: PairedRounds) -> str:
-    return conditions.fingerprint(one.rounds[0].runs[BASELINE].record)
+    wanted = slowed[-1].fingerprint
+    return [one for one in aa if one.fingerprint == wanted], [one for one in aa if one.fingerprint != wanted]
 
 
 def _is_slowed(one: PairedRounds, release: str) -> bool:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from scripts.analysis import run_reader
 from scripts.inference import paired_rounds
-from scripts.inference.paired_rounds import BASELINE, PairedRounds
-from scripts.records import conditions
+from scripts.inference.paired_rounds import PairedRounds
 from scripts.records.storage import RecordError, run_directories
 
 
@@ -28,5 +27,5 @@ def between(found: Sequence[PairedRounds], release: str, candidates: Collection[
 
 def as_the_newest(found: Sequence[PairedRounds]) -> list[PairedRounds]:
     """Those under the same conditions as the newest: another machine or load has other noise."""
-    prints = [conditions.fingerprint(one.rounds[0].runs[BASELINE].record) for one in found]
+    prints = [one.fingerprint for one in found]
     return [one for one, fingerprint in zip(found, prints, strict=True) if fingerprint == prints[-1]]

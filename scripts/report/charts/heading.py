@@ -15,7 +15,7 @@ from scripts.report.charts import axis, svg
 from scripts.report.charts.form import Form
 from scripts.report.charts.svg import LIGHT, Look
 
-_TITLE_LINE_PX, LEGEND_ROW_PX, _GAP_PX = 18, 18, 8
+_TITLE_LINE_PX, _LEGEND_ROW_PX, _GAP_PX = 18, 18, 8
 _MARK_PX, _AREA_PX = 20, 9  # in a legend: how long a mark is, and how high an area
 _WORDS_PX, _ENTRY_PX = 27, 46  # from a mark's left edge to its words, and all that an entry has beside its words
 
@@ -62,7 +62,7 @@ class Heading:
 
     @property
     def _legend_px(self) -> int:
-        return LEGEND_ROW_PX * math.ceil(len(self.legend) / self._columns) + 4 if self.legend else 0
+        return _LEGEND_ROW_PX * math.ceil(len(self.legend) / self._columns) + 4 if self.legend else 0
 
     def _text(self, figure: Figure, y: float, lines: Sequence[str], line_px: int, *, bold: bool = False) -> float:
         """Give the place below."""
@@ -80,9 +80,10 @@ def legend(figure: Figure, marks: Sequence[Mark], columns: int, left_px: float, 
 
     matplotlib's own legend measures every text to find its place; in hundreds of pictures that takes seconds.
     """
+    pitch_px = _pitch_px(marks)
     for number, one in enumerate(marks):
         row, column = divmod(number, columns)
-        x, y = left_px + column * _pitch_px(marks), figure.bbox.height - top_px - (row + 0.5) * LEGEND_ROW_PX
+        x, y = left_px + column * pitch_px, figure.bbox.height - top_px - (row + 0.5) * _LEGEND_ROW_PX
         if isinstance(one, Line2D):
             one.set_data([x, x + _MARK_PX / 2, x + _MARK_PX], [y, y, y])
             one.set_markevery([1])
