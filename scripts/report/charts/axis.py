@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import TICKDOWN, TICKLEFT, TICKRIGHT
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from scripts.report.charts.svg import LIGHT, TEXT_PX, Look
+from scripts.report.charts.svg import LIGHT, Look
 
 LEFT_PX = 52  # for the labels of a scale
 RELEASES_PX = 84  # for the names of releases below a panel
@@ -43,16 +44,44 @@ CUT: Look = {
 """A stroke through a scale that does not begin at zero."""
 
 
+class _NoTicks:
+    """An axis makes two ticks, each with two labels, in both of these, before it can be told to show none."""
+
+    def set_clip_path(self, *_: object, **__: object) -> None:
+        """Nothing of it is drawn."""
+
+    def set_tick_params(self, *_: object, **__: object) -> None:
+        """There are no ticks to tell."""
+
+
+class _X(_NoTicks, XAxis):
+    pass
+
+
+class _Y(_NoTicks, YAxis):
+    pass
+
+
+class _Panel(Axes):
+    """Axes whose ticks and grid are drawn by this module."""
+
+    def _init_axis(self) -> None:
+        """As in matplotlib's own example of a projection."""
+        self.xaxis, self.yaxis = _X(self, clear=False), _Y(self, clear=False)
+        self.xaxis.set_visible(False)
+        self.yaxis.set_visible(False)
+
+
 def panel(
     figure: Figure, top_px: float, height_px: float, *, left_px: float = LEFT_PX, right_px: float = _RIGHT_PX
 ) -> Axes:
     """An empty panel, its place given from the top and both edges."""
     width, height = figure.bbox.width, figure.bbox.height
-    axes = figure.add_axes(
-        (left_px / width, 1 - (top_px + height_px) / height, (width - left_px - right_px) / width, height_px / height)
-    )
-    axes.xaxis.set_visible(False)
-    axes.yaxis.set_visible(False)
+    place = (left_px / width, 1 - (top_px + height_px) / height)
+    size = ((width - left_px - right_px) / width, height_px / height)
+    axes = figure.add_axes((*place, *size), axes_class=_Panel)
+    for edge in axes.spines.values():
+        edge.set_position(("outward", 0))  # where it belongs; ticks, which these axes have not, would have seen to it
     return axes
 
 
@@ -98,8 +127,9 @@ def along(axes: Axes, low: float, high: float, label: str, *, grid: bool = False
         up, at = _grid(ticks)
         _stroke(axes, at, up, axes.get_xaxis_transform(), _GRID)
     _ticks(axes, "below", ticks, _numbers(ticks))
-    shift = ScaledTranslation(0, -TICKS_PX / axes.figure.dpi, axes.figure.dpi_scale_trans)
-    axes.text(0.5, 0, label, transform=axes.transAxes + shift, ha="center", va="top")
+    if label:
+        shift = ScaledTranslation(0, -TICKS_PX / axes.figure.dpi, axes.figure.dpi_scale_trans)
+        axes.figure.text(0.5, 0, label, transform=axes.transAxes + shift, ha="center", va="top")
 
 
 def rows(axes: Axes, names: Sequence[str]) -> None:
@@ -146,7 +176,7 @@ def _ticks(axes: Axes, side: _Side, at: Iterable[float], texts: Sequence[str], t
     shift = ScaledTranslation(right * _PAD_PX / dpi, up * _PAD_PX / dpi, axes.figure.dpi_scale_trans)
     for (x, y), text in zip(points, texts, strict=True):
         if text:
-            axes.text(x, y, text, transform=stretched() + shift, fontsize=TEXT_PX, **aligned | (turned or {}))
+            axes.figure.text(x, y, text, transform=stretched() + shift, **aligned | (turned or {}))
 
 
 def _stroke(axes: Axes, x: Sequence[float], y: Sequence[float], transform: Transform, look: Look) -> None:

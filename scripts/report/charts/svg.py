@@ -15,10 +15,13 @@ import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from scripts.report.charts.form import NARROW, WIDE, Form
 
@@ -55,6 +58,7 @@ _UNTURNED = re.compile(r' transform="rotate\(-0 [^"]*\)"')
 _NAME = re.compile(r' id="([\w.-]+)"')
 _NAMED = re.compile(r"#([\w.-]+)")
 _LOOK = re.compile(r' style="([^"]*)"')
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _STYLE: Any = {  # matplotlib's types want every key spelt out
     "svg.hashsalt": "promptflow-serve-bench",
     "svg.fonttype": "none",
@@ -130,14 +134,35 @@ def with_narrow(charts: Mapping[str, Chart]) -> Files:
     return {**charts, **narrow}
 
 
+class _Renderer(RendererSVG):
+    """Measures a text once for all pictures of a process: they have the same, and each costs a look at every glyph."""
+
+    def get_text_width_height_descent(
+        self, s: str, prop: FontProperties, ismath: bool | Literal["TeX"]
+    ) -> tuple[float, float, float]:
+        """In pixels."""
+        return _text_size(s, prop, ismath)
+
+
+@functools.lru_cache(4096)
+def _text_size(text: str, font: FontProperties, ismath: bool | Literal["TeX"]) -> tuple[float, float, float]:
+    return text_to_path.get_text_width_height_descent(text, font, ismath)
+
+
+def _written(figure: Figure) -> str:
+    out = io.StringIO()
+    width, height = figure.bbox.size
+    renderer = _Renderer(width, height, out, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
+    figure.draw(renderer)
+    renderer.finalize()  # type: ignore[no-untyped-call]
+    return out.getvalue()
+
+
 def draw(chart: Chart) -> Picture:
     """Draw in the common style, in both themes; each picture is sealed with what it was drawn from."""
     with mpl.rc_context(_STYLE):
-        out = io.StringIO()
-        chart.make(chart.form, *chart.data).savefig(
-            out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
-    light = _small(out.getvalue().replace("'DejaVu Sans', sans-serif", "sans-serif")).rstrip() + "\n"
+        drawn = _written(chart.make(chart.form, *chart.data))
+    light = _small(drawn.replace("'DejaVu Sans', sans-serif", "sans-serif")).rstrip() + "\n"
     digest = chart.digest
     return Picture(light=_sealed(light.encode(), digest), dark=_sealed(_darkened(light).encode(), digest))
 
