@@ -1,4 +1,4 @@
-"""Records as files: one directory a run, never rewritten. Encodes, and reads back with every type checked.
+"""Records as files: one directory a run, whose figures never change. Encodes, and reads back with every type checked.
 
 `record.json` (a RunRecord), `histograms.json` (Histograms) and `timeline.csv` (one row a second).
 """

@@ -33,9 +33,10 @@ from scripts.selftest.namespaces import CENTRE, Namespaces
 from scripts.selftest.suite_cost import Cost, CostLimit, Figure
 
 RUNS = 9
+JOIN_S = 4.0  # from one worker to the next, as people start them: together, they would all boot servers at one moment
 QUEUED = 1000
 MACHINES = (1, 10, 30, 100)
-_WHAT = f"{RUNS} {SMOKE} runs of {RELEASE} by {WORKERS} workers in network namespaces"
+_WHAT = f"{RUNS} {SMOKE} runs of {RELEASE} by {WORKERS} workers in network namespaces that join {JOIN_S:.0f} s apart"
 _TIMEOUT_S, _LOOK_S = 900.0, 0.2
 
 
@@ -146,11 +147,12 @@ def _shared(system: System, scratch: Path) -> tuple[list[Answered], list[RunReco
 
         options = ("--certificates", str(folder / "certificates"))
         start("scheduler", CENTRE, "scripts", "scheduler", f"tls://0.0.0.0:{PORT}", *options)  # of the namespace
-        for place in machines.others:
-            start(f"worker-{place}", place, "scripts", "worker", f"tls://{machines.centre_of(place)}:{PORT}", *options)
         session = "scripts.selftest.cluster_session"
         results = folder / "results"
         child = start("coordinator", CENTRE, session, here, options[1], str(results), str(QUEUED))
+        for place in machines.others:
+            start(f"worker-{place}", place, "scripts", "worker", f"tls://{machines.centre_of(place)}:{PORT}", *options)
+            system.sleep(JOIN_S)
         answered, most = _watched(system, child)
     by_id = {record.run_id: record for record in map(read_record, run_directories(results))}
     return answered, [by_id[one.run_id] for one in answered], most

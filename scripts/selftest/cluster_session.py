@@ -25,7 +25,6 @@ from scripts.measure.session import Options
 
 RELEASE, ENGINE, FLOW = "1.12.0", "fastapi", "static_async"
 WORKERS = 3
-_LOOK_S = 0.5
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +43,6 @@ def main(url: str, certificates: Path, results: Path, queued: int) -> None:
     lock = locks.read(locks.of_release(suite, suite.release(RELEASE)))
     options = Options(results=results, cluster=ClusterAddress(url=url, certificates=certificates))
     with coordinator.opened(runs[:1], {RELEASE: lock}, options, system, Progress(system.monotonic)) as workers:
-        while workers.slots() < WORKERS:
-            system.sleep(_LOOK_S)
         workers.each([functools.partial(_make, workers, system, spec) for spec in runs])
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.analysis import run_reader
@@ -16,13 +17,23 @@ from scripts.selftest.suite_cost import Cost, CostLimit, Figure
 PROCESSES = 4
 WANTED = 2500  # users: five times those of the published load
 USERS = (1250, WANTED, 2 * WANTED)
+RUNS = 3  # of what has a limit: a host that shares its cores makes one run late, and the next not
 
 
 def rows(system: System, scratch: Path) -> Iterator[Cost]:
-    """A run for each number of users; the one that is wanted has a limit, the others show where it ends."""
+    """A run for each number of users, which show where it ends; the middle one of several for the one with a limit."""
     for users in USERS:
-        run = _run(system, scratch / f"load-{users}", users)
-        yield Cost(what=f"mock API under {users} users of {PROCESSES} load processes", figures=(figure(run, users),))
+        times = RUNS if users == WANTED else 1
+        found = [figure(_run(system, scratch / f"load-{users}-{number}", users), users) for number in range(times)]
+        what = f"mock API under {users} users of {PROCESSES} load processes"
+        yield Cost(what=f"{what}, the middle one of {times} runs" if times > 1 else what, figures=(middle(found),))
+
+
+def middle(found: Sequence[Figure]) -> Figure:
+    """By its value, where a run that is not valid is the worst; told with all, the best first."""
+    ordered = sorted(found, key=lambda one: one.value)
+    shown = ordered[len(ordered) // 2]
+    return dataclasses.replace(shown, text="; ".join(one.text for one in ordered)) if len(ordered) > 1 else shown
 
 
 def figure(run: Run, users: int) -> Figure:

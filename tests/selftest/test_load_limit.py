@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
 from scripts.config.errors import SuiteError
 from scripts.selftest import load_limit
+from scripts.selftest.suite_cost import Figure
 from tests.fakes import synthetic_runs
 from tests.fakes.system import FakeSystem
 
@@ -35,3 +37,11 @@ def test_load_that_recorded_nothing_is_an_error(tmp_path: Path) -> None:
     """What the session printed is quoted."""
     with pytest.raises(SuiteError, match="the mock API was not loaded"):
         list(load_limit.rows(FakeSystem(), tmp_path))
+
+
+def test_the_middle_run_counts_and_an_invalid_one_is_the_worst() -> None:
+    """One late run of three misses no limit, two do; all three are told."""
+    fast, slow, invalid = (Figure(text=text, value=value) for text, value in (("5", 5.0), ("9", 9.0), ("no", math.inf)))
+    assert load_limit.middle([invalid, slow, fast]) == Figure(text="5; 9; no", value=9.0)
+    assert load_limit.middle([invalid, slow, invalid]).value == math.inf
+    assert load_limit.middle([fast]) is fast
