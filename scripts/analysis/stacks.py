@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 from scripts.records.explanations import Frame, Stack
@@ -47,6 +48,7 @@ def _is_of_loop(frame: Frame) -> bool:
     return frame.module.startswith(_LOOPS)
 
 
+@functools.lru_cache(65_536)  # an explanation has thousands of stacks, of a few hundred frames
 def _in_words(frame: Frame) -> str:
     return f"{frame.function} ({package(frame)})"
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import random
+import statistics
 from collections.abc import Sequence
 
 import pytest
+from scipy import stats
 
 from scripts.analysis import counted_work, metrics, validity
 from scripts.config.load_profiles import COUNT
@@ -129,3 +132,25 @@ def test_a_count_has_only_counted_metrics() -> None:
     known = {name for name, value in values.items() if value is not None}
     possible = {metric.name for metric in metrics.of(made.requested)}
     assert known == possible - {"full_collection_instructions"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("slope", [0, 20])
+def test_the_trend_is_that_of_scipy(seed: int, slope: int) -> None:
+    """The line is the same; a trend is seen where scipy's exact test sees one, but for the border of the p-value."""
+    draw = random.Random(seed)  # noqa: S311 - no secret
+    work = [1_000_000 + slope * place + draw.randrange(400) for place in range(12)]
+    found = counted_work.trend(counts(work))
+    served = [10 + 5 * place for place in range(len(work))]
+    exact = float(stats.kendalltau(served, work).pvalue)
+    line = stats.theilslopes(work, served)
+    assert found is not None
+    if not 0.008 < exact < 0.012:
+        assert found.growth == (pytest.approx(line.slope) if exact < 0.01 else 0)
+    distances = [abs(y - line.intercept - line.slope * x) for x, y in zip(served, work, strict=True)]
+    assert found.scatter == pytest.approx(statistics.median(distances) / statistics.median(work))
+
+
+def test_windows_that_are_all_alike_have_no_trend() -> None:
+    """And no error: nothing varies."""
+    assert counted_work.trend(counts([1_000_000] * 8)) == counted_work.Trend(growth=0.0, scatter=0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from scripts.inference import moderated_t
 
@@ -51,3 +51,16 @@ def test_one_difference_alone() -> None:
     """With nothing beside it, it is Student's own test."""
     rows = noise(5)[:1]
     assert moderated_t.p_values(rows)[0] == pytest.approx(stats.ttest_1samp(rows[0], 0).pvalue)
+
+
+@pytest.mark.parametrize("variances", [1e-2, 0.3, 1.5, 4.0])
+def test_the_common_variance_solves_smyths_equation(variances: float) -> None:
+    """Trigamma of half the degrees of freedom is the spread of the logarithms beyond that of repeats alone."""
+    rows = noise(5, np.exp(np.random.default_rng(6).normal(0, variances, size=(ROWS, 1))))
+    logs = np.log(rows.var(axis=1, ddof=1))
+    spread = logs.var(ddof=1) - special.polygamma(1, (REPEATS - 1) / 2)
+    _, freedom = moderated_t._common(rows.var(axis=1, ddof=1), REPEATS - 1)
+    if freedom < 1e4:
+        assert special.polygamma(1, freedom / 2) == pytest.approx(spread, rel=1e-9)
+    else:
+        assert spread < 1e-3
