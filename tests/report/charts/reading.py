@@ -86,6 +86,10 @@ class Drawn:
         """Those with the colour of a role."""
         return [box for style, box in self._paths() if f"fill: {LIGHT[role]}" in style]
 
+    def lines(self, role: str) -> list[Box]:
+        """Those that are drawn in the colour of a role."""
+        return [box for style, box in self._paths() if f"stroke: {LIGHT[role]}" in style]
+
     def marks(self) -> Iterator[Box]:
         """Lines, areas and markers."""
         yield from (box for _, box in self._paths())

@@ -260,6 +260,16 @@ def test_every_panel_has_ticks_with_labels(name: str) -> None:
         assert min(len(left), len(below)) >= 2
 
 
+@pytest.mark.parametrize("name", [name for name in DRAWN if kind(name) in PANELS])
+def test_every_panel_has_its_edges_where_it_ends(name: str) -> None:
+    """A line at its left and one below it, whatever its scales show."""
+    picture = drawn(name)
+    edges = [(one.left, one.top, one.right, one.bottom) for one in picture.lines("edge")]
+    for panel in picture.panels:
+        assert pytest.approx((panel.left, panel.top, panel.left, panel.bottom), abs=0.2) in edges
+        assert pytest.approx((panel.left, panel.bottom, panel.right, panel.bottom), abs=0.2) in edges
+
+
 @pytest.mark.parametrize("name", ["history", "history-narrow", "counts", "counts-narrow"])
 def test_changes_have_a_scale_of_their_own(name: str) -> None:
     """Each panel of figures that are relative to one release has percents at its right, 0 % among them."""
