@@ -109,7 +109,7 @@ class Place:
     module: str
     owner: str  # class
     method: str
-    calls: int  # of each request to a flow of two nodes
+    calls: int  # of each request to static_async, which has four nodes
 
 
 PLACES = (
@@ -120,7 +120,7 @@ PLACES = (
     ),
     Place(
         name="_core", module="promptflow/_core/flow_execution_context.py", owner="FlowExecutionContext",
-        method="invoke_tool_async", calls=2,
+        method="invoke_tool_async", calls=4,
     ),
 )  # fmt: skip
 INJECTED_FUNCTION = "_slow_down.<locals>.work"

@@ -22,6 +22,7 @@ import pytest
 
 from scripts.analysis.metrics import METRICS
 from scripts.config.errors import EnvironmentBuildError
+from scripts.config.matrix import ROOT
 from scripts.selftest import slowdowns
 from scripts.selftest.slowdowns import DISTRIBUTIONS, PLACES, SLOWDOWNS, Place, Slowdown, cpu_at
 
@@ -204,6 +205,13 @@ def test_places(tmp_path: Path, installed: Path, place: Place) -> None:
     exec(contents[place.module], found)  # noqa: S102 - the code under test
     assert asyncio.run(getattr(found[place.owner](), place.method)("answer")) == "answer"
     assert loops == [7300 // place.calls]
+
+
+def test_a_request_passes_each_node_once() -> None:
+    """What is injected where a node is called is spread over all nodes of the flow that is explained."""
+    flow = (ROOT / "flows" / "static_async" / "flow.dag.yaml").read_text(encoding="utf-8")
+    (place,) = (one for one in PLACES if one.method == "invoke_tool_async")
+    assert place.calls == flow.count("\n- name: ")
 
 
 def test_a_place_that_is_not_there(installed: Path, tmp_path: Path) -> None:
