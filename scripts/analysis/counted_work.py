@@ -22,9 +22,7 @@ from scripts.records.schema import CountedWindow, Counts
 Floats = NDArray[np.float64]
 
 _FEWEST = 5  # windows that a line can be laid through
-_TREND_P = (
-    0.01  # of the Mann-Kendall test, from which on windows have no trend: one count in a hundred shows a false one
-)
+_TREND_P = 0.01  # from which on windows have no trend: one count in a hundred shows a false one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
