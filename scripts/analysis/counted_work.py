@@ -19,8 +19,6 @@ from scipy.special import ndtr
 
 from scripts.records.schema import CountedWindow, Counts
 
-Floats = NDArray[np.float64]
-
 _FEWEST = 5  # windows that a line can be laid through
 _TREND_P = 0.01  # from which on windows have no trend: one count in a hundred shows a false one
 
@@ -63,7 +61,7 @@ def trend(counts: Counts) -> Trend | None:
     )
 
 
-def _chance_of_trend(work: Floats, rises: Floats) -> float:
+def _chance_of_trend(work: NDArray[np.float64], rises: NDArray[np.float64]) -> float:
     """The p-value of the Mann-Kendall test: the chance of as many rises, or falls, without a trend.
 
     The normal approximation with ties and the correction for continuity (Kendall, "Rank Correlation Methods", 1975,

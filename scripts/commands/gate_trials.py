@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from scripts.campaign import counted_gate, gate_rule, request, runner
-from scripts.campaign.counted_gate import Judged
 from scripts.campaign.request import Selection
 from scripts.commands import campaign_options, cli, output, trial_options
 from scripts.commands.gate import BUDGET_S
@@ -21,14 +23,16 @@ from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, InvalidMeasurementError, NothingMeasuredError
 from scripts.config.load_profiles import COUNT, DUET
 from scripts.config.matrix import Suite
+from scripts.config.whole_files import write_whole
 from scripts.environments.candidates import Arm
 from scripts.host import machine
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.inference import comparison, gate_defaults
-from scripts.inference.gate_decision import Case
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
+from scripts.records import archives
+from scripts.records.storage import RecordError
 from scripts.report import documents
 from scripts.report.pages import comparison_page, gate_trials_page
 from scripts.report.pages.gate_trials_page import Row, Size
@@ -38,6 +42,8 @@ from scripts.selftest.known_candidates import in_order
 from scripts.selftest.slowdowns import UNCHANGED
 
 RELEASE, ENGINE, FLOW = "1.18.5", "fastapi", "static_async"
+_TIMED = {"profile": DUET, "engine": ENGINE, "flow": FLOW}
+_FOLDER = "gate-trials"  # of a results directory, and of the scratch directory
 _RULE = gate_rule.of_limits(gate_defaults.limits(), budget_s=BUDGET_S, afresh=False)
 _SMALLEST = math.log1p(0.0025)  # allowed of trials on counts alone: half of the smallest change that is injected
 
@@ -66,58 +72,87 @@ def main(argv: list[str]) -> int:
     cli.say(_describe(chosen))
     wanted = [one for one in CANDIDATES if one in chosen or one.name == UNCHANGED]  # whose rounds are resampled
     bench = _Bench(
-        suite=suite, baseline=baseline, arms=trial_options.built(suite, baseline, wanted, "gate-trials", system),
+        suite=suite, baseline=baseline, arms=trial_options.built(suite, baseline, wanted, _FOLDER, system),
         options=campaign_options.options(args), system=system,
     )  # fmt: skip
-    made = _recorded(bench, chosen) if args.from_records else _made(bench, chosen, args.budget)
-    return _write(bench, chosen, list(made), as_json=args.json)
+    made = list(_trials(bench, chosen, args.budget, from_records=args.from_records))
+    return _write(bench, chosen, made, as_json=args.json)
 
 
-def _made(bench: _Bench, chosen: list[Candidate], budget_s: float | None) -> Iterator[tuple[Trial, list[PairedRounds]]]:
-    """Make trials as long as there is time; one that is recorded is judged again."""
+def _trials(
+    bench: _Bench, chosen: list[Candidate], budget_s: float | None, *, from_records: bool
+) -> Iterator[tuple[Trial, list[PairedRounds]]]:
+    """Judge the trials that are recorded, and before that make the others as long as there is time."""
     ends = math.inf if budget_s is None else bench.system.monotonic() + budget_s
     for number, candidate in in_order(chosen):
-        if bench.system.monotonic() > ends:
-            return
-        cli.say(f"trial {number + 1} of {candidate.trials}: {candidate.name}")
-        trial, rounds = _trial(bench, candidate, number)
-        cli.say(f"{candidate.name}: {trial.result}, {trial.minutes:.1f} minutes")
-        yield trial, rounds
-
-
-def _recorded(bench: _Bench, chosen: list[Candidate]) -> Iterator[tuple[Trial, list[PairedRounds]]]:
-    """Judge the trials that are recorded, by the order in which they were made."""
-    campaigns = _campaigns(bench)
-    for number, candidate in in_order(chosen):
-        counting, duet = _requested(bench, candidate, number)
-        label = bench.arms[candidate.name].release.version
-        timed = recorded_gates.between(campaigns, RELEASE, [label])[number : number + 1]
-        if not timed and not candidate.counts_only:
+        made = not from_records and bench.system.monotonic() <= ends
+        if made:
+            cli.say(f"trial {number + 1} of {candidate.trials}: {candidate.name}")
+            _make(bench, candidate, number)
+        found = _recorded(bench, candidate, number)
+        if found is None:
             continue
-        try:
-            counts = counted_gate.recorded(counting, _allowed(candidate), bench.options.results, trial=number)
-        except InvalidMeasurementError:  # none is recorded
-            continue
-        judged = [] if candidate.counts_only else comparison.judge(timed, {}, minimum_effect=_RULE.minimum_effect)
-        yield _judged(candidate, counts, timed, [case for one in judged for case in _RULE.decide(duet, one)], duet)
+        if made:
+            cli.say(f"{candidate.name}: {found[0].result}, {found[0].minutes:.1f} minutes")
+        yield found
 
 
-def _campaigns(bench: _Bench) -> list[PairedRounds]:
-    return recorded_gates.campaigns(bench.options.results, profile=DUET, engine=ENGINE, flow=FLOW)
-
-
-def _trial(bench: _Bench, candidate: Candidate, number: int) -> tuple[Trial, list[PairedRounds]]:
-    """Make one, or judge it again from its records."""
+def _make(bench: _Bench, candidate: Candidate, number: int) -> None:
+    """Count and time what is not recorded. Rounds are kept in a scratch directory until all of a trial are made."""
     counting, duet = _requested(bench, candidate, number)
-    counts = counted_gate.judge(
-        bench.suite, counting, _allowed(candidate), bench.options, bench.system, trial=number
-    )  # fmt: skip
-    if candidate.counts_only:
-        return _judged(candidate, counts, [], [], duet)
-    result = runner.measure(duet, _RULE, bench.options, bench.system)
+    counted_gate.judge(bench.suite, counting, _allowed(candidate), bench.options, bench.system, trial=number)
+    archive = _archive(bench, candidate, number)
+    if candidate.counts_only or archive.exists():
+        return
+    unpacked = session.SCRATCH / _FOLDER / archive.name.removesuffix(archives.SUFFIX)
+    result = runner.measure(duet, _RULE, replace(bench.options, results=unpacked), bench.system)
     runner.require_whole(duet, result)
-    cases = [case for one in result.judged for case in _RULE.decide(duet, one)]
-    return _judged(candidate, counts, result.paired, cases, duet)
+    write_whole(archive, archives.packed(unpacked))
+    shutil.rmtree(unpacked)
+
+
+def _recorded(bench: _Bench, candidate: Candidate, number: int) -> tuple[Trial, list[PairedRounds]] | None:
+    """A trial, judged by its records, and its rounds, or counts where it has none; None if it is not recorded whole."""
+    counting, duet = _requested(bench, candidate, number)
+    timed = [] if candidate.counts_only else _rounds(bench, candidate, number)
+    if not timed and not candidate.counts_only:
+        return None
+    try:
+        counts = counted_gate.recorded(counting, _allowed(candidate), bench.options.results, trial=number)
+    except InvalidMeasurementError:  # none is recorded
+        return None
+    counted = [one.paired for one, _ in counts]
+    judged = comparison.judge(timed, {}, minimum_effect=_RULE.minimum_effect)
+    trial = Trial(
+        candidate=candidate,
+        cases=(
+            *(case for _, cases in counts for case in cases),
+            *(case for one in judged for case in _RULE.decide(duet, one)),
+        ),
+        minutes=gate_trials.minutes(counted, timed, machine.cores(), duet.round_s),
+        injected=gate_trials.injected(candidate.slowdown, timed),
+    )
+    return trial, timed or counted
+
+
+def _rounds(bench: _Bench, candidate: Candidate, number: int) -> list[PairedRounds]:
+    """The rounds of a trial, as a list of one; empty where it is not made yet."""
+    archive = _archive(bench, candidate, number)
+    if not archive.exists():
+        return []
+    wheels = bench.arms[candidate.name].release.version
+    try:
+        return recorded_gates.archived(archive, RELEASE, wheels, **_TIMED)
+    except RecordError as error:
+        raise InvalidMeasurementError(
+            f"{archive}: {error}", then=f"git checkout -- {archive}, or delete it: then the trial is made again"
+        ) from error
+
+
+def _archive(bench: _Bench, candidate: Candidate, number: int) -> Path:
+    """Where the rounds of a trial lie. Its name has the candidate's wheels, because a change of them is another one."""
+    wheels = bench.arms[candidate.name].release.version
+    return bench.options.results / _FOLDER / f"{candidate.name}-{wheels}-{number + 1:02}{archives.SUFFIX}"
 
 
 def _requested(bench: _Bench, candidate: Candidate, number: int) -> tuple[Campaign, Campaign]:
@@ -132,19 +167,6 @@ def _allowed(candidate: Candidate) -> float:
     return _SMALLEST if candidate.counts_only else gate_defaults.counted_limit()
 
 
-def _judged(
-    candidate: Candidate, counts: Sequence[Judged], timed: Sequence[PairedRounds], cases: Sequence[Case], duet: Campaign
-) -> tuple[Trial, list[PairedRounds]]:
-    """The trial with its rounds, or with its counts where it has none."""
-    counted = [one.paired for one, _ in counts]
-    minutes = gate_trials.minutes(counted, timed, machine.cores(), duet.round_s)
-    every = (*(case for _, found in counts for case in found), *cases)
-    trial = Trial(
-        candidate=candidate, cases=every, minutes=minutes, injected=gate_trials.injected(candidate.slowdown, timed)
-    )  # fmt: skip
-    return trial, list(timed) or counted
-
-
 def _write(
     bench: _Bench, chosen: list[Candidate], made: list[tuple[Trial, list[PairedRounds]]], *, as_json: bool
 ) -> int:
@@ -152,8 +174,7 @@ def _write(
     measured = [one for _, rounds in made for one in rounds]
     if not measured:
         raise NothingMeasuredError("no trial was made", then="nox -s gate-trials -- --budget 1h")
-    labels = [RELEASE, bench.arms[UNCHANGED].release.version]
-    unchanged = recorded_gates.as_the_newest(recorded_gates.between(_campaigns(bench), RELEASE, labels))
+    unchanged = recorded_gates.as_the_newest(_unchanged(bench))
     rows = [_row(one, [trial for trial, _ in made if trial.candidate == one]) for one in chosen]
     page = gate_trials_page.render(
         rows,
@@ -168,6 +189,15 @@ def _write(
     document = documents.document("gate-trials", answer, candidates=[dataclasses.asdict(row) for row in rows])
     output.show(page.decode(), document, as_json=as_json)
     return EXIT_OK
+
+
+def _unchanged(bench: _Bench) -> list[PairedRounds]:
+    """All campaigns whose arms differ by noise alone, oldest first: A/A, and trials of the unchanged candidate."""
+    (candidate,) = (one for one in CANDIDATES if one.name == UNCHANGED)
+    found = recorded_gates.campaigns(bench.options.results, **_TIMED)
+    trials = [_rounds(bench, candidate, number) for number in range(candidate.trials)]
+    every = [*recorded_gates.between(found, RELEASE, RELEASE), *itertools.chain.from_iterable(trials)]
+    return sorted(every, key=recorded_gates.began)
 
 
 def _row(candidate: Candidate, trials: list[Trial]) -> Row:

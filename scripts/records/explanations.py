@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gzip
 import itertools
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +21,8 @@ import msgspec
 from scripts.config.bounded_files import MIB, read_bounded
 from scripts.config.load_profiles import Profile
 from scripts.config.toml_tables import NAME
-from scripts.records import limits
+from scripts.records import compressed, limits
+from scripts.records.compressed import CompressedError
 from scripts.records.schema import Digests, Machine
 from scripts.records.storage import RecordError
 
@@ -33,7 +33,7 @@ LONGEST_NAME = 200  # characters of a module or function
 _MOST_FILE_BYTES, _MOST_BYTES = 4 * MIB, 64 * MIB  # packed, and unpacked; 8 repeats have 60 kB and 1 MB
 _MOST_SAMPLES = 10**9
 _MOST_DEPTH = 1000  # Python's own limit
-_UNREADABLE = (OSError, EOFError, zlib.error, UnicodeDecodeError, msgspec.DecodeError, RecursionError)
+_UNREADABLE = (OSError, CompressedError, UnicodeDecodeError, msgspec.DecodeError, RecursionError)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +126,7 @@ def found(results: Path, folder: str = FOLDER) -> Iterator[tuple[Path, Explanati
 def read(file: Path) -> Explanation:
     """Read an explanation; RecordError says what is wrong with it, without the path."""
     try:
-        text = _unpacked(read_bounded(file, _MOST_FILE_BYTES))
+        text = compressed.gunzip(read_bounded(file, _MOST_FILE_BYTES), _MOST_BYTES)
         version = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get("schema_version", msgspec.Raw(b"none"))
         if bytes(version) != str(SCHEMA_VERSION).encode():
             shown = bytes(version).decode(errors="replace")[:20]
@@ -140,14 +140,6 @@ def read(file: Path) -> Explanation:
     if problem is not None:
         raise RecordError(f"it is out of limits: {problem}")
     return explanation
-
-
-def _unpacked(packed: bytes) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)  # gzip
-    text = unpacker.decompress(packed, _MOST_BYTES)
-    if not unpacker.eof:
-        raise RecordError(f"it is cut off, or larger than {_MOST_BYTES // MIB} MiB")
-    return text
 
 
 def problems(explanation: Explanation) -> Iterator[str]:

@@ -15,9 +15,10 @@ Schema history
      window and the requests that the backend received; and to Generator the requests of all arms where it loaded two
      at once. Older versions are still read.
   6  adds the capacity search that a run belongs to, with its settings. Older versions are still read.
-   7  adds how many processes made the load, and how fit each was; and which machine it was of several of one kind.
-      Older versions are still read: there it was one process.
-   8  adds to Measurements the samples of a soak. Older versions are still read.
+  7  adds how many processes made the load, and how fit each was; and which machine it was of several of one kind.
+     Older versions are still read: there it was one process.
+  8  adds to Measurements the samples of a soak. Older versions are still read.
+  9  compresses the distributions. Older versions are still read.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from numpy.typing import NDArray
 
 from scripts.config.load_profiles import Profile, SearchIdentity
 
-SCHEMA_VERSION = 8
-READABLE = (1, 2, 3, 4, 5, 6, 7, 8)
+SCHEMA_VERSION = 9
+READABLE = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 RENAMED = {"asked": "requested", "ran": "observed"}
 RENAMED_IN = 4  # the fields above had the old names before
 

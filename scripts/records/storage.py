@@ -1,6 +1,6 @@
 """Records as files: one directory a run, whose figures never change. Encodes, and reads back with every type checked.
 
-`record.json` (a RunRecord), `histograms.json` (Histograms) and `timeline.csv` (one row a second).
+`record.json` (a RunRecord), `histograms.json.gz` (Histograms) and `timeline.csv` (one row a second).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import glob
+import gzip
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,13 +18,16 @@ import msgspec
 import numpy as np
 
 from scripts.config.bounded_files import MIB, read_bounded
-from scripts.records import histogram_codec, limits
+from scripts.records import compressed, histogram_codec, limits
+from scripts.records.compressed import CompressedError
 from scripts.records.schema import READABLE, RENAMED, RENAMED_IN, HistogramCounts, Histograms, RunRecord, Second, Window
 
 RUNS = Path("results") / "runs"
-RECORD_FILE, HISTOGRAMS_FILE, TIMELINE_FILE = "record.json", "histograms.json", "timeline.csv"
+RECORD_FILE, HISTOGRAMS_FILE, TIMELINE_FILE = "record.json", "histograms.json.gz", "timeline.csv"
+_PLAIN_HISTOGRAMS_FILE = "histograms.json"  # of a record before schema 9
 _MOST_RECORD_BYTES, _MOST_BYTES = 4 * MIB, 64 * MIB  # a record of 100 packages has 10 kB
-_UNREADABLE = (OSError, UnicodeDecodeError, msgspec.DecodeError, RecursionError)
+_UNREADABLE = (OSError, CompressedError, UnicodeDecodeError, msgspec.DecodeError, RecursionError)
+_DEPTH = 2  # of fields that have a line of their own
 _EXACT = ("total_us", "max_us", "min_us", "significant_digits")  # what the buckets do not hold
 RUN_ID = limits.RUN_ID
 UNFINISHED = ".tmp"  # suffix of a run that is being written; readers pass it over
@@ -52,24 +56,37 @@ def run_directories(results: Path, *, profile: str = "*", release: str = "*", sc
     return sorted(path for path in results.glob(f"{pattern}/*") if path.suffix != UNFINISHED and path.is_dir())
 
 
-def _encode(value: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
-
-
 def encode_record(record: RunRecord) -> bytes:
-    """Indented JSON that git can delta."""
-    return _encode(record)
+    """JSON that git can delta."""
+    return in_lines(msgspec.json.encode(record))
+
+
+def in_lines(content: bytes) -> bytes:
+    """The same JSON object with a line for each field and each field of a field: few bytes, and still to be read."""
+    return _in_lines(msgspec.json.format(content, indent=-1), "", _DEPTH) + b"\n"
+
+
+def _in_lines(content: bytes, indent: str, depth: int) -> bytes:
+    if not depth or not content.startswith(b"{") or content == b"{}":
+        return content
+    fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    inner = f"{indent} "
+    lines = (
+        inner.encode() + msgspec.json.encode(name) + b": " + _in_lines(bytes(value), inner, depth - 1)
+        for name, value in fields.items()
+    )
+    return b"{\n" + b",\n".join(lines) + b"\n" + indent.encode() + b"}"
 
 
 def encode_histograms(histograms: Histograms) -> bytes:
-    """One line for each distribution, packed as HdrHistogram does it: a third of the size of plain numbers."""
+    """JSON, one line for each distribution, packed as HdrHistogram does it; as gzip, because it is base64."""
     lines = []
     for window, kinds in histograms.windows.items():
         for kind, counts in kinds.items():
             exact = {name: getattr(counts, name) for name in _EXACT}
             body = msgspec.json.encode({"packed": histogram_codec.packed(counts), **exact}).decode()
             lines.append(f'{{"window":"{window}","kind":"{kind}","counts":{body}}}')
-    return ('{"distributions":[\n' + ",\n".join(lines) + "\n]}\n").encode()
+    return gzip.compress(('{"distributions":[\n' + ",\n".join(lines) + "\n]}\n").encode(), mtime=0)
 
 
 def encode_timeline(seconds: list[Second]) -> bytes:
@@ -142,22 +159,26 @@ class _HistogramsFile:
 
 
 def read_histograms(directory: Path) -> Histograms:
-    """Read `histograms.json`; RecordError when it cannot be."""
+    """Read `histograms.json.gz`; RecordError when it cannot be."""
+    plain = directory / _PLAIN_HISTOGRAMS_FILE
+    name = _PLAIN_HISTOGRAMS_FILE if plain.exists() else HISTOGRAMS_FILE
     try:
-        found = msgspec.json.decode(read_bounded(directory / HISTOGRAMS_FILE, _MOST_BYTES), type=_HistogramsFile)
+        content = read_bounded(directory / name, _MOST_BYTES)
+        text = content if name == plain.name else compressed.gunzip(content, _MOST_BYTES)
+        found = msgspec.json.decode(text, type=_HistogramsFile)
     except _UNREADABLE as error:
-        raise RecordError(f"{HISTOGRAMS_FILE} cannot be read: {_plain(error)}") from error
+        raise RecordError(f"{name} cannot be read: {_plain(error)}") from error
     windows: dict[Window, dict[str, HistogramCounts]] = {"ramp": {}, "steady": {}, "drain": {}}
     for row in found.distributions:
         try:
             counts = _counts(row.counts)
         except (histogram_codec.PackedError, OverflowError) as error:
-            raise RecordError(f"{HISTOGRAMS_FILE}: {row.window} {row.kind} cannot be read: {error}") from error
+            raise RecordError(f"{name}: {row.window} {row.kind} cannot be read: {error}") from error
         if len(counts.values_us) != len(counts.counts):
-            raise RecordError(f"{HISTOGRAMS_FILE}: {row.window} {row.kind} has values without counts")
+            raise RecordError(f"{name}: {row.window} {row.kind} has values without counts")
         windows[row.window][row.kind] = counts
     found_whole = Histograms(windows=windows)
-    _require_none(HISTOGRAMS_FILE, limits.histogram_problems(found_whole))
+    _require_none(name, limits.histogram_problems(found_whole))
     return found_whole
 
 

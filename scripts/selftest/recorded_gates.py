@@ -1,13 +1,15 @@
-"""The campaigns of gate trials among the records, found by the releases that they compare."""
+"""The campaigns of gate trials: each trial's rounds in an archive, and A/A campaigns among the records."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.analysis import run_reader
 from scripts.inference import paired_rounds
 from scripts.inference.paired_rounds import PairedRounds
+from scripts.records import archives
 from scripts.records.storage import RecordError, run_directories
 
 
@@ -16,13 +18,32 @@ def campaigns(results: Path, *, profile: str, engine: str, flow: str) -> list[Pa
     directories = run_directories(results, profile=profile, scenario=f"{engine}-{flow}")
     runs = [run for _, run in run_reader.each(directories) if not isinstance(run, RecordError)]
     found, _ = paired_rounds.pair_each(run for run in runs if run.record.requested.campaign)
-    return sorted((one for one in found if one.rounds), key=lambda one: one.rounds[0].round_id)
+    return sorted((one for one in found if one.rounds), key=began)
 
 
-def between(found: Sequence[PairedRounds], release: str, candidates: Collection[str]) -> list[PairedRounds]:
-    """Those of a release against one of these candidates, by label; of the release itself it is an A/A campaign."""
-    pairs = [[release, candidate] for candidate in candidates]
-    return [one for one in found if list(one.releases.values()) in pairs]
+def archived(
+    archive: Path, release: str, candidate: str, *, profile: str, engine: str, flow: str
+) -> list[PairedRounds]:
+    """Those of an archive between these two, at least one; their timelines cannot be read later.
+
+    RecordError says what is wrong with the archive.
+    """
+    with tempfile.TemporaryDirectory() as results:
+        archives.unpack(archive, Path(results))
+        found = between(campaigns(Path(results), profile=profile, engine=engine, flow=flow), release, candidate)
+    if not found:
+        raise RecordError(f"it has no rounds of {candidate} against {release}")
+    return found
+
+
+def began(campaign: PairedRounds) -> str:
+    """When, to sort by."""
+    return campaign.rounds[0].round_id
+
+
+def between(found: Sequence[PairedRounds], release: str, candidate: str) -> list[PairedRounds]:
+    """Those of a release against this candidate, by label; of the release itself these are A/A campaigns."""
+    return [one for one in found if list(one.releases.values()) == [release, candidate]]
 
 
 def as_the_newest(found: Sequence[PairedRounds]) -> list[PairedRounds]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ def test_record_round_trip(tmp_path: Path, record: RunRecord) -> None:
 def test_histograms_round_trip(tmp_path: Path) -> None:
     """Histograms read back equal, and are written again byte for byte."""
     text = files.encode_histograms(values.HISTOGRAMS)
-    read = files.read_histograms(directory(tmp_path, histograms__json=text))
+    read = files.read_histograms(directory(tmp_path, histograms__json__gz=text))
     assert read == values.HISTOGRAMS
     assert files.encode_histograms(read) == text
 
@@ -49,7 +51,34 @@ def test_histograms_round_trip(tmp_path: Path) -> None:
 def test_histograms_are_few_lines() -> None:
     """Each distribution is one line, however many buckets it has."""
     many = Histograms(windows={"ramp": {}, "steady": {"ok": values.counts(*range(1, 5000))}})
-    assert files.encode_histograms(many).count(b"\n") == 3
+    assert gzip.decompress(files.encode_histograms(many)).count(b"\n") == 3
+
+
+def test_histograms_of_schema_3_are_still_read(tmp_path: Path) -> None:
+    """The schemas from the third to the eighth stored the same text without compressing it."""
+    text = gzip.decompress(files.encode_histograms(values.HISTOGRAMS))
+    assert files.read_histograms(directory(tmp_path, histograms__json=text)) == values.HISTOGRAMS
+
+
+def test_record_has_a_line_for_each_field() -> None:
+    """Fields, and the fields of a field, have a line each; what lies deeper is on the line of its field."""
+    observed = values.RECORD.observed
+    assert observed is not None
+    lines = files.encode_record(values.RECORD).decode().splitlines()
+    assert '  "release": "1.12.0",' in lines
+    (distributions,) = (line for line in lines if line.startswith('  "distributions": {'))
+    assert json.loads("{" + distributions.rstrip(",") + "}")["distributions"] == observed.distributions
+    assert all(re.match(r'[{}]|  ?("\w+": |\})', line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "content", [b"{}", b'{"a":{}}', b'{"a":[],"b":{"c":{"d":[1,{"e":2.50}]}},"\\u00fc\\"":"{\\n"}']
+)
+def test_lines_change_no_value(content: bytes) -> None:
+    """Deep, empty or quoted: the object is the same, its numbers have the same digits, and twice changes nothing."""
+    found = files.in_lines(content)
+    assert json.loads(found, parse_float=str) == json.loads(content, parse_float=str)
+    assert files.in_lines(found) == found
 
 
 def test_timeline_round_trip(tmp_path: Path) -> None:
@@ -159,10 +188,10 @@ def changed(**fields: object) -> bytes:
         (b"\xff\xfe\x00", "record.json cannot be read"),
         (changed(reasons=["?"]).replace(b"?", b"\xff"), "record.json cannot be read: .*utf-8"),
         (b'{"total": 3}', "not a run record: it has no schema_version"),
-        (changed(schema_version=9), "schema_version 9; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7, 8"),
+        (changed(schema_version=10), "schema_version 10; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7, 8, 9"),
         (
             b'{"schema_version": 99, "something": "else"}',
-            "schema_version 99; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7, 8",
+            "schema_version 99; this suite reads schema_version 1, 2, 3, 4, 5, 6, 7, 8, 9",
         ),
         (changed(schema_version="1"), 'schema_version "1"; this suite reads'),
         (changed(outcome="splendid"), "record.json cannot be read: Invalid enum value 'splendid'"),
@@ -187,14 +216,18 @@ def test_bad_directory_name(tmp_path: Path) -> None:
         files.read_record(made)
 
 
-HISTOGRAMS_TEXT = files.encode_histograms(values.HISTOGRAMS)
+PACKED = files.encode_histograms(values.HISTOGRAMS)
+HISTOGRAMS_TEXT = gzip.decompress(PACKED)
 TIMELINE_TEXT = files.encode_timeline(values.TIMELINE)
 
 
 @pytest.mark.parametrize(
     ("read", "name", "content", "message"),
     [
-        (files.read_histograms, "histograms.json", None, "No such file"),
+        (files.read_histograms, "histograms.json.gz", None, "No such file"),
+        (files.read_histograms, "histograms.json.gz", PACKED[:100], "cut off, or larger than 64 MiB"),
+        (files.read_histograms, "histograms.json.gz", HISTOGRAMS_TEXT, "incorrect header"),
+        (files.read_histograms, "histograms.json.gz", gzip.compress(b"{}", mtime=0), "missing required field"),
         (files.read_histograms, "histograms.json", HISTOGRAMS_TEXT[:100], "truncated"),
         (files.read_histograms, "histograms.json", b"{}", "missing required field"),
         (
@@ -236,6 +269,13 @@ def test_bad_companion(
         (made / name).write_bytes(content)
     with pytest.raises(RecordError, match=f"(?s){name}.*{message}"):
         read(made)
+
+
+def test_bomb_is_refused(tmp_path: Path) -> None:
+    """Distributions that unpack to more than any run has stop at the bound."""
+    made = directory(tmp_path, histograms__json__gz=gzip.compress(bytes(2**27)))
+    with pytest.raises(RecordError, match=r"histograms.json.gz cannot be read: it is cut off, or larger than 64 MiB"):
+        files.read_histograms(made)
 
 
 def test_every_second_is_kept(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_page() -> None:
     rows = [
         Row(
             name="wait-3", what="a wait of 3 ms", judged_by="gate", wanted=5, results=("caught", "undecided"),
-            others=("ready", "ready"), sizes=(size(0.26), size(0.33)), minutes=(4.0, 6.0),
+            others=("ready", "memory end", "ready"), sizes=(size(0.26), size(0.33)), minutes=(4.0, 6.0),
         ),
         Row(
             name=UNCHANGED, what="nothing", judged_by="gate", wanted=2, results=("passed", "passed"), others=(),
@@ -119,5 +119,5 @@ def test_page() -> None:
     assert "| +26.0 % to +33.0 % |" in page
     assert "- Seen of the injected change: `wait-3` 98 % (2 trials, from 87 % to 110 %)." in page
     assert "5.0 (most 6.0)" in page
-    assert "ready 2 times" in page
+    assert "ready 2 times and memory end once" in page
     assert "## By resampling\n\nResampled.\n" in page

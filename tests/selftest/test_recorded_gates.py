@@ -9,8 +9,13 @@ import pytest
 
 from scripts.analysis import run_reader
 from scripts.analysis.run_reader import Run
+from scripts.config.matrix import ROOT
+from scripts.inference import intervals
+from scripts.inference.comparison import LEVEL
 from scripts.inference.paired_rounds import PairedRounds
+from scripts.records import archives
 from scripts.records.schema import RunRecord
+from scripts.records.storage import RecordError
 from scripts.selftest import recorded_gates
 from tests.fakes.synthetic_runs import campaign
 
@@ -29,15 +34,16 @@ def slower_machine(record: RunRecord) -> RunRecord:
 
 
 def test_campaigns_of_an_unchanged_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A/A campaigns and those of the same release in other wheels, oldest first; of other candidates none."""
+    """A/A campaigns are those of a release against itself, and those of candidates go by their label."""
     found = read(
         monkeypatch,
         *campaign((RELEASE, UNCHANGED), 2, name="unchanged", first=50),
         *campaign((RELEASE, RELEASE), 2, name="aa", first=10),
         *campaign((RELEASE, "1.12.0+32c8b11d"), 2, name="slower", first=30),
     )
-    chosen = recorded_gates.between(found, RELEASE, [RELEASE, UNCHANGED])
-    assert [one.campaign for one in chosen] == ["aa", "unchanged"]
+    assert [one.campaign for one in found] == ["aa", "slower", "unchanged"]
+    assert [one.campaign for one in recorded_gates.between(found, RELEASE, RELEASE)] == ["aa"]
+    assert [one.campaign for one in recorded_gates.between(found, RELEASE, UNCHANGED)] == ["unchanged"]
 
 
 def test_other_conditions_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +56,14 @@ def test_other_conditions_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert [one.campaign for one in recorded_gates.as_the_newest(found)] == ["here"]
     assert recorded_gates.as_the_newest([]) == []
+
+
+@pytest.mark.parametrize("archive", sorted((ROOT / "results" / "gate-trials").iterdir()), ids=lambda file: file.name)
+def test_committed_trials_are_whole(archive: Path) -> None:
+    """Each archive in results/ has the rounds of one trial, of the candidate in its name; of another one it has none."""
+    wheels = archive.name.removesuffix(archives.SUFFIX).rsplit("-", 2)[1]
+    of = {"profile": "duet", "engine": "fastapi", "flow": "static_async"}
+    (trial,) = recorded_gates.archived(archive, "1.18.5", wheels, **of)
+    assert len(trial.rounds) >= intervals.fewest_rounds(LEVEL)
+    with pytest.raises(RecordError, match="it has no rounds of 1.18.5.00000000 against 1.18.5"):
+        recorded_gates.archived(archive, "1.18.5", "1.18.5+00000000", **of)

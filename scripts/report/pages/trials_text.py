@@ -39,4 +39,8 @@ def missing(rows: Sequence[TrialRow]) -> Markdown:
 
 def others(named: Sequence[str]) -> str:
     """What else was named, and how often."""
-    return listed([f"{name} {named.count(name)} times" for name in dict.fromkeys(named)]) or "nothing"
+    return listed([f"{name} {_times(named.count(name))}" for name in dict.fromkeys(named)]) or "nothing"
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"

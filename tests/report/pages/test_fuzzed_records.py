@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -90,11 +91,13 @@ def with_bytes(content: bytes, changes: dict[int, int]) -> bytes:
 
 
 def damaged(name: str) -> SearchStrategy[dict[str, bytes]]:
-    """A run whose file is cut short, or has a few bytes replaced."""
-    places = st.integers(0, len(GOOD[name]) - 1)
+    """A run whose file is cut short, or has a few bytes replaced, below any compression, which has a checksum."""
+    packed = name == storage.HISTOGRAMS_FILE
+    good = gzip.decompress(GOOD[name]) if packed else GOOD[name]
+    places = st.integers(0, len(good) - 1)
     changes = st.dictionaries(places, st.integers(0, 255) | st.sampled_from(DIGITS), min_size=1, max_size=8)
-    contents = places.map(lambda end: GOOD[name][:end]) | changes.map(partial(with_bytes, GOOD[name]))
-    return contents.map(lambda content: GOOD | {name: content})
+    contents = places.map(lambda end: good[:end]) | changes.map(partial(with_bytes, good))
+    return contents.map(lambda content: GOOD | {name: gzip.compress(content, mtime=0) if packed else content})
 
 
 DAMAGED = st.one_of(*map(damaged, GOOD))
