@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -46,16 +47,16 @@ def trials() -> dict[str, list[Run]]:
     cpu = {"cpu_per_request_ms": [[5.0, 5.1, 5.0, 5.1, 5.0, 5.1], [5.5, 5.6, 5.5, 5.6, 5.5, 5.6]]}
     answers = {"first_answer_ms": [[300.0, 310.0] * 3] * 2}
     return {
-        name("unchanged", 1): campaign(
-            (RELEASE, LABELS["unchanged"]), 6, answers, name="aaaaaaaaaaaa", first=10, profile=DUET
-        ),
-        name("cpu-2", 1): campaign(
-            (RELEASE, LABELS["cpu-2"]), 6, cpu | answers, name="bbbbbbbbbbbb", first=30, profile=DUET
-        ),
-        name("unchanged", 2): campaign(
-            (RELEASE, LABELS["unchanged"]), 6, cpu | answers, name="cccccccccccc", first=50, profile=DUET
-        ),
+        name("unchanged", 1): rounds("unchanged", answers, first=10),
+        name("cpu-2", 1): rounds("cpu-2", cpu | answers, first=30),
+        name("unchanged", 2): rounds("unchanged", cpu | answers, first=50),
     }
+
+
+def rounds(candidate: str, figures: Mapping[str, Sequence[Sequence[float]]], first: int) -> list[Run]:
+    """Six rounds of a trial, of which the first has this number."""
+    labels = (RELEASE, LABELS[candidate])
+    return campaign(labels, 6, figures, name=f"{first:012x}", first=first, profile=DUET)
 
 
 @pytest.fixture

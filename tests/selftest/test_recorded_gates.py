@@ -60,10 +60,10 @@ def test_other_conditions_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("archive", sorted((ROOT / "results" / "gate-trials").iterdir()), ids=lambda file: file.name)
 def test_committed_trials_are_whole(archive: Path) -> None:
-    """Each archive in results/ has the rounds of one trial, of the candidate in its name; of another one it has none."""
+    """Each archive in results/ has the rounds of one trial, of the candidate in its name, and of no other."""
     wheels = archive.name.removesuffix(archives.SUFFIX).rsplit("-", 2)[1]
     of = {"profile": "duet", "engine": "fastapi", "flow": "static_async"}
     (trial,) = recorded_gates.archived(archive, "1.18.5", wheels, **of)
     assert len(trial.rounds) >= intervals.fewest_rounds(LEVEL)
-    with pytest.raises(RecordError, match="it has no rounds of 1.18.5.00000000 against 1.18.5"):
+    with pytest.raises(RecordError, match="it has no rounds of"):
         recorded_gates.archived(archive, "1.18.5", "1.18.5+00000000", **of)
