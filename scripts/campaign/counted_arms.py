@@ -58,16 +58,18 @@ class CountedArms:
 
 def measure(
     suite: Suite, requested: Campaign, processes: int, options: session.Options, system: System, metric: str = METRIC,
-    first: int = 1,
+    noise_of: Path | None = None,
 ) -> list[CountedArms]:  # fmt: skip
-    """Count what is not recorded yet, from process number `first` on; ValgrindError without a valgrind that counts.
+    """Count what is not recorded yet; ValgrindError without a valgrind that counts.
+
+    `noise_of`: the results directory whose counts tell the noise of a process, if not the one that is written.
 
     InvalidMeasurementError, or why a server failed, when an arm has no valid count.
     """
     locks = {arm.release.version: arm.lock for arm in requested.arms}
     wanted = [
         _spec(requested, scenario, arm, number)
-        for number in range(first, first + processes)
+        for number in range(1, processes + 1)
         for scenario in requested.scenarios
         for arm in requested.arms
     ]
@@ -77,17 +79,23 @@ def measure(
         missing = existing_runs.missing(suite, wanted, options.results, here, locks)
         if missing:
             _make(maker, missing)
-        return recorded(requested, processes, options.results, metric, first, here)
+        return recorded(requested, processes, options.results, metric, noise_of, here)
 
 
 def recorded(
-    requested: Campaign, processes: int, results: Path, metric: str = METRIC, first: int = 1,
+    requested: Campaign, processes: int, results: Path, metric: str = METRIC, noise_of: Path | None = None,
     here: Machine | None = None,
 ) -> list[CountedArms]:  # fmt: skip
     """The same of what is recorded, which counts nothing; `here`: the machine of whose kind it is, else this one."""
-    numbers = range(first, first + processes)
     found = here or machine.describe()
-    return [_arms(requested, scenario, numbers, results, metric, found) for scenario in requested.scenarios]
+    return [
+        CountedArms(
+            paired=_paired(requested, scenario, processes, results, found),
+            metric=metric,
+            noise=noise(noise_of or results, scenario, metric),
+        )
+        for scenario in requested.scenarios
+    ]
 
 
 def expected_s(requested: Campaign, processes: int) -> float:
@@ -115,11 +123,11 @@ def _make(maker: plan_runs.Maker, specs: list[RunSpec]) -> None:
         raise errors[0]
 
 
-def _arms(
-    requested: Campaign, scenario: CampaignScenario, numbers: range, results: Path, metric: str, here: Machine
-) -> CountedArms:  # fmt: skip
+def _paired(
+    requested: Campaign, scenario: CampaignScenario, processes: int, results: Path, here: Machine
+) -> PairedRounds:  # fmt: skip
     whole = []
-    for number in numbers:
+    for number in range(1, processes + 1):
         runs = {}
         for place, arm in enumerate(requested.arms, BASELINE):
             run = existing_runs.newest(_spec(requested, scenario, arm, number), arm.lock, results, here)
@@ -132,11 +140,10 @@ def _arms(
             f"no valid count of {scenario.name} for each of {', '.join(arm.release.version for arm in requested.arms)}",
             then="repeat this command with --keep-logs, then read the logs",
         )
-    paired = PairedRounds(
+    return PairedRounds(
         campaign="", engine=scenario.engine.name, flow=scenario.flow.name,
         arms=tuple(range(BASELINE, len(requested.arms) + 1)), rounds=tuple(whole), excluded=(),
     )  # fmt: skip
-    return CountedArms(paired=paired, metric=metric, noise=noise(results, scenario, metric))
 
 
 def noise(results: Path, scenario: CampaignScenario, metric: str) -> ProcessNoise | None:

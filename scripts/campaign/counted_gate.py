@@ -18,6 +18,7 @@ from scripts.inference.intervals import Interval
 from scripts.inference.paired_rounds import BASELINE
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
+from scripts.records.schema import Machine
 
 MOST_PROCESSES = 3  # of each arm; more would take longer than the timed rounds
 _CANDIDATE = BASELINE + 1
@@ -27,29 +28,25 @@ Judged = tuple[ArmComparison, tuple[Case, ...]]
 
 
 def judge(
-    suite: Suite, requested: Campaign, allowed: float, options: session.Options, system: System, *, trial: int = 0
-) -> list[Judged]:
+    suite: Suite, requested: Campaign, allowed: float, options: session.Options, system: System,
+    noise_of: Path | None = None,
+) -> list[Judged]:  # fmt: skip
     """One case for each scenario; ValgrindError where nothing can be counted. `allowed`: a log ratio.
 
-    `trial`: how many gates had processes of their own before, which this one must not use again.
+    `noise_of`: the results directory whose counts tell the noise of a process, if not the one that is written.
     """
-    first = _first(trial)
     for processes in range(1, MOST_PROCESSES + 1):
-        counts = counted_arms.measure(suite, requested, processes, options, system, first=first)
+        counts = counted_arms.measure(suite, requested, processes, options, system, noise_of=noise_of)
         found = [_judged(one, allowed) for one in counts]
         if all(case.decision != "undecided" for _, (case,) in found):
             break
     return found
 
 
-def recorded(requested: Campaign, allowed: float, results: Path, *, trial: int = 0) -> list[Judged]:
-    """The same of the processes that such a gate has recorded; InvalidMeasurementError without one."""
-    counts = counted_arms.recorded(requested, MOST_PROCESSES, results, first=_first(trial))
+def recorded(requested: Campaign, allowed: float, results: Path, noise_of: Path, here: Machine) -> list[Judged]:
+    """The same of the processes that such a gate has recorded there; InvalidMeasurementError without one."""
+    counts = counted_arms.recorded(requested, MOST_PROCESSES, results, noise_of=noise_of, here=here)
     return [_judged(one, allowed) for one in counts]
-
-
-def _first(trial: int) -> int:
-    return trial * MOST_PROCESSES + 1
 
 
 def _judged(one: CountedArms, allowed: float) -> Judged:

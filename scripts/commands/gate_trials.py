@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scripts.campaign import counted_gate, gate_rule, request, runner
+from scripts.campaign.counted_gate import Judged
 from scripts.campaign.request import Selection
 from scripts.commands import campaign_options, cli, output, trial_options
 from scripts.commands.gate import BUDGET_S
@@ -98,30 +99,30 @@ def _trials(
 
 
 def _make(bench: _Bench, candidate: Candidate, number: int) -> None:
-    """Count and time what is not recorded. Rounds are kept in a scratch directory until all of a trial are made."""
-    counting, duet = _requested(bench, candidate, number)
-    counted_gate.judge(bench.suite, counting, _allowed(candidate), bench.options, bench.system, trial=number)
+    """Count and time, unless it is recorded. The runs are in a scratch directory until all of a trial are made."""
     archive = _archive(bench, candidate, number)
-    if candidate.counts_only or archive.exists():
+    if archive.exists():
         return
-    unpacked = session.SCRATCH / _FOLDER / archive.name.removesuffix(archives.SUFFIX)
-    result = runner.measure(duet, _RULE, replace(bench.options, results=unpacked), bench.system)
-    runner.require_whole(duet, result)
-    write_whole(archive, archives.packed(unpacked))
-    shutil.rmtree(unpacked)
+    counting, duet = _requested(bench, candidate, number)
+    results = session.SCRATCH / _FOLDER / archive.name.removesuffix(archives.SUFFIX)
+    options = replace(bench.options, results=results)
+    counted_gate.judge(
+        bench.suite, counting, _allowed(candidate), options, bench.system, noise_of=bench.options.results
+    )  # fmt: skip
+    if not candidate.counts_only:
+        runner.require_whole(duet, runner.measure(duet, _RULE, options, bench.system))
+    write_whole(archive, archives.packed(results))
+    shutil.rmtree(results)
 
 
 def _recorded(bench: _Bench, candidate: Candidate, number: int) -> tuple[Trial, list[PairedRounds]] | None:
-    """A trial, judged by its records, and its rounds, or counts where it has none; None if it is not recorded whole."""
-    counting, duet = _requested(bench, candidate, number)
-    timed = [] if candidate.counts_only else _rounds(bench, candidate, number)
-    if not timed and not candidate.counts_only:
+    """A trial, judged by its records, and its rounds, or counts where it has none; None where it is not recorded."""
+    found = _records(bench, candidate, number)
+    if found is None:
         return None
-    try:
-        counts = counted_gate.recorded(counting, _allowed(candidate), bench.options.results, trial=number)
-    except InvalidMeasurementError:  # none is recorded
-        return None
+    counts, timed = found
     counted = [one.paired for one, _ in counts]
+    _, duet = _requested(bench, candidate, number)
     judged = comparison.judge(timed, {}, minimum_effect=_RULE.minimum_effect)
     trial = Trial(
         candidate=candidate,
@@ -135,22 +136,33 @@ def _recorded(bench: _Bench, candidate: Candidate, number: int) -> tuple[Trial, 
     return trial, timed or counted
 
 
-def _rounds(bench: _Bench, candidate: Candidate, number: int) -> list[PairedRounds]:
-    """The rounds of a trial, as a list of one; empty where it is not made yet."""
+def _records(bench: _Bench, candidate: Candidate, number: int) -> tuple[list[Judged], list[PairedRounds]] | None:
+    """The counts and the rounds of a trial; None where it is not made yet."""
     archive = _archive(bench, candidate, number)
     if not archive.exists():
-        return []
+        return None
+    counting, _ = _requested(bench, candidate, number)
     wheels = bench.arms[candidate.name].release.version
     try:
-        return recorded_gates.archived(archive, RELEASE, wheels, **_TIMED)
-    except RecordError as error:
-        raise InvalidMeasurementError(
-            f"{archive}: {error}", then=f"git checkout -- {archive}, or delete it: then the trial is made again"
-        ) from error
+        with archives.unpacked(archive) as results:
+            here = recorded_gates.machine(results)
+            counts = counted_gate.recorded(counting, _allowed(candidate), results, bench.options.results, here)
+            timed = recorded_gates.between(recorded_gates.campaigns(results, **_TIMED), RELEASE, wheels)
+    except (RecordError, InvalidMeasurementError) as error:
+        raise _unreadable(archive, str(error).splitlines()[0]) from error
+    if not timed and not candidate.counts_only:
+        raise _unreadable(archive, f"no round of {wheels} against {RELEASE}")
+    return counts, timed
+
+
+def _unreadable(archive: Path, why: str) -> InvalidMeasurementError:
+    return InvalidMeasurementError(
+        f"{archive}: {why}", then=f"git checkout -- {archive}, or delete it: then the trial is made again"
+    )
 
 
 def _archive(bench: _Bench, candidate: Candidate, number: int) -> Path:
-    """Where the rounds of a trial lie. Its name has the candidate's wheels, because a change of them is another one."""
+    """Where the runs of a trial lie. Its name has the candidate's wheels, because a change of them is another one."""
     wheels = bench.arms[candidate.name].release.version
     return bench.options.results / _FOLDER / f"{candidate.name}-{wheels}-{number + 1:02}{archives.SUFFIX}"
 
@@ -195,9 +207,9 @@ def _unchanged(bench: _Bench) -> list[PairedRounds]:
     """All campaigns whose arms differ by noise alone, oldest first: A/A, and trials of the unchanged candidate."""
     (candidate,) = (one for one in CANDIDATES if one.name == UNCHANGED)
     found = recorded_gates.campaigns(bench.options.results, **_TIMED)
-    trials = [_rounds(bench, candidate, number) for number in range(candidate.trials)]
-    every = [*recorded_gates.between(found, RELEASE, RELEASE), *itertools.chain.from_iterable(trials)]
-    return sorted(every, key=recorded_gates.began)
+    made = [_records(bench, candidate, number) for number in range(candidate.trials)]
+    timed = itertools.chain.from_iterable(rounds for _, rounds in filter(None, made))
+    return sorted([*recorded_gates.between(found, RELEASE, RELEASE), *timed], key=recorded_gates.began)
 
 
 def _row(candidate: Candidate, trials: list[Trial]) -> Row:

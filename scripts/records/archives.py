@@ -6,10 +6,12 @@ bound.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import lzma
 import re
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -34,6 +36,14 @@ def packed(results: Path) -> bytes:
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text))
     return lzma.compress(content.getvalue(), preset=9 | lzma.PRESET_EXTREME)
+
+
+@contextlib.contextmanager
+def unpacked(archive: Path) -> Iterator[Path]:
+    """A results directory with the runs of an archive, until the end; RecordError as of `unpack`."""
+    with tempfile.TemporaryDirectory() as results:
+        unpack(archive, Path(results))
+        yield Path(results)
 
 
 def unpack(archive: Path, results: Path) -> None:

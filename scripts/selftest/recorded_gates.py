@@ -1,16 +1,15 @@
-"""The campaigns of gate trials: each trial's rounds in an archive, and A/A campaigns among the records."""
+"""The campaigns of gate trials, found by the releases that they compare."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.analysis import run_reader
 from scripts.inference import paired_rounds
 from scripts.inference.paired_rounds import PairedRounds
-from scripts.records import archives
-from scripts.records.storage import RecordError, run_directories
+from scripts.records.schema import Machine
+from scripts.records.storage import RecordError, read_record, run_directories
 
 
 def campaigns(results: Path, *, profile: str, engine: str, flow: str) -> list[PairedRounds]:
@@ -21,19 +20,11 @@ def campaigns(results: Path, *, profile: str, engine: str, flow: str) -> list[Pa
     return sorted((one for one in found if one.rounds), key=began)
 
 
-def archived(
-    archive: Path, release: str, candidate: str, *, profile: str, engine: str, flow: str
-) -> list[PairedRounds]:
-    """Those of an archive between these two, at least one; their timelines cannot be read later.
-
-    RecordError says what is wrong with the archive.
-    """
-    with tempfile.TemporaryDirectory() as results:
-        archives.unpack(archive, Path(results))
-        found = between(campaigns(Path(results), profile=profile, engine=engine, flow=flow), release, candidate)
-    if not found:
-        raise RecordError(f"it has no rounds of {candidate} against {release}")
-    return found
+def machine(results: Path) -> Machine:
+    """That of the first run; RecordError where there is none."""
+    for directory in run_directories(results):
+        return read_record(directory).machine
+    raise RecordError("it has no run")
 
 
 def began(campaign: PairedRounds) -> str:

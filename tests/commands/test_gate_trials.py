@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,7 +80,9 @@ def _records(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, _no_bench: None) -
     for file in made:
         (tmp_path / "gate-trials").mkdir(exist_ok=True)
         (tmp_path / "gate-trials" / file).touch()
-    monkeypatch.setattr(recorded_gates, "archived", lambda file, *_between, **_of: paired_rounds.pair(made[file.name]))
+    monkeypatch.setattr(archives, "unpacked", contextlib.nullcontext)
+    monkeypatch.setattr(recorded_gates, "machine", lambda _archive: synthetic_runs.MACHINE)
+    monkeypatch.setattr(recorded_gates, "campaigns", lambda file, **_of: paired_rounds.pair(made.get(file.name, [])))
 
 
 @pytest.mark.usefixtures("_records")
@@ -93,13 +96,20 @@ def test_recorded_trials_are_judged(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_records")
-def test_trial_without_counts_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rounds of which no counts are recorded, as those of another machine, are no whole trial."""
+def test_trial_without_counts_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that lacks the counts is no trial, and no reason to leave the trial out in silence."""
 
     def none(*_args: object, **_of: object) -> list[Judged]:
         raise InvalidMeasurementError("no valid count", then="-")
 
     monkeypatch.setattr(counted_gate, "recorded", none)
+    with pytest.raises(InvalidMeasurementError, match=f"{re.escape(name('unchanged', 1))}: no valid count"):
+        gate_trials.main(["--from-records", "--results", str(tmp_path)])
+
+
+@pytest.mark.usefixtures("_no_bench")
+def test_no_trial(tmp_path: Path) -> None:
+    """Without a recorded trial there is no page, and the error says how to make some."""
     with pytest.raises(NothingMeasuredError, match="no trial was made"):
         gate_trials.main(["--from-records", "--results", str(tmp_path)])
 
@@ -143,7 +153,7 @@ def test_trial_is_archived_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.
         for run in made[6:]:
             synthetic_runs.write(options.results, run.record)
 
-    monkeypatch.setattr(recorded_gates, "archived", lambda *_args, **_of: paired_rounds.pair(made))
+    monkeypatch.setattr(recorded_gates, "campaigns", lambda *_args, **_of: paired_rounds.pair(made))
     monkeypatch.setattr(runner, "require_whole", lambda *_args: None)
     monkeypatch.setattr(gate_trials, "in_order", lambda chosen: [(0, one) for one in chosen])
     words = ["--only", "cpu-2", "--results", str(tmp_path)]
@@ -173,6 +183,8 @@ def test_archive_that_is_no_trial_is_named(tmp_path: Path, content: bytes | None
     file = tmp_path / "gate-trials" / name("cpu-2", 1)
     file.parent.mkdir()
     file.write_bytes(content)
-    with pytest.raises(InvalidMeasurementError, match=f"{re.escape(file.name)}: it ") as caught:
+    with pytest.raises(
+        InvalidMeasurementError, match=f"{re.escape(file.name)}: (it cannot be unpacked|no round of 1.18.5)"
+    ) as caught:
         gate_trials.main(["--from-records", "--only", "cpu-2", "--results", str(tmp_path)])
     assert f"git checkout -- {file}" in caught.value.then

@@ -15,7 +15,7 @@ from scripts.inference.comparison import LEVEL
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.records import archives
 from scripts.records.schema import RunRecord
-from scripts.records.storage import RecordError
+from scripts.records.storage import RecordError, run_directories
 from scripts.selftest import recorded_gates
 from tests.fakes.synthetic_runs import campaign
 
@@ -60,10 +60,20 @@ def test_other_conditions_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("archive", sorted((ROOT / "results" / "gate-trials").iterdir()), ids=lambda file: file.name)
 def test_committed_trials_are_whole(archive: Path) -> None:
-    """Each archive in results/ has the rounds of one trial, of the candidate in its name, and of no other."""
-    wheels = archive.name.removesuffix(archives.SUFFIX).rsplit("-", 2)[1]
-    of = {"profile": "duet", "engine": "fastapi", "flow": "static_async"}
-    (trial,) = recorded_gates.archived(archive, "1.18.5", wheels, **of)
-    assert len(trial.rounds) >= intervals.fewest_rounds(LEVEL)
-    with pytest.raises(RecordError, match="it has no rounds of"):
-        recorded_gates.archived(archive, "1.18.5", "1.18.5+00000000", **of)
+    """Each archive in results/ has counts of both releases, and rounds unless its candidate is judged by counts."""
+    candidate, wheels, _ = archive.name.removesuffix(archives.SUFFIX).rsplit("-", 2)
+    with archives.unpacked(archive) as results:
+        assert recorded_gates.machine(results).cores > 0
+        assert {one.parts[-3] for one in run_directories(results, profile="count")} == {"1.18.5", wheels}
+        found = recorded_gates.campaigns(results, profile="duet", engine="fastapi", flow="static_async")
+    if candidate.startswith("work-"):
+        assert not found
+    else:
+        (trial,) = recorded_gates.between(found, "1.18.5", wheels)
+        assert len(trial.rounds) >= intervals.fewest_rounds(LEVEL)
+
+
+def test_machine_of_no_run(tmp_path: Path) -> None:
+    """Without a run there is no machine."""
+    with pytest.raises(RecordError, match="it has no run"):
+        recorded_gates.machine(tmp_path)
