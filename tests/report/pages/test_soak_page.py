@@ -51,6 +51,12 @@ def test_row_of_a_leak() -> None:
     assert "MiB per 10,000 requests, which is 1 GiB in about 17 hours; no drift of overhead seen" in row[10]
 
 
+def test_words_that_stand_nowhere_are_not_explained() -> None:
+    """What 1 GiB means is told where a release needs that much in some time."""
+    assert "**1 GiB**" not in rendered(synthetic_soaks.record())
+    assert "**1 GiB**" in rendered(synthetic_soaks.record(leaks))
+
+
 def test_page_begins_with_the_answers() -> None:
     """The first lines say of each soak what becomes of its memory and its overhead, the newest release first."""
     old = synthetic_soaks.record(leaks)
