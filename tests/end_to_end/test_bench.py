@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import gzip
 import json
 import os
 import re
@@ -137,7 +138,8 @@ def test_records_are_public(session: tuple[str, Path, str]) -> None:
     _, results, _ = session
     private = [str(ROOT), str(Path.home()), str(Path(sys.prefix)), socket.gethostname(), f'"{getpass.getuser()}"']
     for path in [path for path in results.rglob("*") if path.is_file()]:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
         assert [word for word in private if len(word) > 2 and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)] == []
         assert re.findall(r"127\.0\.0\.1:\d+", text) == []
 
