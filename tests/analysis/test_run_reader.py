@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,10 @@ def replace(text: str, by: str, name: str = files.RECORD_FILE) -> str:
         (replace('"schema_version"', '"version"'), "not a run record: it has no schema_version"),
         (replace('"release": "1.12.0"', '"release": "1.13.0"'), "it is a record of report/1.13.0/fastapi-static_async"),
         (replace('"ready_s":1.5', '"ready_s":"soon"'), "record.json cannot be read: Expected `float`, got `str`"),
+        (
+            replace('"window":"steady"', '"window":"middle"', files.HISTOGRAMS_FILE),
+            "histograms.json.gz cannot be read",
+        ),
         (replace("second,", "zeroth,", files.TIMELINE_FILE), "timeline.csv cannot be read"),
     ],
 )
@@ -60,7 +65,8 @@ def test_bad_record_is_named_and_the_others_are_read(tmp_path: Path, edit: str, 
     bad = synthetic_runs.write(tmp_path, synthetic_runs.record(number=2))
     name, text, by = edit.split("\0")
     path = bad / name
-    path.write_text(path.read_text(encoding="utf-8").replace(text, by), encoding="utf-8")
+    unpack, pack = (gzip.decompress, gzip.compress) if path.suffix == ".gz" else (bytes, bytes)
+    path.write_bytes(pack(unpack(path.read_bytes()).replace(text.encode(), by.encode())))
     found = run_reader.read(tmp_path)
     assert [run.record.requested.round for run in found.runs] == [1]
     (skipped,) = found.skipped
