@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
     terminate_as_exception()
     options, arms = (
         campaign_options.options(args),
-        trial_options.built(suite, baseline, chosen, "explain-trials", system),
+        trial_options.built(suite, baseline, CANDIDATES, "explain-trials", system),
     )
     ends = math.inf if args.budget is None else system.monotonic() + args.budget
     made = _recorded(options.results)
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
         trials += explaining.measure(
             suite, _requested(suite, baseline, arm), options, system, Progress(system.monotonic), folder=TRIALS_FOLDER
         )
-    rows = [_row(one, made[arms[one.name].release.version][: one.trials]) for one in chosen]
+    rows = [_row(one, made[arms[one.name].release.version][: one.trials]) for one in CANDIDATES]
     return _write(rows, options.results, as_json=args.json)
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import itertools
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,7 +39,6 @@ from scripts.report.pages.gate_trials_page import Row, Size
 from scripts.selftest import gate_resampling, gate_simulation, gate_trials, recorded_gates
 from scripts.selftest.gate_trials import CANDIDATES, Candidate, Trial
 from scripts.selftest.known_candidates import in_order
-from scripts.selftest.slowdowns import UNCHANGED
 
 RELEASE, ENGINE, FLOW = "1.18.5", "fastapi", "static_async"
 _TIMED = {"profile": DUET, "engine": ENGINE, "flow": FLOW}
@@ -71,22 +69,21 @@ def main(argv: list[str]) -> int:
         output.show_plan(_describe(chosen), _most_s(chosen), as_json=args.json)
         return EXIT_OK
     cli.say(_describe(chosen))
-    wanted = [one for one in CANDIDATES if one in chosen or one.name == UNCHANGED]  # whose rounds are resampled
     bench = _Bench(
-        suite=suite, baseline=baseline, arms=trial_options.built(suite, baseline, wanted, _FOLDER, system),
+        suite=suite, baseline=baseline, arms=trial_options.built(suite, baseline, CANDIDATES, _FOLDER, system),
         options=campaign_options.options(args), system=system,
     )  # fmt: skip
-    made = list(_trials(bench, chosen, args.budget, from_records=args.from_records))
-    return _write(bench, chosen, made, as_json=args.json)
+    made = list(_trials(bench, [] if args.from_records else chosen, args.budget))
+    return _write(bench, made, as_json=args.json)
 
 
 def _trials(
-    bench: _Bench, chosen: list[Candidate], budget_s: float | None, *, from_records: bool
+    bench: _Bench, chosen: Sequence[Candidate], budget_s: float | None
 ) -> Iterator[tuple[Trial, list[PairedRounds]]]:
-    """Judge the trials that are recorded, and before that make the others as long as there is time."""
+    """Judge the trials that are recorded; before that, make those of the chosen candidates as long as there is time."""
     ends = math.inf if budget_s is None else bench.system.monotonic() + budget_s
-    for number, candidate in in_order(chosen):
-        made = not from_records and bench.system.monotonic() <= ends
+    for number, candidate in in_order(CANDIDATES):
+        made = candidate in chosen and bench.system.monotonic() <= ends
         if made:
             cli.say(f"trial {number + 1} of {candidate.trials}: {candidate.name}")
             _make(bench, candidate, number)
@@ -179,15 +176,13 @@ def _allowed(candidate: Candidate) -> float:
     return _SMALLEST if candidate.counts_only else gate_defaults.counted_limit()
 
 
-def _write(
-    bench: _Bench, chosen: list[Candidate], made: list[tuple[Trial, list[PairedRounds]]], *, as_json: bool
-) -> int:
-    """Write the page, and print it."""
+def _write(bench: _Bench, made: list[tuple[Trial, list[PairedRounds]]], *, as_json: bool) -> int:
+    """Write the page of all candidates, and print it."""
     measured = [one for _, rounds in made for one in rounds]
     if not measured:
         raise NothingMeasuredError("no trial was made", then="nox -s gate-trials -- --budget 1h")
-    unchanged = recorded_gates.as_the_newest(_unchanged(bench))
-    rows = [_row(one, [trial for trial, _ in made if trial.candidate == one]) for one in chosen]
+    unchanged = recorded_gates.as_the_newest(_unchanged(bench, made))
+    rows = [_row(one, [trial for trial, _ in made if trial.candidate == one]) for one in CANDIDATES]
     page = gate_trials_page.render(
         rows,
         release=RELEASE,
@@ -203,12 +198,10 @@ def _write(
     return EXIT_OK
 
 
-def _unchanged(bench: _Bench) -> list[PairedRounds]:
+def _unchanged(bench: _Bench, made: list[tuple[Trial, list[PairedRounds]]]) -> list[PairedRounds]:
     """All campaigns whose arms differ by noise alone, oldest first: A/A, and trials of the unchanged candidate."""
-    (candidate,) = (one for one in CANDIDATES if one.name == UNCHANGED)
     found = recorded_gates.campaigns(bench.options.results, **_TIMED)
-    made = [_records(bench, candidate, number) for number in range(candidate.trials)]
-    timed = itertools.chain.from_iterable(rounds for _, rounds in filter(None, made))
+    timed = [one for trial, rounds in made if trial.candidate.slowdown is None for one in rounds]
     return sorted([*recorded_gates.between(found, RELEASE, RELEASE), *timed], key=recorded_gates.began)
 
 

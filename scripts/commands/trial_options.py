@@ -20,7 +20,7 @@ def parser(verb: str, description: str, candidates: Sequence[KnownCandidate], *,
     made = cli.parser(verb, description)
     made.add_argument(
         "--only", action="append", default=[], choices=[one.name for one in candidates], metavar="NAME",
-        help="only trials of this candidate; repeatable (default: all); --dry-run lists them",
+        help="make trials of this candidate alone; repeatable (default: of all); --dry-run lists them",
     )  # fmt: skip
     made.add_argument("--budget", type=cli.duration_s, metavar="TIME", help="begin no trial after this time, e.g. 1h")
     made.add_argument("--dry-run", action="store_true", help=f"print the trials and their time, and {nothing}")

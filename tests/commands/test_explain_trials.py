@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,17 @@ def test_it_goes_on_where_it_stopped(stage: Stage, sampled: list[str]) -> None:
     assert sampled == [LABELS["unchanged"]] * 20
     assert "nothing is named in 20 of 20 trials" in page(stage.results)
     assert len(list((stage.results / TRIALS_FOLDER).iterdir())) == 20
+
+
+def test_only_keeps_the_rows_of_the_others(stage: Stage, sampled: list[str]) -> None:
+    """A candidate that is chosen is sampled alone, and the page has the recorded trials of all."""
+    explain_trials.main(["--budget", "30m"])
+    assert sampled == [LABELS[CANDIDATES[0].name]]
+    explain_trials.main(["--only", "unchanged", "--budget", "30m"])
+    assert sampled[1:] == [LABELS["unchanged"]]
+    written = page(stage.results)
+    assert re.search(r"the injected function is among the first 3 that are named in [01] of 1 trials", written)
+    assert "nothing is named in 1 of 1 trials" in written
 
 
 def test_dry_run(stage: Stage, sampled: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,6 +125,18 @@ def test_no_time_judges_what_is_recorded(tmp_path: Path, monkeypatch: pytest.Mon
     assert "- **Unchanged candidates: 0 of 1 passed, 1 false alarms.**" in page
 
 
+@pytest.mark.usefixtures("_records")
+def test_only_chooses_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorded trials of the other candidates stay on the page, and are resampled."""
+    monkeypatch.setattr(gate_trials, "_make", lambda _bench, candidate, _number: made.append(candidate.name))
+    made: list[str] = []
+    assert gate_trials.main(["--only", "cpu-2", "--results", str(tmp_path)]) == 0
+    assert made == ["cpu-2"] * 5
+    page = (tmp_path / "gate-trials.md").read_text(encoding="utf-8")
+    assert "- **Unchanged candidates: 1 of 2 passed, 1 false alarms.**" in page
+    assert "12 recorded rounds of 2 campaigns" in page
+
+
 class Clock(RealSystem):
     """A system on which an hour passes at every look."""
 
