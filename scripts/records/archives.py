@@ -22,7 +22,7 @@ from scripts.records.storage import RUNS, RecordError, run_directories
 
 SUFFIX = ".tar.xz"
 _MOST_FILE_BYTES, _MOST_BYTES = 4 * MIB, 64 * MIB  # packed, and unpacked; 20 runs have 60 kB and 250 kB
-_MEMBER = re.compile(RUNS.name + r"(/[A-Za-z0-9][A-Za-z0-9._+-]*){5}", re.ASCII)  # profile, release, scenario, id, file
+_MEMBER = re.compile(RUNS.name + r"(/[A-Za-z0-9][A-Za-z0-9._+-]{0,99}){5}", re.ASCII)  # profile to file, as in storage
 _UNREADABLE = (OSError, CompressedError, tarfile.TarError, UnicodeDecodeError)
 
 
@@ -47,15 +47,18 @@ def unpacked(archive: Path) -> Iterator[Path]:
 
 
 def unpack(archive: Path, results: Path) -> None:
-    """Write the runs of an archive below a results directory; RecordError, without the path, says what is wrong."""
+    """Write the runs of an archive below a results directory.
+
+    RecordError, without the path, says what is wrong with the archive; OSError, why the runs cannot be written.
+    """
     try:
-        content = compressed.unxz(read_bounded(archive, _MOST_FILE_BYTES), _MOST_BYTES)
-        for name, text in list(_members(content)):
-            file = results / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(text)
+        members = list(_members(compressed.unxz(read_bounded(archive, _MOST_FILE_BYTES), _MOST_BYTES)))
     except _UNREADABLE as error:
         raise RecordError(f"it cannot be unpacked: {error}") from error
+    for name, text in members:
+        file = results / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text)
 
 
 def _members(content: bytes) -> Iterator[tuple[PurePosixPath, bytes]]:

@@ -71,6 +71,7 @@ def test_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     [
         "../outside", "/etc/outside", GOOD.replace("1.18.5", ".."), GOOD.replace("1.18.5", "."), GOOD + "/deeper",
         "runs/duet/record.json", GOOD.replace("duet", "du et"), GOOD.replace("runs", "comparisons"), GOOD + "\n",
+        GOOD.replace("1.18.5", "1" * 300),
     ],
 )  # fmt: skip
 def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
@@ -129,3 +130,10 @@ def test_missing_archive(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(RecordError, match="cannot be unpacked"):
             archives.unpack(path, tmp_path / "into")
+
+
+def test_no_place_to_write_is_no_damaged_archive(tmp_path: Path) -> None:
+    """A directory that cannot be written to, as on a full disk, is the error of the system and not of the archive."""
+    made = archive(tmp_path, tarfile.TarInfo(GOOD))
+    with pytest.raises(NotADirectoryError):
+        archives.unpack(made, made / "into")
