@@ -105,7 +105,7 @@ def _interval(trend: Trend | None, scale: float) -> str:
     if trend is None:
         return DASH
     decimals = _decimals(trend, scale)
-    slope, low, high = (f"{one * scale:+.{decimals}f}" for one in (trend.slope, trend.low, trend.high))
+    slope, low, high = (f"{one * scale:+z.{decimals}f}" for one in (trend.slope, trend.low, trend.high))
     return f"{slope} ({low} to {high})"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,16 @@ def test_row_of_a_leak() -> None:
     assert row[9].startswith(("+", "-"))
     assert row[10].startswith("memory grows by 3.")
     assert "MiB per 10,000 requests, which is 1 GiB in about 17 hours; no drift of overhead seen" in row[10]
+
+
+def test_slope_that_is_written_as_zero_has_no_minus() -> None:
+    """A slope that rounds to zero is not told as a decrease."""
+    one = evaluated(synthetic_soaks.record(leaks))[0]
+    assert one.overhead is not None
+    level = dataclasses.replace(one.overhead, slope=-1e-9)
+    page = soak_page.render(SUITE, [dataclasses.replace(one, overhead=level)])["soak.md"]
+    assert isinstance(page, bytes)
+    assert re.match(r"\+0(\.0+)? \(-", cells(page.decode(), "1.12.0")[9])
 
 
 def test_words_that_stand_nowhere_are_not_explained() -> None:
