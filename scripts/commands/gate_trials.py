@@ -191,7 +191,7 @@ def _write(bench: _Bench, made: list[tuple[Trial, list[PairedRounds]]], *, as_js
         resampled=gate_resampling.part(gate_resampling.recorded(unchanged)),
         simulated=gate_simulation.tables(),
     )
-    (bench.options.results / "gate-trials.md").write_bytes(page)
+    write_whole(bench.options.results / "gate-trials.md", page)
     answer = gate_trials_page.answer(rows)
     document = documents.document("gate-trials", answer, candidates=[dataclasses.asdict(row) for row in rows])
     output.show(page.decode(), document, as_json=as_json)

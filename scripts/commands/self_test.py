@@ -20,6 +20,7 @@ from scripts.config import matrix_file
 from scripts.config.errors import EXIT_OK, UsageError
 from scripts.config.matrix import Suite
 from scripts.config.plan import MAX_ROUNDS
+from scripts.config.whole_files import write_whole
 from scripts.environments.candidates import Arm
 from scripts.host.process import RealSystem, System, terminate_as_exception
 from scripts.host.progress import Progress
@@ -114,7 +115,7 @@ def _write(
         round_s=round_s,
         simulated=joined("\n", [gate_simulation.tables(), simulation.tables(measured=[measured] if measured else [])]),
     )
-    (args.results / "self-test.md").write_bytes(page)
+    write_whole(args.results / "self-test.md", page)
     document = documents.self_tested(self_test_page.answer(injected, aa_comparisons), injected, aa_comparisons)
     output.show(page.decode(), document, as_json=args.json)
     return EXIT_OK
