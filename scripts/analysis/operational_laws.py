@@ -13,6 +13,7 @@ from scripts.config.load_profiles import Profile, ramp_s
 from scripts.records.schema import ObservedConfig, RunRecord
 
 LAW_TOLERANCE = 0.02  # within this the figures obey the closed-loop law
+BATCH_S = 1.0  # locust starts a batch of users every second
 LOAD_BOUND_SHARE = 0.95  # from this share of what the load allows on, the load sets the throughput
 
 
@@ -101,6 +102,17 @@ def standard_error_s(profile: Profile, rps: float, completed: int) -> float:
     drawn = (profile.wait_max_s - profile.wait_min_s) / math.sqrt(12 * completed)
     cut = math.sqrt(profile.users / 6) / completed * profile.users / rps
     return math.hypot(drawn, cut)
+
+
+def in_step_s(users: int, cycle_s: float, completed: int) -> float:
+    """By how much N / X - Z strays at most where users are in step at one end of the window.
+
+    Users start in batches, a second apart, and a pause of the server, such as a full garbage collection, brings them in
+    step, too. Then the window cuts the cycles of all of them at the same place, at most half a cycle from the mean
+    place. In a cycle of more than a second the batches lie side by side, so the place is at most half a second away.
+    `cycle_s` is the shortest cycle of answer and thinking: in a longer one users wait in a queue, which spreads them.
+    """
+    return users * min(cycle_s, BATCH_S) / 2 / completed
 
 
 def waiting_deviation(profile: Profile, rps: float) -> float:

@@ -82,3 +82,18 @@ def test_standard_error_is_what_simulated_runs_show() -> None:
     found = np.std(profile.users / (completed / window_s) - operational_laws.think_s(profile))
     rps = completed.mean() / window_s
     assert operational_laws.standard_error_s(profile, rps, round(completed.mean())) == pytest.approx(found, rel=0.15)
+
+
+def test_users_in_step_stray_by_half_a_cycle_at_most() -> None:
+    """Where simulated users are in step as the window begins, N/X - Z strays from R on average as far as stated."""
+    profile = synthetic_runs.SUITE.profile("duet")
+    response_s, window_s, think_s = 0.52, 11.0, operational_laws.think_s(profile)
+    think = np.random.default_rng(42).uniform(profile.wait_min_s, profile.wait_max_s, (400, profile.users, 40))
+    ends = np.cumsum(think + response_s, axis=2)
+    share = []
+    for first_s in np.linspace(0.01, 1.01, 21):  # in the window, all users have their first answer
+        times = ends + (first_s - ends[:, :, :1])
+        completed = ((times > 0) & (times <= window_s)).sum(axis=(1, 2)).mean()
+        strayed_s = profile.users / (completed / window_s) - think_s - response_s
+        share.append(strayed_s / operational_laws.in_step_s(profile.users, response_s + think_s, round(completed)))
+    assert np.abs(share).max() == pytest.approx(1, abs=0.1)

@@ -217,9 +217,9 @@ def test_throughput_above_the_ceiling_is_a_reason(steady: int, reasons: int) -> 
     assert found == ("throughput of 26.1 rps is above the ceiling of 25.6 rps",) * reasons
 
 
-@pytest.mark.parametrize(("share", "reasons"), [(1.0297, 0), (1.0298, 1), (0.9703, 0), (0.96, 1)])
+@pytest.mark.parametrize(("share", "reasons"), [(1.0514, 0), (1.0516, 1), (0.9486, 0), (0.94, 1)])
 def test_unlawful_response_time_is_a_reason(share: float, reasons: int) -> None:
-    """The mean is N / X - Z within 2 % and what randomness adds (here 1 %); too fast is one that nothing explains."""
+    """The mean is N / X - Z within 2 %, chance (1 %) and users in step (2.2 %); too fast is what nothing explains."""
     found = reasons_of(with_mean(good(), LAW_S * share))
     assert [one.partition(":")[0] for one in found] == ["the response-time law does not hold"] * reasons
     assert validity.distrusted(with_mean(good(), LAW_S * share)) == ()
@@ -270,9 +270,9 @@ def compared(ok: HistogramCounts, stopped_s: float = 14.0) -> RunData:
     )
 
 
-@pytest.mark.parametrize(("low_us", "number"), [(503_500, 0), (502_000, 1), (559_000, 0), (560_500, 1)])
+@pytest.mark.parametrize(("low_us", "number"), [(459_000, 0), (457_500, 1), (599_000, 0)])
 def test_short_run_may_stray_from_the_law_at_random(low_us: int, number: int) -> None:
-    """1064 thinking times and the window's edges move N / X - Z = 0.534 s by 1.1 % in one standard deviation."""
+    """From 0.534 s, 1064 requests move N / X - Z by 1.1 % in one standard deviation, and 100 users in step by 47 ms."""
     found = reasons_of(compared(synthetic_runs.spread_counts(1064, low_us, 100, 50)))
     assert [one.partition(":")[0] for one in found if "law" in one] == ["the response-time law does not hold"] * number
 
