@@ -204,6 +204,7 @@ class _Running:
 
     series: Series
     number: int
+    loads: int
     began_s: float
 
 
@@ -220,7 +221,7 @@ class _Rounds:
     waiting: deque[Series] = field(default_factory=deque)  # whose turn it is first
     given_up: SuiteError | None = None  # why no more rounds are made at all
     began_s: float = 0.0
-    longest_s: float = 0.0  # of a round
+    longest_s: float = 0.0  # of a round, without its repeated loads
 
     def make(self) -> list[SuiteError]:
         """Return why some were given up. What was begun is finished and used, also where a verdict is in meanwhile."""
@@ -285,7 +286,7 @@ class _Rounds:
             ends_in_s=None if budget_s is None else ends_s - start,
         )
         future = self.pool.executor.submit(self.pool.make, task)
-        self.running[future] = _Running(series=series, number=number, began_s=start)
+        self.running[future] = _Running(series=series, number=number, loads=len(task.loads), began_s=start)
 
     def _take(self, made_of: _Running, made: Made) -> None:
         """Use what came of a round; a series that has enough, or fails again and again, leaves."""
@@ -295,7 +296,9 @@ class _Rounds:
             self.progress.note(f"given up: the machine disturbed the last {state.disturbed} loads")
             self._give_up(made.error)
         took_s = self.clock() - made_of.began_s
-        self.longest_s = max(self.longest_s, took_s)
+        # A load is repeated only while there is time for it, so the next round needs no time for repetitions.
+        once_s = took_s * made_of.loads / max(made_of.loads, len(made.disturbed))
+        self.longest_s = max(self.longest_s, once_s)
         state.spent_s, state.expected_s = state.spent_s + took_s, state.expected_s + series.campaign.round_s
         errors = self.failed[series.name]
         if len(errors) < _MOST_FAILED:  # else it is given up, whatever comes of the rounds that were begun before

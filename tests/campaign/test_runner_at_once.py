@@ -202,6 +202,23 @@ def test_budget_is_kept(stage: Stage) -> None:
     assert min(rounds(found)) >= 6
 
 
+def test_repeated_loads_do_not_end_a_budget_early(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round whose load was made three times says nothing of how long the next one takes: all the time is used."""
+    spoilt: set[str] = set()
+
+    def truncated(data: RunData) -> tuple[str, ...]:
+        if stage.outside.runs in {6, 7}:
+            spoilt.add(data.record.run_id)
+        return ("truncated",) if data.record.run_id in spoilt else ()
+
+    monkeypatch.setattr(validity, "distrusted", truncated)
+    stage.outside.cpu = {CANDIDATE: (1.0, 1.06)}
+    requested = stage.duet()
+    found = stage.measure(requested, StoppingRule(budget_s=requested.round_s * 10))
+    assert len(found.paired[0].excluded) == 2
+    assert requested.round_s * 9 < found.took_s <= requested.round_s * 10
+
+
 def test_estimated_time(stage: Stage) -> None:
     """A round loads both arms in the time of one, and starts them one after the other."""
     assert stage.duet().round_s == pytest.approx(4 + 2 * (2.2 + 2 * 1.2))
