@@ -68,7 +68,8 @@ def main(argv: list[str]) -> int:
     if args.dry_run:
         output.show_plan(_describe(chosen), _most_s(chosen), as_json=args.json)
         return EXIT_OK
-    cli.say(_describe(chosen))
+    if not args.from_records:
+        cli.say(_describe(chosen))
     bench = _Bench(
         suite=suite, baseline=baseline, arms=trial_options.built(suite, baseline, CANDIDATES, _FOLDER, system),
         options=campaign_options.options(args), system=system,

@@ -132,7 +132,7 @@ def _table(found: Explanation, of_kind: Sequence[StackChange]) -> Markdown:
             code(one.name),
             f"{one.before_ms:.3f}",
             f"{one.after_ms:.3f}",
-            f"{one.difference_ms:+.3f}",
+            f"{one.difference_ms:+z.3f}",
             _interval(one),
             f"{one.before_share * 100:.1f} %",
             f"{one.after_share * 100:.1f} %",
@@ -155,7 +155,7 @@ def _difference(change: StackChange) -> str:
 
 
 def _signed(ms: float) -> str:
-    return f"{ms:+.2f} ms"
+    return f"{ms:+z.2f} ms"
 
 
 def _ms(ms: float) -> str:

@@ -46,6 +46,7 @@ def render(suite: Suite, found: Sequence[Soak]) -> Files:
         answers=_answers(tables[0]),
         tables=[_table(group, tables[0]) for group in tables],
         memory=_PICTURE if drawn else None,
+        grows=any(soak_table.until_gib_s(one) is not None for one in tables[0]),
         width=WIDE.shown_px,
         narrow=NARROW,
         share=f"{suite.soak.capacity_share * 100:g} %",

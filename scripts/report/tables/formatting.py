@@ -68,13 +68,13 @@ def deviation(measured: float, published: float) -> str:
     if published == 0:
         return DASH
     percent = (measured - published) / published * 100
-    return f"{percent:+.{0 if abs(percent) >= _MANY_PERCENT else 1}f} %"
+    return f"{percent:+z.{0 if abs(percent) >= _MANY_PERCENT else 1}f} %"
 
 
 def percent(log_ratio: float) -> str:
     """A log ratio as a change in percent, with its sign."""
     change = math.expm1(log_ratio) * 100
-    return f"{change:+.{0 if abs(change) >= _MANY_PERCENT else 1}f} %"
+    return f"{change:+z.{0 if abs(change) >= _MANY_PERCENT else 1}f} %"
 
 
 def code(text: str) -> Markdown:

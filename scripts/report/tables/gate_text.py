@@ -125,7 +125,7 @@ def _short(size: float, unit: str) -> str:
 
 
 def _points(share: float) -> str:
-    return f"{share * 100:+.2f} points"
+    return f"{share * 100:+z.2f} points"
 
 
 def _share(share: float) -> str:

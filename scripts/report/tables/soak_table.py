@@ -49,9 +49,14 @@ def verdict(soak: Soak) -> str:
     if run.outcome != "ok":
         return run.outcome
     growth = _GROWTHS[soak.growth].format(memory=_amount(soak.memory_later, _REQUESTS / MIB))
-    seconds = soak.seconds_until(_GIB)
+    seconds = until_gib_s(soak)
     until = "" if seconds is None else f", which is 1 GiB in {lasting(seconds)}"
     return f"{growth}{until}; {_DRIFTS[soak.drift].format(overhead=_amount(soak.overhead, _HOUR_S))}"
+
+
+def until_gib_s(soak: Soak) -> float | None:
+    """After how many seconds memory is larger by 1 GiB; None unless the verdict says it."""
+    return soak.seconds_until(_GIB) if soak.run.outcome == "ok" else None
 
 
 def name(soak: Soak) -> str:

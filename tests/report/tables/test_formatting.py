@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from scripts.report.tables import formatting
@@ -34,6 +36,14 @@ def test_quantities(value: float | None, unit: str, text: str) -> None:
 def test_deviations(measured: float, published: float, text: str) -> None:
     """A deviation is in percent of the published figure, and a dash where that is zero."""
     assert formatting.deviation(measured, published) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"), [(1.0213, "+2.1 %"), (0.98, "-2.0 %"), (0.9999, "+0.0 %"), (1.0001, "+0.0 %"), (19.1, "+1810 %")]
+)
+def test_changes(ratio: float, text: str) -> None:
+    """A change has its sign, and one that rounds to zero has no minus."""
+    assert formatting.percent(math.log(ratio)) == text
 
 
 def test_foreign_text_cannot_break_out() -> None:

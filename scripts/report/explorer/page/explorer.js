@@ -41,8 +41,8 @@
 
   function percent(ratio) {
     if (ratio === null) return DASH;
-    const figure = ratio * 100;
-    return `${figure < 0 ? "-" : "+"}${Math.abs(figure).toFixed(Math.abs(figure) >= 1000 ? 0 : 1)} %`;
+    const figure = (ratio * 100).toFixed(Math.abs(ratio) >= 10 ? 0 : 1);
+    return `${Number(figure) < 0 ? figure : `+${figure.replace("-", "")}`} %`; // zero has no minus
   }
 
   const range = (change) => (change.low === null ? DASH : `${percent(change.low)} to ${percent(change.high)}`);
