@@ -7,14 +7,15 @@ so the decisions hold together however the looks depend on one another (Boole's 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scripts.campaign.stopping_rule import ROUNDS, StoppingRule, interim_looks
-from scripts.inference import gate_decision, intervals
+from scripts.inference import comparison, gate_decision, intervals
 from scripts.inference.comparison import LEVEL, ArmComparison
 from scripts.inference.gate_decision import Case
 from scripts.inference.gate_defaults import FAILURES
 from scripts.inference.one_sided import ERROR
+from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure.round_plan import Campaign
 
 _LATEST = 0.8  # share of the planned rounds after which only the last look is made
@@ -55,6 +56,16 @@ class GateRule(StoppingRule):
         if all(case.decision != "undecided" for case in cases):
             return cases
         return gate_decision.decide(one, self.limits, self.error(campaign, rounds, final=True))
+
+    def until_decided(self, campaign: Campaign, paired: PairedRounds) -> PairedRounds:
+        """Of recorded rounds those that this rule would have made: until the look that decides every case, else all."""
+        made = len(paired.rounds)
+        for look in looks(self.last_round(campaign, made)):
+            part = replace(paired, rounds=paired.rounds[:look])
+            judged = comparison.judge([part], {}, minimum_effect=self.minimum_effect) if look < made else []
+            if judged and not self.still_open(campaign, judged):
+                return part
+        return paired
 
 
 def of_limits(

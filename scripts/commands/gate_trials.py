@@ -27,7 +27,7 @@ from scripts.config.whole_files import write_whole
 from scripts.environments.candidates import Arm
 from scripts.host import machine
 from scripts.host.process import RealSystem, System, terminate_as_exception
-from scripts.inference import comparison, gate_defaults
+from scripts.inference import comparison, gate_defaults, gate_power
 from scripts.inference.paired_rounds import PairedRounds
 from scripts.measure import session
 from scripts.measure.round_plan import Campaign
@@ -121,14 +121,15 @@ def _recorded(bench: _Bench, candidate: Candidate, number: int) -> tuple[Trial, 
     counts, timed = found
     counted = [one.paired for one, _ in counts]
     _, duet = _requested(bench, candidate, number)
-    judged = comparison.judge(timed, {}, minimum_effect=_RULE.minimum_effect)
+    until = [_RULE.until_decided(duet, one) for one in timed]  # thresholds may be others than when it was made
+    judged = comparison.judge(until, {}, minimum_effect=_RULE.minimum_effect)
     trial = Trial(
         candidate=candidate,
         cases=(
             *(case for _, cases in counts for case in cases),
             *(case for one in judged for case in _RULE.decide(duet, one)),
         ),
-        minutes=gate_trials.minutes(counted, timed, machine.cores(), duet.round_s),
+        minutes=gate_trials.minutes(counted, until, machine.cores(), duet.round_s),
         injected=gate_trials.injected(candidate.slowdown, timed),
     )
     return trial, timed or counted
@@ -184,11 +185,13 @@ def _write(bench: _Bench, made: list[tuple[Trial, list[PairedRounds]]], *, as_js
         raise NothingMeasuredError("no trial was made", then="nox -s gate-trials -- --budget 1h")
     unchanged = recorded_gates.as_the_newest(_unchanged(bench, made))
     rows = [_row(one, [trial for trial, _ in made if trial.candidate == one]) for one in CANDIDATES]
+    timed = [one for trial, rounds in made if not trial.candidate.counts_only for one in rounds]
     page = gate_trials_page.render(
         rows,
         release=RELEASE,
         scenario=f"{ENGINE} {FLOW}",
         about=comparison_page.about(measured[-1]),
+        noise=gate_power.measured(timed, gate_defaults.limits()),
         resampled=gate_resampling.part(gate_resampling.recorded(unchanged)),
         simulated=gate_simulation.tables(),
     )

@@ -19,19 +19,20 @@ class Default:
     noise: float | None = None  # standard deviation of the log ratio of a round, of an unchanged release
 
 
-# Noise: 10 A/A rounds of 1.18.5 with both loaded at once (results/runs/duet), on a shared machine of 2 cores.
+# Noise: 263 rounds of 23 gate trials on 1.18.5 with both loaded at once (results/gate-trials.md, which shows it beside
+# that of all trials), on a shared machine of 2 cores. 10 A/A rounds of one quarter of an hour had only half of it.
 # Allowed: so much that an unchanged candidate passes all of them in 19 of 20 gates of 11 rounds with that noise, by
 # `power.passes`; tests/inference/test_power.py holds the table to it. That takes about 1.5 times the noise of a
 # metric. Metrics of less noise keep the smallest change that matters.
 # Throughput and response time follow from the load, and the backend call is a part of the overhead: shown, not judged.
 DEFAULTS = (
-    Default(metric="cpu_per_request_ms", allowed=0.03, noise=0.0151),
-    Default(metric="overhead_p50_ms", allowed=0.06, noise=0.0226),
-    Default(metric="overhead_p99_ms", allowed=0.20, noise=0.116),
-    Default(metric="memory_start_bytes", allowed=0.02, noise=0.0004),
-    Default(metric="memory_end_bytes", allowed=0.02, noise=0.0007),
-    Default(metric="ready_s", allowed=0.10, noise=0.0543),
-    Default(metric="first_answer_ms", allowed=0.20, noise=0.0858),
+    Default(metric="cpu_per_request_ms", allowed=0.04, noise=0.0283),
+    Default(metric="overhead_p50_ms", allowed=0.07, noise=0.0451),
+    Default(metric="overhead_p99_ms", allowed=0.30, noise=0.167),
+    Default(metric="memory_start_bytes", allowed=0.02, noise=0.0005),
+    Default(metric="memory_end_bytes", allowed=0.02, noise=0.0009),
+    Default(metric="ready_s", allowed=0.15, noise=0.0971),
+    Default(metric="first_answer_ms", allowed=0.20, noise=0.136),
     # 11 rounds have about 8000 requests an arm; without a failure, their bound is 0.06 %.
     Default(metric=FAILURES, allowed=0.002),
 )

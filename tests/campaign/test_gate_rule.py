@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from scripts.campaign import gate_rule
 from scripts.campaign.gate_rule import GateRule
+from scripts.inference import paired_rounds
 from scripts.inference.comparison import LEVEL
 from scripts.inference.intervals import spent_error
 from tests.fakes.stage import Stage
+from tests.fakes.synthetic_runs import campaign as runs_of
+
+CPU = "cpu_per_request_ms"
 
 
 @pytest.mark.parametrize("last", [4, 6, 7, 11, 40, 200])
@@ -48,3 +54,15 @@ def test_without_a_budget_there_is_one_look(stage: Stage) -> None:
     rule = GateRule(budget_s=campaign.round_s * 11.5)
     assert rule.error(campaign, 6) == gate_rule.look_error(11, 6) < 0.01
     assert rule.level(campaign, 6) == rule.level(campaign, 11) == LEVEL
+
+
+@pytest.mark.parametrize(
+    ("candidate", "rounds"),
+    [([6.0] * 11, 6), ([4.0, 6.2] * 3 + [5.0] * 5, 11), ([4.6, 5.4] * 3 + [4.9] * 2 + [5.0] * 3, 8)],
+)
+def test_recorded_rounds_count_until_the_look_that_decides(stage: Stage, candidate: list[float], rounds: int) -> None:
+    """Rounds that were made under other thresholds are judged as a gate with these would have made them."""
+    requested = stage.campaign()
+    rule = gate_rule.of_limits({CPU: math.log1p(0.09)}, budget_s=requested.round_s * 11.5)
+    (paired,) = paired_rounds.pair(runs_of(("1.12.0", "1.18.5"), 11, {CPU: ([5.0] * 11, candidate)}))
+    assert rule.until_decided(requested, paired).rounds == paired.rounds[:rounds]

@@ -177,7 +177,8 @@ def test_nothing_judged_is_no_pass() -> None:
 
 def test_junit() -> None:
     """A failure is a regression, an error is no data or undecided, and what is not judged has no case."""
-    root = ET.fromstring(junit.render(cases(gate_defaults.limits()), 61.25))  # noqa: S314
+    limits = gate_defaults.limits() | gate_decision.thresholds(["cpu_per_request=+3%", "overhead_p99=+20%"])
+    root = ET.fromstring(junit.render(cases(limits), 61.25))  # noqa: S314
     (suite,) = root
     assert (root.tag, suite.attrib) == (
         "testsuites",

@@ -17,9 +17,9 @@ def test_defaults_are_metrics_of_which_less_is_better() -> None:
 
 
 def test_limits_are_log_ratios_but_of_failures() -> None:
-    """3 % of CPU time is log(1.03); 0.2 % of the requests is 0.002."""
+    """4 % of CPU time is log(1.04); 0.2 % of the requests is 0.002."""
     limits = gate_defaults.limits()
-    assert limits["cpu_per_request_ms"] == math.log1p(0.03)
+    assert limits["cpu_per_request_ms"] == math.log1p(0.04)
     assert limits[FAILURES] == 0.002
 
 

@@ -10,6 +10,7 @@ import pytest
 from scripts.analysis.metrics import METRICS
 from scripts.inference import gate_defaults, paired_rounds
 from scripts.inference.gate_decision import Case, Decision
+from scripts.inference.power import RoundNoise
 from scripts.report.pages import gate_trials_page
 from scripts.report.pages.gate_trials_page import Row, Size
 from scripts.report.tables.formatting import Markdown
@@ -110,7 +111,7 @@ def test_page() -> None:
     ]  # fmt: skip
     page = gate_trials_page.render(
         rows, release="1.18.5", scenario="fastapi static_async", about="Measured.", resampled=Markdown("Resampled."),
-        simulated=Markdown("Simulated."),
+        simulated=Markdown("Simulated."), noise={"ready_s": RoundNoise(deviation=0.0634, freedom=100)},
     ).decode()  # fmt: skip
     assert "- **Worse candidates: 1 of 2 caught.**" in page
     assert "- **Unchanged candidates: 2 of 2 passed, 0 false alarms.**" in page
@@ -120,4 +121,6 @@ def test_page() -> None:
     assert "- Seen of the injected change: `wait-3` 98 % (2 trials, from 87 % to 110 %)." in page
     assert "5.0 (most 6.0)" in page
     assert "ready 2 times and memory end once" in page
+    assert "| ready " in page
+    assert " 6.3 % |" in page
     assert "## By resampling\n\nResampled.\n" in page

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from scripts.analysis.metrics import METRICS
+from scripts.inference.gate_defaults import DEFAULTS
+from scripts.inference.power import RoundNoise
 from scripts.report.pages import templates, trials_text
 from scripts.report.tables import markdown
 from scripts.report.tables.formatting import DASH, Markdown, code, filled, listed, percent, quantity
@@ -50,9 +53,10 @@ _COLUMNS = ("caught", "missed", "passed", "false alarm", "undecided")
 
 
 def render(
-    rows: Sequence[Row], *, release: str, scenario: str, about: str, resampled: Markdown, simulated: Markdown
-) -> bytes:
-    """The page. `about`: how it was measured."""
+    rows: Sequence[Row], *, release: str, scenario: str, about: str, noise: Mapping[str, RoundNoise],
+    resampled: Markdown, simulated: Markdown,
+) -> bytes:  # fmt: skip
+    """The page. `about`: how it was measured; `noise`: of the rounds of all trials, by metric."""
     made = [row for row in rows if row.results]
     slowed = [result for row in made for result in row.results if row.name != "unchanged"]
     unchanged = [result for row in made for result in row.results if row.name == "unchanged"]
@@ -70,9 +74,26 @@ def render(
         table=_table(rows),
         open=trials_text.missing(rows),
         about=about,
+        noise=_noise(noise),
         resampled=resampled,
         simulated=simulated,
     )
+
+
+def _noise(found: Mapping[str, RoundNoise]) -> Markdown:
+    """What gates allow, the noise that this was made for, and that of the trials; empty before the first."""
+    words = {metric.name: metric.words for metric in METRICS}
+    rows = [
+        (words[one.metric], f"+{one.allowed * 100:g} %", _spread(one.noise), _spread(found[one.metric].deviation))
+        for one in DEFAULTS
+        if one.noise is not None and one.metric in found
+    ]
+    headers = ("Metric", "Allowed", "Noise that this is made for", "Noise in these trials")
+    return markdown.markdown(headers, rows) if rows else Markdown("")
+
+
+def _spread(deviation: float) -> str:
+    return f"{deviation * 100:.2g} %"
 
 
 def answer(rows: Sequence[Row]) -> str:

@@ -41,7 +41,7 @@ def test_the_verdict_comes_first() -> None:
     )
     assert "\n\nNext: do this\n\n## fastapi static_async" in text
     assert row(text, "CPU per request (ms)")[1:] == [
-        "5.000", "6.000", "+20.0 %", "+20.0 %", "+3.0 % (+0.15 ms)", "**regression**", "+3.0 %",
+        "5.000", "6.000", "+20.0 %", "+20.0 %", "+4.0 % (+0.2 ms)", "**regression**", "+4.0 %",
     ]  # fmt: skip
     assert row(text, "failure ratio")[-2] == "pass"
     assert row(text, "backend call p50 (ms)")[-2:] == ["not judged", "\u2013"]
