@@ -13,8 +13,8 @@ from scripts.config.load_profiles import Profile, ramp_s
 from scripts.records.schema import ObservedConfig, RunRecord
 
 LAW_TOLERANCE = 0.02  # within this the figures obey the closed-loop law
-BATCH_S = 1.0  # locust starts a batch of users every second
 LOAD_BOUND_SHARE = 0.95  # from this share of what the load allows on, the load sets the throughput
+_BATCH_S = 1.0  # locust starts a batch of users every second
 
 
 def closed_loop_rps(users: float, response_s: float, think_s: float) -> float:
@@ -112,7 +112,7 @@ def in_step_s(users: int, cycle_s: float, completed: int) -> float:
     place. In a cycle of more than a second the batches lie side by side, so the place is at most half a second away.
     `cycle_s` is the shortest cycle of answer and thinking: in a longer one users wait in a queue, which spreads them.
     """
-    return users * min(cycle_s, BATCH_S) / 2 / completed
+    return users * min(cycle_s, _BATCH_S) / 2 / completed
 
 
 def waiting_deviation(profile: Profile, rps: float) -> float:

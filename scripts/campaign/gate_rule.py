@@ -61,9 +61,10 @@ class GateRule(StoppingRule):
         """Of recorded rounds those that this rule would have made: until the look that decides every case, else all."""
         made = len(paired.rounds)
         for look in looks(self.last_round(campaign, made)):
+            if look >= made:
+                break
             part = replace(paired, rounds=paired.rounds[:look])
-            judged = comparison.judge([part], {}, minimum_effect=self.minimum_effect) if look < made else []
-            if judged and not self.still_open(campaign, judged):
+            if not self.still_open(campaign, comparison.judge([part], {}, minimum_effect=self.minimum_effect)):
                 return part
         return paired
 

@@ -204,7 +204,7 @@ class _Running:
 
     series: Series
     number: int
-    loads: int
+    loads: int  # repetitions apart
     began_s: float
 
 

@@ -270,10 +270,13 @@ def compared(ok: HistogramCounts, stopped_s: float = 14.0) -> RunData:
     )
 
 
-@pytest.mark.parametrize(("low_us", "number"), [(459_000, 0), (457_500, 1), (599_000, 0)])
-def test_short_run_may_stray_from_the_law_at_random(low_us: int, number: int) -> None:
+@pytest.mark.parametrize(
+    ("low_us", "step_us", "number"),
+    [(459_000, 100, 0), (457_500, 100, 1), (505_000, 4200, 0), (505_000, 4500, 1)],  # too slow, with a fast answer
+)
+def test_short_run_may_stray_from_the_law_at_random(low_us: int, step_us: int, number: int) -> None:
     """From 0.534 s, 1064 requests move N / X - Z by 1.1 % in one standard deviation, and 100 users in step by 47 ms."""
-    found = reasons_of(compared(synthetic_runs.spread_counts(1064, low_us, 100, 50)))
+    found = reasons_of(compared(synthetic_runs.spread_counts(1064, low_us, step_us, 50)))
     assert [one.partition(":")[0] for one in found if "law" in one] == ["the response-time law does not hold"] * number
 
 
